@@ -1,0 +1,145 @@
+"""Every error a caller can meet, each with its D-Bus name; raised deep, caught once at the edge."""
+
+from ltspd.names import error
+
+
+class LtspError(Exception):
+    """Base of all foreseeable errors: ``message`` names the thing, the reason and the next step."""
+
+    name = "Failed"
+
+    def __init__(self, message: str) -> None:
+        """Keep the sentence that the caller will read."""
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def dbus_name(self) -> str:
+        """The full D-Bus error name."""
+        return error(self.name)
+
+
+class NoSuchImage(LtspError):
+    """No image of that name is published or can be built."""
+
+    name = "NoSuchImage"
+
+
+class NoSuchGeneration(LtspError):
+    """The image has no generation of that id."""
+
+    name = "NoSuchGeneration"
+
+
+class NoSuchSource(LtspError):
+    """Nothing to build the image from."""
+
+    name = "NoSuchSource"
+
+
+class NoSuchJob(LtspError):
+    """No running or recently finished job of that id."""
+
+    name = "NoSuchJob"
+
+
+class NoSuchOutput(LtspError):
+    """No output of that name."""
+
+    name = "NoSuchOutput"
+
+
+class InvalidName(LtspError):
+    """A name that could leave its directory or break a configuration file."""
+
+    name = "InvalidName"
+
+
+class InvalidOption(LtspError):
+    """An option of a call that is unknown or has the wrong type."""
+
+    name = "InvalidOption"
+
+
+class Busy(LtspError):
+    """The same thing is already being done, or a lock is held by someone else."""
+
+    name = "Busy"
+
+
+class NothingToRevert(LtspError):
+    """There is no other generation to go back to."""
+
+    name = "NothingToRevert"
+
+
+class InUse(LtspError):
+    """The thing is in use and can't be removed now."""
+
+    name = "InUse"
+
+
+class ConfigError(LtspError):
+    """A configuration file with a mistake: file, line and reason are in the message."""
+
+    name = "ConfigError"
+
+
+class OutputEdited(LtspError):
+    """A generated file was changed by hand and would be overwritten."""
+
+    name = "OutputEdited"
+
+
+class NoKernel(LtspError):
+    """The source has no kernel, or none with its modules."""
+
+    name = "NoKernel"
+
+
+class NoInit(LtspError):
+    """The source has no init that could be started."""
+
+    name = "NoInit"
+
+
+class WrongArchitecture(LtspError):
+    """The source is of an architecture that this server can't build a boot initrd for."""
+
+    name = "WrongArchitecture"
+
+
+class NoSpace(LtspError):
+    """The image store's file system would not hold the result."""
+
+    name = "NoSpace"
+
+
+class InconsistentSource(LtspError):
+    """The source's packages are half installed; an image of it would be broken."""
+
+    name = "InconsistentSource"
+
+
+class ToolFailed(LtspError):
+    """A program that we started ended with an error; its last words are in the message."""
+
+    name = "ToolFailed"
+
+
+class Cancelled(LtspError):
+    """The job was cancelled by a caller."""
+
+    name = "Cancelled"
+
+
+class Stopping(LtspError):
+    """The daemon is shutting down."""
+
+    name = "Stopping"
+
+
+class NotAuthorized(LtspError):
+    """Polkit, or the root-only rule without polkit, refused the caller."""
+
+    name = "NotAuthorized"

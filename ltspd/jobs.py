@@ -1,0 +1,178 @@
+"""The job engine: long work as tasks with progress, cancel and a short memory of what finished."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+
+from ltspd.errors import Busy, Cancelled, LtspError, NoSuchJob, Stopping
+from ltspd.model import Job, JobState
+
+log = logging.getLogger(__name__)
+
+# How long finished jobs stay visible: the last 20, at most an hour (docs/architecture.md).
+LINGER_COUNT = 20
+LINGER_SECONDS = 3600.0
+# Progress is published at most this often, so that a fast tool can't flood the bus.
+PROGRESS_SECONDS = 0.1
+
+Work = Callable[["JobProgress"], Awaitable[str]]
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class JobProgress:
+    """The Progress of one job: shares of phases become one 0 … 1 figure that never goes back."""
+
+    def __init__(self, publish: Callable[[str, float], None]) -> None:
+        """Publish ``(phase, progress)`` through the given function."""
+        self._publish = publish
+        self._name = ""
+        self._start = 0.0
+        self._share = 0.0
+        self._said = 0.0
+
+    def phase(self, name: str, share: float) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the job."""
+        self._start = min(1.0, self._start + self._share)
+        self._name, self._share = name, share
+        self._said = 0.0
+        self._publish(name, self._start)
+
+    def done(self, fraction: float) -> None:
+        """Say how much of the phase is done; calls that come too fast are dropped."""
+        now = time.monotonic()
+        if now - self._said >= PROGRESS_SECONDS or fraction >= 1.0:
+            self._said = now
+            whole = self._start + self._share * min(1.0, max(0.0, fraction))
+            self._publish(self._name, min(1.0, whole))
+
+
+class Jobs:
+    """All running and recently finished jobs. ``changed`` is called after each change."""
+
+    def __init__(self, changed: Callable[[], None], finished: Callable[[Job], None]) -> None:
+        """Call ``changed()`` on any change and ``finished(job)`` once when a job becomes final."""
+        self._changed = changed
+        self._finished = finished
+        self._jobs: dict[str, Job] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
+        self._stopping = False
+        self._sweep: asyncio.TimerHandle | None = None
+
+    @property
+    def all(self) -> tuple[Job, ...]:
+        """Every visible job, oldest first."""
+        return tuple(self._jobs.values())
+
+    def get(self, job_id: str) -> Job:
+        """Return a job; raises NoSuchJob."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise NoSuchJob(f"There is no job {job_id!r}; 'ltspctl job list' shows the known ones.") from None
+
+    def running(self, kind: str, subject: str) -> Job | None:
+        """Return the job of that kind on that subject which is not final yet."""
+        matches = (job for job in self._jobs.values() if (job.kind, job.subject) == (kind, subject))
+        return next((job for job in matches if not job.state.final), None)
+
+    def start(self, kind: str, subject: str, started_by: int, work: Work) -> Job:
+        """Start work in the background; raises Busy if the same is under way, Stopping at shutdown."""
+        if self._stopping:
+            raise Stopping("The daemon is shutting down; try again once it is back.")
+        if other := self.running(kind, subject):
+            raise Busy(
+                f"{kind} of {subject} is already under way as job {other.id}; watch or cancel that one."
+            )
+        job = Job(
+            id=secrets.token_hex(4),
+            kind=kind,
+            subject=subject,
+            started_by=started_by,
+            state=JobState.RUNNING,
+            started_at=_now(),
+        )
+        self._jobs[job.id] = job
+        self._tasks[job.id] = asyncio.create_task(self._run(job.id, work), name=f"job {job.id}")
+        self._changed()
+        return job
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop; one that is final already is left as it is. Raises NoSuchJob."""
+        self.get(job_id)
+        if task := self._tasks.get(job_id):
+            self._cancelled.add(job_id)
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Cancel everything and wait for it; no new job starts any more."""
+        self._stopping = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for job_id in list(self._tasks):
+            self.cancel(job_id)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, job_id: str, work: Work) -> None:
+        def publish(phase: str, progress: float) -> None:
+            self._update(job_id, phase=phase, progress=progress)
+            self._changed()
+
+        job = self._jobs[job_id]
+        tag = {"LTSPD_JOB": job_id}
+        log.info("Job %s: %s of %s begins", job_id, job.kind, job.subject, extra=tag)
+        try:
+            result = await work(JobProgress(publish))
+            self._update(job_id, state=JobState.DONE, progress=1.0, result=result)
+        except asyncio.CancelledError:
+            self._fail(job_id, JobState.CANCELLED, Cancelled("The job was cancelled; nothing was changed."))
+        except LtspError as error:
+            self._fail(job_id, JobState.FAILED, error)
+        except Exception as error:
+            # A job must not take the daemon along, and a caller gets no traceback; the journal does.
+            log.exception("Job %s: unforeseen error", job_id, extra=tag)
+            why = f"{job.kind} of {job.subject} failed unforeseen ({type(error).__name__}); see the journal."
+            self._fail(job_id, JobState.FAILED, LtspError(why))
+        self._tasks.pop(job_id, None)
+        job = self._jobs[job_id]
+        log.info("Job %s: %s of %s: %s %s", job_id, job.kind, job.subject, job.state, job.error, extra=tag)
+        self._expire()
+        self._changed()
+        self._finished(job)
+
+    def _fail(self, job_id: str, state: JobState, error: LtspError) -> None:
+        self._update(job_id, state=state, error_name=error.dbus_name, error=error.message)
+
+    def _update(self, job_id: str, **changes: object) -> None:
+        if "state" in changes:
+            changes["finished_at"] = _now()
+        self._jobs[job_id] = replace(self._jobs[job_id], **changes)  # type: ignore[arg-type]
+
+    def _expire(self) -> None:
+        """Forget what lingered long enough, and come back when the next one will have."""
+        final = [job for job in self._jobs.values() if job.state.final]
+        oldest = _now() - int(LINGER_SECONDS * 1e6)
+        surplus = final[:-LINGER_COUNT]
+        for job in _unique([*surplus, *(each for each in final if each.finished_at <= oldest)]):
+            del self._jobs[job.id]
+        remaining = [job.finished_at for job in self._jobs.values() if job.state.final]
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        if remaining and not self._stopping:
+            wait = max(1.0, (min(remaining) - oldest) / 1e6)
+            self._sweep = asyncio.get_running_loop().call_later(wait, self._swept)
+
+    def _swept(self) -> None:
+        self._expire()
+        self._changed()
+
+
+def _unique(jobs: Iterable[Job]) -> Iterable[Job]:
+    return {job.id: job for job in jobs}.values()

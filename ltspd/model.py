@@ -1,0 +1,313 @@
+"""Every noun of the product, frozen. No behaviour beyond what follows from the fields alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Protocol
+
+
+class ServerState(StrEnum):
+    """What the manager says of itself on the bus."""
+
+    STARTING = "starting"
+    IN_SYNC = "in-sync"
+    APPLYING = "applying"
+    ATTENTION = "attention"
+
+
+class DhcpRole(StrEnum):
+    """What we answer on a link: nothing, boot options only, or addresses too."""
+
+    OFF = "off"
+    PROXY = "proxy"
+    REAL = "real"
+
+
+class RootTransport(StrEnum):
+    """How a client reaches its root: the value of ``ltsp.root=``."""
+
+    NBD = "nbd"
+    NFS = "nfs"
+    HTTP = "http"
+
+
+class OutputState(StrEnum):
+    """How an output on disk relates to what it should be."""
+
+    IN_SYNC = "in-sync"
+    PENDING = "pending"
+    EDITED = "edited"
+    FAILED = "failed"
+    DISABLED = "disabled"
+
+
+class JobState(StrEnum):
+    """Life of a job; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job will never change again."""
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class SourceKind(StrEnum):
+    """What an image is made from."""
+
+    ROOT = "root"
+    DIRECTORY = "directory"
+
+
+class LinkKind(StrEnum):
+    """What sort of interface a link is, as far as serving on it matters."""
+
+    ETHERNET = "ethernet"
+    BRIDGE = "bridge"
+    BOND = "bond"
+    VLAN = "vlan"
+    VETH = "veth"
+    WIRELESS = "wireless"
+    LOOPBACK = "loopback"
+    VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a person should know: one sentence with thing, reason and next step."""
+
+    subject: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the line that ``Problems`` shows."""
+        return f"{self.subject}: {self.message}"
+
+
+# ---- facts: what a pass observed ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface as netlink shows it."""
+
+    name: str
+    index: int
+    mac: str
+    kind: LinkKind
+    up: bool
+    enslaved: bool = False
+    addresses: tuple[IPv4Interface, ...] = ()
+    default_route: bool = False
+    global_ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A line of passwd without its password field."""
+
+    name: str
+    uid: int
+    gid: int
+    gecos: str
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A line of group without its password field."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something on disk that an image can be built from; ``path`` is absolute on this machine."""
+
+    name: str
+    kind: SourceKind
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One squashfs of a generation. ``digest`` is hex, ``size`` in bytes."""
+
+    digest: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        """Name below ``layers/``."""
+        return f"{self.digest}.squashfs"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One published, never modified build of an image. ``created`` is in seconds since the epoch."""
+
+    id: str
+    image: str
+    created: float
+    source: str
+    architecture: str
+    kernel: str
+    layers: tuple[Layer, ...]
+    source_bytes: int
+    source_files: int
+    kernel_bytes: int
+    initrd_bytes: int
+    packages_digest: str
+    summary: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all layers, kernel and initrd."""
+        return sum(layer.size for layer in self.layers) + self.kernel_bytes + self.initrd_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's generations, oldest first, and which of them new clients boot (empty: none)."""
+
+    name: str
+    generations: tuple[Generation, ...]
+    current: str = ""
+
+    @property
+    def current_generation(self) -> Generation | None:
+        """The generation that new clients boot."""
+        return next((each for each in self.generations if each.id == self.current), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PortHolder:
+    """A process that listens on a port that we want. ``unit`` is empty outside systemd."""
+
+    protocol: str
+    address: str
+    port: int
+    pid: int
+    process: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result."""
+
+    name: str
+    active: str
+    sub: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that one pass looked at."""
+
+    hostname: str = ""
+    links: tuple[Link, ...] = ()
+    nameservers: tuple[IPv4Address, ...] = ()
+    search_domain: str = ""
+    accounts: tuple[Account, ...] = ()
+    groups: tuple[Group, ...] = ()
+    packages_digest: str = ""
+    sources: tuple[Source, ...] = ()
+    images: tuple[Image, ...] = ()
+    programs: frozenset[str] = frozenset()
+    boot_programs: Mapping[str, str] = field(default_factory=dict)
+    kernel_nfsd: bool = False
+    container: bool = False
+
+
+# ---- state: what the bus shows -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A link as published."""
+
+    name: str
+    index: int
+    state: str
+    addresses: tuple[str, ...]
+    dhcp: DhcpRole
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """An image as published: also sources that were never built (no generations, empty current)."""
+
+    name: str
+    source: str
+    current: str
+    generations: tuple[Generation, ...] = ()
+    kernel: str = ""
+    size: int = 0
+    stale_because: str = ""
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """An output as published. ``applied_at`` is in microseconds since the epoch, 0 = never."""
+
+    name: str
+    paths: tuple[str, ...]
+    unit: str
+    state: OutputState
+    message: str = ""
+    applied_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of long work. ``progress`` is 0.0 … 1.0 over the whole job; times in µs, 0 = not yet."""
+
+    id: str
+    kind: str
+    subject: str
+    started_by: int
+    state: JobState
+    phase: str = ""
+    progress: float = 0.0
+    error_name: str = ""
+    error: str = ""
+    result: str = ""
+    started_at: int = 0
+    finished_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the daemon publishes; replaced as a whole, never changed in place."""
+
+    version: str
+    state: ServerState = ServerState.STARTING
+    revision: int = 0
+    problems: tuple[str, ...] = ()
+    base_directory: str = ""
+    tftp_directory: str = ""
+    images: tuple[ImageState, ...] = ()
+    links: tuple[LinkState, ...] = ()
+    outputs: tuple[OutputStatus, ...] = ()
+    jobs: tuple[Job, ...] = ()
+
+
+class Progress(Protocol):
+    """What long work calls to say how far it is; a job implements it, tests may too."""
+
+    def phase(self, name: str, share: float) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the whole job's time."""
+
+    def done(self, fraction: float) -> None:
+        """Say how much of the current phase is done, 0.0 … 1.0."""

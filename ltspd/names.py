@@ -1,0 +1,33 @@
+"""The one stem that names the bus name, paths, interfaces, errors, polkit actions and files."""
+
+STEM = "org.ltsp.Server1"
+ROOT_PATH = "/" + STEM.replace(".", "/")
+ERROR_PREFIX = STEM + ".Error."
+
+
+def interface(noun: str) -> str:
+    """Return the interface name of a noun: ``Image`` -> ``org.ltsp.Server1.Image``."""
+    return f"{STEM}.{noun}"
+
+
+def action(verb: str) -> str:
+    """Return the polkit action id of a verb: ``build-image`` -> ``org.ltsp.Server1.build-image``."""
+    return f"{STEM}.{verb}"
+
+
+def error(name: str) -> str:
+    """Return the D-Bus error name: ``Busy`` -> ``org.ltsp.Server1.Error.Busy``."""
+    return ERROR_PREFIX + name
+
+
+def object_path(collection: str, key: str) -> str:
+    """Return the object path of one object: ``("image", "x86_64")`` -> ``…/image/x86_5f64``.
+
+    Every byte outside ``[A-Za-z0-9]`` is written as ``_xx`` (the escaping that systemd uses for
+    its own unit paths), so any key maps to a legal path and back without loss. An empty key is ``_``.
+    """
+    escaped = "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else f"_{byte:02x}"
+        for byte in key.encode("utf-8", "surrogateescape")
+    )
+    return f"{ROOT_PATH}/{collection}/{escaped or '_'}"

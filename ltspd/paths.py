@@ -1,0 +1,67 @@
+"""Where everything lives, below one root, so that the whole daemon also runs on a temporary one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Every location the product reads or writes. ``root`` is ``/`` on a real server."""
+
+    root: Path = Path("/")
+    base: str = "/srv/ltsp"
+    tftp: str = "/srv/tftp/ltsp"
+
+    def at(self, absolute: str) -> Path:
+        """Return where an absolute path of the served system lies below ``root``."""
+        return self.root / absolute.lstrip("/")
+
+    @property
+    def etc(self) -> Path:
+        """Administrators' files: ``ltsp.conf``, ``image.excludes``."""
+        return self.at("/etc/ltsp")
+
+    @property
+    def conf(self) -> Path:
+        """The one configuration file."""
+        return self.etc / "ltsp.conf"
+
+    @property
+    def base_dir(self) -> Path:
+        """LTSP's BASE_DIR: chroot sources, VM disks and ``images/``."""
+        return self.at(self.base)
+
+    @property
+    def images(self) -> Path:
+        """The store of published images."""
+        return self.base_dir / "images"
+
+    @property
+    def tftp_root(self) -> Path:
+        """The directory that TFTP serves; ``tftp_dir`` lies inside it."""
+        return self.tftp_dir.parent
+
+    @property
+    def tftp_dir(self) -> Path:
+        """LTSP's TFTP_DIR plus ``ltsp``: boot programs, menu, add-on initrds."""
+        return self.at(self.tftp)
+
+    @property
+    def state(self) -> Path:
+        """What must survive a restart: digests of the files last written."""
+        return self.at("/var/lib/ltspd")
+
+    @property
+    def outputs(self) -> Path:
+        """Generated configuration of our own service units."""
+        return self.state / "outputs"
+
+    @property
+    def run(self) -> Path:
+        """What may vanish at reboot: locks, work directories."""
+        return self.at("/run/ltspd")
+
+    @property
+    def share(self) -> Path:
+        """Read-only data of the product: the client's init, the D-Bus contract."""
+        return self.at("/usr/share/ltspd")

@@ -1,0 +1,122 @@
+"""The only home of subprocesses: start a program, watch its output, end its whole group on cancel."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltspd.errors import ToolFailed
+
+# What a person needs of a failing program is its end, not its whole output.
+TAIL_BYTES = 4000
+# A program that ignores SIGTERM gets this many seconds before SIGKILL; a cancelled job must end within 2 s.
+TERM_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended: its exit status (negative: the signal) and what it printed."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def _failed(argv: Sequence[str], why: str, stderr: bytes) -> ToolFailed:
+    words = stderr[-TAIL_BYTES:].decode(errors="replace").strip()
+    return ToolFailed(f"{Path(argv[0]).name} {why}" + (f": {words}" if words else ""))
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    on_output: Callable[[bytes], None] | None = None,
+    background: bool = False,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end and return what it printed.
+
+    ``on_output`` is called with each piece of standard output as it comes (which is then not
+    collected). ``background`` gives the program low CPU and I/O priority. Raises ToolFailed if the
+    program can't be started or, with ``check``, ends with anything but 0. Cancelling the caller
+    ends the program and all of its children before CancelledError goes on.
+    """
+    command = list(argv)
+    if background:
+        command = ["nice", "-n", "10", "ionice", "-c", "3", *command]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _failed(argv, f"can't be started ({error.strerror})", b"") from error
+    try:
+        stdout, stderr = await _converse(process, stdin, on_output)
+        status = await process.wait()
+    except BaseException:
+        await _end(process)
+        raise
+    if check and status != 0:
+        how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise _failed(argv, how, stderr or stdout)
+    return Completed(tuple(argv), status, stdout, stderr)
+
+
+async def _converse(
+    process: asyncio.subprocess.Process,
+    stdin: bytes,
+    on_output: Callable[[bytes], None] | None,
+) -> tuple[bytes, bytes]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+
+    async def feed() -> None:
+        if process.stdin is not None:
+            try:
+                process.stdin.write(stdin)
+                await process.stdin.drain()
+            except ConnectionError:
+                pass  # the program ended without reading it all; its status says whether that is bad
+            process.stdin.close()
+
+    async def listen() -> bytes:
+        assert process.stdout is not None
+        if on_output is None:
+            return await process.stdout.read()
+        while piece := await process.stdout.read(65536):
+            on_output(piece)
+        return b""
+
+    stdout, stderr, _ = await asyncio.gather(listen(), process.stderr.read(), feed())
+    return stdout, stderr
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a program's whole process group; shielded, because the caller is being cancelled."""
+
+    def tell(number: int) -> None:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    tell(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(TERM_GRACE):
+            await asyncio.shield(process.wait())
+    except (TimeoutError, asyncio.CancelledError):
+        tell(signal.SIGKILL)
+        await process.wait()
+    tell(signal.SIGKILL)
