@@ -1,0 +1,31 @@
+# Installs ltspd below DESTDIR. The Debian package, the lab and an install by hand all use this.
+DESTDIR ?=
+PYTHON ?= /usr/bin/python3
+LIB = $(DESTDIR)/usr/lib/ltspd
+UNITS = $(DESTDIR)/usr/lib/systemd/system
+
+.PHONY: install
+install:
+	install -d $(LIB) $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/ltspd/client \
+	    $(DESTDIR)/etc/ltsp $(DESTDIR)/etc/apt/apt.conf.d $(UNITS) \
+	    $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d \
+	    $(DESTDIR)/usr/share/dbus-1/system.d $(DESTDIR)/usr/share/dbus-1/system-services \
+	    $(DESTDIR)/usr/share/dbus-1/interfaces $(DESTDIR)/usr/share/polkit-1/actions
+	find ltspd -name '*.py' -o -name '*.xml' | while read -r file; do \
+	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
+	find client -type f | while read -r file; do \
+	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
+	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ \
+	    lib/ltspd/gateway:ltspd.gateway.__main__; do \
+	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
+	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
+	        "$(PYTHON)" "$$module" > "$$target"; \
+	    chmod 755 "$$target"; done
+	install -m 644 systemd/*.service $(UNITS)
+	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
+	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
+	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/
+	install -m 644 dbus/org.ltsp.Server1.service $(DESTDIR)/usr/share/dbus-1/system-services/
+	install -m 644 ltspd/bus/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
+	install -m 644 polkit/org.ltsp.Server1.policy $(DESTDIR)/usr/share/polkit-1/actions/
+	install -m 644 apt/80ltspd $(DESTDIR)/etc/apt/apt.conf.d/
