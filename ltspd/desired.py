@@ -1,0 +1,98 @@
+"""What a pass decides: the nouns of Desired and of the outputs rendered from it. No behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+
+from ltspd.model import Account, DhcpRole, Generation, Group, Image, Problem, RootTransport
+
+
+@dataclass(frozen=True, slots=True)
+class ServedLink:
+    """A link that we answer on. ``first`` … ``last`` is the lease range of a REAL one."""
+
+    link: str
+    address: IPv4Interface
+    role: DhcpRole
+    first: IPv4Address | None = None
+    last: IPv4Address | None = None
+    quiet_router: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MenuChoice:
+    """What one client, or everybody, gets from the menu. ``timeout`` in ms; None: no menu is shown."""
+
+    image: str
+    transport: RootTransport
+    kernel_parameters: str
+    timeout: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The boot menu: bootable generations by image, the default choice, and exceptions by key.
+
+    A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares.
+    """
+
+    entries: tuple[Generation, ...]
+    default: MenuChoice
+    hosts: tuple[tuple[str, str, MenuChoice], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddOn:
+    """What goes into ltsp.img: settings (generated shell), and accounts without secrets."""
+
+    settings: bytes = b""
+    accounts: tuple[Account, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that should be true, decided purely from configuration and facts."""
+
+    served: tuple[ServedLink, ...]
+    menu: Menu
+    add_on: AddOn
+    images: tuple[Image, ...]
+    images_path: str
+    tftp_directory: str
+    nameservers: tuple[IPv4Address, ...]
+    search_domain: str
+    lease: str
+    http_port: int
+    kernel_nfsd: bool
+    programs: frozenset[str]
+    boot_programs: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that an output consists of; ``path`` is absolute in the served system."""
+
+    path: str
+    data: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One rendered output: its files, and the unit that must run (or not) with them.
+
+    ``reload``: the unit takes new files by a reload; otherwise it is restarted. ``check`` is a
+    command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
+    output can't be had on this machine; then nothing is written.
+    """
+
+    name: str
+    files: tuple[File, ...] = ()
+    unit: str = ""
+    wanted: bool = True
+    reload: bool = False
+    check: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    missing: str = ""

@@ -1,0 +1,47 @@
+"""Wake-ups from the file system: an event is only a hint that a pass should look again."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from inotify_simple import INotify, flags
+
+log = logging.getLogger(__name__)
+
+# Directories, not files: editors and package tools replace files by rename.
+MASK = flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.CREATE | flags.DELETE | flags.ATTRIB
+
+
+def watch(
+    directories: Iterable[tuple[Path, frozenset[str] | None]], wake: Callable[[], None]
+) -> Callable[[], None]:
+    """Call ``wake`` when a named file (None: any) of a directory may have changed.
+
+    Directories that don't exist are left out. Returns what ends the watching.
+    """
+    inotify = INotify(nonblocking=True)
+    names: dict[int, frozenset[str] | None] = {}
+    for directory, wanted in directories:
+        try:
+            names[inotify.add_watch(str(directory), MASK)] = wanted
+        except OSError as error:
+            log.info("%s is not watched: %s", directory, error.strerror)
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        interesting = False
+        for event in inotify.read(timeout=0):
+            wanted = names.get(event.wd)
+            # An overflow has no watch (wd -1): something was missed, so look.
+            interesting |= event.wd not in names or wanted is None or event.name in wanted
+        if interesting:
+            wake()
+
+    loop.add_reader(inotify.fileno(), readable)
+
+    def close() -> None:
+        loop.remove_reader(inotify.fileno())
+        inotify.close()
+
+    return close

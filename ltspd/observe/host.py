@@ -1,0 +1,114 @@
+"""The server itself: name, accounts, resolver, programs, kernel abilities. Reads files only."""
+
+import shutil
+import socket
+from collections.abc import Iterable
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from ltspd.model import Account, Group
+from ltspd.paths import Paths
+
+# Debian Policy 9.2.2: ordinary accounts; 65534 (nobody) and what lies above are not people.
+FIRST_UID, LAST_UID = 1000, 59999
+PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "nbd-client", "mksquashfs")
+# Where distributions put the network boot programs, in order of preference (Debian: package ipxe).
+_BOOT_PROGRAMS = {
+    "undionly.kpxe": ("/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"),
+    "snponly.efi": ("/usr/lib/ipxe/snponly.efi", "/usr/share/ipxe/ipxe-snponly-x86_64.efi"),
+    "ipxe.efi": ("/usr/lib/ipxe/ipxe.efi", "/boot/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"),
+}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+
+
+def accounts(paths: Paths) -> tuple[Account, ...]:
+    """Return the people's accounts of the server; lines that make no sense are left out."""
+    found = []
+    for line in _lines(paths.at("/etc/passwd")):
+        fields = line.split(":")
+        if len(fields) != 7 or not fields[2].isdecimal() or not fields[3].isdecimal():
+            continue
+        if FIRST_UID <= int(fields[2]) <= LAST_UID:
+            name, _, uid, gid, gecos, home, shell = fields
+            found.append(Account(name, int(uid), int(gid), gecos, home, shell))
+    return tuple(found)
+
+
+def groups(paths: Paths, members: Iterable[Account]) -> tuple[Group, ...]:
+    """Return the groups that matter to these accounts: their own range, or having one as a member."""
+    names = {account.name for account in members}
+    found = []
+    for line in _lines(paths.at("/etc/group")):
+        fields = line.split(":")
+        if len(fields) != 4 or not fields[2].isdecimal():
+            continue
+        people = tuple(name for name in fields[3].split(",") if name in names)
+        if people or FIRST_UID <= int(fields[2]) <= LAST_UID:
+            found.append(Group(fields[0], int(fields[2]), people))
+    return tuple(found)
+
+
+def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
+    """Return the name servers that clients could use too, and the search domain.
+
+    A loopback server (systemd-resolved's stub, a local cache) helps nobody else, so then the real
+    ones behind resolved are taken.
+    """
+    for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        servers: list[IPv4Address] = []
+        domain = ""
+        for line in _lines(paths.at(name)):
+            match line.split():
+                case ["nameserver", address, *_]:
+                    try:
+                        servers.append(IPv4Address(address))
+                    except AddressValueError:
+                        continue
+                case ["search" | "domain", first, *_]:
+                    domain = first
+        usable = tuple(server for server in servers if not server.is_loopback)
+        if usable:
+            return usable, domain
+    return (), ""
+
+
+def programs() -> frozenset[str]:
+    """Return which of the server programs are installed."""
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return frozenset(name for name in PROGRAMS if shutil.which(name, path=path))
+
+
+def boot_programs(paths: Paths) -> dict[str, str]:
+    """Return where each network boot program was found."""
+    found = {}
+    for name, places in _BOOT_PROGRAMS.items():
+        if place := next((each for each in places if paths.at(each).is_file()), None):
+            found[name] = place
+    return found
+
+
+def kernel_nfsd(paths: Paths) -> bool:
+    """Return whether the running kernel can be an NFS server, built in or as a module."""
+    if any(line.split()[-1:] == ["nfsd"] for line in _lines(paths.at("/proc/filesystems"))):
+        return True
+    release = _lines(paths.at("/proc/sys/kernel/osrelease"))
+    if not release:
+        return False
+    modules = paths.at(f"/lib/modules/{release[0]}/modules.dep")
+    return any("/nfsd.ko" in line.partition(":")[0] for line in _lines(modules))
+
+
+def in_container(paths: Paths) -> bool:
+    """Return whether this is a container, where an ordinary NIC is one end of a veth pair."""
+    return paths.at("/run/systemd/container").exists()
+
+
+def hostname() -> str:
+    """Return the server's own name."""
+    return socket.gethostname()

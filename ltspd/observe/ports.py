@@ -1,0 +1,64 @@
+"""Who listens on a port: what makes "address already in use" a sentence with a name in it."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ltspd.model import PortHolder
+from ltspd.paths import Paths
+
+# linux/tcp.h TCP_LISTEN; an unconnected UDP socket shows TCP_CLOSE.
+_STATES = {"tcp": "0A", "udp": "07"}
+
+
+def holders(paths: Paths, wanted: Iterable[tuple[str, int]]) -> tuple[PortHolder, ...]:
+    """Return the processes that listen on any of the ``(protocol, port)`` pairs."""
+    ports = set(wanted)
+    sockets: dict[str, tuple[str, str, int]] = {}
+    for protocol in {protocol for protocol, _ in ports}:
+        for table in (protocol, f"{protocol}6"):
+            for line in _rows(paths.at(f"/proc/net/{table}")):
+                fields = line.split()
+                address, _, port = fields[1].rpartition(":")
+                if fields[3] == _STATES[protocol] and (protocol, int(port, 16)) in ports:
+                    sockets[fields[9]] = (protocol, _address(address), int(port, 16))
+    return tuple(_owners(paths, sockets)) if sockets else ()
+
+
+def _rows(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()[1:]
+    except OSError:
+        return []
+
+
+def _address(text: str) -> str:
+    """Return the address of a /proc/net table: IPv4 in the machine's byte order, IPv6 as ``::``."""
+    if len(text) != 8:
+        return "::"
+    return ".".join(str(byte) for byte in reversed(bytes.fromhex(text)))
+
+
+def _owners(paths: Paths, sockets: dict[str, tuple[str, str, int]]) -> Iterable[PortHolder]:
+    for process in paths.at("/proc").glob("[0-9]*"):
+        seen: set[str] = set()
+        try:
+            for descriptor in (process / "fd").iterdir():
+                match = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+                if match and match[1] in sockets:
+                    seen.add(match[1])
+        except OSError:
+            continue  # ended meanwhile, or not ours to look at
+        for inode in seen:
+            protocol, address, port = sockets[inode]
+            yield PortHolder(protocol, address, port, int(process.name), *_names(process))
+
+
+def _names(process: Path) -> tuple[str, str]:
+    try:
+        name = (process / "comm").read_text().strip()
+        group = (process / "cgroup").read_text()
+    except OSError:
+        return "?", ""
+    unit = re.search(r"/([^/\n]+\.(?:service|scope))(?:/|$)", group, re.MULTILINE)
+    return name, unit[1] if unit else ""
