@@ -80,6 +80,14 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link that an output consists of; both sides are absolute in the served system."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One rendered output: its files, and the unit that must run (or not) with them.
 
@@ -90,6 +98,7 @@ class Output:
 
     name: str
     files: tuple[File, ...] = ()
+    links: tuple[Symlink, ...] = ()
     unit: str = ""
     wanted: bool = True
     reload: bool = False

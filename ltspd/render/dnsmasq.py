@@ -1,0 +1,91 @@
+"""DHCP and proxyDHCP: the configuration of our own dnsmasq, which does neither DNS nor TFTP. Pure."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from ltspd.desired import Desired, File, Output, ServedLink
+from ltspd.model import DhcpRole
+
+PATH = "/var/lib/ltspd/outputs/dnsmasq.conf"
+LEASES = "/var/lib/ltspd/dnsmasq.leases"
+
+# What an iPXE must be able to do to run our menu itself; DHCP option 175 lists its features
+# (https://ipxe.org/howto/dhcpd). Stripped builds in NIC ROMs lack some and get a full one first.
+_FEATURES = {"http": 19, "bzimage": 24, "pxe": 33, "efi": 36, "menu": 39}
+# DHCP option 93: RFC 4578 and its errata: x86-64 UEFI says 7 or 9, depending on the vendor.
+_ARCHITECTURES = {"bios": (0,), "efi64": (7, 9)}
+_PROGRAMS = {"bios": "undionly.kpxe", "efi64": "snponly.efi"}
+# The names that pxe-service knows (dnsmasq(8)) for what each architecture number is sent as.
+_CLIENT_TYPES = {"bios": ("x86PC",), "efi64": ("BC_EFI", "X86-64_EFI")}
+
+
+def dhcp(desired: Desired) -> Output:
+    """Return the output that answers DHCP on the served links."""
+    served = [link for link in desired.served if link.role is not DhcpRole.OFF]
+    missing = "" if "dnsmasq" in desired.programs else "dnsmasq is not installed; install dnsmasq-base."
+    return Output(
+        name="dhcp",
+        files=(File(PATH, "\n".join(_lines(desired, served)).encode() + b"\n"),),
+        unit="ltspd-dnsmasq.service",
+        wanted=bool(served),
+        check=("dnsmasq", "--test", "--conf-file={}"),
+        ports=(("udp", 67),),
+        missing=missing,
+    )
+
+
+def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
+    yield "# Written by ltspd from /etc/ltsp/ltsp.conf and the network; changes here are reported, not kept."
+    yield "port=0"
+    # bind-dynamic: only these interfaces, so that the distribution's dnsmasq, libvirt's and
+    # resolved keep theirs, and interfaces may come and go.
+    yield "bind-dynamic"
+    yield "except-interface=lo"
+    for name in sorted({link.link for link in served}):
+        yield f"interface={name}"
+    yield f"dhcp-leasefile={LEASES}"
+    # Firmware, iPXE and the system each name themselves differently; one MAC keeps one address.
+    yield "dhcp-ignore-clid"
+    # Some firmware misreads options in the file and sname fields.
+    yield "dhcp-no-override"
+    for link in served:
+        yield from _range(desired, link)
+    yield from _programs(served)
+
+
+def _range(desired: Desired, link: ServedLink) -> Iterator[str]:
+    network = link.address.network
+    tag = f"set:{link.role}"
+    if link.role is DhcpRole.PROXY:
+        yield f"dhcp-range={tag},{network.network_address},proxy,{network.netmask}"
+        return
+    yield f"dhcp-range={tag},{link.first},{link.last},{network.netmask},{desired.lease}"
+    servers = _join(desired.nameservers)
+    if servers:
+        yield f"dhcp-option=tag:real,option:dns-server,{servers}"
+    if desired.search_domain:
+        yield f"dhcp-option=tag:real,option:domain-name,{desired.search_domain}"
+
+
+def _join(addresses: tuple[IPv4Address, ...]) -> str:
+    return ",".join(map(str, addresses))
+
+
+def _programs(served: list[ServedLink]) -> Iterator[str]:
+    for tag, numbers in _ARCHITECTURES.items():
+        for number in numbers:
+            yield f"dhcp-match=set:{tag},option:client-arch,{number}"
+    for feature, number in _FEATURES.items():
+        yield f"dhcp-match=set:ipxe-{feature},encap:175,{number}"
+    common = "tag:ipxe-http,tag:ipxe-menu"
+    yield f"tag-if=set:menu,{common},tag:ipxe-pxe,tag:ipxe-bzimage"
+    yield f"tag-if=set:menu,{common},tag:ipxe-efi"
+    yield "dhcp-boot=tag:menu,ltsp/ltsp.ipxe"
+    for tag, program in _PROGRAMS.items():
+        yield f"dhcp-boot=tag:!menu,tag:{tag},ltsp/{program}"
+    if any(link.role is DhcpRole.PROXY for link in served):
+        # Only behind another DHCP server: on ranges of our own these confuse some UEFI firmware.
+        for tag, program in _PROGRAMS.items():
+            for kind in _CLIENT_TYPES[tag]:
+                yield f'pxe-service=tag:proxy,tag:!menu,{kind},"LTSP",ltsp/{program}'
+                yield f'pxe-service=tag:proxy,tag:menu,{kind},"LTSP",ltsp/ltsp.ipxe'

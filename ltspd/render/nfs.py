@@ -1,0 +1,73 @@
+"""NFS export of the image store, read-only: the kernel's server where it has one, else ganesha. Pure."""
+
+from ltspd.desired import Desired, File, Output
+
+KERNEL_PATH = "/etc/exports.d/ltspd.exports"
+GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"
+
+# Lease_Lifetime: with a 1 s lease every client stalls for seconds again and again. Graceless: there
+# is no state worth reclaiming on a read-only export. NFSv4.1 alone: v3 would need rpcbind, and 4.2
+# clients of kernel 6.12 fail in READ_PLUS against ganesha 4.
+_GANESHA = """NFS_CORE_PARAM {{
+    Protocols = 4;
+    NFS_Port = 2049;
+    Enable_NLM = false;
+    Enable_RQUOTA = false;
+    NSM_Use_Caller_Name = true;
+}}
+NFSV4 {{
+    Graceless = true;
+    Lease_Lifetime = 60;
+    Minor_Versions = 0, 1;
+    RecoveryBackend = fs;
+}}
+EXPORT {{
+    Export_Id = 1;
+    Path = "{path}";
+    Pseudo = "{path}";
+    Access_Type = RO;
+    Squash = All_Squash;
+    Anonymous_Uid = 65534;
+    Anonymous_Gid = 65534;
+    SecType = sys;
+    Protocols = 4;
+    Transports = TCP;
+    FSAL {{ Name = VFS; }}
+}}
+LOG {{
+    Default_Log_Level = WARN;
+}}
+"""
+
+
+def exports(desired: Desired) -> Output:
+    """Return the output that exports the store to the served networks, or to all in ganesha's case.
+
+    Nothing in the store is secret (the build sees to that), so reading needs no authentication.
+    """
+    wanted = bool(desired.served)
+    if desired.kernel_nfsd and "exportfs" in desired.programs:
+        options = "ro,all_squash,no_subtree_check,insecure,crossmnt"
+        networks = sorted({str(link.address.network) for link in desired.served})
+        clients = " ".join(f"{network}({options})" for network in networks)
+        line = f"{desired.images_path} {clients}\n" if networks else ""
+        return Output(
+            name="nfs",
+            files=(File(KERNEL_PATH, line.encode()),),
+            unit="nfs-server.service",
+            wanted=wanted,
+            reload=True,
+        )
+    missing = (
+        ""
+        if "ganesha.nfsd" in desired.programs
+        else ("the kernel has no NFS server and nfs-ganesha is not installed; NFS roots won't work.")
+    )
+    return Output(
+        name="nfs",
+        files=(File(GANESHA_PATH, _GANESHA.format(path=desired.images_path).encode()),),
+        unit="ltspd-nfs.service",
+        wanted=wanted,
+        ports=(("tcp", 2049),),
+        missing=missing,
+    )

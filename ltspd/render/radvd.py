@@ -1,0 +1,29 @@
+"""Router advertisements that advertise nothing: they end iPXE's wait for a real one. Pure."""
+
+from ltspd.desired import Desired, File, Output
+
+PATH = "/var/lib/ltspd/outputs/radvd.conf"
+
+# iPXE waits 16 s after DHCP for an IPv6 router that an IPv4-only LAN doesn't have. Lifetime 0 says
+# "not a default router", and without a prefix nobody takes an address (RFC 4861, 6.2.3 and 6.3.4).
+_INTERFACE = """interface {name} {{
+    AdvSendAdvert on;
+    AdvDefaultLifetime 0;
+    MinRtrAdvInterval 200;
+    MaxRtrAdvInterval 600;
+}};
+"""
+
+
+def advertisements(desired: Desired) -> Output:
+    """Return the output that answers router solicitations on links without IPv6 of their own."""
+    names = sorted({link.link for link in desired.served if link.quiet_router})
+    missing = "" if "radvd" in desired.programs else "radvd is not installed; iPXE will wait 16 s longer."
+    return Output(
+        name="router-advertisements",
+        files=(File(PATH, "".join(_INTERFACE.format(name=name) for name in names).encode()),),
+        unit="ltspd-radvd.service",
+        wanted=bool(names),
+        check=("radvd", "--configtest", "--config", "{}"),
+        missing=missing,
+    )
