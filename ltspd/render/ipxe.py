@@ -109,7 +109,8 @@ def _roots() -> Iterator[str]:
         fail = f"|| goto {after}"
         yield f"iseq ${{root}} {RootTransport.NBD} && set extra initrd=nbd.img || clear extra"
         # UEFI kernels find their initrds by these names.
-        yield f"kernel ${{base}}/${{dir}}/vmlinuz initrd=ltsp.img ${{extra}} initrd=initrd.img ${{args}} {fail}"
+        names = "initrd=ltsp.img ${extra} initrd=initrd.img"
+        yield f"kernel ${{base}}/${{dir}}/vmlinuz {names} ${{args}} {fail}"
         yield f"initrd --name ltsp.img ${{base}}/ltsp.img {fail}"
         yield f"iseq ${{root}} {RootTransport.NBD} || goto {way}_last"
         yield f"initrd --name nbd.img ${{base}}/nbd.img {fail}"

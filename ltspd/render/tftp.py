@@ -17,13 +17,9 @@ def boot_files(desired: Desired, add_on: bytes, nbd_add_on: bytes) -> Output:
     files = [File(f"{desired.tftp_directory}/ltsp.img", add_on)]
     if nbd_add_on:
         files.append(File(f"{desired.tftp_directory}/nbd.img", nbd_add_on))
-    links = [
-        Symlink(f"{desired.tftp_directory}/{name}", path) for name, path in desired.boot_programs.items()
-    ]
-    links.append(Symlink(f"{desired.tftp_directory}/images", desired.images_path))
-    return Output(
-        name="boot-files", files=tuple(files), links=tuple(sorted(links, key=lambda link: link.path))
-    )
+    targets = {**desired.boot_programs, "images": desired.images_path}
+    links = (Symlink(f"{desired.tftp_directory}/{name}", target) for name, target in sorted(targets.items()))
+    return Output(name="boot-files", files=tuple(files), links=tuple(links))
 
 
 def service(desired: Desired) -> Output:

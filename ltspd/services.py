@@ -1,0 +1,123 @@
+"""Systemd's units over its D-Bus API: what state they are in, and making them run, reload or stop."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dbus_next import Message, MessageType
+from dbus_next.aio import MessageBus
+
+from ltspd.bus.connection import BusError, call
+from ltspd.model import UnitStatus
+
+SYSTEMD = "org.freedesktop.systemd1"
+ROOT = "/org/freedesktop/systemd1"
+MANAGER = f"{SYSTEMD}.Manager"
+UNIT = f"{SYSTEMD}.Unit"
+# How long a unit may take to start or stop before that counts as failed.
+JOB_SECONDS = 30.0
+
+
+class Systemd:
+    """The service manager, or its absence (then ``present`` is False and nothing can be started)."""
+
+    def __init__(self, bus: MessageBus, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when a watched unit changes."""
+        self._bus = bus
+        self._wake = wake
+        self._watched: dict[str, str] = {}
+        self._results: dict[str, asyncio.Future[str]] = {}
+        self._done: dict[str, str] = {}
+        self.present = False
+
+    async def start(self) -> None:
+        """Subscribe to job results; without systemd on the bus this says so and nothing else."""
+        self._bus.add_message_handler(self._message)
+        try:
+            await self._match(f"sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'")
+            await call(self._bus, SYSTEMD, ROOT, MANAGER, "Subscribe")
+            self.present = True
+        except BusError:
+            self.present = False
+
+    async def watch(self, units: Iterable[str]) -> None:
+        """Wake on changes of these units' state from now on."""
+        for unit in units:
+            path = unit_path(unit)
+            if path not in self._watched:
+                self._watched[path] = unit
+                await self._match(
+                    f"sender='{SYSTEMD}',interface='org.freedesktop.DBus.Properties',path='{path}'"
+                )
+
+    async def status(self, unit: str) -> UnitStatus:
+        """Return a unit's state; one that systemd doesn't know is inactive."""
+        if not self.present:
+            return UnitStatus(unit, "inactive", "dead", "no systemd")
+        try:
+            (path,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, "LoadUnit", "s", [unit])
+            properties = "org.freedesktop.DBus.Properties"
+            (of_unit,) = await call(self._bus, SYSTEMD, path, properties, "GetAll", "s", [UNIT])
+            result = ""
+            if unit.endswith(".service"):
+                service = f"{SYSTEMD}.Service"
+                (value,) = await call(self._bus, SYSTEMD, path, properties, "Get", "ss", [service, "Result"])
+                result = str(value.value)
+        except BusError as error:
+            return UnitStatus(unit, "inactive", "dead", error.message)
+        if of_unit["LoadState"].value == "not-found":
+            return UnitStatus(unit, "inactive", "dead", "not-found")
+        return UnitStatus(unit, of_unit["ActiveState"].value, of_unit["SubState"].value, result)
+
+    async def act(self, method: str, unit: str) -> str:
+        """Call StartUnit, StopUnit, RestartUnit or ReloadOrRestartUnit and return the job's result.
+
+        ``done`` is success (systemd(1), "JobRemoved"); anything else is a reason in a word.
+        """
+        if not self.present:
+            return "no systemd"
+        try:
+            await call(self._bus, SYSTEMD, ROOT, MANAGER, "ResetFailedUnit", "s", [unit])
+        except BusError:
+            pass  # nothing to reset
+        try:
+            (job,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, method, "ss", [unit, "replace"])
+        except BusError as error:
+            return error.message
+        if job in self._done:
+            return self._done.pop(job)
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._results[job] = future
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                return await future
+        except TimeoutError:
+            return f"still not there after {JOB_SECONDS:.0f} s"
+        finally:
+            self._results.pop(job, None)
+            self._done.clear()
+
+    async def _match(self, rule: str) -> None:
+        bus = "org.freedesktop.DBus"
+        rule = f"type='signal',{rule}"
+        await call(self._bus, bus, "/org/freedesktop/DBus", bus, "AddMatch", "s", [rule])
+
+    def _message(self, message: Message) -> Any:
+        if message.message_type is not MessageType.SIGNAL:
+            return None
+        if message.member == "JobRemoved" and message.interface == MANAGER:
+            _, job, _, result = message.body
+            if future := self._results.get(job):
+                if not future.done():
+                    future.set_result(result)
+            else:
+                self._done[job] = result
+        elif message.member == "PropertiesChanged" and message.path in self._watched:
+            self._wake()
+        return None
+
+
+def unit_path(unit: str) -> str:
+    """Return systemd's object path of a unit name (its documented bus label escaping)."""
+    escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in unit)
+    return f"{ROOT}/unit/{escaped}"
