@@ -1,0 +1,1 @@
+"""The D-Bus face: the contract, the object tree as a function of the state, dispatch, authorization."""

@@ -1,0 +1,239 @@
+"""What each method of the contract does, and what a caller must be allowed to. No D-Bus messages here."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ltspd import names
+from ltspd.bus.refusal import Refusal
+from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
+from ltspd.model import ImageState, Job, OutputStatus, State
+
+MANAGER = names.interface("Manager")
+IMAGE = names.interface("Image")
+LINK = names.interface("Link")
+OUTPUT = names.interface("Output")
+JOB = names.interface("Job")
+
+BUILD_IMAGE = names.action("build-image")
+REVERT_IMAGE = names.action("revert-image")
+CONFIGURE = names.action("configure")
+
+# The action that starts a kind of job, which is also what its Cancel() needs; any other kind: CONFIGURE.
+JOB_ACTIONS: Mapping[str, str] = {"build": BUILD_IMAGE}
+
+# The longest name that can become one file name (Linux NAME_MAX), before anything is looked up or logged.
+NAME_MAX = 255
+
+
+class Server(Protocol):
+    """What the daemon's core offers to the bus."""
+
+    @property
+    def state(self) -> State:
+        """What is published; a job that ``build_image`` returned is already in it."""
+
+    async def reload(self) -> None:
+        """Read the configuration again and bring everything up to date; raises ConfigError."""
+
+    async def apply(self, force: bool) -> None:
+        """Bring everything up to date; ``force`` overwrites edited outputs. Raises OutputEdited."""
+
+    async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
+        """Check everything foreseeable, start the build and return the id of its job."""
+
+    async def revert_image(self, name: str, generation: str, started_by: int) -> None:
+        """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""
+
+    async def remove_generation(self, name: str, generation: str) -> None:
+        """Remove a generation that nothing uses; raises NoSuchGeneration, InUse."""
+
+    async def packages_changed(self) -> None:
+        """Take note that packages may have changed, and look soon; returns at once."""
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Ask a job to stop; raises NoSuchJob."""
+
+    def preview(self, output: str) -> str:
+        """Return what applying the output would change, as text; raises NoSuchOutput."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method call. ``uid`` is the caller's; ``arguments`` are plain values, options already checked."""
+
+    path: str
+    sender: str
+    uid: int
+    arguments: tuple[Any, ...]
+
+
+# What an authorization dialog may name: polkit's details, also used by rules of the administrator.
+Details = Callable[[State, Call], Mapping[str, str]]
+Run = Callable[[Server, Call], Awaitable[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a method is served: ``action`` None means that it only reads and everyone may call it.
+
+    ``details`` looks the object up and raises when it is gone; it runs before and after the
+    authorization, because a password dialog can be open for minutes. ``options`` gives the names
+    and signatures that the method's ``a{sv}`` argument may hold.
+    """
+
+    run: Run
+    action: str | Callable[[State, Call], str] | None
+    details: Details
+    options: Mapping[str, str] | None = None
+
+    def action_for(self, state: State, call: Call) -> str | None:
+        """Return the polkit action that this very call needs."""
+        return self.action(state, call) if callable(self.action) else self.action
+
+
+def check_options(options: Mapping[str, Any], known: Mapping[str, str]) -> Mapping[str, object]:
+    """Return the options as plain values; raises InvalidOption for an unknown one or a wrong type."""
+    plain: dict[str, object] = {}
+    for key, variant in options.items():
+        if key not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            raise InvalidOption(f"Option {key[:NAME_MAX]!r} is not known here; known options: {allowed}.")
+        if variant.signature != known[key]:
+            raise InvalidOption(f"Option {key!r} must have the D-Bus type '{known[key]}'.")
+        plain[key] = variant.value
+    return plain
+
+
+def _image(state: State, call: Call) -> ImageState:
+    for image in state.images:
+        if names.object_path("image", image.name) == call.path:
+            return image
+    raise Refusal("UnknownObject", f"There is no image at {call.path} any more.")
+
+
+def _output(state: State, call: Call) -> OutputStatus:
+    for output in state.outputs:
+        if names.object_path("output", output.name) == call.path:
+            return output
+    raise Refusal("UnknownObject", f"There is no output at {call.path} any more.")
+
+
+def _job(state: State, call: Call) -> Job:
+    for job in state.jobs:
+        if names.object_path("job", job.id) == call.path:
+            return job
+    raise NoSuchJob(f"There is no job at {call.path} any more; finished jobs are forgotten after a while.")
+
+
+def _check_name(name: str) -> str:
+    """Return a name that is safe to look up, show and log; raises InvalidName."""
+    if not 0 < len(name) <= NAME_MAX or not name.isprintable() or "/" in name or name.startswith((".", "-")):
+        raise InvalidName(
+            f"{name[:40]!r} can't be an image's name: use 1 to {NAME_MAX} printable characters "
+            "without '/', and neither '.' nor '-' first."
+        )
+    return name
+
+
+def _nothing(_state: State, _call: Call) -> Mapping[str, str]:
+    return {}
+
+
+def _named_image(_state: State, call: Call) -> Mapping[str, str]:
+    return {"image": _check_name(call.arguments[0])}
+
+
+def _this_image(state: State, call: Call) -> Mapping[str, str]:
+    return {"image": _image(state, call).name}
+
+
+def _this_generation(state: State, call: Call) -> Mapping[str, str]:
+    return {"image": _image(state, call).name, "generation": call.arguments[0][:NAME_MAX]}
+
+
+def _this_output(state: State, call: Call) -> Mapping[str, str]:
+    return {"output": _output(state, call).name}
+
+
+def _this_job(state: State, call: Call) -> Mapping[str, str]:
+    job = _job(state, call)
+    return {"job": job.id, "image": job.subject}
+
+
+def _job_action(state: State, call: Call) -> str:
+    return JOB_ACTIONS.get(_job(state, call).kind, CONFIGURE)
+
+
+async def _reload(server: Server, _call: Call) -> tuple[Any, ...]:
+    await server.reload()
+    return ()
+
+
+async def _apply(server: Server, call: Call) -> tuple[Any, ...]:
+    await server.apply(bool(call.arguments[0].get("force", False)))
+    return ()
+
+
+async def _manager_build(server: Server, call: Call) -> tuple[Any, ...]:
+    name, options = call.arguments
+    return (names.object_path("job", await server.build_image(name, options, call.uid)),)
+
+
+async def _get_image(server: Server, call: Call) -> tuple[Any, ...]:
+    name = call.arguments[0]
+    if not any(image.name == name for image in server.state.images):
+        raise NoSuchImage(
+            f"There is no image {name[:NAME_MAX]!r}; 'ltspctl image list' shows the known ones."
+        )
+    return (names.object_path("image", name),)
+
+
+async def _packages_changed(server: Server, _call: Call) -> tuple[Any, ...]:
+    await server.packages_changed()
+    return ()
+
+
+async def _image_build(server: Server, call: Call) -> tuple[Any, ...]:
+    name = _image(server.state, call).name
+    return (names.object_path("job", await server.build_image(name, call.arguments[0], call.uid)),)
+
+
+async def _image_revert(server: Server, call: Call) -> tuple[Any, ...]:
+    await server.revert_image(_image(server.state, call).name, call.arguments[0], call.uid)
+    return ()
+
+
+async def _image_remove(server: Server, call: Call) -> tuple[Any, ...]:
+    await server.remove_generation(_image(server.state, call).name, call.arguments[0])
+    return ()
+
+
+async def _output_preview(server: Server, call: Call) -> tuple[Any, ...]:
+    return (server.preview(_output(server.state, call).name),)
+
+
+async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
+    await server.cancel_job(_job(server.state, call).id)
+    return ()
+
+
+BUILD_OPTIONS: Mapping[str, str] = {"full": "b"}
+APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
+
+# Every method of the contract; a test holds this table, the XML and the live introspection together.
+METHODS: Mapping[tuple[str, str], Method] = {
+    (MANAGER, "Reload"): Method(_reload, CONFIGURE, _nothing),
+    (MANAGER, "Apply"): Method(_apply, CONFIGURE, _nothing, APPLY_OPTIONS),
+    (MANAGER, "BuildImage"): Method(_manager_build, BUILD_IMAGE, _named_image, BUILD_OPTIONS),
+    (MANAGER, "GetImage"): Method(_get_image, None, _nothing),
+    (MANAGER, "PackagesChanged"): Method(_packages_changed, CONFIGURE, _nothing),
+    (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
+    (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
+    (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),
+    (OUTPUT, "Preview"): Method(_output_preview, CONFIGURE, _this_output),
+    (JOB, "Cancel"): Method(_job_cancel, _job_action, _this_job),
+}
+
+# The methods that only read: adding one here is a decision, so it is a list of its own.
+READ_ONLY: frozenset[tuple[str, str]] = frozenset({(MANAGER, "GetImage")})

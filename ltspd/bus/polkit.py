@@ -1,0 +1,128 @@
+"""May this caller do that? Asks polkit about the message's sender; without polkit, root only."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from dbus_next import Variant
+from dbus_next.aio import MessageBus
+
+from ltspd.bus.connection import DAEMON, BusError, call, daemon_call
+from ltspd.errors import NotAuthorized
+
+log = logging.getLogger("ltspd.audit")
+
+NAME = "org.freedesktop.PolicyKit1"
+PATH = "/org/freedesktop/PolicyKit1/Authority"
+INTERFACE = "org.freedesktop.PolicyKit1.Authority"
+ALLOW_USER_INTERACTION = 1  # CheckAuthorizationFlags
+# A person looks for the password for at most this many seconds; a check without a dialog is quick.
+DIALOG_TIMEOUT = 300.0
+CHECK_TIMEOUT = 25.0
+
+# How the bus says that nobody answers under polkit's name.
+ABSENT = frozenset(
+    f"{DAEMON}.Error.{why}" for why in ("ServiceUnknown", "NameHasNoOwner", "Spawn.ServiceNotFound")
+)
+
+
+class Authority:
+    """Answers for one bus connection. ``trusted`` users are never asked about."""
+
+    def __init__(self, bus: MessageBus, trusted: frozenset[int]) -> None:
+        """Trust the given user ids: root, whom polkit always allows, and the daemon's own user."""
+        self._bus = bus
+        self._trusted = trusted
+        self._checks = 0
+
+    async def uid(self, sender: str) -> int:
+        """Return a sender's user id; raises NotAuthorized if it has left the bus."""
+        try:
+            return int((await daemon_call(self._bus, "GetConnectionUnixUser", "s", [sender]))[0])
+        except BusError as error:
+            raise NotAuthorized(f"The bus can't say who the caller is ({error.message}).") from error
+
+    async def require(
+        self, sender: str, uid: int, action: str, details: Mapping[str, str], *, interactive: bool
+    ) -> None:
+        """Return if the caller may do the action now; raises NotAuthorized. Both go to the journal."""
+        try:
+            how = await self._decide(sender, uid, action, details, interactive)
+        except NotAuthorized as error:
+            audit(sender, uid, action, details, f"denied: {error.message}", logging.WARNING)
+            raise
+        audit(sender, uid, action, details, how, logging.INFO)
+
+    async def _decide(
+        self, sender: str, uid: int, action: str, details: Mapping[str, str], interactive: bool
+    ) -> str:
+        if uid in self._trusted:
+            return "allowed: trusted user"
+        try:
+            allowed, challenge = await self._check(sender, action, details, interactive)
+        except BusError as error:
+            if error.name in ABSENT:
+                raise NotAuthorized(f"{action}: only root may do this, because polkit is absent.") from error
+            raise NotAuthorized(f"{action}: polkit could not decide ({error.message}).") from error
+        if allowed:
+            return "allowed: polkit"
+        why = "a password is needed, and the caller allowed no dialog" if challenge else "polkit refused"
+        raise NotAuthorized(f"{action}: you are not authorized ({why}).")
+
+    async def _check(
+        self, sender: str, action: str, details: Mapping[str, str], interactive: bool
+    ) -> tuple[bool, bool]:
+        self._checks += 1
+        cancellation = f"ltspd-{self._checks}"
+        body = [
+            ["system-bus-name", {"name": Variant("s", sender)}],
+            action,
+            dict(details),
+            ALLOW_USER_INTERACTION if interactive else 0,
+            cancellation,
+        ]
+        timeout = DIALOG_TIMEOUT if interactive else CHECK_TIMEOUT
+        try:
+            [[allowed, challenge, _]] = await call(
+                self._bus, NAME, PATH, INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body,
+                timeout=timeout,
+            )  # fmt: skip
+        except BusError as error:
+            if error.name == f"{DAEMON}.Error.NoReply":
+                await self._cancel(cancellation)
+            raise
+        except asyncio.CancelledError:
+            await self._cancel(cancellation)
+            raise
+        return bool(allowed), bool(challenge)
+
+    async def _cancel(self, cancellation: str) -> None:
+        """Close a dialog that nobody waits for any more; sent, not awaited for an answer."""
+        try:
+            await call(
+                self._bus, NAME, PATH, INTERFACE, "CancelCheckAuthorization", "s", [cancellation],
+                timeout=1.0, flags=1,
+            )  # fmt: skip
+        except BusError:
+            pass  # polkit or the bus is gone, and the dialog with it
+
+
+def audit(sender: str, uid: int, action: str, details: Mapping[str, str], result: str, level: int) -> None:
+    """Write one journal line about an action, with fields to search by (``journalctl LTSPD_UID=1000``)."""
+    subject = ", ".join(f"{key} {value!r}" for key, value in sorted(details.items())) or "-"
+    log.log(
+        level,
+        "%s (%s) by user %d (%s): %s",
+        action,
+        subject,
+        uid,
+        sender,
+        result,
+        extra={
+            "LTSPD_ACTION": action,
+            "LTSPD_UID": str(uid),
+            "LTSPD_SENDER": sender,
+            "LTSPD_SUBJECT": subject,
+            "LTSPD_RESULT": result,
+        },
+    )

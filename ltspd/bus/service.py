@@ -1,0 +1,258 @@
+"""The one dispatcher: calls in, replies and signals out. What methods do is not here but in ``methods``."""
+
+import asyncio
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
+from dbus_next.aio import MessageBus
+
+from ltspd.bus import connection, standard, values
+from ltspd.bus.contract import Method, contract
+from ltspd.bus.difference import Difference, difference
+from ltspd.bus.introspection import OBJECT_MANAGER, PEER, PROPERTIES
+from ltspd.bus.introspection import standard as standard_interfaces
+from ltspd.bus.methods import MANAGER, METHODS, Call, Server, check_options
+from ltspd.bus.polkit import Authority
+from ltspd.bus.refusal import Refusal
+from ltspd.bus.tree import Tree, tree
+from ltspd.errors import LtspError, Stopping
+from ltspd.model import Job, State
+from ltspd.names import ROOT_PATH, STEM, object_path
+
+log = logging.getLogger(__name__)
+
+# Calls under way at one time; what comes above that is refused at once instead of piling up.
+CALLS_PER_SENDER = 200
+CALLS_IN_ALL = 2000
+# How long stop() waits for the last messages to leave, in seconds.
+FAREWELL = 2.0
+# Only connections that vanish: their new owner is empty.
+VANISHED = (
+    f"type='signal',sender='{connection.DAEMON}',interface='{connection.DAEMON}',"
+    "member='NameOwnerChanged',arg2=''"
+)
+
+
+class Service:
+    """The product's objects on one bus connection."""
+
+    def __init__(
+        self, bus: MessageBus, server: Server, *, trusted: frozenset[int] | None = None, name: str = STEM
+    ) -> None:
+        """Serve ``server`` on a connected bus; ``trusted`` users (root and our own) need no polkit."""
+        self._bus = bus
+        self._server = server
+        self._name = name
+        self._authority = Authority(bus, frozenset({0, os.geteuid()}) if trusted is None else trusted)
+        self._tree: Tree = tree(server.state)
+        self._pending: State | None = None
+        self._calls: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._asking: set[asyncio.Task[None]] = set()
+        self._last_sent: asyncio.Future[None] | None = None
+        self._stopping = False
+        self._ended: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve and take the name; raises NoBus if another process has it."""
+        self._ended = asyncio.create_task(_ended(self._bus), name="bus connection")
+        self._bus.add_message_handler(self._handle)
+        await connection.daemon_call(self._bus, "AddMatch", "s", [VANISHED])
+        async with asyncio.timeout(connection.CALL_TIMEOUT):
+            reply = await self._bus.request_name(self._name, NameFlag.DO_NOT_QUEUE)
+        if reply not in (RequestNameReply.PRIMARY_OWNER, RequestNameReply.ALREADY_OWNER):
+            raise connection.NoBus(f"{self._name} is taken: another ltspd is running on this bus.")
+
+    async def wait(self) -> None:
+        """Return when stop() ended the connection; raises NoBus when it ended by itself."""
+        assert self._ended is not None, "start() comes first"
+        await asyncio.wait([self._ended])
+        if not self._stopping:
+            raise connection.NoBus("The connection to the bus ended; is dbus-daemon being restarted?")
+
+    async def stop(self) -> None:
+        """Refuse what is under way, let the last messages leave, and end the connection."""
+        self._flush()
+        self._stopping = True
+        calls = [call for calls in self._calls.values() for call in calls]
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        if self._last_sent is not None and self._bus.connected:
+            await asyncio.wait([self._last_sent], timeout=FAREWELL)
+        await connection.disconnect(self._bus)
+        if self._ended is not None:
+            await asyncio.wait([self._ended], timeout=FAREWELL)
+
+    # ---- out: state and signals ------------------------------------------------------------------
+
+    def publish(self, state: State) -> None:
+        """Show a state; several calls in one turn of the loop become one set of signals."""
+        if self._pending is None:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending = state
+
+    def job_finished(self, job: Job) -> None:
+        """Send JobFinished, after the job's last PropertiesChanged."""
+        self.publish(self._server.state)
+        self._flush()
+        self._emit(ROOT_PATH, MANAGER, "JobFinished", [object_path("job", job.id), str(job.state)])
+
+    def _flush(self) -> None:
+        state, self._pending = self._pending, None
+        if state is None or self._stopping:
+            return
+        new = tree(state)
+        change = difference(self._tree, new)
+        self._tree = new
+        self._announce(change)
+
+    def _announce(self, change: Difference) -> None:
+        """Send what came, then what changed, then what went: a property never names an unknown object."""
+        for path, added in change.added.items():
+            self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", [path, values.interfaces(added)])
+        for path, changed in change.changed.items():
+            for name, properties in changed.items():
+                self._properties_changed(path, name, properties)
+        for path, removed in change.removed.items():
+            self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesRemoved", [path, list(removed)])
+
+    def _properties_changed(self, path: str, name: str, properties: Mapping[str, Any]) -> None:
+        interface = contract()[name]
+
+        def those(emits: str) -> Mapping[str, Any]:
+            return {key: each for key, each in properties.items() if interface.properties[key].emits == emits}
+
+        changed, invalidated = those("true"), those("invalidates")
+        if changed or invalidated:
+            body = [name, values.properties(interface, changed), list(invalidated)]
+            self._emit(path, PROPERTIES, "PropertiesChanged", body)
+
+    def _emit(self, path: str, interface: str, member: str, body: list[Any]) -> None:
+        signal = {**standard_interfaces(), **contract()}[interface].signals[member]
+        self._send(Message.new_signal(path, interface, member, signal.signature, body))
+
+    def _send(self, message: Message) -> None:
+        if not self._bus.connected:
+            return
+        self._last_sent = self._bus.send(message)
+        # A connection that breaks ends the daemon through wait(); the single sends needn't say so too.
+        self._last_sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
+
+    # ---- in: calls -------------------------------------------------------------------------------
+
+    def _handle(self, message: Message) -> bool:
+        """Take a message from dbus-next; true keeps its own default handlers away from it."""
+        if message.message_type is MessageType.SIGNAL:
+            if message.sender == connection.DAEMON and message.member == "NameOwnerChanged":
+                self._vanished(message.body[0])
+            return False
+        if message.message_type is not MessageType.METHOD_CALL:
+            return False
+        connection.bound_signature_cache()
+        under_way = self._calls.get(message.sender, ())
+        if self._stopping:
+            self._reply_error(message, Stopping("The daemon is shutting down; try again once it is back."))
+        elif len(under_way) >= CALLS_PER_SENDER or _count(self._calls.values()) >= CALLS_IN_ALL:
+            self._reply_error(message, Refusal("LimitsExceeded", "Too many calls at once; wait for replies."))
+        else:
+            task = asyncio.create_task(self._serve(message), name=f"call {message.member}")
+            self._calls[message.sender].add(task)
+            task.add_done_callback(lambda done: self._done(message.sender, done))
+        return True
+
+    def _done(self, sender: str, task: asyncio.Task[None]) -> None:
+        self._calls[sender].discard(task)
+        if not self._calls[sender]:
+            del self._calls[sender]
+
+    def _vanished(self, sender: str) -> None:
+        """Give up asking for an authorization that nobody waits for; what is authorized goes on."""
+        for task in list(self._calls.get(sender, ())):
+            if task in self._asking:
+                task.cancel()
+
+    async def _serve(self, message: Message) -> None:
+        """Answer one call; the only place where errors become replies."""
+        try:
+            signature, body = await self._answer(message)
+            if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+                self._send(Message.new_method_return(message, signature, body))
+        except asyncio.CancelledError:
+            if self._stopping:
+                self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
+        except LtspError as error:
+            self._reply_error(message, error)
+        except Exception as error:
+            # The caller gets no traceback, the journal does.
+            log.exception("%s from %s: unforeseen error", message.member, message.sender)
+            why = f"{message.member} failed unforeseen ({type(error).__name__}); see the journal of ltspd."
+            self._reply_error(message, LtspError(why))
+
+    def _reply_error(self, message: Message, error: LtspError) -> None:
+        if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._send(Message.new_error(message, error.dbus_name, values.plain(error.message)))
+
+    async def _answer(self, message: Message) -> tuple[str, list[Any]]:
+        self._flush()  # a reply must not be older than what publish() was told
+        name, method = standard.resolve(
+            self._tree, message.path, message.interface, message.member, message.signature
+        )
+        if name == PEER:
+            return method.out_signature, await self._peer(method)
+        if name not in contract():
+            body = standard.answer(self._tree, message.path, name, method.name, message.body)
+        else:
+            body = await self._invoke(message, name, method)
+        return method.out_signature, body
+
+    async def _peer(self, method: Method) -> list[Any]:
+        if method.name == "Ping":
+            return []
+        daemon, path = connection.DAEMON, connection.DAEMON_PATH
+        return await connection.call(self._bus, daemon, path, PEER, "GetMachineId")
+
+    async def _invoke(self, message: Message, interface: str, method: Method) -> list[Any]:
+        handler = METHODS[interface, method.name]
+        arguments = tuple(
+            check_options(value, handler.options or {}) if signature == "a{sv}" else value
+            for (_, signature), value in zip(method.inputs, message.body, strict=True)
+        )
+        call = Call(message.path, message.sender, -1, arguments)
+        details = handler.details(self._server.state, call)
+        if action := handler.action_for(self._server.state, call):
+            call = replace(call, uid=await self._authorize(message, action, details))
+            handler.details(self._server.state, call)  # it may have gone while a password was typed
+        out = await handler.run(self._server, call)
+        self.publish(self._server.state)
+        self._flush()  # whoever gets a job's path must find the job there
+        return [values.plain(value) for value in out]
+
+    async def _authorize(self, message: Message, action: str, details: Mapping[str, str]) -> int:
+        """Return the caller's user id once it is allowed to; raises NotAuthorized."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._asking.add(task)
+        try:
+            uid = await self._authority.uid(message.sender)
+            interactive = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
+            await self._authority.require(message.sender, uid, action, details, interactive=interactive)
+        finally:
+            self._asking.discard(task)
+        return uid
+
+
+def _count(groups: Iterable[set[asyncio.Task[None]]]) -> int:
+    return sum(len(group) for group in groups)
+
+
+async def _ended(bus: MessageBus) -> None:
+    """Return when the connection has ended, however it did."""
+    try:
+        await bus.wait_for_disconnect()
+    except Exception as error:  # dbus-next hands on whatever broke it
+        log.error("The connection to the bus broke: %s", error or type(error).__name__)

@@ -1,0 +1,105 @@
+"""State → the objects on the bus with their properties, as plain values. Pure; no D-Bus library here."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ltspd.model import Generation, ImageState, Job, LinkState, OutputStatus, State
+from ltspd.names import ROOT_PATH, interface, object_path
+
+# What an object-path property says when there is no object.
+NO_OBJECT = "/"
+
+# path -> interface -> property -> value
+Tree = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+class Typed(NamedTuple):
+    """A value inside a variant: there, only the value itself can say its D-Bus type."""
+
+    signature: str
+    value: Any
+
+
+def tree(state: State) -> Tree:
+    """Return all objects of a state; sequences are tuples, so that equal states give equal trees."""
+    return {
+        ROOT_PATH: {interface("Manager"): _manager(state)},
+        **{object_path("image", each.name): {interface("Image"): _image(each)} for each in state.images},
+        **{object_path("link", each.name): {interface("Link"): _link(each)} for each in state.links},
+        **{object_path("output", each.name): {interface("Output"): _output(each)} for each in state.outputs},
+        **{object_path("job", each.id): {interface("Job"): _job(each)} for each in state.jobs},
+    }
+
+
+def _manager(state: State) -> Mapping[str, Any]:
+    return {
+        "Version": state.version,
+        "State": str(state.state),
+        "Problems": state.problems,
+        "Revision": state.revision,
+        "BaseDirectory": state.base_directory,
+        "TftpDirectory": state.tftp_directory,
+    }
+
+
+def _image(image: ImageState) -> Mapping[str, Any]:
+    return {
+        "Name": image.name,
+        "Source": image.source,
+        "Current": image.current,
+        "Generations": tuple(_generation(each) for each in image.generations),
+        "Kernel": image.kernel,
+        "Size": image.size,
+        "StaleBecause": image.stale_because,
+        "Job": object_path("job", image.job) if image.job else NO_OBJECT,
+    }
+
+
+def _generation(generation: Generation) -> Mapping[str, Typed]:
+    return {
+        "Id": Typed("s", generation.id),
+        "Created": Typed("t", int(generation.created * 1_000_000)),
+        "Source": Typed("s", generation.source),
+        "Architecture": Typed("s", generation.architecture),
+        "Kernel": Typed("s", generation.kernel),
+        "Size": Typed("t", generation.size),
+        "Layers": Typed("u", len(generation.layers)),
+        "Summary": Typed("s", generation.summary),
+    }
+
+
+def _link(link: LinkState) -> Mapping[str, Any]:
+    return {
+        "Name": link.name,
+        "Index": link.index,
+        "State": link.state,
+        "Addresses": link.addresses,
+        "Dhcp": str(link.dhcp),
+    }
+
+
+def _output(output: OutputStatus) -> Mapping[str, Any]:
+    return {
+        "Name": output.name,
+        "Paths": output.paths,
+        "Unit": output.unit,
+        "State": str(output.state),
+        "Message": output.message,
+        "AppliedAt": output.applied_at,
+    }
+
+
+def _job(job: Job) -> Mapping[str, Any]:
+    return {
+        "Id": job.id,
+        "Kind": job.kind,
+        "Subject": job.subject,
+        "StartedBy": job.started_by,
+        "State": str(job.state),
+        "Phase": job.phase,
+        "Progress": job.progress,
+        "Error": (job.error_name, job.error),
+        "Result": job.result,
+        "StartedAt": job.started_at,
+        "FinishedAt": job.finished_at,
+    }

@@ -1,0 +1,45 @@
+"""Plain values → what dbus-next marshals: lists for tuples, Variant for Typed and for properties."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dbus_next import Variant
+
+from ltspd.bus.contract import Interface, contract
+from ltspd.bus.tree import Tree, Typed
+
+
+def plain(value: Any) -> Any:
+    """Turn a value of the tree into what dbus-next takes for it.
+
+    Text that isn't valid Unicode (a file name with other bytes in it) is shown with replacement
+    characters: one odd name must not make every reply impossible.
+    """
+    match value:
+        case Typed(signature, inner):
+            return Variant(signature, plain(inner))
+        case str():
+            return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case Mapping():
+            return {plain(key): plain(each) for key, each in value.items()}
+        case tuple() | list():
+            return [plain(each) for each in value]
+        case _:
+            return value
+
+
+def properties(interface: Interface, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``a{sv}`` for values of an interface's properties."""
+    return {
+        name: Variant(interface.properties[name].signature, plain(value)) for name, value in values.items()
+    }
+
+
+def interfaces(values: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return ``a{sa{sv}}`` for one object."""
+    return {name: properties(contract()[name], each) for name, each in values.items()}
+
+
+def objects(tree: Tree, root: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return ``a{oa{sa{sv}}}`` for everything below ``root``, which itself is not part of it."""
+    return {path: interfaces(each) for path, each in tree.items() if path.startswith(root + "/")}

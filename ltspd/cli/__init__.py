@@ -1,0 +1,1 @@
+"""``ltspctl``: speaks D-Bus only, and knows nothing of the daemon's insides."""
