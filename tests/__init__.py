@@ -1,0 +1,1 @@
+"""Everything that proves ltspd right; nothing here is installed."""

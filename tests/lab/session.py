@@ -1,0 +1,186 @@
+"""One run of the lab: its directories, its lock, its programs, and what dead runs left behind.
+
+Everything a run makes carries the run's name, so that whatever is left can be told from other
+people's things, and removed by whoever comes next.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab.cache import cache_dir, locked
+
+PREFIX = "ltspd-lab"
+# Logs of this many runs are kept.
+KEPT_LOGS = 12
+_NETNS = Path("/run/netns")
+_CGROUPS = Path("/sys/fs/cgroup")
+# systemd-nspawn keeps a directory a machine here, and can't remove it where /run is no tmpfs.
+_NSPAWN = Path("/run/systemd/nspawn/propagate")
+_counter = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Session:
+    """A run: ``name`` is in the name of everything it makes; ``stack`` removes all of it."""
+
+    name: str
+    directory: Path
+    logs: Path
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        log: str,
+        netns: str | None = None,
+        stop_signal: int = signal.SIGTERM,
+        pass_fds: Sequence[int] = (),
+    ) -> "subprocess.Popen[bytes]":
+        """Start a program that ends with this run, whatever happens to this process.
+
+        ``log`` names the file in ``logs`` that takes its output; ``netns`` the network namespace it
+        runs in. The program is outside our process group, so that Ctrl-C reaches only us.
+        """
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
+        if netns is not None:
+            command = ["nsenter", f"--net={_NETNS / netns}", "--", *command]
+        with (self.logs / log).open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        self.stack.callback(end, process, stop_signal)
+        return process
+
+    def close(self) -> None:
+        """Remove everything this run made; the logs stay. Further Ctrl-C waits until that is done."""
+        with _signals_held():
+            self.stack.close()
+
+
+def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM, patience: float = 10.0) -> None:
+    """End one program: ask with the signal ``number``, after ``patience`` seconds kill."""
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def open_session() -> Iterator[Session]:
+    """Make a run of the lab; all it made is gone when this ends, also by an error or a signal."""
+    if os.geteuid() != 0:
+        raise RuntimeError("the lab needs root: it makes network namespaces, mounts and a container")
+    name = f"{PREFIX}-{os.getpid()}-{next(_counter)}"
+    directory = cache_dir() / "runs" / name
+    logs = cache_dir() / "logs" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}")
+    # Nobody may sweep between our making the directory and our locking it.
+    with locked(cache_dir() / "runs.lock"):
+        sweep()
+        directory.mkdir(parents=True)
+        lock = (directory / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    logs.mkdir(parents=True, exist_ok=True)
+    session = Session(name, directory, logs)
+    session.stack.callback(lock.close)
+    session.stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    session.stack.callback(_remove_container, name)
+    atexit.register(session.close)
+    try:
+        with _sigterm_raises():
+            yield session
+    finally:
+        session.close()
+        atexit.unregister(session.close)
+
+
+def sweep() -> None:
+    """Remove what runs left behind that died without cleaning up; a live run holds its lock.
+
+    The caller holds the lock of all runs.
+    """
+    runs = cache_dir() / "runs"
+    for directory in runs.glob(f"{PREFIX}-*"):
+        with contextlib.suppress(OSError), (directory / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for netns in _NETNS.glob(f"{directory.name}-*"):
+                subprocess.run(["ip", "netns", "delete", netns.name], check=False)
+            _remove_container(directory.name)
+            shutil.rmtree(directory, ignore_errors=True)
+    for old in sorted((cache_dir() / "logs").glob("2*"))[:-KEPT_LOGS]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def leftovers(name: str) -> list[str]:
+    """Return what still exists of the run ``name`` on this machine, in words; empty when clean."""
+    found = [f"network namespace {path.name}" for path in _NETNS.glob(f"{name}-*")]
+    found += [f"directory {path}" for path in (cache_dir() / "runs").glob(name)]
+    found += [f"directory {path}" for path in _NSPAWN.glob(name)]
+    found += [f"control group {path}" for path in _cgroups(name)]
+    found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if name in backing.read_text():
+                found.append(f"loop device {backing.parts[3]}")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if name.encode() in (process / "cmdline").read_bytes():
+                found.append(f"process {process.name}")
+    return found
+
+
+def _cgroups(name: str) -> list[Path]:
+    # Version 1 has one tree a controller below the top; version 2 is either one of them or the top itself.
+    return [*_CGROUPS.glob(name), *_CGROUPS.glob(f"*/{name}")]
+
+
+def _remove_container(name: str) -> None:
+    shutil.rmtree(_NSPAWN / name, ignore_errors=True)
+    for top in _cgroups(name):
+        for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        with contextlib.suppress(OSError):
+            top.rmdir()
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM unwind the stack like Ctrl-C does, instead of ending us on the spot."""
+
+    def unwind(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,138 @@
+"""Root trees of real Debian machines, built once by recipe and then only read.
+
+A tree is never changed after it got its name: whoever needs to write puts an overlay on top.
+"""
+
+import contextlib
+import hashlib
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.cache import cache_dir, locked
+
+_BASE = ("systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "libpam-systemd")
+_CLIENT = (*_BASE, "linux-image-cloud-amd64", "less", "ncurses-term")
+_SERVER = (
+    *_BASE,
+    *("polkitd", "python3", "python3-dbus-next", "python3-pyroute2", "python3-systemd", "python3-aiohttp"),
+    *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "nbd-client", "radvd"),
+    *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
+)
+_LTSP_SERVER = (
+    *_BASE,
+    *("ltsp", "dnsmasq", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "squashfs-tools", "ipxe"),
+)
+
+# A second serial line with a shell, so that a test can ask a booted client what it sees.
+_SHELL_UNIT = "serial-getty@ttyS1.service"
+_SHELL_DROP_IN = """\
+[Service]
+ExecStart=
+ExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200 %I dumb
+"""
+
+
+def _add_shell(tree: Path) -> None:
+    units = tree / "etc/systemd/system"
+    drop_in = units / f"{_SHELL_UNIT}.d/lab.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text(_SHELL_DROP_IN)
+    wants = units / "getty.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / _SHELL_UNIT).symlink_to("/lib/systemd/system/serial-getty@.service")
+
+
+def _add_inotify_simple(tree: Path) -> None:
+    """Debian 12 has no package of it, so take the module from the environment that runs the lab."""
+    import inotify_simple
+
+    source = Path(inotify_simple.__file__)
+    target = tree / "usr/local/lib/python3.11/dist-packages"
+    target.mkdir(parents=True, exist_ok=True)
+    if source.name == "__init__.py":
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source.parent, target / source.parent.name, ignore=ignore)
+    else:
+        shutil.copy(source, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What makes a tree: Debian's release, the packages, and the lab's own additions."""
+
+    suite: str
+    packages: tuple[str, ...]
+    additions: tuple[Callable[[Path], None], ...] = ()
+
+    def digest(self) -> str:
+        """Return 12 hex digits that change when the recipe does, additions' code included."""
+        code = [inspect.getsource(addition) for addition in self.additions]
+        parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else [])]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+RECIPES = {
+    "server": Recipe("bookworm", _SERVER, (_add_inotify_simple,)),
+    "client": Recipe("bookworm", _CLIENT, (_add_shell,)),
+    "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
+    "ltsp-client": Recipe("bookworm", (*_CLIENT, "ltsp", "busybox", "initramfs-tools"), (_add_shell,)),
+    "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
+}
+
+
+def tree(name: str) -> Path:
+    """Return the root tree of that name, built first if the cache has none of today's recipe.
+
+    Building takes about a minute and needs Debian's archive. Raises RuntimeError with the end of
+    mmdebstrap's output if it fails. The caller must not write to the tree.
+    """
+    recipe = RECIPES[name]
+    trees = cache_dir() / "trees"
+    path = trees / f"{name}-{recipe.digest()}"
+    if path.is_dir():
+        return path
+    with locked(trees / f"{name}.lock"):
+        if not path.is_dir():
+            _build(name, recipe, path)
+    return path
+
+
+def _build(name: str, recipe: Recipe, path: Path) -> None:
+    print(f"lab: building the root tree {name!r} ({recipe.suite}); kept in {path}", file=sys.stderr)
+    began = time.monotonic()
+    unfinished = path.with_name(f".{path.name}.new")
+    _remove(unfinished)
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root"]
+    command += [f"--include={','.join(recipe.packages)}", recipe.suite, str(unfinished)]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode != 0:
+            raise RuntimeError(f"mmdebstrap can't build the tree {name!r}: {done.stderr[-2000:]}")
+        for addition in recipe.additions:
+            addition(unfinished)
+        unfinished.rename(path)
+    finally:
+        _remove(unfinished)
+    print(f"lab: {name!r} took {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def _remove(path: Path) -> None:
+    """Remove an unfinished tree; never one in which something is still mounted."""
+    with contextlib.suppress(FileNotFoundError):
+        mounts = Path("/proc/self/mountinfo").read_text()
+        if f" {path}/" in mounts:
+            raise RuntimeError(f"something is mounted in {path}; unmount it, then try again")
+        shutil.rmtree(path)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or RECIPES:
+        print(tree(wanted))

@@ -1,0 +1,1 @@
+"""Machines that boot over the lab's LAN."""
