@@ -93,7 +93,8 @@ class Output:
 
     ``reload``: the unit takes new files by a reload; otherwise it is restarted. ``check`` is a
     command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
-    output can't be had on this machine; then nothing is written.
+    output can't be had on this machine; then nothing is written. ``shared``: the unit belongs to the
+    distribution and others too, so it is never stopped.
     """
 
     name: str
@@ -104,4 +105,5 @@ class Output:
     reload: bool = False
     check: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
+    shared: bool = False
     missing: str = ""

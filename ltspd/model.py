@@ -221,6 +221,7 @@ class Facts:
     accounts: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
     packages_digest: str = ""
+    source_packages: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     images: tuple[Image, ...] = ()
     programs: frozenset[str] = frozenset()

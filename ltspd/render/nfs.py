@@ -55,6 +55,7 @@ def exports(desired: Desired) -> Output:
             name="nfs",
             files=(File(KERNEL_PATH, line.encode()),),
             unit="nfs-server.service",
+            shared=True,
             wanted=wanted,
             reload=True,
         )

@@ -1,0 +1,59 @@
+"""The program ``ltspd``: arguments, logging, exit status."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ltspd import __version__
+from ltspd.daemon import serve
+from ltspd.errors import LtspError
+from ltspd.paths import Paths
+
+log = logging.getLogger("ltspd")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ltspd",
+        description="Network boot server daemon. Speak to it with ltspctl(1) or over D-Bus.",
+    )
+    parser.add_argument("--version", action="version", version=f"ltspd {__version__}")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="work below this directory (default: /)")
+    parser.add_argument("--bus", metavar="ADDRESS", help="D-Bus address to use instead of the system bus")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser.parse_args()
+
+
+def _logging(debug: bool) -> None:
+    handler: logging.Handler
+    # systemd sets this when standard error is the journal; then fields such as LTSPD_JOB are kept.
+    if os.environ.get("JOURNAL_STREAM"):
+        from systemd.journal import JournalHandler
+
+        handler = JournalHandler(SYSLOG_IDENTIFIER="ltspd")
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO, handlers=[handler], format="%(message)s"
+    )
+
+
+def main() -> int:
+    """Run the daemon; 0 after an orderly stop, 1 when it could not serve any more."""
+    arguments = _arguments()
+    _logging(arguments.debug)
+    os.umask(0o022)
+    try:
+        asyncio.run(serve(Paths(arguments.root), arguments.bus))
+    except* LtspError as group:
+        for error in group.exceptions:
+            log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Files -> disk, and units that follow them: atomic, checked, only what differs, edits never lost."""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ltspd.desired import File, Output
+from ltspd.errors import ToolFailed
+from ltspd.model import OutputState, OutputStatus
+from ltspd.observe.ports import holders
+from ltspd.paths import Paths
+from ltspd.run import run
+from ltspd.services import Systemd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Record:
+    """What was last applied: digest of each file, the digest each unit runs with, times in µs."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace a file by rename, so that readers see the old or the new one and never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    with ExitStack() as undo:
+        undo.callback(temporary.unlink, missing_ok=True)
+        with open(temporary, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        undo.pop_all()
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Applier:
+    """Brings the disk and the units in line with outputs, and remembers what it wrote."""
+
+    def __init__(self, paths: Paths, systemd: Systemd) -> None:
+        """Use the record of an earlier run if there is one."""
+        self._paths = paths
+        self._systemd = systemd
+        self._record_path = paths.state / "outputs.json"
+        self._record = self._load()
+        self._saved = self._dump()
+        # What a unit was last asked to run with: one that failed with it is systemd's to retry.
+        self._asked: dict[str, str] = {}
+
+    def pending(self, outputs: Iterable[Output]) -> bool:
+        """Return whether applying would write any file."""
+        return any(self._changes(output) for output in outputs if not output.missing)
+
+    async def apply(self, outputs: Iterable[Output], *, force: bool = False) -> tuple[OutputStatus, ...]:
+        """Apply each output on its own, so that one that fails takes no other along."""
+        if force:
+            self._asked.clear()
+        statuses = []
+        for output in outputs:
+            state, message = await self._one(output, force)
+            statuses.append(self._status(output, state, message))
+            self._save()
+        return tuple(statuses)
+
+    def preview(self, output: Output) -> str:
+        """Return what applying would change: the wanted text of each file that differs."""
+        parts = []
+        for file in self._changes(output):
+            text = (
+                file.data.decode(errors="replace")
+                if b"\0" not in file.data
+                else f"({len(file.data)} bytes)\n"
+            )
+            parts.append(f"--- {file.path}\n{text}")
+        return "".join(parts) or "Nothing would change.\n"
+
+    def _status(self, output: Output, state: OutputState, message: str) -> OutputStatus:
+        paths = tuple(file.path for file in output.files) + tuple(link.path for link in output.links)
+        applied = self._record.applied.get(output.name, 0)
+        return OutputStatus(output.name, paths, output.unit, state, message, applied)
+
+    async def _one(self, output: Output, force: bool) -> tuple[OutputState, str]:
+        if output.missing:
+            return (OutputState.FAILED if output.wanted else OutputState.DISABLED), output.missing
+        edited = [] if force else [file.path for file in output.files if self._edited(file)]
+        if edited:
+            names = ", ".join(edited)
+            why = f"{names} was changed by hand and is left alone; 'ltspctl apply --force' replaces it."
+            return OutputState.EDITED, why
+        try:
+            await self._write(output)
+        except (ToolFailed, OSError) as error:
+            return OutputState.FAILED, f"not written, the last good one stays: {error}"
+        return await self._run(output) if output.unit else (OutputState.IN_SYNC, "")
+
+    def _changes(self, output: Output) -> list[File]:
+        return [file for file in output.files if self._on_disk(file) != _digest(file.data)]
+
+    def _on_disk(self, file: File) -> str:
+        try:
+            return _digest(self._paths.at(file.path).read_bytes())
+        except OSError:
+            return ""
+
+    def _edited(self, file: File) -> bool:
+        found = self._on_disk(file)
+        return found not in ("", _digest(file.data), self._record.files.get(file.path))
+
+    async def _write(self, output: Output) -> None:
+        changes = self._changes(output)
+        for file in changes:
+            await self._check(output, file)
+        for file in changes:
+            write_atomically(self._paths.at(file.path), file.data, file.mode)
+            log.info("Wrote %s (%s)", file.path, output.name)
+        changed = bool(changes)
+        for link in output.links:
+            changed |= self._link(link.path, link.target)
+        for file in output.files:
+            self._record.files[file.path] = _digest(file.data)
+        if changed or output.name not in self._record.applied:
+            self._record.applied[output.name] = time.time_ns() // 1000
+
+    async def _check(self, output: Output, file: File) -> None:
+        if not output.check:
+            return
+        candidate = self._paths.at(file.path).with_suffix(".candidate")
+        try:
+            write_atomically(candidate, file.data, 0o600)
+            await run([part.replace("{}", str(candidate)) for part in output.check])
+        finally:
+            candidate.unlink(missing_ok=True)
+
+    def _link(self, path: str, target: str) -> bool:
+        place = self._paths.at(path)
+        if place.is_symlink() and str(place.readlink()) == target:
+            return False
+        if place.exists() and not place.is_symlink():
+            return False  # somebody's own file or directory serves as well; it is not ours to remove
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.rename(place)
+        return True
+
+    async def _run(self, output: Output) -> tuple[OutputState, str]:
+        unit = output.unit
+        if not self._systemd.present:
+            if not output.wanted:
+                return OutputState.DISABLED, ""
+            return OutputState.FAILED, f"{unit} can't be started: systemd is not reachable."
+        await self._systemd.watch([unit])
+        status = await self._systemd.status(unit)
+        if not output.wanted:
+            if status.active not in ("inactive", "failed") and not output.shared:
+                await self._systemd.act("StopUnit", unit)
+            self._record.units.pop(unit, None)
+            return OutputState.DISABLED, ""
+        digest = _digest(b"".join(file.data for file in output.files))
+        if status.active == "active" and self._record.units.get(unit) == digest:
+            return OutputState.IN_SYNC, ""
+        if status.active != "active" and self._asked.get(unit) == digest and status.result != "success":
+            return OutputState.FAILED, self._why(output, status.result)
+        self._asked[unit] = digest
+        reload = output.reload and status.active == "active"
+        result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
+        if result != "done":
+            self._record.units.pop(unit, None)
+            return OutputState.FAILED, self._why(output, result)
+        log.info("%s %s (%s)", "Reloaded" if reload else "Started", unit, output.name)
+        self._record.units[unit] = digest
+        self._record.applied[output.name] = time.time_ns() // 1000
+        return OutputState.IN_SYNC, ""
+
+    def _why(self, output: Output, result: str) -> str:
+        """Return why a unit does not run; most often somebody else has its port."""
+        for holder in holders(self._paths, output.ports):
+            if holder.unit != output.unit:
+                unit = f", {holder.unit}" if holder.unit else ""
+                return (
+                    f"{output.unit} can't start: port {holder.port}/{holder.protocol} is held by "
+                    f"{holder.process} (pid {holder.pid}{unit}). Stop that, and this starts by itself."
+                )
+        return f"{output.unit} does not run ({result}); see 'journalctl -u {output.unit}'."
+
+    def _load(self) -> Record:
+        try:
+            whole = json.loads(self._record_path.read_bytes())
+            return Record(dict(whole["files"]), dict(whole["units"]), dict(whole["applied"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return Record()  # a first run; files that differ count as edited by somebody, nothing is lost
+
+    def _dump(self) -> bytes:
+        record = {"files": self._record.files, "units": self._record.units, "applied": self._record.applied}
+        return json.dumps(record, indent=1, sort_keys=True).encode()
+
+    def _save(self) -> None:
+        data = self._dump()
+        if data != self._saved:
+            write_atomically(self._record_path, data)
+            self._saved = data

@@ -1,0 +1,61 @@
+"""ltsp.conf on disk -> Config, where a mistake keeps the last good one in force, also over a restart."""
+
+import logging
+
+from ltspd.apply import write_atomically
+from ltspd.config import Config, load
+from ltspd.model import Problem
+from ltspd.paths import Paths
+
+log = logging.getLogger(__name__)
+
+
+class ConfFile:
+    """The configuration in force."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Read from ``paths.conf``; keep the last good text in ``paths.state``."""
+        self._paths = paths
+        # 0600 when written: ltsp.conf may hold passwords.
+        self._kept = paths.state / "ltsp.conf.good"
+        self._text: str | None = None
+        self._config: Config | None = None
+        self._wrong: tuple[Problem, ...] = ()
+
+    def read(self) -> tuple[Config, tuple[Problem, ...]]:
+        """Return the configuration in force, and why the one on disk is not it (empty: it is)."""
+        try:
+            text = self._paths.conf.read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            why = f"{self._paths.conf} can't be read ({error.strerror}); the last good settings stay."
+            return self._config or self._last_good(), (Problem("ltsp.conf", why),)
+        if text != self._text or self._config is None:
+            self._text = text
+            self._take(text)
+        assert self._config is not None
+        return self._config, self._wrong
+
+    def _take(self, text: str) -> None:
+        config = load({"/etc/ltsp/ltsp.conf": text})
+        if config.ok:
+            self._config, self._wrong = config, ()
+            data = text.encode("utf-8", "surrogateescape")
+            if not self._kept.exists() or self._kept.read_bytes() != data:
+                write_atomically(self._kept, data, 0o600)
+            for warning in config.warnings:
+                log.warning("%s", warning)
+            return
+        self._config = self._config or self._last_good()
+        self._wrong = tuple(
+            Problem("ltsp.conf", f"{error} The last good settings stay.") for error in config.errors
+        )
+
+    def _last_good(self) -> Config:
+        try:
+            text = self._kept.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            text = ""
+        kept = load({"/etc/ltsp/ltsp.conf": text})
+        return kept if kept.ok else load({})

@@ -1,0 +1,241 @@
+"""The daemon: wakes, settles, makes one pass at a time, and does what the bus asks.
+
+Everything that can be decided without doing anything is elsewhere (plan, render, report).
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from dbus_next.aio import MessageBus
+
+from ltspd import __version__, report
+from ltspd.apply import Applier
+from ltspd.bus.connection import connect
+from ltspd.bus.service import Service
+from ltspd.conf import ConfFile
+from ltspd.desired import Desired, Output
+from ltspd.errors import Busy, ConfigError, LtspError, NoSuchOutput
+from ltspd.image import build, source, store
+from ltspd.initrd.addon import make_settings_initrd
+from ltspd.initrd.nbd import make_nbd_initrd
+from ltspd.jobs import JobProgress, Jobs
+from ltspd.model import Facts, Job, ServerState, State
+from ltspd.notify import Notify
+from ltspd.observe import facts as facts_of
+from ltspd.observe import files, links
+from ltspd.paths import Paths
+from ltspd.plan import plan
+from ltspd.render import outputs as render
+from ltspd.services import Systemd
+
+log = logging.getLogger(__name__)
+
+# Events come in bursts (an upgrade writes hundreds of files); wait for this much quiet, in seconds …
+SETTLE = 0.1
+# … but not longer than this in all.
+SETTLE_MOST = 1.0
+
+
+class Daemon:
+    """One running server. Implements what the bus offers (``ltspd.bus.methods.Server``)."""
+
+    def __init__(self, paths: Paths, bus: MessageBus, notify: Notify) -> None:
+        """Keep everything below ``paths.root`` and speak on a connected bus."""
+        self._paths = paths
+        self._notify = notify
+        self._woken = asyncio.Event()
+        self._pass = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._conf = ConfFile(paths)
+        self._systemd = Systemd(bus, self.wake)
+        self._applier = Applier(paths, self._systemd)
+        self._jobs = Jobs(self._jobs_changed, self._job_finished)
+        self._facts = Facts()
+        self._outputs: tuple[Output, ...] = ()
+        self._nbd: tuple[str, bytes] = ("", b"")
+        self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
+        self._service = Service(bus, self)
+
+    def wake(self) -> None:
+        """Ask for a pass soon; any number of calls before it make one."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Ask ``run`` to end in good order."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until ``stop`` or until something breaks; what breaks is raised."""
+        store.sweep(self._paths)
+        await self._systemd.start()
+        with ExitStack() as undo:
+            undo.callback(links.wake_socket(self.wake))
+            undo.callback(files.watch(self._watched(), self.wake))
+            await self._service.start()
+            self._notify.ready()
+            self.wake()
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._passes(), name="passes"),
+                    group.create_task(self._service.wait(), name="bus"),
+                    group.create_task(self._notify.watchdog(), name="watchdog"),
+                ]
+                await self._stopping.wait()
+                self._notify.stopping()
+                await self._jobs.stop()
+                await self._service.stop()
+                for task in tasks:
+                    task.cancel()
+
+    def _watched(self) -> list[tuple[Path, frozenset[str] | None]]:
+        paths = self._paths
+        return [
+            (paths.etc, None),
+            (paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})),
+            (paths.at("/var/lib/dpkg"), frozenset({"status"})),
+            (paths.base_dir, None),
+            (paths.outputs, None),
+            (paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})),
+        ]
+
+    # ---- passes ----------------------------------------------------------------------------------
+
+    async def _passes(self) -> None:
+        while True:
+            await self._woken.wait()
+            started = time.monotonic()
+            while self._woken.is_set() and time.monotonic() - started < SETTLE_MOST:
+                self._woken.clear()
+                await asyncio.sleep(SETTLE)
+            await self._once()
+
+    async def _once(self, *, force: bool = False) -> None:
+        """Look at everything, decide, write what differs, publish."""
+        async with self._pass:
+            self._woken.clear()
+            config, wrong = await asyncio.to_thread(self._conf.read)
+            self._facts, broken = await facts_of.look(self._paths)
+            desired = plan(config, self._facts, self._paths)
+            self._outputs = await self._render(desired)
+            if self._applier.pending(self._outputs):
+                self._show(replace(self.state, state=ServerState.APPLYING))
+            statuses = await self._applier.apply(self._outputs, force=force)
+            problems = report.problems((*wrong, *broken), desired.problems, statuses)
+            self._show(
+                replace(
+                    self.state,
+                    state=ServerState.ATTENTION if problems else ServerState.IN_SYNC,
+                    problems=problems,
+                    images=report.images(self._facts, self._jobs.all),
+                    links=report.links(self._facts, desired),
+                    outputs=statuses,
+                )
+            )
+
+    async def _render(self, desired: Desired) -> tuple[Output, ...]:
+        add_on = desired.add_on
+        settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups)
+        return render(desired, self._paths, await self._nbd_add_on(), settings)
+
+    async def _nbd_add_on(self) -> bytes:
+        """Return nbd.img, made anew only when the server's packages changed; empty without nbd-client."""
+        digest = self._facts.packages_digest or "-"
+        if self._nbd[0] != digest:
+            try:
+                data = await make_nbd_initrd(self._paths.root)
+            except LtspError as error:
+                log.info("No NBD roots: %s", error.message)
+                data = b""
+            self._nbd = (digest, data)
+        return self._nbd[1]
+
+    # ---- publishing ------------------------------------------------------------------------------
+
+    def _show(self, state: State) -> None:
+        """Replace the published state if anything but the revision differs."""
+        if replace(state, revision=self.state.revision) != self.state:
+            self.state = replace(state, revision=self.state.revision + 1)
+            self._service.publish(self.state)
+            self._notify.status(self.state)
+
+    def _jobs_changed(self) -> None:
+        jobs = self._jobs.all
+        self._show(replace(self.state, jobs=jobs, images=report.images(self._facts, jobs)))
+
+    def _job_finished(self, job: Job) -> None:
+        self._service.job_finished(job)
+        self.wake()
+
+    # ---- what the bus offers ---------------------------------------------------------------------
+
+    async def reload(self) -> None:
+        """Read the configuration again; raises ConfigError with every mistake, the old one stays then."""
+        _, wrong = await asyncio.to_thread(self._conf.read)
+        await self._once()
+        if wrong:
+            raise ConfigError("\n".join(problem.message for problem in wrong))
+
+    async def apply(self, force: bool) -> None:
+        """Bring everything up to date; ``force`` overwrites edited outputs. Raises OutputEdited, ToolFailed."""
+        await self._once(force=force)
+        report.raise_for(self.state.outputs)
+
+    async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
+        """Check everything foreseeable, start the build and return the id of its job."""
+        found = await asyncio.to_thread(source.resolve, self._paths, name)
+        if other := self._jobs.running("build", found.name):
+            raise Busy(
+                f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
+            )
+        config, _ = await asyncio.to_thread(self._conf.read)
+        ready = await build.preflight(self._paths, found, build.options(config, options))
+
+        async def work(progress: JobProgress) -> str:
+            generation = await build.build(self._paths, ready, progress)
+            await asyncio.to_thread(store.prune, self._paths, found.name, config.server.keep_generations)
+            return generation.id
+
+        return self._jobs.start("build", found.name, started_by, work).id
+
+    async def revert_image(self, name: str, generation: str, started_by: int) -> None:
+        """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""
+        await asyncio.to_thread(store.revert, self._paths, name, generation)
+        await self._once()
+
+    async def remove_generation(self, name: str, generation: str) -> None:
+        """Remove a generation that is not the current one; raises NoSuchGeneration, InUse."""
+        await asyncio.to_thread(store.remove_generation, self._paths, name, generation)
+        await self._once()
+
+    async def packages_changed(self) -> None:
+        """Look soon: packages may have changed."""
+        self.wake()
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Ask a job to stop; raises NoSuchJob."""
+        self._jobs.cancel(job_id)
+
+    def preview(self, output: str) -> str:
+        """Return what applying the output would change, as text; raises NoSuchOutput."""
+        found = next((each for each in self._outputs if each.name == output), None)
+        if found is None:
+            known = ", ".join(each.name for each in self._outputs)
+            raise NoSuchOutput(f"There is no output {output!r}; there is: {known}.")
+        return self._applier.preview(found)
+
+
+async def serve(paths: Paths, bus_address: str | None = None) -> None:
+    """Run one daemon on the system bus (or another) until SIGTERM; SIGHUP asks for a pass."""
+    notify = Notify()
+    daemon = Daemon(paths, await connect(bus_address), notify)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, daemon.stop)
+    loop.add_signal_handler(signal.SIGINT, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.wake)
+    await daemon.run()

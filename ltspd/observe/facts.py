@@ -1,0 +1,60 @@
+"""One look at everything: the Facts of a pass, gathered side by side and without changing anything."""
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from ltspd.image.source import find_sources
+from ltspd.image.store import read_images
+from ltspd.model import Facts, Problem
+from ltspd.observe import host, links
+from ltspd.paths import Paths
+
+# The digest of dpkg's database by the stat that it was read with; reading 3,000 packages costs 50 ms.
+_packages: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+
+async def look(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
+    """Return the facts, and what was found broken on the way (unreadable generations and the like)."""
+    found, (facts, problems) = await asyncio.gather(links.snapshot(), asyncio.to_thread(_of_files, paths))
+    return replace(facts, links=found), problems
+
+
+def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
+    accounts = host.accounts(paths)
+    nameservers, domain = host.resolver(paths)
+    images, problems = read_images(paths)
+    sources = find_sources(paths)
+    return (
+        Facts(
+            hostname=host.hostname(),
+            nameservers=nameservers,
+            search_domain=domain,
+            accounts=accounts,
+            groups=host.groups(paths, accounts),
+            packages_digest=packages_digest(paths.at("/var/lib/dpkg/status")),
+            source_packages={
+                source.name: packages_digest(Path(source.path) / "var/lib/dpkg/status") for source in sources
+            },
+            sources=sources,
+            images=images,
+            programs=host.programs(),
+            boot_programs=host.boot_programs(paths),
+            kernel_nfsd=host.kernel_nfsd(paths),
+            container=host.in_container(paths),
+        ),
+        problems,
+    )
+
+
+def packages_digest(status: Path) -> str:
+    """Return a digest of a package database, empty if there is none."""
+    try:
+        stat = status.stat()
+        key = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if _packages.get(status, ((0, 0, 0), ""))[0] != key:
+            _packages[status] = (key, hashlib.sha256(status.read_bytes()).hexdigest())
+    except OSError:
+        return ""
+    return _packages[status][1]

@@ -1,0 +1,157 @@
+"""(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from ltspd.config import Config, Host, effective, render_settings
+from ltspd.config.settings import LinkRole
+from ltspd.desired import AddOn, Desired, Menu, MenuChoice, ServedLink
+from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport
+from ltspd.paths import Paths
+
+# LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
+INTERNAL = IPv4Network("192.168.67.0/24")
+# The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
+FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
+# Milliseconds the menu is shown when there is something to choose from (LTSP's default).
+MENU_TIMEOUT = 5000
+# What our measurements favour; see docs/boot.md.
+DEFAULT_TRANSPORT = RootTransport.NFS
+
+
+def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
+    """Return everything that should be true. Total: odd facts give problems, never errors."""
+    problems: list[Problem] = []
+    settings = config.server
+    served = tuple(_served(config, facts, problems))
+    if not served:
+        problems.append(
+            Problem(
+                "network",
+                "no interface is served: none is up with an IPv4 address on a wired network. "
+                "Give one an address, or name it in DHCP_LINKS= of [server] in ltsp.conf.",
+            )
+        )
+    return Desired(
+        served=served,
+        menu=_menu(config, facts, problems),
+        add_on=AddOn(
+            render_settings(config.document),
+            facts.accounts if settings.serve_accounts else (),
+            facts.groups if settings.serve_accounts else (),
+        ),
+        images=facts.images,
+        images_path=f"{paths.base}/images",
+        tftp_directory=paths.tftp,
+        nameservers=settings.dns_server or facts.nameservers,
+        search_domain=settings.search_domain or facts.search_domain,
+        lease=settings.dhcp_lease,
+        http_port=settings.http_port,
+        kernel_nfsd=facts.kernel_nfsd,
+        programs=facts.programs,
+        boot_programs=facts.boot_programs,
+        problems=tuple(problems),
+    )
+
+
+def _served(config: Config, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
+    wanted = dict(config.server.dhcp_links)
+    for link in facts.links:
+        rule = wanted.pop(link.name, None)
+        if rule is None and not _servable(link, facts.container):
+            continue
+        for address in link.addresses:
+            if address.ip.is_loopback or address.ip.is_link_local or address.network.prefixlen > 30:
+                continue
+            role = rule.role if rule is not None else _default_role(config, address)
+            if role is not DhcpRole.OFF and link.up:
+                yield _serve(config, link, address, role, rule)
+    for name in wanted:
+        problems.append(
+            Problem(
+                f"link {name}",
+                "DHCP_LINKS in ltsp.conf names it, but there is no such interface now; "
+                "it will be served once it appears.",
+            )
+        )
+
+
+def _servable(link: Link, container: bool) -> bool:
+    """Return whether a link is of the kind that clients hang on: wired, and nobody's virtual network."""
+    wired = {LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN}
+    return not link.enslaved and (link.kind in wired or (link.kind is LinkKind.VETH and container))
+
+
+def _default_role(config: Config, address: IPv4Interface) -> DhcpRole:
+    if address.ip in INTERNAL:
+        return DhcpRole.REAL if config.server.real_dhcp else DhcpRole.OFF
+    return DhcpRole.PROXY if config.server.proxy_dhcp else DhcpRole.OFF
+
+
+def _serve(
+    config: Config, link: Link, address: IPv4Interface, role: DhcpRole, rule: LinkRole | None
+) -> ServedLink:
+    first = last = None
+    if role is DhcpRole.REAL:
+        first, last = lease_range(address)
+        if rule is not None and rule.first is not None and rule.last is not None:
+            first, last = rule.first, rule.last
+    quiet_router = config.server.router_advertisements and not link.global_ipv6
+    return ServedLink(link.name, address, role, first, last, quiet_router)
+
+
+def lease_range(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
+    """Return the default lease range of a network: .20 to .250 of a /24, the same share of others.
+
+    dnsmasq never leases the server's own address, so that may lie inside.
+    """
+    network = address.network
+    size = network.num_addresses
+    first = max(1, int(size * FIRST_SHARE))
+    last = max(first, min(size - 2, int(size * LAST_SHARE)))
+    return network.network_address + first, network.network_address + last
+
+
+def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
+    entries = tuple(
+        generation for image in facts.images if (generation := image.current_generation) is not None
+    )
+    default = _choice(config, Host(), entries, problems)
+    hosts = []
+    for key, value, host in _exact_hosts(config):
+        choice = _choice(config, host, entries, problems)
+        if choice != default:
+            hosts.append((key, value, choice))
+    return Menu(entries, default, tuple(hosts))
+
+
+def _exact_hosts(config: Config) -> Iterator[tuple[str, str, Host]]:
+    """Yield the hosts that ltsp.conf names exactly; iPXE can't compare with a glob."""
+    for mac in config.document.exact_macs():
+        yield "mac", mac, Host(mac=mac)
+    for ip in config.document.exact_ips():
+        yield "ip", ip, Host(ip=ip)
+    for hostname in config.document.exact_hostnames():
+        yield "hostname", hostname, Host(hostname=hostname)
+
+
+def _choice(
+    config: Config, host: Host, entries: tuple[Generation, ...], problems: list[Problem]
+) -> MenuChoice:
+    values = {name: value.text for name, value in effective(config.document, host).items()}
+    names = [generation.image for generation in entries]
+    image = values.get("DEFAULT_IMAGE", "")
+    if image and names and image not in names:
+        known = ", ".join(names)
+        problem = Problem(
+            "menu", f"DEFAULT_IMAGE={image} in ltsp.conf is not a built image; there is: {known}."
+        )
+        if problem not in problems:
+            problems.append(problem)
+    if image not in names:
+        image = names[0] if names else ""
+    transport = RootTransport(values.get("ROOT_TRANSPORT") or DEFAULT_TRANSPORT)
+    timeout = int(values["MENU_TIMEOUT"]) if "MENU_TIMEOUT" in values else None
+    if timeout is None and len(entries) > 1:
+        timeout = MENU_TIMEOUT
+    return MenuChoice(image, transport, values.get("KERNEL_PARAMETERS", ""), timeout)

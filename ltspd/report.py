@@ -1,0 +1,98 @@
+"""What a pass saw and did -> the State that is published. Pure."""
+
+from collections.abc import Iterable
+
+from ltspd.desired import Desired
+from ltspd.errors import OutputEdited, ToolFailed
+from ltspd.model import (
+    DhcpRole,
+    Facts,
+    Generation,
+    Image,
+    ImageState,
+    Job,
+    Link,
+    LinkKind,
+    LinkState,
+    OutputState,
+    OutputStatus,
+    Problem,
+    Source,
+)
+
+
+def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
+    """Return every link but loopback, with what we answer on it."""
+    roles = {each.link: each.role for each in desired.served}
+    return tuple(
+        LinkState(
+            name=link.name,
+            index=link.index,
+            state=_link_state(link),
+            addresses=tuple(str(address) for address in link.addresses),
+            dhcp=roles.get(link.name, DhcpRole.OFF),
+        )
+        for link in facts.links
+        if link.kind is not LinkKind.LOOPBACK
+    )
+
+
+def _link_state(link: Link) -> str:
+    if not link.up:
+        return "down"
+    return "routable" if link.default_route else "up"
+
+
+def images(facts: Facts, jobs: Iterable[Job]) -> tuple[ImageState, ...]:
+    """Return built images, and sources that were never built, by name."""
+    built = {image.name: image for image in facts.images}
+    sources = {source.name: source for source in facts.sources}
+    running = {job.subject: job.id for job in jobs if not job.state.final}
+    return tuple(
+        _image(name, built.get(name), sources.get(name), facts, running.get(name, ""))
+        for name in sorted(built.keys() | sources.keys())
+    )
+
+
+def _image(name: str, image: Image | None, source: Source | None, facts: Facts, job: str) -> ImageState:
+    current = image.current_generation if image is not None else None
+    return ImageState(
+        name=name,
+        source=source.path if source is not None else (current.source if current is not None else ""),
+        current=current.id if current is not None else "",
+        generations=image.generations if image is not None else (),
+        kernel=current.kernel if current is not None else "",
+        size=current.size if current is not None else 0,
+        stale_because=_stale(current, source, facts),
+        job=job,
+    )
+
+
+def _stale(current: Generation | None, source: Source | None, facts: Facts) -> str:
+    if source is None:
+        return ""
+    if current is None:
+        return "never built"
+    digest = facts.source_packages.get(source.name, "")
+    if digest and current.packages_digest and digest != current.packages_digest:
+        return "packages of the source changed since the build"
+    return ""
+
+
+def problems(
+    config: Iterable[Problem], desired: Iterable[Problem], outputs: Iterable[OutputStatus]
+) -> tuple[str, ...]:
+    """Return the lines of Problems: configuration first, then the network, then each failing output."""
+    bad = (OutputState.FAILED, OutputState.EDITED)
+    failing = (Problem(f"output {each.name}", each.message) for each in outputs if each.state in bad)
+    return tuple(dict.fromkeys(str(problem) for problem in (*config, *desired, *failing)))
+
+
+def raise_for(outputs: Iterable[OutputStatus]) -> None:
+    """Raise OutputEdited or ToolFailed if an output could not be applied; the message names each."""
+    edited = [each.message for each in outputs if each.state is OutputState.EDITED]
+    if edited:
+        raise OutputEdited("\n".join(edited))
+    failed = [f"{each.name}: {each.message}" for each in outputs if each.state is OutputState.FAILED]
+    if failed:
+        raise ToolFailed("\n".join(failed))
