@@ -1,0 +1,261 @@
+"""All findings of a Document: the parser's mistakes and what the sections and parameters mean together."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ltspd.config.document import Assignment, Document, Finding, Reference, Section, Severity
+from ltspd.config.evaluate import PREDEFINED, Index, effective_server
+from ltspd.config.headers import APPLETS, SPECIAL, is_glob, matches
+from ltspd.config.kinds import problem
+from ltspd.config.parameters import BOTH, CLIENT, SERVER, Reader, find, suggestion
+from ltspd.config.secrecy import withheld
+
+# busybox ash nests one call an INCLUDE; nobody writes a chain of a hundred by hand.
+DEEPEST_INCLUDE = 100
+# Looking for what was meant costs about 2 ms a name; beyond this many, the file is something else.
+_SUGGESTIONS = 50
+
+
+def check(document: Document) -> tuple[Finding, ...]:
+    """Return every finding, in the files' order."""
+    index = Index(document)
+    rules: tuple[Callable[[Document, Index], Iterable[Finding]], ...] = (
+        _includes,
+        _sections,
+        _shadowed,
+        _unknown,
+        _readers,
+        _values,
+        _repeated,
+        _references,
+        _secrets,
+        _unsupported,
+    )
+    files = {document.file: 0}
+    findings = list(document.mistakes)
+    for rule in rules:
+        findings += rule(document, index)
+    for finding in findings:
+        files.setdefault(finding.file, len(files))
+    return tuple(sorted(findings, key=lambda each: (files[each.file], each.line, each.column)))
+
+
+def _warning(at: Assignment | Section, reason: str, step: str) -> Finding:
+    return Finding(Severity.WARNING, at.file, at.line, reason, step)
+
+
+def _assignments(document: Document) -> Iterator[Assignment]:
+    for section in document.sections:
+        yield from section.assignments
+
+
+def _includes(document: Document, index: Index) -> Iterator[Finding]:
+    """INCLUDEs of nothing, in circles, or nested too deeply."""
+    state: dict[int, int] = {}  # place -> depth below it; -1 while it is being walked
+    for start in range(len(document.sections)):
+        stack = [] if start in state else [(start, iter(document.sections[start].includes), 0)]
+        state.setdefault(start, -1)
+        while stack:
+            place, includes, below = stack[-1]
+            include = next(includes, None)
+            if include is None:
+                stack.pop()
+                state[place] = below
+                if stack:
+                    parent, rest, deepest = stack[-1]
+                    stack[-1] = (parent, rest, max(deepest, below + 1))
+                continue
+            target = index.target(include)
+            label = document.sections[place].label
+            if target is None:
+                near = suggestion(include.target, [each.name for each in document.sections if each.patterns])
+                step = f"is [{near}] meant?" if near else "add that section, or take the line out"
+                if include.target.startswith(("/", ".")):
+                    step = "INCLUDE takes the name of a section, not of a file"
+                yield Finding(
+                    Severity.ERROR,
+                    include.file,
+                    include.line,
+                    f"there is no section [{include.target}] to include in {label}",
+                    step,
+                )
+                continue
+            at = index.position(target)
+            if at not in state:
+                state[at] = -1
+                stack.append((at, iter(target.includes), 0))
+            elif state[at] < 0:
+                yield Finding(
+                    Severity.ERROR,
+                    include.file,
+                    include.line,
+                    f"{label} includes {target.label}, which leads back to {label}",
+                    "take one INCLUDE of the circle out",
+                )
+            else:
+                stack[-1] = (place, includes, max(below, state[at] + 1))
+        if state[start] == DEEPEST_INCLUDE:
+            yield Finding(
+                Severity.ERROR,
+                document.sections[start].file,
+                document.sections[start].line,
+                f"INCLUDEs are nested more than {DEEPEST_INCLUDE} deep",
+                "include the inner sections directly",
+            )
+
+
+def _sections(document: Document, _: Index) -> Iterator[Finding]:
+    """Sections of LTSP's single commands."""
+    for section in document.sections:
+        for pattern in section.patterns:
+            if "/" not in pattern:
+                continue
+            applet = pattern.partition("/")[0]
+            known = (
+                "sections of single LTSP commands have no effect here"
+                if applet in APPLETS
+                else (f"{pattern} is neither a host nor a section that anything reads")
+            )
+            yield _warning(section, known, "move its lines to [server], [clients] or a client's section")
+
+
+def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
+    """Sections of one host that never count, because an earlier one fits the host first (as in LTSP)."""
+    included = index.reach(
+        target for section in document.sections for each in section.includes if (target := index.target(each))
+    )
+    globs: list[tuple[str, Section]] = []
+    plain: dict[str, Section] = {}
+    for place, section in enumerate(document.sections):
+        hosts = [each for each in section.patterns if each not in SPECIAL and "/" not in each]
+        for host in hosts:
+            first = plain.get(host)
+            if first is None and not is_glob(host):
+                first = next((earlier for pattern, earlier in globs if matches(pattern, host)), None)
+            if first is not None and first is not section and place not in included:
+                yield _warning(
+                    section,
+                    f"{section.label} is never read for {host}: {first.label}, line {first.line}, fits first",
+                    f"move it above {first.label}, and write INCLUDE there for what both need",
+                )
+            plain.setdefault(host, section)
+            if is_glob(host):
+                globs.append((host, section))
+
+
+def _unknown(document: Document, _: Index) -> Iterator[Finding]:
+    """Parameters that the table does not know, with what was probably meant."""
+    meant: dict[str, str] = {}
+    for each in _assignments(document):
+        if find(each.name) or each.name in PREDEFINED:
+            continue
+        if each.name not in meant:
+            meant[each.name] = suggestion(each.name) if len(meant) < _SUGGESTIONS else ""
+        near = meant[each.name]
+        step = f"is {near} meant?" if near else "nothing here reads it"
+        yield _warning(each, f"{each.name} is not a known parameter", step)
+
+
+def _readers(document: Document, index: Index) -> Iterator[Finding]:
+    """Parameters in sections that their readers never look at."""
+    server = index.reach([index.special("server")])
+    starts = (
+        section
+        for place, section in enumerate(document.sections)
+        if place not in index.server_only and section is not index.special("server")
+    )
+    client = index.reach(starts)
+    shared = index.reach([index.unnamed, index.special("common")])
+    for place, section in enumerate(document.sections):
+        readers = Reader(0)
+        if place in shared or place in server:
+            readers |= SERVER
+        if place in shared or place in client:
+            readers |= CLIENT
+        for each in section.assignments:
+            row = find(each.name)
+            if row is None or row.readers == BOTH or row.readers & readers or not section.patterns:
+                continue
+            step = (
+                "move it to [server]"
+                if row.readers is SERVER
+                else "move it to [clients] or a client's section"
+            )
+            yield _warning(each, f"{each.name} is never read in {section.label}", step)
+
+
+def _values(document: Document, _: Index) -> Iterator[Finding]:
+    """Values that are not of their parameter's kind."""
+    seen: set[tuple[str, int, str]] = set()
+    given = [(each.name, each.text, each.file, each.line) for each in _assignments(document)]
+    # Values made from others are known only for the server.
+    given += [(name, each.text, each.file, each.line) for name, each in effective_server(document).items()]
+    for name, text, file, line in given:
+        row = find(name)
+        if text is None or row is None or (file, line, name) in seen:
+            continue
+        seen.add((file, line, name))
+        if why := problem(row.kind, text):
+            # What should be a secret stays out of messages too.
+            shown = "" if row.secret or len(text) > 80 else f" {text!r}"
+            yield Finding(Severity.ERROR, file, line, f"{name}{shown} {why}", f"write {_wanted(row.kind)}")
+
+
+def _wanted(kind: str) -> str:
+    return {"links": "link=off|proxy|real[:first-last]", "a transport": "nbd, nfs or http"}.get(kind, kind)
+
+
+def _repeated(document: Document, _: Index) -> Iterator[Finding]:
+    """Names set twice in one section, unless the second value is made from the first."""
+    for section in document.sections:
+        before: dict[str, Assignment] = {}
+        for each in section.assignments:
+            first = before.get(each.name)
+            if first and each.name not in each.references:
+                yield _warning(
+                    each,
+                    f"{each.name} is already set in line {first.line} of this section; the last one counts",
+                    "take one of them out",
+                )
+            before[each.name] = each
+
+
+def _references(document: Document, _: Index) -> Iterator[Finding]:
+    """Values made from parameters that nothing sets."""
+    known = {each.name for each in _assignments(document)} | set(PREDEFINED)
+    for each in _assignments(document):
+        for part in each.parts:
+            if isinstance(part, Reference) and part.name not in known:
+                yield _warning(
+                    each,
+                    f"${part.name} in the value of {each.name} is set nowhere and stands for nothing",
+                    f"set {part.name} first, or use single quotes if a plain dollar sign is meant",
+                )
+
+
+def _secrets(document: Document, index: Index) -> Iterator[Finding]:
+    """Parameters that clients do not get, because everyone could read them on the way."""
+    hidden = withheld(document)
+    for place, section in enumerate(document.sections):
+        if place in index.server_only or section is index.special("server"):
+            continue
+        for each in section.assignments:
+            if each.name in hidden:
+                yield _warning(
+                    each,
+                    f"{each.name} holds or uses a secret, so it is not given to clients",
+                    "put secrets inside the image, or on a service that asks who is there",
+                )
+
+
+def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
+    """Parameters of LTSP that have no effect here yet: hooks one by one, the others in one line."""
+    idle: dict[str, Assignment] = {}
+    for each in _assignments(document):
+        row = find(each.name)
+        if each.name.startswith(("PRE_", "POST_")):
+            yield _warning(each, f"{each.name} is a hook, and hooks are not supported yet", "it is never run")
+        elif row and not row.supported:
+            idle.setdefault(each.name, each)
+    if idle:
+        first = next(iter(idle.values()))
+        yield _warning(first, f"these parameters of LTSP have no effect yet: {', '.join(idle)}", "")

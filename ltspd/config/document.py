@@ -1,0 +1,140 @@
+"""The nouns of a parsed ltsp.conf: sections, assignments, findings, hosts. No parsing, no rules."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """An error keeps the last good configuration in place; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: where, why, and what to do. ``line`` and ``column`` count from 1; 0 = none."""
+
+    severity: Severity
+    file: str
+    line: int
+    reason: str
+    step: str
+    column: int = 0
+
+    @property
+    def message(self) -> str:
+        """Reason and next step in one sentence."""
+        return f"{self.reason}; {self.step}" if self.step else self.reason
+
+    def __str__(self) -> str:
+        """Return ``FILE:LINE[:COLUMN]: SEVERITY: reason; next step``."""
+        column = f":{self.column}" if self.column else ""
+        return f"{self.file}:{self.line}{column}: {self.severity}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A ``$NAME`` inside a value; its text is known only when a host's values are worked out."""
+
+    name: str
+
+
+Part = str | Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """``NAME=value``: quotes and escapes are already taken away from the parts."""
+
+    name: str
+    parts: tuple[Part, ...]
+    file: str
+    line: int
+
+    @property
+    def text(self) -> str | None:
+        """The value, or None if it depends on other parameters."""
+        if any(isinstance(part, Reference) for part in self.parts):
+            return None
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the parameters that the value is made from."""
+        return tuple(part.name for part in self.parts if isinstance(part, Reference))
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """``INCLUDE=section``: ``target`` is lower-case."""
+
+    target: str
+    file: str
+    line: int
+
+
+Entry = Assignment | Include
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section; the part of a file before its first header is the section named ``""``.
+
+    ``patterns`` are the lower-case alternatives of the header. A header that could not be read
+    gives a section without patterns, so that what stands below it applies to nobody.
+    """
+
+    name: str
+    patterns: tuple[str, ...]
+    file: str
+    line: int
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def assignments(self) -> Iterator[Assignment]:
+        """The assignments in order."""
+        return (entry for entry in self.entries if isinstance(entry, Assignment))
+
+    @property
+    def includes(self) -> Iterator[Include]:
+        """The INCLUDE lines in order."""
+        return (entry for entry in self.entries if isinstance(entry, Include))
+
+    @property
+    def label(self) -> str:
+        """How a message names the section."""
+        return f"[{self.name}]" if self.name else "the lines above the first section"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What one or more files say. ``sections[0]`` is the unnamed one; ``mistakes`` are the parser's."""
+
+    file: str
+    sections: tuple[Section, ...]
+    mistakes: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Whose values are asked for. ``mac`` is lower-case with colons; unknown fields stay empty.
+
+    ``kind`` is ``client`` or ``server``; ``server`` is the address that ``$SERVER`` stands for.
+    """
+
+    mac: str = ""
+    ip: str = ""
+    hostname: str = ""
+    kind: str = "client"
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A parameter's text for one host and the line that set it."""
+
+    text: str
+    file: str
+    line: int

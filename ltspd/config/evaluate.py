@@ -1,0 +1,155 @@
+"""Which sections count for a host, in LTSP's order, and the values they leave. Pure; no rules about values.
+
+The order is: the lines above the first section, [clients] on a client, [common], [server] on the
+server, then the first section that fits the MAC address, the first that fits the IP address and the
+first that fits the host name. A section counts once, however often it is included or fits.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+from ltspd.config.document import Assignment, Document, Host, Include, Section, Value
+from ltspd.config.headers import SPECIAL, is_word, matches, section_id
+
+# What LTSP's own scripts set before they read ltsp.conf, so that values may use it.
+PREDEFINED = ("MAC_ADDRESS", "IP_ADDRESS", "HOSTNAME", "SERVER")
+# Names that fit a section: anything else (such as a %{IP} still to be filled in) never selects one.
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def effective(document: Document, host: Host) -> Mapping[str, Value]:
+    """Return every parameter that some section sets for the host.
+
+    A HOSTNAME set by an earlier section selects the host name's section, else ``host.hostname`` does.
+    """
+    index = Index(document)
+    texts = dict(zip(PREDEFINED, (lower(host.mac), host.ip, host.hostname, host.server), strict=True))
+    values: dict[str, Value] = {}
+    done: set[int] = set()
+
+    def call(section: Section | None) -> None:
+        if section is None:
+            return
+        for entry in index.walk(section, done):
+            text = "".join(
+                part if isinstance(part, str) else texts.get(part.name, "") for part in entry.parts
+            )
+            texts[entry.name] = text
+            values[entry.name] = Value(text, entry.file, entry.line)
+
+    client = host.kind == "client"
+    call(index.unnamed)
+    for name in ("clients", "common") if client else ("common", "server"):
+        call(index.special(name))
+    skip = index.server_only if client else frozenset[int]()
+    call(index.first_match(lower(host.mac), skip))
+    call(index.first_match(host.ip, skip))
+    for name in (texts["HOSTNAME"], host.hostname):
+        if HOST_NAME.match(name):
+            call(index.first_match(lower(name), skip))
+            break
+    return MappingProxyType(values)
+
+
+def effective_server(document: Document) -> Mapping[str, Value]:
+    """Return the server's own values: the unnamed lines, [common], [server]."""
+    return effective(document, Host(kind="server"))
+
+
+def effective_menu(document: Document, host: Host) -> Mapping[str, Value]:
+    """Return the server's values overlaid with the client's.
+
+    LTSP reads DEFAULT_IMAGE, KERNEL_PARAMETERS and MENU_TIMEOUT from [server] for all clients.
+    """
+    return MappingProxyType({**effective_server(document), **effective(document, host)})
+
+
+def lower(text: str) -> str:
+    """Lower-case ASCII letters only, as every shell and locale does alike."""
+    return text.translate(_LOWER)
+
+
+class Index:
+    """A document's sections by what finds them; made once a pass, because a lab has many hosts."""
+
+    def __init__(self, document: Document) -> None:
+        self.sections = document.sections
+        self.unnamed = document.sections[0]
+        self._position = {id(section): position for position, section in enumerate(self.sections)}
+        self._by_name: dict[str, Section] = {}
+        self._by_id: dict[str, Section] = {}
+        self._special: dict[str, Section] = {}
+        for section in self.sections[1:]:
+            if not section.patterns:
+                continue
+            self._by_name.setdefault(section.name, section)
+            # LTSP's later function of the same id replaces the earlier one.
+            self._by_id[section_id(section.name)] = section
+            for pattern in section.patterns:
+                if pattern in SPECIAL:
+                    self._special.setdefault(pattern, section)
+        self.server_only = self._server_only()
+
+    def position(self, section: Section) -> int:
+        """Return the section's place in the document."""
+        return self._position[id(section)]
+
+    def special(self, name: str) -> Section | None:
+        """Return [server], [common] or [clients] if there is one."""
+        return self._special.get(name)
+
+    def target(self, include: Include) -> Section | None:
+        """Return the section that an INCLUDE names, by its name or by LTSP's id of it."""
+        return self._by_name.get(include.target) or self._by_id.get(section_id(include.target))
+
+    def first_match(self, subject: str, skip: frozenset[int] = frozenset()) -> Section | None:
+        """Return the first section in the file's order that fits an address or a host name."""
+        if not subject:
+            return None
+        for position, section in enumerate(self.sections):
+            if position not in skip and any(matches(pattern, subject) for pattern in section.patterns):
+                return section
+        return None
+
+    def walk(self, section: Section, done: set[int]) -> Iterator[Assignment]:
+        """Yield a section's assignments and those of what it includes, each section once."""
+        if self.position(section) in done:
+            return
+        done.add(self.position(section))
+        # A stack of our own: a chain of INCLUDEs may be longer than Python's recursion allows.
+        stack = [iter(section.entries)]
+        while stack:
+            for entry in stack[-1]:
+                if isinstance(entry, Assignment):
+                    yield entry
+                    continue
+                target = self.target(entry)
+                if target is not None and self.position(target) not in done:
+                    done.add(self.position(target))
+                    stack.append(iter(target.entries))
+                    break
+            else:
+                stack.pop()
+
+    def reach(self, starts: Iterable[Section | None]) -> frozenset[int]:
+        """Return the places of all sections that the given ones lead to, themselves included."""
+        done: set[int] = set()
+        for start in starts:
+            if start is not None:
+                for _ in self.walk(start, done):
+                    pass
+        return frozenset(done)
+
+    def _server_only(self) -> frozenset[int]:
+        """[server] and bare names that it alone includes: no client sees them, whatever its name."""
+        server = self.special("server")
+        inner = {
+            place
+            for place in self.reach([server])
+            if self.sections[place] is server or all(map(is_word, self.sections[place].patterns))
+        } - {self.position(each) for each in (self.special("clients"), self.special("common")) if each}
+        others = self.reach(section for place, section in enumerate(self.sections) if place not in inner)
+        return frozenset(inner) - others

@@ -1,0 +1,123 @@
+"""Section headers: ``[a|b*]`` to patterns, and whom a pattern matches. Nothing of what stands below them."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address
+
+SPECIAL = frozenset({"server", "common", "clients"})
+# LTSP evaluates these for one of its commands only; the names are those of ltsp(8).
+APPLETS = frozenset(
+    {
+        "dnsmasq", "http", "image", "info", "init", "initrd", "initrd-bottom", "ipxe", "kernel",
+        "login", "nfs", "remoteapps", "service", "session",
+    }
+)  # fmt: skip
+
+_LINE = re.compile(r"[ \t]*\[(?P<name>[^\[\]\n]*)\][ \t]*(?:#[^\n]*)?\Z")
+_ALLOWED = re.compile(r"[a-z0-9._:*?/-]+\Z")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
+_DASHED_MAC = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\Z")
+_MAC_GLOB = re.compile(r"[0-9a-f:*?]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header line says; ``error`` and ``warning`` are (reason, next step)."""
+
+    name: str
+    patterns: tuple[str, ...]
+    error: tuple[str, str] | None = None
+    warning: tuple[str, str] | None = None
+
+
+def read_header(line: str) -> Header:
+    """Read one line that begins with ``[``; a header with an error has no patterns."""
+    found = _LINE.match(line)
+    if not found:
+        return Header(
+            line.strip(),
+            (),
+            (
+                "this is not a section header",
+                "write [name] alone on the line, without [ or ] inside the name",
+            ),
+        )
+    name = found["name"].strip().lower()
+    patterns: list[str] = []
+    warning = None
+    for alternative in name.split("|"):
+        pattern = alternative.strip()
+        if _DASHED_MAC.match(pattern):
+            warning = (f"{pattern} has dashes", "it is read as a MAC address; write it with colons")
+            pattern = pattern.replace("-", ":")
+        if error := _error(pattern):
+            return Header(name, (), error)
+        patterns.append(pattern)
+    return Header("|".join(patterns), tuple(patterns), None, warning)
+
+
+def _error(pattern: str) -> tuple[str, str] | None:
+    if not pattern:
+        return ("a section name is empty", "write a name, a MAC address, an IP address or a host name")
+    if pattern == "unnamed":
+        return ("the name unnamed stands for the lines above the first section", "choose another name")
+    if not _ALLOWED.match(pattern):
+        return (
+            f"the section name {pattern!r} has a character that can't be in one",
+            "use letters, digits, . _ : / -, the wildcards * and ?, and | between alternatives",
+        )
+    if "/" in pattern:
+        return None
+    if ":" in pattern and not _MAC_GLOB.match(pattern):
+        return (f"{pattern} can never match a MAC address", "use two hexadecimal digits and colons")
+    plain = not is_glob(pattern)
+    if plain and ":" in pattern and not _MAC.match(pattern):
+        return (
+            f"{pattern} is not a MAC address",
+            "write six pairs of hexadecimal digits like 52:54:00:00:00:01",
+        )
+    if plain and "." in pattern and pattern.replace(".", "").isdigit() and not _is_ipv4(pattern):
+        return (f"{pattern} is not an IPv4 address", "write four numbers of 0 to 255 like 192.168.67.20")
+    return None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether the pattern has wildcards."""
+    return "*" in pattern or "?" in pattern
+
+
+def is_word(pattern: str) -> bool:
+    """Whether the pattern is a bare name: no address, no wildcard, no applet."""
+    return not (is_glob(pattern) or ":" in pattern or "/" in pattern or _is_ipv4(pattern))
+
+
+def section_id(name: str) -> str:
+    """Return the name that LTSP gives a section's function; INCLUDE may use it too."""
+    return re.sub(r"[^a-z0-9]", "_", name)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a host's address or name (lower-case) fits; special words never stand for a host."""
+    if pattern in SPECIAL or "/" in pattern:
+        return False
+    if not is_glob(pattern):
+        return pattern == subject
+    return bool(_compiled(pattern).match(subject))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Runs of * are folded, and only ? and * are special, as in the shell's case.
+    body = re.sub(r"\*+", "*", pattern)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in body) + r"\Z", re.DOTALL
+    )

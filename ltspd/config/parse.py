@@ -1,0 +1,257 @@
+"""ltsp.conf's text to a Document. Never raises, never runs anything; rules about meaning are in check."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+
+from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
+from ltspd.config.headers import read_header
+from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.config.words import WordError, read_word
+
+# A hand-written file for a thousand clients stays below 100 KB; a larger one is a mistake or an attack.
+SIZE_LIMIT = 1 << 20
+
+_SKIP = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+|[ \t]*(?:#[^\n]*)?\Z")
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
+_ASSIGN = re.compile(r"[ \t]*(?P<name>[A-Za-z0-9_]+)[ \t]*(?P<plus>\+?)=(?:[ \t]+(?=[^\s#]))?")
+_NEXT_ASSIGN = re.compile(r"(?P<name>[A-Za-z0-9_]+)(?P<plus>\+?)=")
+_TAIL_END = re.compile(r"(?:#[^\n]*)?(?:\n|\Z)")
+_SURROGATE = re.compile("[\ud800-\udfff]+")
+_FUNCTION = re.compile(r"[\w.-]+[ \t]*\([ \t]*\)")
+_KEYWORD = re.compile(
+    r"(if|then|else|elif|fi|for|while|until|do|done|case|esac|function|select|export|unset|local|readonly|"
+    r"declare|typeset|alias|set|eval|exec|source|test|return|exit|trap|re|rw|\.|\{|\}|!|:)(?=[\s;]|\Z)"
+)
+
+
+def parse(text: str, file: str = "/etc/ltsp/ltsp.conf") -> Document:
+    """Read one file's text (decoded as UTF-8 with surrogateescape); all mistakes are in the Document."""
+    return parse_files({file: text})
+
+
+def parse_files(files: Mapping[str, str]) -> Document:
+    """Read several files as if the later ones stood below the first; no file gives an empty Document."""
+    first = next(iter(files), "/etc/ltsp/ltsp.conf")
+    readers = [_Reader(text, file) for file, text in files.items()]
+    unnamed = Section("", (), first, 1)
+    named: dict[str, Section] = {}
+    mistakes: list[Finding] = []
+    for reader in readers:
+        reader.read()
+        mistakes += reader.mistakes
+        for position, section in enumerate(reader.sections):
+            if position == 0:
+                entries = unnamed.entries + section.entries
+                unnamed = Section("", (), first, 1, entries)
+                continue
+            # An unreadable header has no key in common with anything.
+            key = section.name if section.patterns else f"{section.file}:{section.line}"
+            if before := named.get(key):
+                mistakes.append(_duplicate(before, section))
+            # As in LTSP, the later text replaces the earlier one but keeps its place in the order.
+            named[key] = section
+    return Document(first, (unnamed, *named.values()), tuple(mistakes))
+
+
+def _duplicate(before: Section, section: Section) -> Finding:
+    where = f"line {before.line}" if before.file == section.file else f"{before.file}:{before.line}"
+    return Finding(
+        Severity.WARNING,
+        section.file,
+        section.line,
+        f"{section.label} is already in {where}, and this one replaces it as a whole",
+        "put all its lines under one header",
+    )
+
+
+class _Reader:
+    """The state of reading one text: an offset, the open section, what was found."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.mistakes: list[Finding] = []
+        self.sections: list[Section] = []
+        self._name, self._patterns, self._line = "", tuple[str, ...](), 1
+        self._entries: list[Entry] = []
+        self._code_until = -1
+        self._newlines: list[int] = []
+        self.text = self._clean(text)
+
+    def _clean(self, text: str) -> str:
+        if len(text) > SIZE_LIMIT:
+            self._note(
+                1,
+                f"the file is larger than {SIZE_LIMIT >> 20} MiB and was not read",
+                "is this the right file?",
+            )
+            text = ""
+        self._newlines = [found.start() for found in re.finditer("\n", text)]
+        if "\r\n" in text:
+            self._note(
+                1,
+                "the lines end as on Windows (CR LF)",
+                "save the file with Unix line ends",
+                Severity.WARNING,
+            )
+            text = text.replace("\r\n", "\n")
+            self._newlines = [found.start() for found in re.finditer("\n", text)]
+        if (nul := text.find("\0")) >= 0:
+            self._note(self._line_at(nul), "a NUL byte can't be in a value", "is this a text file?")
+            text = text.replace("\0", "\ufffd")
+        if bad := _SURROGATE.search(text):
+            self._note(
+                self._line_at(bad.start()), "the text is not UTF-8", "save the file in the encoding UTF-8"
+            )
+            text = _SURROGATE.sub(lambda found: "\ufffd" * len(found.group()), text)
+        if text.startswith("\ufeff"):
+            # A byte order mark is invisible to whoever wrote it; same length keeps all columns right.
+            text = " " + text[1:]
+        return text
+
+    def read(self) -> None:
+        at = 0
+        while at < len(self.text):
+            if skip := _SKIP.match(self.text, at):
+                at = skip.end()
+            elif self._line_text(at).lstrip(" \t").startswith("["):
+                at = self._read_header(at)
+            elif found := _ASSIGN.match(self.text, at):
+                at = self._read_assignments(at, found)
+            else:
+                at = self._refuse(at)
+        self._close()
+
+    def _read_header(self, at: int) -> int:
+        self._close()
+        line = self._line_at(at)
+        header = read_header(self._line_text(at))
+        self._name, self._patterns, self._line = header.name, header.patterns, line
+        if header.error:
+            reason, step = header.error
+            self._note(line, reason, f"{step} (the lines below it are left out)")
+        if header.warning:
+            self._note(line, *header.warning, Severity.WARNING)
+        return self._line_end(at)
+
+    def _read_assignments(self, start: int, found: re.Match[str]) -> int:
+        """Read ``A=1 B=2 # comment``; a line with a mistake assigns nothing, as in the shell."""
+        entries: list[Entry] = []
+        while True:
+            name_at, name = found.start("name"), found["name"]
+            if found["plus"]:
+                return self._fail(start, name_at, "+= is not known", f'write {name}="${name} more"')
+            try:
+                word = read_word(self.text, found.end())
+            except WordError as error:
+                reason = error.reason
+                if error.open_quote and self._line_at(error.at) != self._line_at(start):
+                    reason += f" (the value of {name} begins in line {self._line_at(start)})"
+                return self._fail(start, error.at, reason, error.step)
+            if entry := self._entry(name, word.parts, name_at):
+                entries.append(entry)
+            blanks = _BLANKS.match(self.text, word.end)
+            at = blanks.end() if blanks else word.end
+            spaced = at > word.end
+            separated = self.text.startswith(";", at) and not self.text.startswith(";;", at)
+            if separated and (blanks := _BLANKS.match(self.text, at + 1)):
+                at = blanks.end()
+            if (
+                at >= len(self.text)
+                or self.text[at] == "\n"
+                or ((spaced or separated) and self.text[at] == "#")
+            ):
+                end = _TAIL_END.match(self.text, at)
+                self._entries += entries
+                return end.end() if end else at
+            following = _NEXT_ASSIGN.match(self.text, at)
+            if following is None:
+                return self._refuse_tail(start, at, name)
+            found = following
+
+    def _entry(self, name: str, parts: tuple[str | Reference, ...], at: int) -> Entry | None:
+        line = self._line_at(at)
+        if name.upper() == "INCLUDE":
+            target = "".join(part for part in parts if isinstance(part, str)).strip().lower()
+            if not target or any(isinstance(part, Reference) for part in parts) or len(target.split()) != 1:
+                self._note(
+                    line, "INCLUDE needs the name of one section", "write one INCLUDE=name per section"
+                )
+                return None
+            return Include(target, self.file, line)
+        if not is_parameter_name(name):
+            self._note(
+                line,
+                f"{name} is not a parameter name",
+                "names are upper-case letters, digits and _, and begin with a letter",
+            )
+            return None
+        if is_reserved(name):
+            self._note(
+                line,
+                f"{name} is not given to clients, because their own programs obey it",
+                "choose another name, or set it inside the image",
+            )
+            return None
+        return Assignment(name, parts, self.file, line)
+
+    def _refuse_tail(self, start: int, at: int, name: str) -> int:
+        if self.text[at] in "|&<>();":
+            return self._fail(
+                start,
+                at,
+                f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code",
+                f"put the value of {name} in quotes if the character belongs to it",
+            )
+        return self._fail(
+            start,
+            at,
+            f"there are more words after the value of {name}",
+            f'put the whole value in quotes: {name}="…"',
+        )
+
+    def _refuse(self, at: int) -> int:
+        """Note a line that assigns nothing; a run of such lines is one mistake."""
+        end = self._line_end(at)
+        line = self._line_text(at)
+        bare = line.lstrip(" \t")
+        column_at = at + len(line) - len(bare)
+        if self._code_until != at:
+            if found := _KEYWORD.match(bare):
+                step = "take the word export away" if found[1] == "export" else "take these lines out"
+                self._fail(at, column_at, f"{found[1]!r} is code, and ltsp.conf is never run as code", step)
+            elif _FUNCTION.match(bare):
+                self._fail(
+                    at, column_at, "a function is code, and ltsp.conf is never run as code", "take it out"
+                )
+            else:
+                self._fail(
+                    at, column_at, "this line is not NAME=value", "write an assignment, or # before a comment"
+                )
+        self._code_until = end
+        return end
+
+    def _fail(self, start: int, at: int, reason: str, step: str) -> int:
+        """Note an error and go on with the line after the one that the statement began in."""
+        line = self._line_at(at)
+        column = at - (self._newlines[line - 2] if line > 1 else -1)
+        self.mistakes.append(Finding(Severity.ERROR, self.file, line, reason, step, column))
+        return self._line_end(start)
+
+    def _note(self, line: int, reason: str, step: str, severity: Severity = Severity.ERROR) -> None:
+        self.mistakes.append(Finding(severity, self.file, line, reason, step))
+
+    def _close(self) -> None:
+        self.sections.append(Section(self._name, self._patterns, self.file, self._line, tuple(self._entries)))
+        self._entries = []
+
+    def _line_at(self, at: int) -> int:
+        return bisect_right(self._newlines, at - 1) + 1
+
+    def _line_end(self, at: int) -> int:
+        end = self.text.find("\n", at)
+        return len(self.text) if end < 0 else end + 1
+
+    def _line_text(self, at: int) -> str:
+        end = self.text.find("\n", at)
+        return self.text[at:] if end < 0 else self.text[at:end]

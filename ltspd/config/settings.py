@@ -1,0 +1,107 @@
+"""The shell file ``/ltsp/settings`` that clients read: a Document as data in POSIX sh, fit for busybox ash.
+
+Everything that stems from ltsp.conf is either within single quotes or a name of a checked form. The
+file defines ``ltsp_settings MAC IP HOSTNAME [SERVER]``, which does in the shell what evaluate does
+here; a property test keeps the two equal. MAC must be lower-case with colons.
+"""
+
+from ltspd.config.document import Assignment, Document, Section
+from ltspd.config.evaluate import PREDEFINED, Index
+from ltspd.config.headers import SPECIAL
+from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.config.secrecy import withheld
+
+_HEAD = """\
+# Generated from ltsp.conf by ltspd; changes here are lost.
+# After reading this file: ltsp_settings MAC IP HOSTNAME [SERVER]
+"""
+_HOST_NAME_CASE = "''|*[!A-Za-z0-9._-]*"
+
+
+def quote(text: str) -> str:
+    """Return a shell word that stands for exactly this text (no NUL) in every POSIX shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def render_settings(document: Document) -> bytes:
+    """Return the settings file: no secret, nothing that only the server reads, no code of ltsp.conf."""
+    index = Index(document)
+    hidden = withheld(document)
+    server = index.special("server")
+    sections = {
+        place: section
+        for place, section in enumerate(document.sections)
+        if place not in index.server_only and section is not server and (place == 0 or section.patterns)
+    }
+    names = sorted(
+        {
+            each.name
+            for section in sections.values()
+            for each in section.assignments
+            if each.name not in hidden and is_parameter_name(each.name) and not is_reserved(each.name)
+        }
+    )
+    known = frozenset(names) | frozenset(PREDEFINED)
+    lines = [_HEAD]
+    for place, section in sections.items():
+        lines += _section(index, place, section, known.difference(hidden), frozenset(sections))
+    lines += _dispatcher(index, sections, names)
+    return "\n".join(lines).encode("utf-8", "replace")
+
+
+def _section(
+    index: Index, place: int, section: Section, known: frozenset[str], present: frozenset[int]
+) -> list[str]:
+    lines = [
+        f"ltsp_section_{place}() {{",
+        f'    case "${{ltsp_seen_{place}-}}" in 1) return 0 ;; esac',
+        f"    ltsp_seen_{place}=1",
+    ]
+    for entry in section.entries:
+        if isinstance(entry, Assignment):
+            if entry.name in known:
+                lines.append(f"    {entry.name}={_value(entry, known)}")
+        elif (target := index.target(entry)) is not None and index.position(target) in present:
+            lines.append(f"    ltsp_section_{index.position(target)}")
+    return [*lines, "    return 0", "}", ""]
+
+
+def _value(entry: Assignment, known: frozenset[str]) -> str:
+    words = [
+        quote(part) if isinstance(part, str) else f'"${{{part.name}-}}"' if part.name in known else ""
+        for part in entry.parts
+    ]
+    return "".join(words) or "''"
+
+
+def _dispatcher(index: Index, sections: dict[int, Section], names: list[str]) -> list[str]:
+    lines = ["ltsp_match() {", '    case "$1" in', "        '') ;;"]
+    for place, section in sections.items():
+        patterns = [each for each in section.patterns if each not in SPECIAL and "/" not in each]
+        if patterns:
+            # * and ? mean the same in case as in a header; all other characters there are harmless.
+            lines.append(f"        {'|'.join(patterns)}) ltsp_section_{place} ;;")
+    lines += ["    esac", "    return 0", "}", "", "ltsp_settings() {"]
+    lines += [f"    unset {name}" for name in names if name not in PREDEFINED]
+    lines += [f"    ltsp_seen_{place}=" for place in sections]
+    lines += ["    MAC_ADDRESS=${1-}", "    IP_ADDRESS=${2-}", "    HOSTNAME=${3-}", "    SERVER=${4-}"]
+    lines.append("    ltsp_section_0")
+    for name in ("clients", "common"):
+        special = index.special(name)
+        if special is not None and index.position(special) in sections:
+            lines.append(f"    ltsp_section_{index.position(special)}")
+    lines += [
+        '    ltsp_match "${1-}"',
+        '    ltsp_match "${2-}"',
+        "    ltsp_host=$HOSTNAME",
+        f'    case "$ltsp_host" in {_HOST_NAME_CASE}) ltsp_host=${{3-}} ;; esac',
+        f'    case "$ltsp_host" in {_HOST_NAME_CASE}) return 0 ;; esac',
+        '    case "$ltsp_host" in',
+        "        *[A-Z]*) ltsp_host=$(printf '%s' \"$ltsp_host\" | tr 'A-Z' 'a-z') ;;",
+        "    esac",
+        '    ltsp_match "$ltsp_host"',
+        "    return 0",
+        "}",
+        "",
+    ]
+    return lines

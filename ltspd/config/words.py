@@ -1,0 +1,156 @@
+"""One value of an assignment, read by the shell's quoting rules; nothing is ever run or expanded here.
+
+The rules are those of POSIX.1-2017, Shell Command Language, 2.2 Quoting and 2.6 Word Expansions.
+"""
+
+import re
+from dataclasses import dataclass
+
+from ltspd.config.document import Part, Reference
+
+_PLAIN = re.compile(r"[^\s\\'\"$`;&|<>()]+")
+_IN_DOUBLE = re.compile(r"[^\\\"$`]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A value and the offset behind it."""
+
+    parts: tuple[Part, ...]
+    end: int
+
+
+class WordError(Exception):
+    """Why a value can't be read; ``at`` is an offset. ``open_quote``: the value ran to the file's end."""
+
+    def __init__(self, at: int, reason: str, step: str, open_quote: bool = False) -> None:
+        """Keep what the finding will say."""
+        super().__init__(reason)
+        self.at = at
+        self.reason = reason
+        self.step = step
+        self.open_quote = open_quote
+
+
+def read_word(text: str, start: int) -> Word:
+    """Read the value that begins at an offset, up to unquoted white space or an operator.
+
+    Raises WordError for an unterminated quote and for everything that a shell would execute.
+    """
+    parts: list[Part] = []
+    at = start
+    while at < len(text):
+        if plain := _PLAIN.match(text, at):
+            parts.append(plain.group())
+            at = plain.end()
+            continue
+        match text[at]:
+            case "'":
+                close = text.find("'", at + 1)
+                if close < 0:
+                    raise _unterminated(at, "'")
+                parts.append(text[at + 1 : close])
+                at = close + 1
+            case '"':
+                at = _read_double(text, at, parts)
+            case "\\":
+                at = _read_escape(text, at, parts)
+            case "$":
+                if text[at + 1 : at + 2] == "'":
+                    raise WordError(at, "$'…' is not known to every shell", "write '…' without the $")
+                at = _read_dollar(text, at, parts)
+            case "`":
+                raise _command(at)
+            case _:
+                break
+    return Word(_join(parts), at)
+
+
+def _read_double(text: str, start: int, parts: list[Part]) -> int:
+    at = start + 1
+    parts.append("")
+    while at < len(text):
+        if plain := _IN_DOUBLE.match(text, at):
+            parts.append(plain.group())
+            at = plain.end()
+            continue
+        match text[at]:
+            case '"':
+                return at + 1
+            case "`":
+                raise _command(at)
+            case "$":
+                at = _read_dollar(text, at, parts)
+            case _:
+                follower = text[at + 1 : at + 2]
+                if follower == "\n":
+                    pass
+                elif follower in ("$", "`", '"', "\\"):
+                    parts.append(follower)
+                else:
+                    # Inside double quotes a backslash before any other character is just itself.
+                    parts.append("\\" + follower)
+                at += 2
+    raise _unterminated(start, '"')
+
+
+def _read_escape(text: str, at: int, parts: list[Part]) -> int:
+    follower = text[at + 1 : at + 2]
+    if not follower:
+        raise WordError(at, "the file ends in a backslash", "take the backslash away")
+    if follower != "\n":
+        parts.append(follower)
+    return at + 2
+
+
+def _read_dollar(text: str, at: int, parts: list[Part]) -> int:
+    if name := _NAME.match(text, at + 1):
+        parts.append(Reference(name.group()))
+        return name.end()
+    follower = text[at + 1 : at + 2]
+    if follower == "{":
+        if braced := _BRACED.match(text, at + 1):
+            parts.append(Reference(braced.group(1)))
+            return braced.end()
+        raise WordError(
+            at,
+            "only $NAME and ${NAME} are understood here, not the shell's other expansions",
+            "write the result, or '$' within single quotes if a plain dollar sign is meant",
+        )
+    if follower == "(":
+        raise _command(at)
+    if follower and follower in "0123456789@*#?$!-":
+        raise WordError(
+            at,
+            f"${follower} has no meaning here",
+            "put the value in single quotes if a plain dollar sign is meant",
+        )
+    parts.append("$")
+    return at + 1
+
+
+def _command(at: int) -> WordError:
+    return WordError(
+        at,
+        "a command inside a value is code, and ltsp.conf is never run as code",
+        "write the command's result, or put the value in single quotes if it is plain text",
+    )
+
+
+def _unterminated(at: int, quote: str) -> WordError:
+    return WordError(
+        at, f"the quote {quote} is never closed", f"add the closing {quote} where the value ends", True
+    )
+
+
+def _join(parts: list[Part]) -> tuple[Part, ...]:
+    """Merge neighbouring literals, so that equal values have equal parts."""
+    joined: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part != "":
+            joined.append(part)
+    return tuple(joined)
