@@ -44,8 +44,8 @@ class ConfFile:
             data = text.encode("utf-8", "surrogateescape")
             if not self._kept.exists() or self._kept.read_bytes() != data:
                 write_atomically(self._kept, data, 0o600)
-            for warning in config.warnings:
-                log.warning("%s", warning)
+            for finding in config.findings:
+                log.warning("%s", finding)
             return
         self._config = self._config or self._last_good()
         self._wrong = tuple(

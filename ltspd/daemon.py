@@ -182,7 +182,7 @@ class Daemon:
             raise ConfigError("\n".join(problem.message for problem in wrong))
 
     async def apply(self, force: bool) -> None:
-        """Bring everything up to date; ``force`` overwrites edited outputs. Raises OutputEdited, ToolFailed."""
+        """Bring everything up to date; ``force`` overwrites edits. Raises OutputEdited, ToolFailed."""
         await self._once(force=force)
         report.raise_for(self.state.outputs)
 

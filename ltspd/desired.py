@@ -52,7 +52,7 @@ class AddOn:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that should be true, decided purely from configuration and facts."""
+    """Everything that should be true, decided purely from configuration and facts. ``lease`` in seconds."""
 
     served: tuple[ServedLink, ...]
     menu: Menu
@@ -62,7 +62,7 @@ class Desired:
     tftp_directory: str
     nameservers: tuple[IPv4Address, ...]
     search_domain: str
-    lease: str
+    lease: int
     http_port: int
     kernel_nfsd: bool
     programs: frozenset[str]

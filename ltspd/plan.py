@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from ltspd.config import Config, Host, effective, render_settings
-from ltspd.config.settings import LinkRole
+from ltspd.config import Config, Host, LinkChoice, effective_menu, render_settings
+from ltspd.config.headers import is_glob, is_word
 from ltspd.desired import AddOn, Desired, Menu, MenuChoice, ServedLink
 from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport
 from ltspd.paths import Paths
@@ -13,6 +13,8 @@ from ltspd.paths import Paths
 INTERNAL = IPv4Network("192.168.67.0/24")
 # The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
 FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
+# Sections that are not a host's.
+GENERAL = frozenset({"", "server", "common", "clients"})
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
 MENU_TIMEOUT = 5000
 # What our measurements favour; see docs/boot.md.
@@ -89,7 +91,7 @@ def _default_role(config: Config, address: IPv4Interface) -> DhcpRole:
 
 
 def _serve(
-    config: Config, link: Link, address: IPv4Interface, role: DhcpRole, rule: LinkRole | None
+    config: Config, link: Link, address: IPv4Interface, role: DhcpRole, rule: LinkChoice | None
 ) -> ServedLink:
     first = last = None
     if role is DhcpRole.REAL:
@@ -127,18 +129,22 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
 
 def _exact_hosts(config: Config) -> Iterator[tuple[str, str, Host]]:
     """Yield the hosts that ltsp.conf names exactly; iPXE can't compare with a glob."""
-    for mac in config.document.exact_macs():
-        yield "mac", mac, Host(mac=mac)
-    for ip in config.document.exact_ips():
-        yield "ip", ip, Host(ip=ip)
-    for hostname in config.document.exact_hostnames():
-        yield "hostname", hostname, Host(hostname=hostname)
+    patterns = (pattern for section in config.document.sections for pattern in section.patterns)
+    for pattern in dict.fromkeys(patterns):
+        if is_glob(pattern) or pattern in GENERAL or "/" in pattern:
+            continue
+        if is_word(pattern):
+            yield "hostname", pattern, Host(hostname=pattern)
+        elif ":" in pattern:
+            yield "mac", pattern, Host(mac=pattern)
+        else:
+            yield "ip", pattern, Host(ip=pattern)
 
 
 def _choice(
     config: Config, host: Host, entries: tuple[Generation, ...], problems: list[Problem]
 ) -> MenuChoice:
-    values = {name: value.text for name, value in effective(config.document, host).items()}
+    values = {name: value.text for name, value in effective_menu(config.document, host).items()}
     names = [generation.image for generation in entries]
     image = values.get("DEFAULT_IMAGE", "")
     if image and names and image not in names:
@@ -151,7 +157,7 @@ def _choice(
     if image not in names:
         image = names[0] if names else ""
     transport = RootTransport(values.get("ROOT_TRANSPORT") or DEFAULT_TRANSPORT)
-    timeout = int(values["MENU_TIMEOUT"]) if "MENU_TIMEOUT" in values else None
-    if timeout is None and len(entries) > 1:
-        timeout = MENU_TIMEOUT
-    return MenuChoice(image, transport, values.get("KERNEL_PARAMETERS", ""), timeout)
+    timeout = int(values.get("MENU_TIMEOUT") or (MENU_TIMEOUT if len(entries) > 1 else -1))
+    return MenuChoice(
+        image, transport, values.get("KERNEL_PARAMETERS", ""), timeout if timeout >= 0 else None
+    )
