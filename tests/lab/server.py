@@ -4,6 +4,7 @@ Its root is an overlay over a root tree, with the product installed by `make ins
 would; its /srv/ltsp is a real directory.
 """
 
+import contextlib
 import os
 import shlex
 import signal
@@ -125,7 +126,8 @@ class Server:
             self._process.wait(20)
         except (OSError, RuntimeError, subprocess.TimeoutExpired):
             pass
-        end(self._process)
+        # unshare itself ignores SIGTERM while it waits.
+        end(self._process, signal.SIGKILL)
 
 
 def start_server(
@@ -150,7 +152,9 @@ def start_server(
         upper.mkdir()
         arguments.append(f"--overlay={trees.tree(recipe)}:{upper}:/srv/ltsp/{image}")
     repository = REPOSITORY if install else Path("/nonexistent")
-    argv = ["unshare", "--mount", "--propagation=private", "--", str(_LAB / "container.sh")]
+    # In a process namespace of its own: if we are killed, the kernel ends everything inside.
+    argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--propagation=private"]
+    argv += ["--", str(_LAB / "container.sh")]
     argv += [
         f"{session.name}",
         str(trees.tree(tree)),
@@ -160,11 +164,11 @@ def start_server(
         *arguments,
     ]
     log = f"{name}-console.log"
-    process = session.start(argv, log=log)
+    process = session.start(argv, log=log, stop_signal=signal.SIGKILL)
     try:
         leader = _leader(process, session.logs / log)
     except RuntimeError:
-        end(process)
+        end(process, signal.SIGKILL)
         raise
     server = Server(session, lan, leader, directory / "srv", process)
     session.stack.callback(server.stop)
@@ -174,18 +178,26 @@ def start_server(
     return server
 
 
+def _descendants(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+            found.extend(int(child) for child in children.split())
+    return found
+
+
 def _leader(process: "subprocess.Popen[bytes]", log: Path) -> int:
     """Return the process id of the container's PID 1, as soon as it is systemd."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for child in children:
+        for child in _descendants(process.pid):
             try:
                 words = Path(f"/proc/{child}/cmdline").read_bytes()
             except OSError:
                 continue
             # Until then it is still systemd-nspawn's own fork.
             if words.split(b"\0")[0].rpartition(b"/")[2] in (b"init", b"systemd"):
-                return int(child)
+                return child
         time.sleep(0.02)
     raise RuntimeError(f"the server's container did not start: {log.read_text()[-2000:]} (all of it: {log})")

@@ -103,6 +103,7 @@ def open_session() -> Iterator[Session]:
     session.stack.callback(lock.close)
     session.stack.callback(shutil.rmtree, directory, ignore_errors=True)
     session.stack.callback(_remove_container, name)
+    session.stack.callback(_detach_loop_devices, directory)
     atexit.register(session.close)
     try:
         with _sigterm_raises():
@@ -123,6 +124,7 @@ def sweep() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for netns in _NETNS.glob(f"{directory.name}-*"):
                 subprocess.run(["ip", "netns", "delete", netns.name], check=False)
+            _detach_loop_devices(directory)
             _remove_container(directory.name)
             shutil.rmtree(directory, ignore_errors=True)
     for old in sorted((cache_dir() / "logs").glob("2*"))[:-KEPT_LOGS]:
@@ -136,15 +138,36 @@ def leftovers(name: str) -> list[str]:
     found += [f"directory {path}" for path in _NSPAWN.glob(name)]
     found += [f"control group {path}" for path in _cgroups(name)]
     found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
-    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        with contextlib.suppress(OSError):
-            if name in backing.read_text():
-                found.append(f"loop device {backing.parts[3]}")
+    found += [f"loop device {device}" for device in loop_devices(cache_dir() / "runs" / name)]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if name.encode() in (process / "cmdline").read_bytes():
                 found.append(f"process {process.name}")
     return found
+
+
+def loop_devices(directory: Path) -> list[str]:
+    """Return the loop devices attached to files below ``directory``, by inode number and file name.
+
+    The path that the kernel tells is of no use: it is the one in the container, or no longer one.
+    """
+    columns = ["losetup", "--list", "--noheadings", "--raw", "--output", "NAME,BACK-INO,BACK-FILE"]
+    rows = subprocess.run(columns, capture_output=True, text=True, check=True).stdout.splitlines()
+    wanted = {}
+    for device, inode, *path in (row.split() for row in rows):
+        wanted[int(inode), Path(path[0].replace("\\x20", " ").split(" (deleted)")[0]).name] = device
+    found = []
+    for parent, _, names in os.walk(directory) if wanted else ():
+        for name in {name for _, name in wanted}.intersection(names):
+            with contextlib.suppress(OSError):
+                key = ((Path(parent) / name).stat().st_ino, name)
+                found += [wanted[key]] if key in wanted else []
+    return sorted(set(found))
+
+
+def _detach_loop_devices(directory: Path) -> None:
+    for device in loop_devices(directory):
+        subprocess.run(["losetup", "--detach", device], check=False)
 
 
 def _cgroups(name: str) -> list[Path]:

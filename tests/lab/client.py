@@ -1,0 +1,172 @@
+"""Clients: diskless virtual machines that boot over the LAN with a BIOS or UEFI firmware."""
+
+import contextlib
+import itertools
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tests.lab.console import Console, Seen
+from tests.lab.net import Lan, Traffic
+from tests.lab.session import Session, end
+from tests.lab.timeline import REPEATED, STAGES, Mark
+
+Firmware = Literal["bios", "uefi"]
+_OVMF = Path("/usr/share/OVMF")
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Client:
+    """A machine that is on. Times count from power-on, in seconds."""
+
+    name: str
+    mac: str
+    lan: Lan
+    tap: str
+    marks: dict[str, Mark] = field(default_factory=dict)
+    _process: "subprocess.Popen[bytes] | None" = None
+    _console: Console | None = None
+    _shell: Console | None = None
+    _logged_in: bool = False
+    _line: str = ""
+
+    @property
+    def console(self) -> Console:
+        """The first serial line, where firmware, kernel and login prompt are."""
+        assert self._console is not None
+        return self._console
+
+    def expect(self, pattern: str, timeout: float) -> Seen:
+        """Wait for a regular expression on the console, after what was expected before."""
+        return self.console.expect(pattern, timeout)
+
+    def type(self, text: str) -> None:
+        """Type on the console."""
+        self.console.type(text)
+
+    def login_prompt(self, timeout: float = 150.0) -> Seen:
+        """Wait for the login prompt of the booted system."""
+        return self.expect(r"\S+ login: ", timeout)
+
+    def shell(self, command: str, timeout: float = 60.0) -> str:
+        """Run a shell command as root in the booted client, on its second serial line.
+
+        Returns what it printed. Raises RuntimeError if its status isn't 0, TimeoutError if it
+        takes longer than ``timeout`` seconds (under emulation everything is about ten times slower).
+        """
+        assert self._shell is not None
+        if not self._logged_in:
+            self._shell.expect(r"[#$] ?$", timeout)
+            # Without this the terminal would echo each command into its own answer.
+            self._shell.type("stty -echo -onlcr columns 1000; PS1=; PS2=; printf 'lab-%s\\n' ready\n")
+            self._shell.expect(r"^lab-ready$", timeout)
+            self._logged_in = True
+        token = secrets.token_hex(6)
+        self._shell.type(f"printf 'begin-%s\\n' {token}\n{{ {command}\n}} </dev/null 2>&1\n")
+        self._shell.type(f"printf '\\nend-%s-%s\\n' {token} $?\n")
+        self._shell.expect(rf"^begin-{token}\n", timeout)
+        answer = self._shell.expect(rf"([\s\S]*?)\nend-{token}-(\d+)\n", timeout)
+        output, status = answer.groups
+        if status != "0":
+            raise RuntimeError(f"on client {self.name}, {command!r} ended with {status}: {output}")
+        return output or ""
+
+    def traffic(self) -> Traffic:
+        """Return what went over this client's cable so far."""
+        return self.lan.traffic(self.tap)
+
+    def timeline(self) -> dict[str, Mark]:
+        """Return when each boot stage was reached and how many bytes had come by then."""
+        return dict(self.marks)
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether the machine is still running."""
+        return self._process is not None and self._process.poll() is None
+
+    def _watch(self, text: str, now: float) -> None:
+        # Only the last line and the new text: a stage's text never spans lines.
+        window = self._line + text
+        self._line = window.rpartition("\n")[2]
+        for stage, pattern in STAGES.items():
+            known = stage in self.marks
+            if known and (stage not in REPEATED or "kernel" in self.marks):
+                continue
+            found = pattern.search(window)
+            if found and found.end() > len(window) - len(text):
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    self.marks[stage] = Mark(now, self.traffic().bytes_in)
+
+    def off(self) -> None:
+        """Cut the power, close the lines and remove the cable. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        end(process, patience=3)
+        for line in (self._console, self._shell):
+            if line is not None:
+                line.close()
+        self.lan.unplug(self.tap)
+
+
+def power_on(
+    session: Session,
+    lan: Lan,
+    firmware: Firmware = "bios",
+    *,
+    mac: str | None = None,
+    name: str | None = None,
+    memory: int = 1024,
+    external: bool = False,
+    extra: tuple[str, ...] = (),
+) -> Client:
+    """Switch a diskless machine on; it boots from the network. ``memory`` is in MiB.
+
+    ``external`` plugs it into the second network instead of the LAN. Needs about a third of a
+    minute to a login prompt on two cores; more than two machines at a time take longer each.
+    """
+    number = next(_numbers)
+    mac = mac or f"52:54:00:67:{number >> 8:02x}:{number & 255:02x}"
+    name = name or f"{firmware}-{number}"
+    client = Client(name, mac, lan, lan.plug(external=external))
+    ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
+    descriptors = [line.fileno() for line in theirs]
+    argv = ["qemu-system-x86_64", "-name", f"{session.name}-{name}", *_machine(session, name, firmware)]
+    argv += ["-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory), "-no-reboot", "-boot", "n"]
+    # -nographic makes a BIOS write on the first serial line, too.
+    argv += ["-nographic", "-monitor", "none"]
+    for number, descriptor in enumerate(descriptors):
+        argv += ["-chardev", f"socket,id=line{number},fd={descriptor}", "-serial", f"chardev:line{number}"]
+    argv += ["-netdev", f"tap,id=lan,ifname={client.tap},script=no,downscript=no"]
+    rom = ",romfile=" if firmware == "uefi" else ""
+    argv += ["-device", f"virtio-net-pci,netdev=lan,mac={mac}{rom}", *extra]
+    began = time.monotonic()
+    try:
+        client._process = session.start(argv, log=f"{name}-qemu.log", netns=lan.switch, pass_fds=descriptors)
+    finally:
+        for line in theirs:
+            line.close()
+    session.stack.callback(client.off)
+    client._console = Console(ours[0], session.logs / f"{name}-console.log", began, client._watch)
+    client._shell = Console(ours[1], session.logs / f"{name}-shell.log", began)
+    return client
+
+
+def _machine(session: Session, name: str, firmware: Firmware) -> list[str]:
+    if firmware == "bios":
+        return []
+    # The firmware writes its boot order there; each machine needs its own.
+    variables = session.directory / f"{name}-vars.fd"
+    shutil.copy(_OVMF / "OVMF_VARS_4M.fd", variables)
+    code = _OVMF / "OVMF_CODE_4M.fd"
+    return [
+        *("-machine", "q35"),
+        *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
+        *("-drive", f"if=pflash,unit=1,format=raw,file={variables}"),
+    ]

@@ -1,0 +1,119 @@
+"""A serial line of a virtual machine: read by a thread, searchable with times, kept in a file, typed on."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Colours, cursor movements and character sets: firmware and systemd write them between the words.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>c78M]|\][^\x07]*\x07)")
+_UNFINISHED_ESCAPE = re.compile(r"\x1b[^A-Za-z=>]{0,40}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found on a line: the text, its groups, and the seconds since power-on."""
+
+    text: str
+    groups: tuple[str | None, ...]
+    time: float
+
+
+class Console:
+    """One serial line. Text comes without escapes and carriage returns.
+
+    ``watch`` is called by the reading thread with the text of each piece and its time.
+    """
+
+    def __init__(
+        self, line: socket.socket, log: Path, began: float, watch: Callable[[str, float], None] | None = None
+    ) -> None:
+        self._line = line
+        self._log = log
+        self._began = began
+        self._watch = watch
+        self._text = ""
+        self._pieces: list[tuple[int, float]] = []
+        self._position = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, name=f"console {log.name}", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        held = ""
+        line = ""
+        with self._log.open("w") as log:
+            while True:
+                try:
+                    data = self._line.recv(65536)
+                except OSError:
+                    data = b""
+                now = time.monotonic() - self._began
+                if not data:
+                    break
+                raw = held + data.decode(errors="replace")
+                cut = _UNFINISHED_ESCAPE.search(raw)
+                held, raw = (raw[cut.start() :], raw[: cut.start()]) if cut else ("", raw)
+                text = _ESCAPES.sub("", raw).replace("\r", "").replace("\0", "")
+                if self._watch is not None:
+                    self._watch(text, now)
+                with self._changed:
+                    self._pieces.append((len(self._text), now))
+                    self._text += text
+                    self._changed.notify_all()
+                *whole, line = (line + text).split("\n")
+                log.writelines(f"{now:9.3f} {each}\n" for each in whole)
+                log.flush()
+            log.write(f"{now:9.3f} {line}\n" if line else "")
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def expect(self, pattern: str, timeout: float) -> Seen:
+        """Wait for a regular expression in what came since the last match; return it.
+
+        Raises TimeoutError with the console's end after ``timeout`` seconds, ConnectionError
+        as soon as the machine is off.
+        """
+        compiled = re.compile(pattern, re.MULTILINE)
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                found = compiled.search(self._text, self._position)
+                if found:
+                    self._position = found.end()
+                    return Seen(found[0], found.groups(), self._time_at(found.start()))
+                if self._closed:
+                    raise ConnectionError(f"the machine is off, and {pattern!r} never came: {self._end()}")
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    raise TimeoutError(f"{pattern!r} did not come in {timeout:g} s: {self._end()}")
+
+    def _time_at(self, offset: int) -> float:
+        return next((moment for start, moment in reversed(self._pieces) if start <= offset), 0.0)
+
+    def _end(self) -> str:
+        return f"the console ends with {self._text[-1500:]!r} (all of it: {self._log})"
+
+    @property
+    def text(self) -> str:
+        """All that came so far."""
+        with self._changed:
+            return self._text
+
+    def type(self, text: str) -> None:
+        """Type on the line; a command needs its own line end."""
+        self._line.sendall(text.encode())
+
+    def close(self) -> None:
+        """Stop reading and close the line."""
+        try:
+            self._line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the machine was faster
+        self._thread.join()
+        self._line.close()
