@@ -46,13 +46,14 @@ def main() -> int:
     arguments = _arguments()
     _logging(arguments.debug)
     os.umask(0o022)
+    status = 0
     try:
         asyncio.run(serve(Paths(arguments.root), arguments.bus))
     except* LtspError as group:
         for error in group.exceptions:
             log.error("%s", error)
-        return 1
-    return 0
+        status = 1
+    return status
 
 
 if __name__ == "__main__":
