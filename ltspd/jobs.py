@@ -35,13 +35,15 @@ class JobProgress:
         self._start = 0.0
         self._share = 0.0
         self._said = 0.0
+        self._most = 0.0
 
     def phase(self, name: str, share: float) -> None:
         """Begin a phase that takes about ``share`` (0 … 1) of the job."""
         self._start = min(1.0, self._start + self._share)
         self._name, self._share = name, share
         self._said = 0.0
-        self._publish(name, self._start)
+        self._most = max(self._most, self._start)
+        self._publish(name, self._most)
 
     def done(self, fraction: float) -> None:
         """Say how much of the phase is done; calls that come too fast are dropped."""
@@ -49,7 +51,9 @@ class JobProgress:
         if now - self._said >= PROGRESS_SECONDS or fraction >= 1.0:
             self._said = now
             whole = self._start + self._share * min(1.0, max(0.0, fraction))
-            self._publish(self._name, min(1.0, whole))
+            # A tool that starts counting again must not make the figure go back.
+            self._most = max(self._most, min(1.0, whole))
+            self._publish(self._name, self._most)
 
 
 class Jobs:
@@ -61,7 +65,6 @@ class Jobs:
         self._finished = finished
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._cancelled: set[str] = set()
         self._stopping = False
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -99,7 +102,10 @@ class Jobs:
             started_at=_now(),
         )
         self._jobs[job.id] = job
-        self._tasks[job.id] = asyncio.create_task(self._run(job.id, work), name=f"job {job.id}")
+        task = asyncio.create_task(self._run(job.id, work), name=f"job {job.id}")
+        # Not at the end of _run: a task that is cancelled before its first step never runs at all.
+        task.add_done_callback(lambda _: self._ended(job.id))
+        self._tasks[job.id] = task
         self._changed()
         return job
 
@@ -107,7 +113,6 @@ class Jobs:
         """Ask a job to stop; one that is final already is left as it is. Raises NoSuchJob."""
         self.get(job_id)
         if task := self._tasks.get(job_id):
-            self._cancelled.add(job_id)
             task.cancel()
 
     async def stop(self) -> None:
@@ -130,8 +135,6 @@ class Jobs:
         try:
             result = await work(JobProgress(publish))
             self._update(job_id, state=JobState.DONE, progress=1.0, result=result)
-        except asyncio.CancelledError:
-            self._fail(job_id, JobState.CANCELLED, Cancelled("The job was cancelled; nothing was changed."))
         except LtspError as error:
             self._fail(job_id, JobState.FAILED, error)
         except Exception as error:
@@ -139,8 +142,13 @@ class Jobs:
             log.exception("Job %s: unforeseen error", job_id, extra=tag)
             why = f"{job.kind} of {job.subject} failed unforeseen ({type(error).__name__}); see the journal."
             self._fail(job_id, JobState.FAILED, LtspError(why))
-        self._tasks.pop(job_id, None)
+
+    def _ended(self, job_id: str) -> None:
+        del self._tasks[job_id]
+        if not self._jobs[job_id].state.final:
+            self._fail(job_id, JobState.CANCELLED, Cancelled("The job was cancelled; nothing was changed."))
         job = self._jobs[job_id]
+        tag = {"LTSPD_JOB": job_id}
         log.info("Job %s: %s of %s: %s %s", job_id, job.kind, job.subject, job.state, job.error, extra=tag)
         self._expire()
         self._changed()
@@ -156,7 +164,10 @@ class Jobs:
 
     def _expire(self) -> None:
         """Forget what lingered long enough, and come back when the next one will have."""
-        final = [job for job in self._jobs.values() if job.state.final]
+        # By when they ended: a long job that began first is not the oldest news.
+        final = sorted(
+            (job for job in self._jobs.values() if job.state.final), key=lambda job: job.finished_at
+        )
         oldest = _now() - int(LINGER_SECONDS * 1e6)
         surplus = final[:-LINGER_COUNT]
         for job in _unique([*surplus, *(each for each in final if each.finished_at <= oldest)]):
