@@ -1,0 +1,182 @@
+"""What each command asks of the daemon, and prints. Every function returns the exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ltspd.cli import server, show
+from ltspd.cli.client import Client
+from ltspd.names import ROOT_PATH, object_path
+
+Command = Callable[[Client, argparse.Namespace], int]
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _print_json(value: object) -> int:
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+    return server.OK
+
+
+def _done(options: argparse.Namespace, text: str, **values: object) -> int:
+    if options.json:
+        return _print_json(values)
+    print(text)
+    return server.OK
+
+
+def _status(client: Client, options: argparse.Namespace) -> int:
+    from ltspd.cli import overview
+
+    manager, found = server.manager(client), server.everything(client)
+    groups = {
+        name: server.select(found, noun)
+        for name, noun in (("Images", "Image"), ("Links", "Link"), ("Outputs", "Output"), ("Jobs", "Job"))
+    }
+    if options.json:
+        return _print_json({**manager, **groups})
+    print(overview.status(manager, groups, _coloured()))
+    return server.OK
+
+
+def _list(noun: str) -> Command:
+    def command(client: Client, options: argparse.Namespace) -> int:
+        from ltspd.cli import overview
+
+        found = server.objects(client, noun)
+        if options.json:
+            return _print_json(found)
+        print(overview.LISTS[noun](found, _coloured()))
+        return server.OK
+
+    return command
+
+
+def _show(noun: str) -> Command:
+    def command(client: Client, options: argparse.Namespace) -> int:
+        from ltspd.cli import overview
+
+        found = server.one(client, noun, options.id if noun == "Job" else options.name)
+        if options.json:
+            return _print_json(found)
+        print(overview.details(noun, found, _coloured()))
+        return server.OK
+
+    return command
+
+
+def _image_build(client: Client, options: argparse.Namespace) -> int:
+    from ltspd.cli.follow import follow
+
+    name = options.name or _only_image(client)
+    wanted = {"full": ("b", True)} if options.full else {}
+
+    def start() -> str:
+        (path,) = server.act(client, ROOT_PATH, "Manager", "BuildImage", "sa{sv}", [name, wanted])
+        return str(path).rpartition("/")[2]
+
+    if options.no_wait:
+        job_id = start()
+        return _done(options, job_id, Id=job_id)
+    return _report(follow(client, start), options)
+
+
+def _only_image(client: Client) -> str:
+    known = [str(image["Name"]) for image in server.objects(client, "Image")]
+    if len(known) == 1:
+        return known[0]
+    listed = ", ".join(known) or "none"
+    raise server.NoSuch(f"Say which image to build; known images: {listed}.")
+
+
+def _report(job: Mapping[str, Any], options: argparse.Namespace) -> int:
+    from ltspd.cli.follow import verdict
+
+    sentence, status = verdict(job)
+    if options.json:
+        _print_json(job)
+    else:
+        print(sentence, file=sys.stdout if status == server.OK else sys.stderr)
+    return status
+
+
+def _image_revert(client: Client, options: argparse.Namespace) -> int:
+    server.one(client, "Image", options.name)
+    path = object_path("image", options.name)
+    server.act(client, path, "Image", "Revert", "s", [options.generation])
+    current = server.one(client, "Image", options.name)["Current"]
+    return _done(options, f"{options.name}: new clients boot {current}", Name=options.name, Current=current)
+
+
+def _image_remove(client: Client, options: argparse.Namespace) -> int:
+    server.one(client, "Image", options.name)
+    path = object_path("image", options.name)
+    server.act(client, path, "Image", "Remove", "s", [options.generation])
+    text = f"{options.name}: generation {options.generation} is removed"
+    return _done(options, text, Name=options.name, Removed=options.generation)
+
+
+def _output_preview(client: Client, options: argparse.Namespace) -> int:
+    server.one(client, "Output", options.name)
+    (text,) = server.act(client, object_path("output", options.name), "Output", "Preview")
+    if options.json:
+        return _print_json({"Name": options.name, "Preview": text})
+    if text:
+        print(show.clean_lines(text) if sys.stdout.isatty() else text.removesuffix("\n"))
+    return server.OK
+
+
+def _job_watch(client: Client, options: argparse.Namespace) -> int:
+    from ltspd.cli.follow import follow
+
+    return _report(follow(client, lambda: str(options.id)), options)
+
+
+def _job_cancel(client: Client, options: argparse.Namespace) -> int:
+    server.one(client, "Job", options.id)
+    server.act(client, object_path("job", options.id), "Job", "Cancel")
+    return _done(options, f"Job {options.id} was asked to stop", Id=options.id)
+
+
+def _reload(client: Client, options: argparse.Namespace) -> int:
+    server.act(client, ROOT_PATH, "Manager", "Reload")
+    return _after_pass(client, options)
+
+
+def _apply(client: Client, options: argparse.Namespace) -> int:
+    wanted = {"force": ("b", True)} if options.force else {}
+    server.act(client, ROOT_PATH, "Manager", "Apply", "a{sv}", [wanted])
+    return _after_pass(client, options)
+
+
+def _after_pass(client: Client, options: argparse.Namespace) -> int:
+    """Say how the server is after everything was brought up to date."""
+    manager = server.manager(client)
+    lines = [str(manager["State"]), *(f"  {show.clean(each)}" for each in manager["Problems"])]
+    return _done(options, "\n".join(lines), State=manager["State"], Problems=manager["Problems"])
+
+
+COMMANDS: Mapping[tuple[str, str | None], Command] = {
+    ("status", None): _status,
+    ("image", "list"): _list("Image"),
+    ("image", "show"): _show("Image"),
+    ("image", "build"): _image_build,
+    ("image", "revert"): _image_revert,
+    ("image", "remove"): _image_remove,
+    ("link", "list"): _list("Link"),
+    ("output", "list"): _list("Output"),
+    ("output", "show"): _show("Output"),
+    ("output", "preview"): _output_preview,
+    ("job", "list"): _list("Job"),
+    ("job", "show"): _show("Job"),
+    ("job", "watch"): _job_watch,
+    ("job", "cancel"): _job_cancel,
+    ("reload", None): _reload,
+    ("apply", None): _apply,
+}

@@ -1,0 +1,111 @@
+"""The daemon as the client sees it: reading objects, finding one by name, and calling its actions."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ltspd.cli import wire
+from ltspd.cli.client import CallError, Client
+from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface, object_path
+
+PROPERTIES = "org.freedesktop.DBus.Properties"
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+
+OK, FAILED, USAGE, NOT_AUTHORIZED, NOT_REACHABLE = 0, 1, 2, 3, 4
+# What a shell reports for a program that ended by Ctrl-C.
+INTERRUPTED = 130
+
+Properties = Mapping[str, Any]
+
+
+class NoSuch(Exception):
+    """The thing that the command line names is not there."""
+
+
+def status_of(error: CallError) -> int:
+    """Return the exit status that an error reply means."""
+    bus = "org.freedesktop.DBus.Error."
+    if error.name in (
+        ERROR_PREFIX + "NotAuthorized",
+        bus + "AccessDenied",
+        bus + "InteractiveAuthorizationRequired",
+    ):
+        return NOT_AUTHORIZED
+    gone = ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected", "TimedOut", "Timeout", "Spawn.")
+    # systemd's own errors come from an activation that it could not do.
+    if error.name.startswith(("org.freedesktop.systemd1.", *(bus + each for each in gone))):
+        return NOT_REACHABLE
+    return FAILED
+
+
+def manager(client: Client) -> Properties:
+    """Return the manager's properties."""
+    (properties,) = client.call(ROOT_PATH, PROPERTIES, "GetAll", "s", [interface("Manager")])
+    return dict(properties)
+
+
+def objects(client: Client, noun: str) -> list[Properties]:
+    """Return the properties of all objects with an interface, in the order of their paths."""
+    return select(everything(client), noun)
+
+
+def everything(client: Client) -> Mapping[str, Mapping[str, Properties]]:
+    """Return all objects by path and interface."""
+    (found,) = client.call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
+    return dict(found)
+
+
+def select(found: Mapping[str, Mapping[str, Properties]], noun: str) -> list[Properties]:
+    """Return the objects with an interface; jobs in the order in which they began."""
+    name = interface(noun)
+    chosen = [each[name] for _, each in sorted(found.items()) if name in each]
+    return sorted(chosen, key=lambda job: job["StartedAt"]) if noun == "Job" else chosen
+
+
+def one(client: Client, noun: str, key: str) -> Properties:
+    """Return the properties of one object by its name or id; raises NoSuch."""
+    kind = noun.lower()
+    try:
+        path = object_path(kind, key)
+        (properties,) = client.call(path, PROPERTIES, "GetAll", "s", [interface(noun)])
+    except CallError as error:
+        if error.name.endswith((".UnknownObject", ".UnknownInterface")):
+            raise NoSuch(f"There is no {kind} {key!r}; 'ltspctl {kind} list' shows the known ones.") from None
+        raise
+    return dict(properties)
+
+
+def act(
+    client: Client, path: str, noun: str, member: str, signature: str = "", body: Sequence[Any] = ()
+) -> tuple[Any, ...]:
+    """Call a method that may need an authorization; on a terminal, the user is asked for it there."""
+    from ltspd.cli.agent import terminal_agent
+
+    with terminal_agent():
+        return client.call(
+            path, interface(noun), member, signature, body, flags=wire.ALLOW_INTERACTIVE, timeout=None
+        )
+
+
+def watch_jobs(client: Client) -> None:
+    """Subscribe to what happens to jobs, and to the daemon's end."""
+    jobs = f"type='signal',sender='{STEM}',path_namespace='{ROOT_PATH}/job',interface='{PROPERTIES}'"
+    client.subscribe(jobs)
+    client.subscribe(f"type='signal',sender='{STEM}',path='{ROOT_PATH}',member='JobFinished'")
+    owner = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"
+    client.subscribe(f"{owner},arg0='{STEM}'")
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name, or the number of one that has none here."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def is_root() -> bool:
+    """Whether no authorization will be needed."""
+    return os.geteuid() == 0

@@ -1,0 +1,94 @@
+"""How things look: tables, colours, sizes, times, progress bars. Pure: text in, text out."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
+COLOURS = {
+    "in-sync": GREEN, "done": GREEN, "up": GREEN, "real": GREEN, "proxy": GREEN,
+    "pending": YELLOW, "edited": YELLOW, "applying": YELLOW, "starting": YELLOW, "running": YELLOW,
+    "queued": YELLOW, "stale": YELLOW, "cancelled": YELLOW, "never built": YELLOW,
+    "failed": RED, "attention": RED,
+    "disabled": DIM, "off": DIM, "down": DIM,
+}  # fmt: skip
+
+
+def clean(text: object) -> str:
+    """Return text that can't move the cursor or ring the bell: what isn't printable becomes ``?``."""
+    return "".join(each if each.isprintable() else "?" for each in str(text))
+
+
+def clean_lines(text: str) -> str:
+    """As ``clean``, for text of several lines; tabs stay."""
+    return "\n".join(
+        "".join(each if each.isprintable() or each == "\t" else "?" for each in line)
+        for line in text.splitlines()
+    )
+
+
+def colour(text: str, code: str, enabled: bool) -> str:
+    """Return the text in a colour, if colours are enabled."""
+    return f"\033[{code}m{text}\033[0m" if enabled and code else text
+
+
+def word(text: str, enabled: bool) -> str:
+    """Return a state's word in the colour of that state."""
+    return colour(clean(text), COLOURS.get(text, ""), enabled)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], coloured: bool) -> str:
+    """Return aligned columns; the last one is never padded. Cells that name a state get its colour."""
+    cells = [[clean(cell) if cell != "" else "-" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+
+    def line(row: Sequence[str], paint: str = "") -> str:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        padded[-1] = row[-1]
+        return "  ".join(
+            colour(shown, paint or COLOURS.get(cell, ""), coloured)
+            for cell, shown in zip(row, padded, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(head, BOLD), *(line(row) for row in cells)])
+
+
+def fields(pairs: Iterable[tuple[str, object]], coloured: bool) -> str:
+    """Return ``name: value`` lines with the values aligned."""
+    lines = [(name, clean(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in lines), default=0)
+    return "\n".join(
+        f"{name.rjust(width)}: {word(value, coloured) if value else '-'}" for name, value in lines
+    )
+
+
+def size(amount: int) -> str:
+    """Return bytes in the unit that people read best (powers of 1000)."""
+    value, unit = float(amount), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def moment(microseconds: int) -> str:
+    """Return a time since the epoch as local time; empty for 0."""
+    if not microseconds:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(microseconds / 1e6))
+
+
+def duration(microseconds: int) -> str:
+    """Return a span of time: ``0.8 s``, ``12 s``, ``3 min 5 s``."""
+    seconds = microseconds / 1e6
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def bar(progress: float, phase: str, columns: int) -> str:
+    """Return one line of at most ``columns`` cells: a bar, the percentage, what is being done."""
+    width = max(10, min(40, columns - 40))
+    filled = round(width * min(1.0, max(0.0, progress)))
+    line = f"[{'#' * filled}{'.' * (width - filled)}] {progress * 100:3.0f}% {clean(phase)}"
+    return line[: max(1, columns - 1)]

@@ -1,0 +1,197 @@
+"""The D-Bus wire format, as much as a client needs: bytes ↔ plain values. Pure, no sockets here.
+
+Why not dbus-next: importing it takes longer than a whole ``ltspctl status`` does with this.
+Values: struct, array and body are tuples and lists, a variant to be sent is ``(signature, value)``,
+a variant that was received is its bare value.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
+NO_AUTO_START, ALLOW_INTERACTIVE = 2, 4
+
+# Type code -> struct format and size, which is also the alignment (D-Bus specification, "Marshaling").
+FIXED: Mapping[str, tuple[str, int]] = {
+    "y": ("B", 1), "n": ("h", 2), "q": ("H", 2), "i": ("i", 4), "u": ("I", 4), "b": ("I", 4),
+    "h": ("I", 4), "x": ("q", 8), "t": ("Q", 8), "d": ("d", 8),
+}  # fmt: skip
+# Header field code -> name and type.
+FIELDS: Mapping[int, tuple[str, str]] = {
+    1: ("path", "o"), 2: ("interface", "s"), 3: ("member", "s"), 4: ("error", "s"),
+    5: ("reply_to", "u"), 6: ("destination", "s"), 7: ("sender", "s"), 8: ("signature", "g"),
+}  # fmt: skip
+# Fixed part of the header, in bytes: it ends with the length of the field array.
+PREFIX = 16
+
+
+class Message(NamedTuple):
+    """A received message; fields that it lacks are empty."""
+
+    kind: int
+    serial: int
+    reply_to: int
+    path: str
+    interface: str
+    member: str
+    error: str
+    sender: str
+    body: tuple[Any, ...]
+
+
+def split(signature: str) -> Iterator[str]:
+    """Yield the single complete types of a signature."""
+    start = at = 0
+    while at < len(signature):
+        if signature[at] == "a":
+            at += 1
+            continue
+        if signature[at] in "({":
+            depth = 0
+            while True:
+                depth += (signature[at] in "({") - (signature[at] in ")}")
+                at += 1
+                if depth == 0:
+                    break
+        else:
+            at += 1
+        yield signature[start:at]
+        start = at
+
+
+def alignment(kind: str) -> int:
+    """Return the alignment of a single type in bytes."""
+    if kind[0] in "({":
+        return 8
+    if kind[0] in "gv":
+        return 1
+    return FIXED[kind][1] if kind in FIXED else 4
+
+
+def _pad(out: bytearray, to: int) -> None:
+    out.extend(bytes(-len(out) % to))
+
+
+def write(out: bytearray, kind: str, value: Any) -> None:
+    """Append a value of a single complete type, little-endian."""
+    _pad(out, alignment(kind))
+    if kind in FIXED:
+        out += struct.pack("<" + FIXED[kind][0], value)
+    elif kind in "so":
+        text = value.encode()
+        out += struct.pack("<I", len(text)) + text + b"\0"
+    elif kind == "g":
+        out += bytes([len(value)]) + value.encode() + b"\0"
+    elif kind == "v":
+        write(out, "g", value[0])
+        write(out, value[0], value[1])
+    elif kind[0] == "a":
+        at = len(out)
+        out += bytes(4)
+        _pad(out, alignment(kind[1:]))
+        begin = len(out)
+        for each in value.items() if kind[1] == "{" else value:
+            write(out, kind[1:], each)
+        struct.pack_into("<I", out, at, len(out) - begin)
+    else:
+        for inner, each in zip(split(kind[1:-1]), value, strict=True):
+            write(out, inner, each)
+
+
+def call(
+    serial: int,
+    destination: str,
+    path: str,
+    interface: str,
+    member: str,
+    signature: str = "",
+    body: Sequence[Any] = (),
+    flags: int = 0,
+) -> bytes:
+    """Return the bytes of a method call."""
+    content = bytearray()
+    for kind, value in zip(split(signature), body, strict=True):
+        write(content, kind, value)
+    fields = [
+        (code, (FIELDS[code][1], value))
+        for code, value in ((1, path), (2, interface), (3, member), (6, destination), (8, signature))
+        if value
+    ]
+    out = bytearray(struct.pack("<cBBBII", b"l", CALL, flags, 1, len(content), serial))
+    write(out, "a(yv)", fields)
+    _pad(out, 8)
+    return bytes(out + content)
+
+
+def size(prefix: bytes) -> int:
+    """Return the length of the whole message that begins with these PREFIX bytes."""
+    (body,) = struct.unpack_from(_order(prefix) + "I", prefix, 4)
+    (fields,) = struct.unpack_from(_order(prefix) + "I", prefix, 12)
+    return int(PREFIX + fields + -fields % 8 + body)
+
+
+def _order(data: bytes) -> str:
+    return "<" if data[:1] == b"l" else ">"
+
+
+def parse(data: bytes) -> Message:
+    """Return the message of exactly these bytes; header fields that are not known are ignored."""
+    reader = _Reader(data, _order(data))
+    reader.at = 8
+    serial = reader.read("u")
+    found = {FIELDS[code][0]: value for code, value in reader.read("a(yv)") if code in FIELDS}
+    reader.align(8)
+    body = tuple(reader.read(kind) for kind in split(found.get("signature", "")))
+    return Message(
+        kind=data[1],
+        serial=serial,
+        reply_to=found.get("reply_to", 0),
+        path=found.get("path", ""),
+        interface=found.get("interface", ""),
+        member=found.get("member", ""),
+        error=found.get("error", ""),
+        sender=found.get("sender", ""),
+        body=body,
+    )
+
+
+class _Reader:
+    """A position in a message."""
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self.data, self.order, self.at = data, order, 0
+
+    def align(self, to: int) -> None:
+        self.at += -self.at % to
+
+    def read(self, kind: str) -> Any:
+        self.align(alignment(kind))
+        if kind in FIXED:
+            code, length = FIXED[kind]
+            (value,) = struct.unpack_from(self.order + code, self.data, self.at)
+            self.at += length
+            return bool(value) if kind == "b" else value
+        if kind in "so":
+            return self._text(self.read("u"))
+        if kind == "g":
+            return self._text(self.read("y"))
+        if kind == "v":
+            return self.read(self.read("g"))
+        if kind[0] == "a":
+            return self._array(kind[1:])
+        return tuple(self.read(inner) for inner in split(kind[1:-1]))
+
+    def _text(self, length: int) -> str:
+        text = self.data[self.at : self.at + length].decode(errors="replace")
+        self.at += length + 1
+        return text
+
+    def _array(self, inner: str) -> Any:
+        length = self.read("u")
+        self.align(alignment(inner))
+        end = self.at + length
+        items = []
+        while self.at < end:
+            items.append(self.read(inner))
+        return dict(items) if inner[0] == "{" else items
