@@ -1,0 +1,116 @@
+# shellcheck shell=dash disable=SC2154,SC2034,SC2015
+# From no driver to a network card with an address. Uses text.sh; sets nic, mac, address, netmask, gateway, dns.
+
+seen=' '
+
+# load_drivers: load the modules of every device that has no driver yet and was not seen before. New devices
+# may appear behind a driver (virtio behind PCI, cards behind a USB controller), so it is called again.
+load_drivers() {
+    local file alias new=''
+    for file in /sys/bus/pci/devices/*/modalias /sys/bus/virtio/devices/*/modalias \
+        /sys/bus/usb/devices/*/modalias /sys/bus/vmbus/devices/*/modalias \
+        /sys/bus/xen/devices/*/modalias /sys/bus/platform/devices/*/modalias; do
+        [ -e "$file" ] && [ ! -e "${file%/modalias}/driver" ] || continue
+        read -r alias <"$file" || continue
+        case "$seen" in *" $alias "*) continue ;; esac
+        seen="$seen$alias "
+        case "$alias" in *[[:space:]]*) ;; *) new="$new $alias" ;; esac
+    done
+    [ -n "$new" ] || return 1
+    set -f
+    # shellcheck disable=SC2086
+    modprobe -a -q -- $new 2>/dev/null
+    set +f
+}
+
+# is_wired NAME: whether it is a real Ethernet card, and not one that another interface stands for.
+is_wired() {
+    local type
+    read -r type <"/sys/class/net/$1/type" || return 1
+    [ "$type" = 1 ] && [ ! -e "/sys/class/net/$1/wireless" ] && [ ! -e "/sys/class/net/$1/master" ]
+}
+
+# choose_nic: set nic to the card with the address that the firmware booted from; without BOOTIF to the first
+# card that has a link.
+choose_nic() {
+    local file name its_mac carrier
+    nic=''
+    for file in /sys/class/net/*/address; do
+        name=${file%/address} name=${name##*/}
+        [ -e "$file" ] && is_wired "$name" || continue
+        read -r its_mac <"$file"
+        if [ -n "$mac" ]; then
+            [ "$its_mac" = "$mac" ] && nic=$name && return 0
+            continue
+        fi
+        case "$raised" in *" $name "*) ;; *) ifconfig "$name" up && raised="$raised$name " ;; esac
+        read -r carrier 2>/dev/null <"/sys/class/net/$name/carrier" || continue
+        [ "$carrier" = 1 ] && nic=$name && mac=$its_mac && return 0
+    done
+    return 1
+}
+
+# find_nic: drivers, then the card. USB controllers need a while before the card behind them shows.
+find_nic() {
+    local deadline
+    raised=' '
+    tick
+    deadline=$((clock + 20))
+    while load_drivers || ! choose_nic; do
+        choose_nic && return
+        tick
+        [ "$clock" -lt "$deadline" ] || return 1
+        [ "$clock" -lt $((deadline - 15)) ] || once nic "waiting for the network card ${mac:-with a link}"
+        sleep 0.05
+    done
+}
+
+# cards: say which network cards there are, and which PCI cards have no driver; for the failure's sentence.
+cards() {
+    local file class vendor device list=''
+    for file in /sys/class/net/*/address; do
+        case "$file" in */lo/*) continue ;; esac
+        [ -e "$file" ] && read -r device <"$file" && list="$list $device"
+    done
+    for file in /sys/bus/pci/devices/*/class; do
+        read -r class <"$file" || continue
+        case "$class" in 0x02*) ;; *) continue ;; esac
+        [ -e "${file%/class}/driver" ] && continue
+        read -r vendor <"${file%/class}/vendor"
+        read -r device <"${file%/class}/device"
+        list="$list ${vendor#0x}:${device#0x}(no driver)"
+    done
+    echo "${list:- none}"
+}
+
+# wait_for_link: switches that look for loops (STP) let a port wait for up to 30 s.
+wait_for_link() {
+    local carrier deadline
+    tick
+    deadline=$((clock + 45))
+    while :; do
+        read -r carrier 2>/dev/null <"/sys/class/net/$nic/carrier" && [ "$carrier" = 1 ] && return
+        tick
+        [ "$clock" -lt "$deadline" ] || return 1
+        [ "$clock" -lt $((deadline - 40)) ] || once link "waiting for a link on $nic: is the cable plugged in?"
+        sleep 0.05
+    done
+}
+
+# configure: give the card the address of the boot menu (ip=); ask DHCP only if there was none.
+configure() {
+    if [ -n "$ip_words" ]; then
+        parse_ip "$ip_words"
+    fi
+    if [ -z "$address" ]; then
+        say "the command line has no address (ip=); asking DHCP on $nic"
+        ifconfig "$nic" up
+        udhcpc -i "$nic" -n -q -t 10 -T 2 -s /ltsp/udhcpc.sh >/dev/null 2>&1
+        read -r ip_words 2>/dev/null </run/ltsp-lease && parse_ip "$ip_words"
+        [ -n "$address" ] || return 1
+    fi
+    [ -n "$server" ] || server=$boot_server
+    [ -n "$netmask" ] || netmask=255.255.255.0
+    ifconfig "$nic" "$address" netmask "$netmask" up || return 1
+    [ -z "$gateway" ] || route add default gw "$gateway" "$nic"
+}

@@ -1,0 +1,160 @@
+# shellcheck shell=dash disable=SC2154,SC2034
+# The root file system: layers by NFS, NBD or HTTP, and a writable overlay in RAM above them.
+#
+# Everything is mounted below /run/initramfs, because systemd leaves that directory alone at shutdown; a
+# layer that disappears under the running root would hang it.
+
+store=/run/initramfs/ltsp
+new=/sysroot
+# How long a server that does not answer is asked again: it may be starting, or serving a whole class.
+patience=60
+# A read-ahead of 128 KiB: far larger ones were a default of NFS in some kernels and cost a slow network
+# seconds for what nobody reads; smaller ones cost throughput.
+readahead=128
+
+# retry WHAT COMMAND…: run it until it succeeds, for $patience seconds, ever more seldom.
+retry() {
+    local what=$1 pause=0.2 deadline
+    shift
+    tick
+    deadline=$((clock + patience))
+    while ! "$@"; do
+        tick
+        [ "$clock" -lt "$deadline" ] || return 1
+        say "$what failed, trying again for $((deadline - clock)) s"
+        sleep "$pause"
+        case "$pause" in 0.2) pause=1 ;; 1) pause=2 ;; *) pause=5 ;; esac
+    done
+}
+
+# mount_root: mount what $transport brings, then the overlay. Ends in `fail` if it can't.
+mount_root() {
+    local lower='' count=0 digest size
+    # snapd and AppArmor derive the upper directory from the overlay's source: it has to be the mount point of
+    # the tmpfs with `up` directly below it.
+    mkdir -p "$store" "$new"
+    mount -t tmpfs -o mode=755,size=50% ltsp "$store" || fail "the memory file system can't be mounted." \
+        "this client's RAM; 512 MB is the least."
+    mkdir "$store/up" "$store/work" "$store/layers"
+    "prepare_$transport"
+    while read -r digest size; do
+        is_digest "$digest" || fail "the layer list of this boot initrd is damaged." \
+            "'ltspctl image build $image' on the server."
+        mkdir "$store/layers/$count"
+        "layer_$transport" "$digest" "$size" "$count"
+        # Overlayfs wants the topmost first.
+        lower=$store/layers/$count${lower:+:$lower}
+        count=$((count + 1))
+    done </ltsp/layers
+    [ "$count" -gt 0 ] || fail "this boot initrd lists no layers." "'ltspctl image build $image' on the server."
+    mount -t overlay -o "lowerdir=$lower,upperdir=$store/up,workdir=$store/work" "$store" "$new" 2>/run/ltsp-error ||
+        fail "the writable root can't be put together." "'dmesg | tail': is overlayfs in this kernel?"
+}
+
+# mount_layer SOURCE COUNT: mount a squashfs; busybox makes the loop device itself if SOURCE is a file.
+mount_layer() {
+    mount -r -t squashfs "$1" "$store/layers/$2" 2>/run/ltsp-error
+}
+
+prepare_nfs() {
+    local device point
+    mkdir "$store/nfs"
+    retry "NFS from $server" mount_nfs || fail "$server does not serve $images by NFS (tried for $patience s)." \
+        "the server: is its NFS service running, does a firewall block port 2049?"
+    while read -r _ _ device _ point _; do
+        [ "$point" = "$store/nfs" ] && echo "$readahead" >"/sys/class/bdi/$device/read_ahead_kb"
+    done </proc/self/mountinfo
+}
+
+# mount_nfs: the port is tried first, because the kernel's own attempt hangs for minutes if nobody answers.
+mount_nfs() {
+    nc -w 2 "$server" 2049 -e /bin/true 2>/run/ltsp-error || return 1
+    # vers=4.1: one port, and 4.2's READ_PLUS fails against nfs-ganesha. noresvport: a reserved port could be
+    # one that a service of the image wants. nocto, actimeo: published files never change.
+    timeout -s KILL 20 mount -t nfs4 -o "ro,vers=4.1,proto=tcp,sec=sys,noresvport,nocto,actimeo=3600,rsize=131072,\
+addr=$server,clientaddr=$address" "$server:$images" "$store/nfs" 2>/run/ltsp-error
+}
+
+layer_nfs() {
+    local file="$store/nfs/$image/layers/$1.squashfs"
+    retry "layer $1" test -f "$file" || gone "$1"
+    mount_layer "$file" "$3" || broken "$1"
+    for file in /sys/block/loop*/loop; do
+        [ -e "$file" ] && echo "$readahead" >"${file%/loop}/queue/read_ahead_kb"
+    done
+}
+
+prepare_nbd() {
+    [ -x /bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
+        "the server: is nbd-client installed there?"
+    modprobe nbd nbds_max=32 max_part=0
+}
+
+layer_nbd() {
+    retry "NBD from $server" connect_nbd "$1" "/dev/nbd$3" || gone "$1"
+    echo "$readahead" >"/sys/block/nbd$3/queue/read_ahead_kb"
+    mount_layer "/dev/nbd$3" "$3" || broken "$1"
+}
+
+# connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted; -systemd-mark keeps the
+# process alive until the end of the shutdown; both need the old interface, without netlink.
+connect_nbd() {
+    nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
+}
+
+prepare_http() {
+    local digest size key value total=0 free=0
+    while read -r digest size; do total=$((total + size)); done </ltsp/layers
+    while read -r key value _; do
+        [ "$key" = MemAvailable: ] && free=$((value * 1024))
+    done </proc/meminfo
+    # What the running system needs besides the image, or it would be killed soon after its start.
+    [ $((total + 200000000)) -le "$free" ] ||
+        fail "the image has $(megabytes $total) and this client only $(megabytes "$free") of free RAM." \
+            "use ltsp.root=nfs or nbd for this client, which needs no RAM for the image."
+    case "$base" in
+        http://*) ;;
+        *) fail "ltsp.base= is no http address, so the image can't be fetched." "the boot menu on the server." ;;
+    esac
+    mkdir "$store/ram"
+    mount -t tmpfs -o "mode=755,size=$((total / 1024 + 1024))k" ltsp-image "$store/ram"
+    say "fetching $(megabytes $total) into RAM"
+}
+
+layer_http() {
+    local file="$store/ram/$1.squashfs"
+    retry "$base/images/$image/layers/$1.squashfs" fetch "$base/images/$image/layers/$1.squashfs" "$file" "$2" ||
+        gone "$1"
+    mount_layer "$file" "$3" || broken "$1"
+}
+
+# fetch URL FILE SIZE: goes on where an earlier attempt ended. Busybox's wget has no time limit, so a
+# watcher ends it when no byte came for 15 s.
+fetch() {
+    local pid watcher had
+    wget -q -c -O "$2" "$1" 2>/run/ltsp-error &
+    pid=$!
+    {
+        size=''
+        while had=$size && sleep 15 && size=$(stat -c %s "$2" 2>/dev/null) && [ "$size" != "$had" ]; do :; done
+        kill "$pid"
+    } 2>/dev/null &
+    watcher=$!
+    wait "$pid"
+    kill "$watcher" 2>/dev/null
+    had=$(stat -c %s "$2" 2>/dev/null)
+    [ "$had" = "$3" ] && return
+    # Longer than it should be is not the same file; start again.
+    [ "${had:-0}" -lt "$3" ] || rm -f "$2"
+    return 1
+}
+
+gone() {
+    fail "layer $1 of image $image can't be had from $server by $transport." \
+        "the server: was this generation ($generation) removed meanwhile? A reboot gets the current one."
+}
+
+broken() {
+    fail "layer $1 of image $image is not a squashfs that this kernel can mount." \
+        "'dmesg | tail' here, and 'ltspctl image build $image' on the server."
+}

@@ -1,0 +1,178 @@
+# shellcheck shell=dash disable=SC2154,SC2034,SC1091,SC2015
+# The first minute of a client: what makes one of many out of the image. Works for any image with systemd,
+# without Python and without anything of ours in it. Runtime directories below /run are used where the
+# distribution reads them, so that the image's own files stay as they are.
+
+# load_settings: the settings of ltsp.conf that are meant for this client, from ltsp.img.
+load_settings() {
+    local settings_address
+    HOSTNAME=$given_name
+    SERVER='' DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' DEBUG_SHELL=''
+    KEEP_SYSTEM_SERVICES='' MASK_SYSTEM_SERVICES=''
+    if [ -f /ltsp/settings ]; then
+        . /ltsp/settings
+        ltsp_settings "$mac" "$address" "$given_name"
+    fi
+    [ "$DEBUG_SHELL" = 1 ] && debug_shell=1
+    settings_address=$(ipv4 "$SERVER")
+    [ -n "$settings_address" ] && server=$settings_address
+    [ "$IMAGE_TO_RAM" = 1 ] && [ -n "$base" ] && transport=http
+    [ -n "$DNS_SERVER" ] && dns=$DNS_SERVER
+    hostname=$(host_name "$HOSTNAME" "$address" "$netmask" "$mac")
+}
+
+# set_up: prepare the new root below $new. It is a fresh overlay, so nothing has to be undone.
+set_up() {
+    mkdir -p /run/systemd/system.control /run/systemd/system-generators /run/systemd/system.conf.d \
+        /run/systemd/journald.conf.d /run/systemd/resolved.conf.d /run/systemd/network \
+        /run/NetworkManager/conf.d /run/sysctl.d /run/systemd/system/ssh.service.d
+    set_identity
+    set_names
+    set_network
+    set_accounts
+    set_services
+}
+
+set_identity() {
+    local sum
+    echo "$hostname" >"$new/etc/hostname"
+    # The same card is the same machine at each boot: journals, D-Bus and homes on the server stay few.
+    sum=$(echo "ltsp $mac" | md5sum)
+    rm -f "$new/etc/machine-id"
+    echo "${sum%% *}" >"$new/etc/machine-id"
+    echo "$hostname" >/proc/sys/kernel/hostname
+}
+
+# set_names: hosts, fstab and whatever FSTAB_x and HOSTS_x settings add. The host's name stands for its real
+# address, not 127.0.1.1: Kerberos and others that compare names with addresses would fail.
+set_names() {
+    rm -f "$new/etc/hosts" "$new/etc/fstab"
+    echo "127.0.0.1 localhost
+$address ${SEARCH_DOMAIN:+$hostname.${SEARCH_DOMAIN%% *} }$hostname
+$server server
+::1 localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters" >"$new/etc/hosts"
+    echo "# The root is put together by the boot initrd; FSTAB_x of ltsp.conf adds lines here." >"$new/etc/fstab"
+    [ -f /ltsp/settings ] || return 0
+    # Settings with such names are a family of any size; awk sees them in its environment. In a subshell, so
+    # that the distribution's init does not inherit them.
+    (
+        set -a
+        ltsp_settings "$mac" "$address" "$given_name"
+        awk -v hosts="$new/etc/hosts" -v fstab="$new/etc/fstab" 'BEGIN {
+            for (name in ENVIRON) if (name ~ /^(FSTAB|HOSTS)_/) names[++count] = name
+            for (i = 2; i <= count; i++)
+                for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
+                    swap = names[j]; names[j] = names[j - 1]; names[j - 1] = swap
+                }
+            for (i = 1; i <= count; i++)
+                print ENVIRON[names[i]] >>(names[i] ~ /^FSTAB_/ ? fstab : hosts)
+        }'
+    )
+}
+
+# set_network: the root lives on this card, so nothing may configure it again, and name servers are known.
+set_network() {
+    local each lines=''
+    echo "[device-ltsp]
+match-device=mac:$mac
+managed=0" >/run/NetworkManager/conf.d/00-ltsp.conf
+    echo "[Match]
+MACAddress=$mac
+[Link]
+Unmanaged=yes" >/run/systemd/network/00-ltsp.network
+    # A card that is up can't be renamed by many kernels; without this, udev would complain at each boot.
+    echo "[Match]
+MACAddress=$mac
+[Link]
+NamePolicy=keep" >/run/systemd/network/00-ltsp.link
+    if [ -e "$new/etc/network/interfaces" ]; then
+        rm -f "$new/etc/network/interfaces"
+        echo "# $nic is the card that the root comes by; ltspd's boot initrd has configured it.
+auto lo
+iface lo inet loopback" >"$new/etc/network/interfaces"
+    fi
+    [ -n "$dns" ] || return 0
+    echo "[Resolve]
+DNS=$dns${SEARCH_DOMAIN:+
+Domains=$SEARCH_DOMAIN}" >/run/systemd/resolved.conf.d/ltsp.conf
+    for each in $dns; do
+        lines="${lines}nameserver $each
+"
+    done
+    # A link into systemd-resolved's directory stays, its daemon has just been told; anything else that the
+    # image has there belongs to another network.
+    case "$(readlink "$new/etc/resolv.conf")" in
+        */systemd/resolve/*) ;;
+        *)
+            rm -f "$new/etc/resolv.conf"
+            echo "${SEARCH_DOMAIN:+search $SEARCH_DOMAIN
+}${lines%?}" >"$new/etc/resolv.conf"
+            ;;
+    esac
+}
+
+set_accounts() {
+    [ -s /ltsp/passwd ] && [ -f "$new/etc/passwd" ] && [ -f "$new/etc/group" ] || return 0
+    merge_accounts "$new/etc/passwd" "$new/etc/group" "$new/etc/shadow" /ltsp/passwd /ltsp/group
+}
+
+# set_services: what a server needs and a client must not run. An empty unit file means "masked"; those in
+# system.control come before the administrator's own in /etc, so nothing in the image has to be changed.
+set_services() {
+    local unit keep=" $KEEP_SYSTEM_SERVICES " type each
+    # NFS before version 4 needs rpcbind, on the client too.
+    while read -r _ _ type _; do
+        case "$type" in nfs*) keep="${keep}rpcbind " ;; esac
+    done <"$new/etc/fstab"
+    for unit in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
+        rpcbind rpcbind.socket nbd-server radvd isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
+        apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
+        fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
+        dpkg-db-backup dpkg-db-backup.timer $MASK_SYSTEM_SERVICES; do
+        case "$keep" in *" ${unit%.*} "* | *" $unit "*) continue ;; esac
+        case "$unit" in
+            */*) continue ;;
+            *.service | *.timer | *.socket | *.path) ;;
+            *) unit=$unit.service ;;
+        esac
+        : >"/run/systemd/system.control/$unit"
+    done
+    for each in "$new"/usr/lib/systemd/system/ltspd-*; do
+        [ -e "$each" ] && : >"/run/systemd/system.control/${each##*/}"
+    done
+    # It would look for partitions of the client's own disk and mount them.
+    : >/run/systemd/system-generators/systemd-gpt-auto-generator
+    echo "[Manager]
+DefaultTimeoutStopSec=10s" >/run/systemd/system.conf.d/ltsp.conf
+    # The journal's directory would be RAM of the overlay; in /run it is as well, but bounded.
+    echo "[Journal]
+Storage=volatile
+RuntimeMaxUse=8M" >/run/systemd/journald.conf.d/ltsp.conf
+    # Without AppArmor's profiles, browsers need user namespaces for their sandboxes.
+    echo "-kernel.apparmor_restrict_unprivileged_userns=0" >/run/sysctl.d/50-ltsp.conf
+    # Images have no host keys; sshd's check before the start would fail. They are made afresh at each boot.
+    echo "[Service]
+ExecStartPre=
+ExecStartPre=/usr/bin/ssh-keygen -A
+ExecStartPre=/usr/sbin/sshd -t" >/run/systemd/system/ssh.service.d/ltsp.conf
+}
+
+# start: hand over to the distribution's init, with its kernel file systems in place.
+start() {
+    local each
+    init=${init:-/sbin/init}
+    # Its links are meant for the new root and may look broken from here.
+    [ -e "$new$init" ] || [ -L "$new$init" ] || fail "the image has no $init." "init= of KERNEL_PARAMETERS, or the image."
+    for each in run dev proc sys; do
+        [ -d "$new/$each" ] || mkdir "$new/$each"
+    done
+    say "starting $init"
+    for each in run dev sys proc; do
+        mount -o move "/$each" "$new/$each"
+    done
+    # shellcheck disable=SC2093
+    exec switch_root -c /dev/console "$new" "$init" "$@"
+    fail "$init of the image can't be started." "the image."
+}

@@ -1,0 +1,34 @@
+"""The add-on initrd ltsp.img: the clients' settings and the server's login accounts. Pure; holds no secret.
+
+It is loaded before the boot initrd of whichever image, so that a change of settings or accounts touches this
+one small file and no image.
+"""
+
+from collections.abc import Iterable
+
+from ltspd.initrd import cpio
+from ltspd.model import Account, Group
+
+
+def make_settings_initrd(settings: bytes, accounts: Iterable[Account], groups: Iterable[Group]) -> bytes:
+    """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
+
+    ``settings`` is the generated shell text. Accounts and groups become lines of passwd(5) and group(5) with
+    ``x`` for the password; one whose fields would break its line is left out.
+    """
+    passwd = [
+        (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
+    ]
+    group = [(each.name, "x", str(each.gid), ",".join(each.members)) for each in groups]
+    return cpio.archive(
+        [
+            cpio.file("ltsp/settings", settings),
+            cpio.file("ltsp/passwd", _lines(passwd)),
+            cpio.file("ltsp/group", _lines(group)),
+        ]
+    )
+
+
+def _lines(rows: Iterable[tuple[str, ...]]) -> bytes:
+    sound = (row for row in rows if row[0] and not any(":" in field or "\n" in field for field in row))
+    return "".join(":".join(row) + "\n" for row in sound).encode("utf-8", "surrogateescape")

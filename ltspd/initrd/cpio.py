@@ -1,0 +1,97 @@
+"""The kernel's initramfs format: "newc" cpio archives from entries in memory. Pure; reads no file.
+
+The format is described in the kernel's Documentation/driver-api/early-userspace/buffer-format.rst. The same
+entries always give the same bytes: inode numbers count up, owner is root, times are 0.
+"""
+
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_TRAILER = "TRAILER!!!"
+# cpio(5): archives are padded to a block of 512 bytes; the kernel itself only asks that an archive which
+# follows another begins at a multiple of 4.
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One member. ``path`` is relative to the root, ``mode`` has the file type, ``data`` a link's target."""
+
+    path: str
+    mode: int
+    data: bytes = b""
+    major: int = 0
+    minor: int = 0
+
+
+def directory(path: str, mode: int = 0o755) -> Entry:
+    """Return a directory."""
+    return Entry(path, stat.S_IFDIR | mode)
+
+
+def file(path: str, data: bytes, mode: int = 0o644) -> Entry:
+    """Return a regular file."""
+    return Entry(path, stat.S_IFREG | mode, data)
+
+
+def symlink(path: str, target: str) -> Entry:
+    """Return a symbolic link; ``target`` is written as it is."""
+    return Entry(path, stat.S_IFLNK | 0o777, target.encode("utf-8", "surrogateescape"))
+
+
+def character_device(path: str, major: int, minor: int, mode: int = 0o600) -> Entry:
+    """Return a character device node."""
+    return Entry(path, stat.S_IFCHR | mode, b"", major, minor)
+
+
+def archive(entries: Iterable[Entry]) -> bytes:
+    """Return the archive of entries in their order, each after the directories that it lies in.
+
+    A path that comes twice keeps its first entry (so implied directories may be given explicitly before).
+    Raises ValueError for an empty, absolute or climbing path: a mistake of the caller.
+    """
+    pieces: list[bytes] = []
+    seen: set[str] = set()
+    for number, entry in enumerate(_with_parents(entries, seen), start=1):
+        pieces += _member(entry, number)
+    pieces += _member(Entry(_TRAILER, 0), 0)
+    whole = b"".join(pieces)
+    return whole + b"\0" * (-len(whole) % _BLOCK)
+
+
+def aligned(compressed: bytes) -> bytes:
+    """Return a compressed archive padded with zeros so that another archive may follow it."""
+    return compressed + b"\0" * (-len(compressed) % 4)
+
+
+def _with_parents(entries: Iterable[Entry], seen: set[str]) -> Iterable[Entry]:
+    for entry in entries:
+        path = PurePosixPath(entry.path)
+        if not path.parts or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{entry.path!r} is not a path inside an archive.")
+        for parent in reversed(path.parents[:-1]):
+            if str(parent) not in seen:
+                seen.add(str(parent))
+                yield directory(str(parent))
+        if str(path) not in seen:
+            seen.add(str(path))
+            yield entry
+
+
+def _member(entry: Entry, number: int) -> list[bytes]:
+    name = entry.path.encode("utf-8", "surrogateescape") + b"\0"
+    links = 2 if stat.S_ISDIR(entry.mode) else 1
+    fields = (
+        *(number, entry.mode, 0, 0, links, 0, len(entry.data), 0, 0),
+        *(entry.major, entry.minor, len(name), 0),
+    )
+    header = b"070701" + b"".join(b"%08X" % field for field in fields)
+    return [
+        header,
+        name,
+        b"\0" * (-(len(header) + len(name)) % 4),
+        entry.data,
+        b"\0" * (-len(entry.data) % 4),
+    ]

@@ -1,0 +1,112 @@
+"""The few facts of an ELF file that a boot initrd needs. Pure: bytes in, facts out; nothing is executed.
+
+Layout after the System V ABI (gABI) chapter 4 and 5, and elf(5).
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_PT_DYNAMIC, _PT_INTERP, _PT_LOAD = 2, 3, 1
+_DT_NEEDED, _DT_STRTAB = 1, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Elf:
+    """``machine`` is e_machine (62 = x86-64, 183 = AArch64); ``interpreter`` is empty in a static program."""
+
+    machine: int
+    interpreter: str
+    needed: tuple[str, ...]
+
+
+def parse(data: bytes) -> Elf | None:
+    """Return what a program or shared library says of itself; None if the bytes are no sound ELF file."""
+    try:
+        machine = _format(data)[3]
+        segments = list(_segments(data))
+        interpreter = next((_text(data, offset) for kind, offset, _, _ in segments if kind == _PT_INTERP), "")
+        return Elf(machine, interpreter, tuple(_needed(data, segments)))
+    except (struct.error, ValueError, IndexError):
+        return None
+
+
+def module_info(data: bytes, key: str) -> tuple[str, ...]:
+    """Return the values of a key of a kernel module's ``.modinfo`` section; empty if there is none."""
+    try:
+        section = _section(data, b".modinfo")
+    except (struct.error, ValueError, IndexError):
+        return ()
+    prefix = key.encode() + b"="
+    parts = section.split(b"\0")
+    return tuple(
+        part[len(prefix) :].decode("utf-8", "surrogateescape") for part in parts if part.startswith(prefix)
+    )
+
+
+def _format(data: bytes) -> tuple[str, bool, int, int]:
+    """Return byte order, whether it is 64 bit, the header's size up to the tables, and the machine."""
+    if data[:4] != b"\x7fELF" or data[4] not in (1, 2) or data[5] not in (1, 2):
+        raise ValueError("no ELF file")
+    order = "<" if data[5] == 1 else ">"
+    return order, data[4] == 2, data[4], int(struct.unpack_from(order + "H", data, 18)[0])
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield type, file offset, virtual address and file size of each program header."""
+    order, wide, _, _ = _format(data)
+    start = struct.unpack_from(order + ("Q" if wide else "I"), data, 32 if wide else 28)[0]
+    size, count = struct.unpack_from(order + "HH", data, 54 if wide else 42)
+    for index in range(count):
+        at = start + index * size
+        if wide:
+            kind, _, offset, address, _, length = struct.unpack_from(order + "IIQQQQ", data, at)
+        else:
+            kind, offset, address, _, length = struct.unpack_from(order + "IIIII", data, at)
+        yield kind, offset, address, length
+
+
+def _needed(data: bytes, segments: list[tuple[int, int, int, int]]) -> Iterator[str]:
+    dynamic = next((segment for segment in segments if segment[0] == _PT_DYNAMIC), None)
+    if dynamic is None:
+        return
+    order, wide, _, _ = _format(data)
+    step, layout = (16, order + "QQ") if wide else (8, order + "II")
+    _, offset, _, length = dynamic
+    pairs = [struct.unpack_from(layout, data, offset + at) for at in range(0, length, step)]
+    address = next((value for tag, value in pairs if tag == _DT_STRTAB), None)
+    home = next((s for s in segments if s[0] == _PT_LOAD and address and s[2] <= address < s[2] + s[3]), None)
+    if address is None or home is None:
+        return
+    strings = address - home[2] + home[1]
+    for tag, value in pairs:
+        if tag == _DT_NEEDED:
+            yield _text(data, strings + value)
+        elif tag == 0:
+            return
+
+
+def _section(data: bytes, wanted: bytes) -> bytes:
+    order, wide, _, _ = _format(data)
+    start = struct.unpack_from(order + ("Q" if wide else "I"), data, 40 if wide else 32)[0]
+    size, count, names_index = struct.unpack_from(order + "HHH", data, 58 if wide else 46)
+
+    def header(index: int) -> tuple[int, int, int]:
+        at = start + index * size
+        if wide:
+            name, _, _, _, offset, length = struct.unpack_from(order + "IIQQQQ", data, at)
+        else:
+            name, _, _, _, offset, length = struct.unpack_from(order + "IIIIII", data, at)
+        return name, offset, length
+
+    _, names, _ = header(names_index)
+    for index in range(count):
+        name, offset, length = header(index)
+        end = data.index(b"\0", names + name)
+        if data[names + name : end] == wanted:
+            return data[offset : offset + length]
+    return b""
+
+
+def _text(data: bytes, at: int) -> str:
+    return data[at : data.index(b"\0", at)].decode("utf-8", "surrogateescape")

@@ -1,0 +1,141 @@
+"""An image's kernel on disk: its module index, the modules themselves and their firmware, uncompressed.
+
+Only reads below the source's root. What of it goes into an initrd is decided in ``modules``.
+"""
+
+import asyncio
+import gzip
+import lzma
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ltspd.errors import InconsistentSource, NoKernel
+from ltspd.initrd import cpio, elf, modules, rooted
+from ltspd.run import run
+
+# Linux 5.9 is the first that unpacks a zstd initramfs.
+_ZSTD_SINCE = (5, 9)
+# Kernel configurations that compile a file-system's compression in the initramfs unpacker.
+_RD_ZSTD = "CONFIG_RD_ZSTD"
+_FIRMWARE = "usr/lib/firmware"
+
+
+def _module_home(source_root: Path, version: str) -> str:
+    """Return where the version's modules are in the source: ``usr/lib`` first, then an unmerged ``lib``."""
+    for home in (f"usr/lib/modules/{version}", f"lib/modules/{version}"):
+        if rooted.inside(source_root, f"{home}/modules.dep") is not None:
+            return home
+    raise NoKernel(
+        f"Kernel {version} has no modules.dep below usr/lib/modules or lib/modules of {source_root};"
+        " reinstall the kernel package there."
+    )
+
+
+def read_index(source_root: Path, version: str) -> modules.Index:
+    """Return the module index of a kernel of the source; raises NoKernel."""
+    home = _module_home(source_root, version)
+    texts = (
+        rooted.read_text(source_root, f"{home}/modules.{part}")
+        for part in ("dep", "builtin", "alias", "softdep")
+    )
+    return modules.parse(*texts)
+
+
+def check_modules(source_root: Path, version: str) -> tuple[str, ...]:
+    """Return the names of what a client can't boot without and the kernel does not have; raises NoKernel.
+
+    Empty means that the kernel is fit for network boot. Modules count as well as what is built in.
+    """
+    return modules.missing(read_index(source_root, version))
+
+
+def takes_zstd(source_root: Path, version: str) -> bool:
+    """Return whether this kernel unpacks an initrd that is compressed with zstd."""
+    config = rooted.read_text(source_root, f"boot/config-{version}") or rooted.read_text(
+        source_root, f"{_module_home(source_root, version)}/config"
+    )
+    if config:
+        return f"\n{_RD_ZSTD}=y\n" in f"\n{config}"
+    numbers = version.split("-")[0].split(".")[:2]
+    try:
+        return tuple(int(number) for number in numbers) >= _ZSTD_SINCE
+    except ValueError:
+        return False
+
+
+async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
+    """Return the members below ``lib/modules/VERSION`` and ``lib/firmware`` of a boot initrd.
+
+    Raises NoKernel, InconsistentSource for a module that can't be read, ToolFailed.
+    """
+    home = _module_home(source_root, version)
+    index = await asyncio.to_thread(read_index, source_root, version)
+    chosen = modules.wanted(index)
+    contents = await _contents(source_root, home, sorted(chosen))
+    target = f"lib/modules/{version}"
+    softdep = rooted.read_text(source_root, f"{home}/modules.softdep")
+    builtin = "".join(f"{path}\n" for path in index.builtin)
+    entries = [
+        cpio.file(f"{target}/modules.dep", modules.dep_text(index, chosen).encode()),
+        cpio.file(f"{target}/modules.alias", modules.alias_text(index, chosen).encode()),
+        cpio.file(f"{target}/modules.softdep", modules.softdep_text(softdep, chosen).encode()),
+        cpio.file(f"{target}/modules.builtin", builtin.encode()),
+    ]
+    entries += [cpio.file(f"{target}/{modules.plain(path)}", data) for path, data in contents.items()]
+    return entries + await asyncio.to_thread(_firmware, source_root, version, contents.values())
+
+
+async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]:
+    """Return each module's uncompressed bytes by its path."""
+    contents = await asyncio.to_thread(lambda: {path: _read(source_root, home, path) for path in paths})
+    packed = [path for path in paths if path.endswith(".zst")]
+    if packed:
+        # Python has no zstd before 3.14; one run of the program for all modules costs the least.
+        with tempfile.TemporaryDirectory(prefix="ltspd-modules-") as scratch:
+            files = [Path(scratch, path.rpartition("/")[2]) for path in packed]
+            for path, file in zip(packed, files, strict=True):
+                file.write_bytes(contents[path])
+            await run(["zstd", "--quiet", "--decompress", "--rm", "--", *map(str, files)])
+            contents |= {
+                path: file.with_suffix("").read_bytes() for path, file in zip(packed, files, strict=True)
+            }
+    return contents
+
+
+def _read(source_root: Path, home: str, path: str) -> bytes:
+    data = rooted.read(source_root, f"{home}/{path}")
+    try:
+        match data, path.rpartition(".")[2]:
+            case None, _:
+                raise OSError("it does not exist")
+            case bytes(), "xz":
+                return lzma.decompress(data)
+            case bytes(), "gz":
+                return gzip.decompress(data)
+            case _:
+                return data
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise InconsistentSource(
+            f"Module {home}/{path} of {source_root} can't be read ({error}); reinstall the kernel there."
+        ) from error
+
+
+def _firmware(source_root: Path, version: str, contents: Iterable[bytes]) -> list[cpio.Entry]:
+    """Return the firmware files that the modules name and the source has, at the names they ask for."""
+    names = {name for data in contents for name in elf.module_info(data, "firmware")}
+    entries = []
+    for name in sorted(names):
+        # The order in which the kernel looks, and the suffixes it knows (drivers/base/firmware_loader).
+        for place in (f"updates/{version}/{name}", f"updates/{name}", f"{version}/{name}", name):
+            for suffix in ("", ".zst", ".xz"):
+                data = rooted.read(source_root, f"{_FIRMWARE}/{place}{suffix}")
+                if data is None:
+                    data = rooted.read(source_root, f"lib/firmware/{place}{suffix}")
+                if data is not None and not {"..", ""} & set(name.split("/")):
+                    entries.append(cpio.file(f"lib/firmware/{name}{suffix}", data))
+                    break
+            else:
+                continue
+            break
+    return entries
