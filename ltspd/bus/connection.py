@@ -105,11 +105,16 @@ def bound_signature_cache() -> None:
 
 async def disconnect(bus: MessageBus) -> None:
     """End the connection and wait until it has ended; what was sent and awaited before has left."""
-    if not bus.connected:
-        return
-    bus.disconnect()
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT):
-            await bus.wait_for_disconnect()
-    except (EOFError, OSError, TimeoutError):
-        pass  # it is ending; how it ended no longer matters to anyone
+    if bus.connected:
+        bus.disconnect()
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                await bus.wait_for_disconnect()
+        except (EOFError, OSError, TimeoutError):
+            pass  # it is ending; how it ended no longer matters to anyone
+    # dbus-next shuts its socket down but leaves the descriptor to the garbage collector.
+    for part in ("_stream", "_sock"):
+        try:
+            getattr(bus, part).close()
+        except (AttributeError, OSError):
+            pass
