@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The first text that shows that a stage has been reached. The last iPXE banner before the kernel counts:
-# a network card's own iPXE announces itself before the one that we serve.
+# The first text that shows that a stage has been reached; for the menu the last before the kernel, because
+# a network card's own iPXE announces itself before the one that we serve, and that before our menu.
 STAGES: Mapping[str, re.Pattern[str]] = {
     "firmware": re.compile(r"\S"),
-    "menu": re.compile(r"iPXE (?:initialising|\d)"),
+    "menu": re.compile(r"iPXE (?:initialising|\d)|Press m for the boot menu"),
     "kernel": re.compile(r"Linux version \d"),
     "network": re.compile(r"ltsp: network up"),
     "root": re.compile(r"ltsp: root mounted"),
-    "init": re.compile(r"ltsp: starting /sbin/init"),
+    "init": re.compile(r"ltsp: starting /"),
     "login": re.compile(r"\S+ login: "),
 }
 REPEATED = frozenset({"menu"})

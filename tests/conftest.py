@@ -1,0 +1,124 @@
+"""Fixtures of all tests: nothing may be left behind, and the lab with its server and clients."""
+
+import asyncio
+import functools
+import inspect
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from tests.lab import leaks, product
+from tests.lab.client import Client, Firmware, power_on
+from tests.lab.net import Lan, make_lan
+from tests.lab.server import Server, start_server
+from tests.lab.session import Session, leftovers, open_session
+
+# Image names of the lab's server, and the root tree that is the source of each.
+SOURCES = {"bookworm": "client", "trixie": "trixie"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the run a temporary directory of its own, so that files left in it are seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = tmp_path_factory.getbasetemp() / "tmp"
+        directory.mkdir()
+        patch.setenv("TMPDIR", str(directory))
+        patch.setattr(tempfile, "tempdir", str(directory))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, descriptor, thread, temporary file, mount or loop device.
+
+    Tests in the lab share its session, which checks at its end.
+    """
+    if request.node.get_closest_marker("lab"):
+        yield
+        return
+    before = leaks.holdings()
+    yield
+    if left := leaks.left_behind(before):
+        pytest.fail(f"left behind: {'; '.join(left)}", pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have every asyncio test fail that leaves a task running."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _ends_its_tasks(item.obj)
+
+
+def _ends_its_tasks(test: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def checked(*args: Any, **kwargs: Any) -> None:
+        before = asyncio.all_tasks()
+        await test(*args, **kwargs)
+        left = asyncio.all_tasks() - before
+        if left:
+            _, left = await asyncio.wait(left, timeout=leaks.PATIENCE)
+        names = sorted(f"{task.get_name()} ({task.get_coro()})" for task in left)
+        assert not names, f"tasks left running: {'; '.join(names)}"
+
+    return checked
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Session]:
+    """Open the run of the lab that all its tests share; at its end nothing of it may exist."""
+    with open_session() as session:
+        yield session
+    assert leftovers(session.name) == []
+
+
+@pytest.fixture(scope="session")
+def lan(lab: Session) -> Lan:
+    """Make the LAN, and beside it a second network with a DHCP server that is not ours."""
+    return make_lan(lab, external=True)
+
+
+@pytest.fixture(scope="session")
+def server(lab: Session, lan: Lan) -> Server:
+    """Boot a server with the product installed, configured for the lab, and two image sources."""
+    server = start_server(lab, lan, sources=SOURCES)
+    product.wait_until_up(server)
+    product.configure(server, {})
+    return server
+
+
+@pytest.fixture(scope="session")
+def images(server: Server) -> tuple[str, ...]:
+    """Build the server's images and return their names."""
+    for name in SOURCES:
+        product.build(server, name)
+    return tuple(SOURCES)
+
+
+class Boot(Protocol):
+    """Configure a client, switch it on, and return it; it goes off at the test's end."""
+
+    def __call__(
+        self, firmware: Firmware = "bios", *, mac: str = ..., external: bool = ..., **conf: str
+    ) -> Client: ...
+
+
+@pytest.fixture
+def boot(lab: Session, lan: Lan, server: Server, images: tuple[str, ...]) -> Iterator[Boot]:
+    """Boot clients of the built images; keywords are ltsp.conf parameters of this client."""
+    clients: list[Client] = []
+
+    def start(
+        firmware: Firmware = "bios", *, mac: str = "52:54:00:67:00:01", external: bool = False, **conf: str
+    ) -> Client:
+        product.configure(server, {mac: conf})
+        clients.append(power_on(lab, lan, firmware, mac=mac, external=external))
+        return clients[-1]
+
+    try:
+        yield start
+    finally:
+        for client in clients:
+            client.off()

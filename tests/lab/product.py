@@ -1,0 +1,46 @@
+"""The product on the lab's server, as an administrator meets it: ltsp.conf, ltspctl, systemctl."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from tests.lab.server import Server
+
+# What every client of the lab needs: a console that the test can read, and no menu to wait in.
+BASE: Mapping[str, Mapping[str, str]] = {
+    "clients": {"KERNEL_PARAMETERS": "console=ttyS0,115200", "MENU_TIMEOUT": "-1"},
+}
+
+
+def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Write /etc/ltsp/ltsp.conf from sections (a MAC address, "clients" …) and have it applied.
+
+    Returns when everything is up to date. Raises RuntimeError with ltspctl's words.
+    """
+    merged = {name: dict(values) for name, values in BASE.items()}
+    for name, values in sections.items():
+        merged.setdefault(name, {}).update(values)
+    lines = []
+    for name, values in merged.items():
+        lines += [f"[{name}]", *(f"{key}={shlex.quote(value)}" for key, value in values.items()), ""]
+    server.write("/etc/ltsp/ltsp.conf", "\n".join(lines))
+    server.run("ltspctl reload")
+
+
+def wait_until_up(server: Server, timeout: float = 30.0) -> None:
+    """Wait until the daemon answers on the bus."""
+    server.wait_for("systemctl is-active --quiet ltspd || systemctl is-failed --quiet ltspd", timeout)
+    server.run(
+        "systemctl is-active ltspd || { journalctl --no-pager -n 30 -u ltspd; exit 1; }; ltspctl status"
+    )
+
+
+def build(server: Server, image: str, *, timeout: float = 300.0) -> str:
+    """Build an image and return what ltspctl said. Raises RuntimeError if the job fails."""
+    return server.run(f"ltspctl image build {shlex.quote(image)}", timeout=timeout)
+
+
+def status(server: Server) -> Any:
+    """Return `ltspctl status --json`."""
+    return json.loads(server.run("ltspctl status --json"))
