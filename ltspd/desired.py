@@ -1,7 +1,7 @@
 """What a pass decides: the nouns of Desired and of the outputs rendered from it. No behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
 from ltspd.model import Account, DhcpRole, Generation, Group, Image, Problem, RootTransport
@@ -33,12 +33,14 @@ class MenuChoice:
 class Menu:
     """The boot menu: bootable generations by image, the default choice, and exceptions by key.
 
-    A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares.
+    A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares. ``titles``
+    gives images another name on the screen.
     """
 
     entries: tuple[Generation, ...]
     default: MenuChoice
     hosts: tuple[tuple[str, str, MenuChoice], ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Desired:
     search_domain: str
     lease: int
     http_port: int
+    tftp: bool
     kernel_nfsd: bool
     programs: frozenset[str]
     boot_programs: Mapping[str, str]

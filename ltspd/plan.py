@@ -1,5 +1,6 @@
 """(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -49,6 +50,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         search_domain=settings.search_domain or facts.search_domain,
         lease=settings.dhcp_lease,
         http_port=settings.http_port,
+        tftp=settings.tftp,
         kernel_nfsd=facts.kernel_nfsd,
         programs=facts.programs,
         boot_programs=facts.boot_programs,
@@ -124,7 +126,17 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
         choice = _choice(config, host, entries, problems)
         if choice != default:
             hosts.append((key, value, choice))
-    return Menu(entries, default, tuple(hosts))
+    titles = {
+        entry.image: title
+        for entry in entries
+        if (title := config.server.image_titles.get(_title_key(entry.image)))
+    }
+    return Menu(entries, default, tuple(hosts), titles)
+
+
+def _title_key(image: str) -> str:
+    """Return how LTSP writes an image's name inside a parameter's: ``x86_64`` -> ``X86_64_IMG``."""
+    return re.sub(r"[^A-Z0-9]", "_", image.upper()) + "_IMG"
 
 
 def _exact_hosts(config: Config) -> Iterator[tuple[str, str, Host]]:

@@ -81,7 +81,8 @@ def _start(menu: Menu) -> Iterator[str]:
     yield "menu Network boot from ${srv}"
     yield "item --gap Images"
     for generation in menu.entries:
-        yield f"item image_{generation.image} {generation.image}  ({generation.kernel}, {generation.id})"
+        title = menu.titles.get(generation.image) or f"{generation.image}  ({generation.kernel})"
+        yield f"item image_{generation.image} {title}"
     yield "item --gap This computer"
     yield "item local Boot from the local disk"
     yield "item restart Restart"

@@ -40,7 +40,7 @@ def service(desired: Desired) -> Output:
         name="tftp",
         files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
         unit="ltspd-tftp.service",
-        wanted=bool(desired.served),
+        wanted=bool(desired.served) and desired.tftp,
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 69),),
         missing=missing,
