@@ -67,9 +67,20 @@ def _served(config: Config, facts: Facts, problems: list[Problem]) -> Iterator[S
         for address in link.addresses:
             if address.ip.is_loopback or address.ip.is_link_local or address.network.prefixlen > 30:
                 continue
+            if rule is not None and not _fits(rule, address):
+                continue
             role = rule.role if rule is not None else _default_role(config, address)
             if role is not DhcpRole.OFF and link.up:
                 yield _serve(config, link, address, role, rule)
+        if rule is not None and link.addresses and not any(_fits(rule, each) for each in link.addresses):
+            networks = ", ".join(str(each.network) for each in link.addresses)
+            problems.append(
+                Problem(
+                    f"link {link.name}",
+                    f"the range {rule.first}-{rule.last} that DHCP_LINKS in ltsp.conf gives it is not in its "
+                    f"network ({networks}), so it is not served; write one that is.",
+                )
+            )
     for name in wanted:
         problems.append(
             Problem(
@@ -84,6 +95,11 @@ def _servable(link: Link, container: bool) -> bool:
     """Return whether a link is of the kind that clients hang on: wired, and nobody's virtual network."""
     wired = {LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN}
     return not link.enslaved and (link.kind in wired or (link.kind is LinkKind.VETH and container))
+
+
+def _fits(rule: LinkChoice, address: IPv4Interface) -> bool:
+    """Return whether the rule's range, if it has one, is inside the address's network."""
+    return all(end is None or end in address.network for end in (rule.first, rule.last))
 
 
 def _default_role(config: Config, address: IPv4Interface) -> DhcpRole:
