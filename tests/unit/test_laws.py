@@ -1,0 +1,200 @@
+"""The laws of the architecture, read from the source itself: layers, sizes, what may be in the repository."""
+
+import ast
+import re
+import statistics
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = {
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((REPOSITORY / "ltspd").rglob("*.py"))
+    if path.stat().st_size
+}
+
+PURE = re.compile(
+    r"ltspd\.(config(\..*)?|render(\..*)?|plan|desired|model|errors|names|paths|report|gateway\.table"
+    r"|bus\.(tree|difference))"
+)
+IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
+
+# Which rooms may know a library: the rest of the program does not depend on it.
+HOMES = {
+    "pyroute2": r"ltspd\.observe\.links",
+    "inotify_simple": r"ltspd\.observe\.files",
+    "aiohttp": r"ltspd\.gateway\..*",
+    "dbus_next": r"ltspd\.(bus\..*|services|daemon)",
+    "systemd": r"ltspd\.(notify|journal|__main__|gateway\.__main__)",
+}
+
+# What a room may import of ours, its own modules apart.
+ALLOWED = {
+    "cli": r"ltspd|ltspd\.(names|model|errors)",
+    "gateway": r"ltspd",
+    "config": r"ltspd\.(names|model|errors)",
+    "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store))",
+    "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
+    "initrd": r"ltspd\.(names|model|errors|paths|run)",
+    "bus": r"ltspd|ltspd\.(names|model|errors|paths)",
+    "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd)(\..*)?",
+}
+
+# The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal.
+STARTS_PROGRAMS = {"ltspd.run", "ltspd.cli.agent"}
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name].read_text())
+
+
+def _imports(name: str) -> Iterator[str]:
+    """Yield every module that a module imports, also inside functions; ``from a import b`` as both."""
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            assert node.module is not None
+            found = [f"{node.module}.{each.name}" for each in node.names]
+            modules = [each for each in found if each in SOURCES]
+            yield from modules
+            if len(modules) < len(found):
+                yield node.module
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_the_rules_speak_of_modules_that_exist() -> None:
+    pure = [name for name in SOURCES if PURE.fullmatch(name)]
+    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.render.dnsmasq", "ltspd.bus.tree"} <= set(pure)
+    assert set(SOURCES) >= STARTS_PROGRAMS
+    for room in ALLOWED:
+        assert any(name.startswith(f"ltspd.{room}.") for name in SOURCES), room
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if PURE.fullmatch(name)])
+def test_pure_modules_import_nothing_that_acts(name: str) -> None:
+    imports = set(_imports(name))
+    assert not {_top(each) for each in imports} & IMPURE_LIBRARIES
+    ours = {each for each in imports if _top(each) == "ltspd" and each != "ltspd"}
+    assert all(PURE.fullmatch(each) for each in ours), ours
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if PURE.fullmatch(name)])
+def test_pure_modules_read_and_write_no_file(name: str) -> None:
+    acts = {
+        "open",
+        "read_text",
+        "read_bytes",
+        "write_text",
+        "write_bytes",
+        "exists",
+        "is_file",
+        "stat",
+        "iterdir",
+    }
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Call)
+    }
+    assert not called & acts
+
+
+def _room(name: str) -> str:
+    return name.split(".")[1] if name.count(".") else ""
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if _room(name) in ALLOWED])
+def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
+    room = _room(name)
+    own = re.compile(rf"ltspd\.{room}(\..*)?|{ALLOWED[room]}")
+    foreign = [each for each in _imports(name) if _top(each) == "ltspd" and not own.fullmatch(each)]
+    assert foreign == []
+
+
+def test_running_programs_knows_only_the_errors() -> None:
+    assert set(_imports("ltspd.run")) & set(SOURCES) == {"ltspd.errors"}
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_each_library_has_one_home(library: str) -> None:
+    users = [name for name in SOURCES if library in {_top(each) for each in _imports(name)}]
+    assert users, "nobody uses it any more"
+    assert [name for name in users if not re.fullmatch(HOMES[library], name)] == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_one_module_of_the_daemon_starts_programs(name: str) -> None:
+    if name in STARTS_PROGRAMS:
+        return
+    assert "subprocess" not in {_top(each) for each in _imports(name)}
+    starts = re.compile(r"create_subprocess_\w+|popen|fork\w*|exec[lv]\w*|spawn\w*|posix_spawn\w*|system")
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert not (node.value.id in ("os", "asyncio") and starts.fullmatch(node.attr)), node.attr
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_module_says_what_lives_in_it(name: str) -> None:
+    text = ast.get_docstring(_tree(name))
+    assert text
+    assert len(text.split()) >= 4
+    assert text.splitlines()[0].endswith((".", ":", ",")) or "\n" in text
+
+
+def test_modules_are_small() -> None:
+    lines = {name: len(path.read_text().splitlines()) for name, path in SOURCES.items()}
+    assert statistics.median(lines.values()) <= 150
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    vague = {"util", "utils", "helper", "helpers", "misc", "common"}
+    assert [name for name in SOURCES if name.rpartition(".")[2] in vague] == []
+
+
+def _tracked() -> Iterator[tuple[str, str]]:
+    listing = subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY), "ls-files", "-z"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        pytest.skip("this is not a git checkout")
+    for name in filter(None, listing.stdout.split("\0")):
+        path = REPOSITORY / name
+        if path.is_file() and not path.is_symlink():
+            yield name, path.read_bytes().decode("utf-8", "replace")
+
+
+def test_the_repository_names_no_registry_and_no_developers_machine() -> None:
+    # Put together here, so that this file obeys the law too.
+    hosts = ("pypi.org", "pythonhosted.org", "npmjs.org", "docker.io", "ghcr.io", "quay.io", "crates.io")
+    forbidden = {
+        "a package registry": re.compile("|".join(re.escape(host) for host in hosts) + r"|index-" + "url"),
+        "a path of a developer's machine": re.compile(r"(?<![\w.})/$])/(?:" + "work|workspace|Users)" + "/"),
+        "a path of root's home": re.compile(r"(?<![\w.})/])/" + "root/[a-z.]"),
+    }
+    found = [
+        f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {what}: {match[0]}"
+        for name, text in _tracked()
+        if name != "tests/unit/test_laws.py"
+        for what, pattern in forbidden.items()
+        for match in pattern.finditer(text)
+    ]
+    assert found == []
+
+
+def test_no_secret_is_in_the_repository() -> None:
+    key = re.compile("-----BEGIN [A-Z ]*PRIVATE " + "KEY-----|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}")
+    assert [name for name, text in _tracked() if key.search(text)] == []

@@ -1,0 +1,332 @@
+"""Plan: which links are served and how, lease ranges, and what each client gets from the menu."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltspd.config import Config, load
+from ltspd.desired import Desired, MenuChoice, ServedLink
+from ltspd.model import (
+    Account,
+    DhcpRole,
+    Facts,
+    Generation,
+    Group,
+    Image,
+    Layer,
+    Link,
+    LinkKind,
+    RootTransport,
+)
+from ltspd.paths import Paths
+from ltspd.plan import lease_range, plan
+
+
+def conf(text: str = "") -> Config:
+    config = load({"/etc/ltsp/ltsp.conf": text})
+    assert config.ok, config.errors
+    return config
+
+
+def link(name: str, *addresses: str, kind: LinkKind = LinkKind.ETHERNET, index: int = 2) -> Link:
+    return Link(
+        name=name,
+        index=index,
+        mac="52:54:00:00:00:01",
+        kind=kind,
+        up=True,
+        addresses=tuple(IPv4Interface(each) for each in addresses),
+    )
+
+
+def image(name: str, current: bool = True) -> Image:
+    generation = Generation(
+        id="20250101T000000Z-0a1b2c3d",
+        image=name,
+        created=1735689600.0,
+        source=f"/srv/ltsp/{name}",
+        architecture="x86_64",
+        kernel="6.1.0-29-amd64",
+        layers=(Layer("0a" * 32, 4096),),
+        source_bytes=1,
+        source_files=1,
+        kernel_bytes=1,
+        initrd_bytes=1,
+        packages_digest="",
+    )
+    return Image(name, (generation,), generation.id if current else "")
+
+
+def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
+    return plan(conf(text), Facts(links=links, images=images, container=container), Paths())
+
+
+def server_section(line: str) -> str:
+    return f"[server]\n{line}\n"
+
+
+# ---- links -> roles --------------------------------------------------------------------------------
+
+
+def test_ltsps_own_network_gets_addresses_others_only_boot_options() -> None:
+    inner, outer = link("eth1", "192.168.67.1/24"), link("eth0", "10.0.3.2/24")
+    desired = decide("", outer, inner)
+    assert desired.served == (
+        ServedLink("eth0", IPv4Interface("10.0.3.2/24"), DhcpRole.PROXY, None, None, True),
+        ServedLink(
+            "eth1",
+            IPv4Interface("192.168.67.1/24"),
+            DhcpRole.REAL,
+            IPv4Address("192.168.67.20"),
+            IPv4Address("192.168.67.250"),
+            True,
+        ),
+    )
+    assert desired.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "container", "served"),
+    [
+        (LinkKind.ETHERNET, False, True),
+        (LinkKind.BRIDGE, False, True),
+        (LinkKind.BOND, False, True),
+        (LinkKind.VLAN, False, True),
+        (LinkKind.VETH, False, False),
+        (LinkKind.VETH, True, True),
+        (LinkKind.WIRELESS, False, False),
+        (LinkKind.VIRTUAL, True, False),
+        (LinkKind.LOOPBACK, True, False),
+    ],
+)
+def test_which_kinds_are_served(kind: LinkKind, container: bool, served: bool) -> None:
+    found = decide("", link("x0", "10.0.3.2/24", kind=kind), container=container)
+    assert bool(found.served) is served
+    assert any("no interface is served" in each.message for each in found.problems) is not served
+
+
+@pytest.mark.parametrize("name", ["docker0", "virbr0", "wg0", "br-0123456789ab"])
+def test_a_foreign_network_is_served_only_by_name(name: str) -> None:
+    foreign = link(name, "172.17.0.1/16", kind=LinkKind.VIRTUAL)
+    assert decide("", foreign).served == ()
+    (named,) = decide(server_section(f'DHCP_LINKS="{name}=proxy"'), foreign).served
+    assert (named.link, named.role) == (name, DhcpRole.PROXY)
+
+
+def test_ports_of_a_bridge_are_left_out() -> None:
+    port = replace(link("eth0", "10.0.3.2/24"), enslaved=True)
+    bridge = link("br0", "10.0.3.3/24", kind=LinkKind.BRIDGE, index=3)
+    assert [each.link for each in decide("", port, bridge).served] == ["br0"]
+
+
+@pytest.mark.parametrize("address", ["169.254.3.4/16", "127.0.0.2/8", "10.0.0.1/31", "10.0.0.1/32"])
+def test_addresses_without_a_network_of_clients_are_left_out(address: str) -> None:
+    assert decide("", link("eth0", address)).served == ()
+
+
+def test_a_link_that_is_down_is_not_served() -> None:
+    down = replace(link("eth0", "10.0.3.2/24"), up=False)
+    assert decide("", down).served == ()
+    assert decide(server_section("DHCP_LINKS=eth0=real"), down).served == ()
+
+
+def test_every_address_of_a_link_counts() -> None:
+    both = decide("", link("eth0", "10.0.3.2/24", "192.168.67.1/24")).served
+    assert [(str(each.address.ip), each.role) for each in both] == [
+        ("10.0.3.2", DhcpRole.PROXY),
+        ("192.168.67.1", DhcpRole.REAL),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "roles"),
+    [
+        ("REAL_DHCP=0", {"eth0": DhcpRole.PROXY}),
+        ("PROXY_DHCP=0", {"eth1": DhcpRole.REAL}),
+        ('DHCP_LINKS="eth0=off"', {"eth1": DhcpRole.REAL}),
+        ('DHCP_LINKS="eth1=proxy"', {"eth0": DhcpRole.PROXY, "eth1": DhcpRole.PROXY}),
+        ('DHCP_LINKS="eth0=real eth1=off"', {"eth0": DhcpRole.REAL}),
+        ('PROXY_DHCP=0\nDHCP_LINKS="eth0=proxy"', {"eth0": DhcpRole.PROXY, "eth1": DhcpRole.REAL}),
+    ],
+)
+def test_what_ltsp_conf_says_of_roles(line: str, roles: dict[str, DhcpRole]) -> None:
+    links = link("eth0", "10.0.3.2/24"), link("eth1", "192.168.67.1/24")
+    served = decide(server_section(line), *links).served
+    assert {each.link: each.role for each in served} == roles
+
+
+def test_a_range_of_its_own() -> None:
+    line = 'DHCP_LINKS="eth0=real:10.0.3.100-10.0.3.199"'
+    (served,) = decide(server_section(line), link("eth0", "10.0.3.2/24")).served
+    assert (served.first, served.last) == (IPv4Address("10.0.3.100"), IPv4Address("10.0.3.199"))
+
+
+def test_a_range_is_for_the_network_that_it_lies_in() -> None:
+    line = 'DHCP_LINKS="eth0=real:10.0.3.100-10.0.3.199"'
+    (served,) = decide(server_section(line), link("eth0", "10.0.3.2/24", "172.16.0.1/24")).served
+    assert str(served.address) == "10.0.3.2/24"
+
+
+def test_a_range_in_no_network_of_the_link_is_a_problem() -> None:
+    line = 'DHCP_LINKS="eth0=real:10.9.9.100-10.9.9.199"'
+    desired = decide(server_section(line), link("eth0", "10.0.3.2/24"))
+    assert desired.served == ()
+    first = desired.problems[0]
+    assert first.subject == "link eth0"
+    assert "10.9.9.100-10.9.9.199" in first.message
+    assert "10.0.3.0/24" in first.message
+
+
+def test_a_named_link_that_is_missing_is_a_problem() -> None:
+    desired = decide(server_section('DHCP_LINKS="eth7=real"'), link("eth0", "10.0.3.2/24"))
+    (problem,) = desired.problems
+    assert problem.subject == "link eth7"
+    assert "no such interface" in problem.message
+
+
+def test_router_advertisements_only_where_there_is_no_ipv6() -> None:
+    plain, six = link("eth0", "10.0.3.2/24"), replace(link("eth1", "10.0.4.2/24"), global_ipv6=True)
+    assert [each.quiet_router for each in decide("", plain, six).served] == [True, False]
+    off = decide(server_section("ROUTER_ADVERTISEMENTS=0"), plain)
+    assert [each.quiet_router for each in off.served] == [False]
+
+
+# ---- lease ranges ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "first", "last"),
+    [
+        ("192.168.67.1/24", "192.168.67.20", "192.168.67.250"),
+        ("10.0.0.1/30", "10.0.0.1", "10.0.0.2"),
+        ("10.0.0.129/25", "10.0.0.138", "10.0.0.253"),
+        ("172.16.0.1/16", "172.16.20.0", "172.16.250.0"),
+    ],
+)
+def test_default_ranges(address: str, first: str, last: str) -> None:
+    assert lease_range(IPv4Interface(address)) == (IPv4Address(first), IPv4Address(last))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_a_default_range_lies_inside_its_network(number: int, prefix: int) -> None:
+    address = IPv4Interface((number, prefix))
+    first, last = lease_range(address)
+    network = address.network
+    assert network.network_address < first <= last < network.broadcast_address
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.sampled_from(LinkKind), st.booleans())
+def test_plan_is_total_over_addresses(number: int, prefix: int, kind: LinkKind, up: bool) -> None:
+    odd = Link("eth0", 2, "", kind, up, addresses=(IPv4Interface((number, prefix)),))
+    for each in decide("", odd).served:
+        assert each.role is not DhcpRole.OFF
+        assert (each.first is not None) == (each.role is DhcpRole.REAL)
+
+
+# ---- the menu --------------------------------------------------------------------------------------
+
+ONE = (image("bookworm"),)
+TWO = (image("bookworm"), image("trixie"))
+
+
+def test_one_image_needs_no_menu() -> None:
+    assert decide("", images=ONE).menu.default == MenuChoice("bookworm", RootTransport.NFS, "", None)
+
+
+def test_several_images_show_one() -> None:
+    assert decide("", images=TWO).menu.default == MenuChoice("bookworm", RootTransport.NFS, "", 5000)
+
+
+def test_what_ltsp_conf_says_of_the_menu() -> None:
+    text = (
+        '[server]\nDEFAULT_IMAGE=trixie\nMENU_TIMEOUT=900\nKERNEL_PARAMETERS="quiet a=b"\nROOT_TRANSPORT=nbd'
+    )
+    assert decide(text, images=TWO).menu.default == MenuChoice("trixie", RootTransport.NBD, "quiet a=b", 900)
+
+
+def test_a_negative_timeout_shows_no_menu() -> None:
+    assert decide(server_section("MENU_TIMEOUT=-1"), images=TWO).menu.default.timeout is None
+
+
+def test_only_images_with_a_current_generation_are_entries() -> None:
+    menu = decide("", images=(image("a", current=False), image("b"))).menu
+    assert [each.image for each in menu.entries] == ["b"]
+    assert menu.default.image == "b"
+
+
+def test_an_unknown_default_image_is_one_problem_and_the_first_boots() -> None:
+    text = server_section("DEFAULT_IMAGE=nowhere") + "[52:54:00:00:00:01]\nKERNEL_PARAMETERS=x\n"
+    desired = decide(text, link("eth0", "10.0.3.2/24"), images=TWO)
+    assert desired.menu.default.image == "bookworm"
+    (problem,) = desired.problems
+    assert "DEFAULT_IMAGE=nowhere" in problem.message
+    assert "bookworm, trixie" in problem.message
+
+
+def test_before_the_first_build_a_default_image_is_no_problem() -> None:
+    desired = decide(server_section("DEFAULT_IMAGE=soon"), link("eth0", "10.0.3.2/24"))
+    assert desired.problems == ()
+    assert desired.menu.default.image == ""
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("52:54:00:00:00:0A", "mac", "52:54:00:00:00:0a"),
+        ("192.168.67.30", "ip", "192.168.67.30"),
+        ("PC01", "hostname", "pc01"),
+    ],
+)
+def test_a_choice_of_one_client(section: str, key: str, value: str) -> None:
+    menu = decide(f"[{section}]\nDEFAULT_IMAGE=trixie\nROOT_TRANSPORT=http\n", images=TWO).menu
+    assert menu.hosts == ((key, value, MenuChoice("trixie", RootTransport.HTTP, "", 5000)),)
+    assert menu.default.image == "bookworm"
+
+
+def test_alternatives_of_a_header_are_several_clients() -> None:
+    menu = decide("[pc01|192.168.67.9]\nKERNEL_PARAMETERS=x\n", images=ONE).menu
+    assert [(key, value) for key, value, _ in menu.hosts] == [("hostname", "pc01"), ("ip", "192.168.67.9")]
+
+
+def test_a_client_that_gets_the_default_needs_no_line_of_the_menu() -> None:
+    text = "[52:54:00:00:00:01]\nHOSTNAME=lib01\n[pc*]\nDEFAULT_IMAGE=trixie\n[clients]\nTIMEZONE=UTC\n"
+    assert decide(text, images=TWO).menu.hosts == ()
+
+
+def test_the_host_name_that_a_section_gives_selects_the_next_one() -> None:
+    text = "[52:54:00:00:00:01]\nHOSTNAME=pc01\n[pc*]\nDEFAULT_IMAGE=trixie\n"
+    ((key, value, choice),) = decide(text, images=TWO).menu.hosts
+    assert (key, value, choice.image) == ("mac", "52:54:00:00:00:01", "trixie")
+
+
+# ---- the rest --------------------------------------------------------------------------------------
+
+
+def test_accounts_are_served_unless_told_not_to() -> None:
+    facts = Facts(
+        accounts=(Account("ada", 1000, 1000, "Ada", "/home/ada", "/bin/bash"),),
+        groups=(Group("ada", 1000, ()),),
+    )
+    assert plan(conf(), facts, Paths()).add_on.accounts == facts.accounts
+    without = plan(conf(server_section("SERVE_ACCOUNTS=0")), facts, Paths()).add_on
+    assert (without.accounts, without.groups) == ((), ())
+
+
+def test_the_servers_resolver_is_the_default_for_clients() -> None:
+    facts = Facts(nameservers=(IPv4Address("9.9.9.9"),), search_domain="lan.example")
+    desired = plan(conf(), facts, Paths())
+    assert (desired.nameservers, desired.search_domain) == (facts.nameservers, "lan.example")
+    text = server_section('DNS_SERVER="10.0.0.1 10.0.0.2"\nSEARCH_DOMAIN=school.example')
+    desired = plan(conf(text), facts, Paths())
+    assert [str(each) for each in desired.nameservers] == ["10.0.0.1", "10.0.0.2"]
+    assert desired.search_domain == "school.example"
+
+
+def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
+    text = "[server]\nADMIN_PASSWORD=hunter2\n[clients]\nTIMEZONE=Europe/Athens\n"
+    settings = decide(text).add_on.settings
+    assert b"Europe/Athens" in settings
+    assert b"hunter2" not in settings
