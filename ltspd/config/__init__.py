@@ -13,7 +13,8 @@ from ltspd.config.document import (
     Severity,
     Value,
 )
-from ltspd.config.evaluate import effective, effective_menu, effective_server
+from ltspd.config.evaluate import Index, effective, effective_menu, effective_server
+from ltspd.config.hostnames import fill_hostname
 from ltspd.config.kinds import LinkChoice
 from ltspd.config.parse import parse, parse_files
 from ltspd.config.secrecy import withheld
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "Host",
     "Include",
+    "Index",
     "LinkChoice",
     "Reference",
     "Section",
@@ -37,6 +39,7 @@ __all__ = [
     "effective",
     "effective_menu",
     "effective_server",
+    "fill_hostname",
     "load",
     "parse",
     "parse_files",

@@ -80,6 +80,14 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
                 )
                 continue
             at = index.position(target)
+            if target is index.special("server") and place not in index.server_only:
+                yield Finding(
+                    Severity.ERROR,
+                    include.file,
+                    include.line,
+                    f"{label} includes [server], which clients must not see",
+                    "move what both need to [common]",
+                )
             if at not in state:
                 state[at] = -1
                 stack.append((at, iter(target.includes), 0))
@@ -126,10 +134,9 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
     globs: list[tuple[str, Section]] = []
     plain: dict[str, Section] = {}
     for place, section in enumerate(document.sections):
-        hosts = [each for each in section.patterns if each not in SPECIAL and "/" not in each]
-        for host in hosts:
+        for host in (each for each in section.patterns if "/" not in each):
             first = plain.get(host)
-            if first is None and not is_glob(host):
+            if first is None and not is_glob(host) and host not in SPECIAL:
                 first = next((earlier for pattern, earlier in globs if matches(pattern, host)), None)
             if first is not None and first is not section and place not in included:
                 yield _warning(
@@ -144,26 +151,22 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
 
 def _unknown(document: Document, _: Index) -> Iterator[Finding]:
     """Parameters that the table does not know, with what was probably meant."""
-    meant: dict[str, str] = {}
+    uses: dict[str, list[Assignment]] = {}
     for each in _assignments(document):
-        if find(each.name) or each.name in PREDEFINED:
-            continue
-        if each.name not in meant:
-            meant[each.name] = suggestion(each.name) if len(meant) < _SUGGESTIONS else ""
-        near = meant[each.name]
+        if not find(each.name) and each.name not in PREDEFINED:
+            uses.setdefault(each.name, []).append(each)
+    for count, (name, places) in enumerate(uses.items()):
+        near = suggestion(name) if count < _SUGGESTIONS else ""
+        others = f" (set {len(places)} times, first here)" if len(places) > 1 else ""
         step = f"is {near} meant?" if near else "nothing here reads it"
-        yield _warning(each, f"{each.name} is not a known parameter", step)
+        yield _warning(places[0], f"{name} is not a known parameter{others}", step)
 
 
 def _readers(document: Document, index: Index) -> Iterator[Finding]:
     """Parameters in sections that their readers never look at."""
     server = index.reach([index.special("server")])
-    starts = (
-        section
-        for place, section in enumerate(document.sections)
-        if place not in index.server_only and section is not index.special("server")
-    )
-    client = index.reach(starts)
+    starts = (each for place, each in enumerate(document.sections) if place not in index.server_only)
+    client = index.reach(starts, index.server_only) - index.server_only
     shared = index.reach([index.unnamed, index.special("common")])
     for place, section in enumerate(document.sections):
         readers = Reader(0)
@@ -207,16 +210,16 @@ def _wanted(kind: str) -> str:
 def _repeated(document: Document, _: Index) -> Iterator[Finding]:
     """Names set twice in one section, unless the second value is made from the first."""
     for section in document.sections:
-        before: dict[str, Assignment] = {}
+        first: dict[str, Assignment] = {}
+        again: dict[str, Assignment] = {}
         for each in section.assignments:
-            first = before.get(each.name)
-            if first and each.name not in each.references:
-                yield _warning(
-                    each,
-                    f"{each.name} is already set in line {first.line} of this section; the last one counts",
-                    "take one of them out",
-                )
-            before[each.name] = each
+            if each.name not in first:
+                first[each.name] = each
+            elif each.name not in each.references:
+                again[each.name] = each
+        for name, each in again.items():
+            reason = f"{name} is already set in line {first[name].line} of this section; the last one counts"
+            yield _warning(each, reason, "take the others out")
 
 
 def _references(document: Document, _: Index) -> Iterator[Finding]:
@@ -236,14 +239,14 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
     """Parameters that clients do not get, because everyone could read them on the way."""
     hidden = withheld(document)
     for place, section in enumerate(document.sections):
-        if place in index.server_only or section is index.special("server"):
+        if place in index.server_only:
             continue
         for each in section.assignments:
             if each.name in hidden:
                 yield _warning(
                     each,
                     f"{each.name} holds or uses a secret, so it is not given to clients",
-                    "put secrets inside the image, or on a service that asks who is there",
+                    "let clients ask a service that authenticates them",
                 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from ltspd.config.document import Assignment, Document, Host, Include, Section, Value
-from ltspd.config.headers import SPECIAL, is_word, matches, section_id
+from ltspd.config.headers import SPECIAL, is_glob, is_word, matches, section_id
 
 # What LTSP's own scripts set before they read ltsp.conf, so that values may use it.
 PREDEFINED = ("MAC_ADDRESS", "IP_ADDRESS", "HOSTNAME", "SERVER")
@@ -20,15 +20,17 @@ HOST_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-def effective(document: Document, host: Host) -> Mapping[str, Value]:
-    """Return every parameter that some section sets for the host.
+def effective(document: "Document | Index", host: Host) -> Mapping[str, Value]:
+    """Return every parameter that some section sets for the host; give an Index for many hosts.
 
     A HOSTNAME set by an earlier section selects the host name's section, else ``host.hostname`` does.
     """
-    index = Index(document)
+    index = document if isinstance(document, Index) else Index(document)
     texts = dict(zip(PREDEFINED, (lower(host.mac), host.ip, host.hostname, host.server), strict=True))
     values: dict[str, Value] = {}
-    done: set[int] = set()
+    client = host.kind == "client"
+    # What is counted already is counted no more: that keeps [server] from clients even if it is included.
+    done = set(index.server_only) if client else set[int]()
 
     def call(section: Section | None) -> None:
         if section is None:
@@ -40,7 +42,6 @@ def effective(document: Document, host: Host) -> Mapping[str, Value]:
             texts[entry.name] = text
             values[entry.name] = Value(text, entry.file, entry.line)
 
-    client = host.kind == "client"
     call(index.unnamed)
     for name in ("clients", "common") if client else ("common", "server"):
         call(index.special(name))
@@ -54,12 +55,12 @@ def effective(document: Document, host: Host) -> Mapping[str, Value]:
     return MappingProxyType(values)
 
 
-def effective_server(document: Document) -> Mapping[str, Value]:
+def effective_server(document: "Document | Index") -> Mapping[str, Value]:
     """Return the server's own values: the unnamed lines, [common], [server]."""
     return effective(document, Host(kind="server"))
 
 
-def effective_menu(document: Document, host: Host) -> Mapping[str, Value]:
+def effective_menu(document: "Document | Index", host: Host) -> Mapping[str, Value]:
     """Return the server's values overlaid with the client's.
 
     LTSP reads DEFAULT_IMAGE, KERNEL_PARAMETERS and MENU_TIMEOUT from [server] for all clients.
@@ -73,7 +74,7 @@ def lower(text: str) -> str:
 
 
 class Index:
-    """A document's sections by what finds them; made once a pass, because a lab has many hosts."""
+    """A document's sections by what finds them; making one costs as much as asking for a host's values."""
 
     def __init__(self, document: Document) -> None:
         self.sections = document.sections
@@ -82,7 +83,9 @@ class Index:
         self._by_name: dict[str, Section] = {}
         self._by_id: dict[str, Section] = {}
         self._special: dict[str, Section] = {}
-        for section in self.sections[1:]:
+        self._plain: dict[str, list[int]] = {}
+        self._globs: list[tuple[int, str]] = []
+        for place, section in enumerate(self.sections):
             if not section.patterns:
                 continue
             self._by_name.setdefault(section.name, section)
@@ -91,6 +94,10 @@ class Index:
             for pattern in section.patterns:
                 if pattern in SPECIAL:
                     self._special.setdefault(pattern, section)
+                elif is_glob(pattern):
+                    self._globs.append((place, pattern))
+                else:
+                    self._plain.setdefault(pattern, []).append(place)
         self.server_only = self._server_only()
 
     def position(self, section: Section) -> int:
@@ -109,10 +116,13 @@ class Index:
         """Return the first section in the file's order that fits an address or a host name."""
         if not subject:
             return None
-        for position, section in enumerate(self.sections):
-            if position not in skip and any(matches(pattern, subject) for pattern in section.patterns):
-                return section
-        return None
+        plain = next((place for place in self._plain.get(subject, ()) if place not in skip), None)
+        for place, pattern in self._globs:
+            if plain is not None and place > plain:
+                break
+            if place not in skip and matches(pattern, subject):
+                return self.sections[place]
+        return None if plain is None else self.sections[plain]
 
     def walk(self, section: Section, done: set[int]) -> Iterator[Assignment]:
         """Yield a section's assignments and those of what it includes, each section once."""
@@ -134,9 +144,12 @@ class Index:
             else:
                 stack.pop()
 
-    def reach(self, starts: Iterable[Section | None]) -> frozenset[int]:
-        """Return the places of all sections that the given ones lead to, themselves included."""
-        done: set[int] = set()
+    def reach(self, starts: Iterable[Section | None], but: Iterable[int] = ()) -> frozenset[int]:
+        """Return the places of all sections that the given ones lead to, themselves included.
+
+        Nothing is reached by way of the places in ``but``, which are in the answer.
+        """
+        done = set(but)
         for start in starts:
             if start is not None:
                 for _ in self.walk(start, done):
@@ -146,10 +159,14 @@ class Index:
     def _server_only(self) -> frozenset[int]:
         """[server] and bare names that it alone includes: no client sees them, whatever its name."""
         server = self.special("server")
+        if server is None or server in (self.special("clients"), self.special("common")):
+            return frozenset()
+        own = self.position(server)
         inner = {
             place
             for place in self.reach([server])
-            if self.sections[place] is server or all(map(is_word, self.sections[place].patterns))
-        } - {self.position(each) for each in (self.special("clients"), self.special("common")) if each}
-        others = self.reach(section for place, section in enumerate(self.sections) if place not in inner)
-        return frozenset(inner) - others
+            if all(map(is_word, self.sections[place].patterns))
+            and SPECIAL.isdisjoint(self.sections[place].patterns)
+        }
+        starts = (each for place, each in enumerate(self.sections) if place not in inner | {own})
+        return (frozenset(inner) - self.reach(starts, {own})) | {own}

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 
 SPECIAL = frozenset({"server", "common", "clients"})
@@ -47,7 +46,7 @@ def read_header(line: str) -> Header:
     patterns: list[str] = []
     warning = None
     for alternative in name.split("|"):
-        pattern = alternative.strip()
+        pattern = re.sub(r"\*+", "*", alternative.strip())
         if _DASHED_MAC.match(pattern):
             warning = (f"{pattern} has dashes", "it is read as a MAC address; write it with colons")
             pattern = pattern.replace("-", ":")
@@ -111,13 +110,24 @@ def matches(pattern: str, subject: str) -> bool:
         return False
     if not is_glob(pattern):
         return pattern == subject
-    return bool(_compiled(pattern).match(subject))
+    return _fits(pattern, subject)
 
 
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    # Runs of * are folded, and only ? and * are special, as in the shell's case.
-    body = re.sub(r"\*+", "*", pattern)
-    return re.compile(
-        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in body) + r"\Z", re.DOTALL
-    )
+def _fits(pattern: str, subject: str) -> bool:
+    """Match as the shell's case does, going back only to the last star: no pattern makes this slow."""
+    at = place = mark = 0
+    star = -1
+    while place < len(subject):
+        sign = pattern[at] if at < len(pattern) else ""
+        if sign == "*":
+            star, mark = at, place
+            at += 1
+        elif sign and sign in ("?", subject[place]):
+            at += 1
+            place += 1
+        elif star >= 0:
+            mark += 1
+            at, place = star + 1, mark
+        else:
+            return False
+    return not pattern[at:].strip("*")

@@ -144,10 +144,9 @@ class _Reader:
             try:
                 word = read_word(self.text, found.end())
             except WordError as error:
-                reason = error.reason
-                if error.open_quote and self._line_at(error.at) != self._line_at(start):
-                    reason += f" (the value of {name} begins in line {self._line_at(start)})"
-                return self._fail(start, error.at, reason, error.step)
+                return self._fail(
+                    start, error.at, error.reason + self._origin(start, error.at, name), error.step
+                )
             if entry := self._entry(name, word.parts, name_at):
                 entries.append(entry)
             blanks = _BLANKS.match(self.text, word.end)
@@ -196,19 +195,25 @@ class _Reader:
         return Assignment(name, parts, self.file, line)
 
     def _refuse_tail(self, start: int, at: int, name: str) -> int:
+        origin = self._origin(start, at, name)
         if self.text[at] in "|&<>();":
             return self._fail(
                 start,
                 at,
-                f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code",
+                f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code{origin}",
                 f"put the value of {name} in quotes if the character belongs to it",
             )
         return self._fail(
             start,
             at,
-            f"there are more words after the value of {name}",
+            f"there are more words after the value of {name}{origin}",
             f'put the whole value in quotes: {name}="…"',
         )
+
+    def _origin(self, start: int, at: int, name: str) -> str:
+        """Say where a value of several lines begins: a quote missing there shows only far below."""
+        line = self._line_at(start)
+        return "" if line == self._line_at(at) else f" (the value of {name} begins in line {line})"
 
     def _refuse(self, at: int) -> int:
         """Note a line that assigns nothing; a run of such lines is one mistake."""

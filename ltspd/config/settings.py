@@ -5,6 +5,8 @@ file defines ``ltsp_settings MAC IP HOSTNAME [SERVER]``, which does in the shell
 here; a property test keeps the two equal. MAC must be lower-case with colons.
 """
 
+import re
+
 from ltspd.config.document import Assignment, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
 from ltspd.config.headers import SPECIAL
@@ -27,11 +29,10 @@ def render_settings(document: Document) -> bytes:
     """Return the settings file: no secret, nothing that only the server reads, no code of ltsp.conf."""
     index = Index(document)
     hidden = withheld(document)
-    server = index.special("server")
     sections = {
         place: section
         for place, section in enumerate(document.sections)
-        if place not in index.server_only and section is not server and (place == 0 or section.patterns)
+        if place not in index.server_only and (place == 0 or section.patterns)
     }
     names = sorted(
         {
@@ -74,13 +75,17 @@ def _value(entry: Assignment, known: frozenset[str]) -> str:
     return "".join(words) or "''"
 
 
+def _pattern(pattern: str) -> str:
+    """Quote all but * and ?, which mean the same in case; a bare ``esac`` would end it."""
+    return "".join(part if part in "*?" else quote(part) for part in re.split(r"([*?])", pattern) if part)
+
+
 def _dispatcher(index: Index, sections: dict[int, Section], names: list[str]) -> list[str]:
     lines = ["ltsp_match() {", '    case "$1" in', "        '') ;;"]
     for place, section in sections.items():
         patterns = [each for each in section.patterns if each not in SPECIAL and "/" not in each]
         if patterns:
-            # * and ? mean the same in case as in a header; all other characters there are harmless.
-            lines.append(f"        {'|'.join(patterns)}) ltsp_section_{place} ;;")
+            lines.append(f"        {'|'.join(map(_pattern, patterns))}) ltsp_section_{place} ;;")
     lines += ["    esac", "    return 0", "}", "", "ltsp_settings() {"]
     lines += [f"    unset {name}" for name in names if name not in PREDEFINED]
     lines += [f"    ltsp_seen_{place}=" for place in sections]

@@ -23,15 +23,14 @@ class Word:
 
 
 class WordError(Exception):
-    """Why a value can't be read; ``at`` is an offset. ``open_quote``: the value ran to the file's end."""
+    """Why a value can't be read; ``at`` is an offset."""
 
-    def __init__(self, at: int, reason: str, step: str, open_quote: bool = False) -> None:
+    def __init__(self, at: int, reason: str, step: str) -> None:
         """Keep what the finding will say."""
         super().__init__(reason)
         self.at = at
         self.reason = reason
         self.step = step
-        self.open_quote = open_quote
 
 
 def read_word(text: str, start: int) -> Word:
@@ -141,7 +140,7 @@ def _command(at: int) -> WordError:
 
 def _unterminated(at: int, quote: str) -> WordError:
     return WordError(
-        at, f"the quote {quote} is never closed", f"add the closing {quote} where the value ends", True
+        at, f"the quote {quote} is never closed", f"add the closing {quote} where the value ends"
     )
 
 

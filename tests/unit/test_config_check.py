@@ -1,0 +1,196 @@
+"""Findings and server settings that need more than a golden file, and the parameter table itself."""
+
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltspd.config import Host, LinkChoice, ServerSettings, Severity, effective_menu, load, parse, withheld
+from ltspd.config.check import DEEPEST_INCLUDE
+from ltspd.config.headers import matches
+from ltspd.config.hostnames import fill_hostname
+from ltspd.config.kinds import problem
+from ltspd.config.parameters import PARAMETERS, default, find, is_secret, suggestion
+from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.model import DhcpRole, RootTransport
+
+# Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
+DOCUMENTED = """
+ADD_IMAGE_EXCLUDES OMIT_IMAGE_EXCLUDES AUTOLOGIN RELOGIN GDM3_CONF LIGHTDM_CONF SDDM_CONF CRONTAB_POWEROFF
+CUPS_SERVER DEBUG_LOG DEBUG_SHELL DEFAULT_IMAGE KERNEL_PARAMETERS MENU_TIMEOUT DISABLE_SESSION_SERVICES
+DISABLE_SYSTEM_SERVICES KEEP_SESSION_SERVICES KEEP_SYSTEM_SERVICES MASK_SESSION_SERVICES MASK_SYSTEM_SERVICES
+DNS_SERVER FSTAB_NFS HOSTNAME HOSTS_NFS IMAGE_TO_RAM LOCAL_SWAP MULTISEAT NAT OMIT_FUNCTIONS PASSWORDS_PC01
+POST_INIT_LN_XORG PRE_INITRD_BOTTOM_X PWMERGE_SUR PWMERGE_SGR PWMERGE_DGR PWMERGE_DUR REMOTEAPPS RPI_IMAGE
+SEARCH_DOMAIN SERVER UDEV_SEAT_1_SOUND X_DRIVER X_HORIZSYNC X_MODELINE X_MODES X_PREFERREDMODE X_VERTREFRESH
+X_VIRTUAL BASE_DIR HOME_DIR TFTP_DIR OVERWRITE DNS PROXY_DHCP REAL_DHCP TFTP BACKUP CLEANUP IONICE
+KERNEL_INITRD MKSQUASHFS_PARAMS REVERT BINARIES NFS_HOME NFS_TFTP HTTP HTTP_IMAGE HTTP_INDEX HTTP_IMAGES
+HTTP_TFTP IN_PLACE IPXE_X86_32_IMG"""
+
+
+@pytest.mark.parametrize("name", DOCUMENTED.split())
+def test_ltsps_parameters_are_known(name: str) -> None:
+    assert find(name)
+    assert not is_reserved(name)
+
+
+def test_the_table_is_sound() -> None:
+    names = [each.name for each in PARAMETERS]
+    assert len(names) == len(set(names))
+    for each in PARAMETERS:
+        assert is_parameter_name(each.name.removesuffix("*"))
+        assert each.help
+        assert not problem(each.kind, each.default), each.name
+        assert not is_secret(each.name) or each.secret
+
+
+def test_the_defaults_are_those_of_the_table() -> None:
+    assert load({}).server == ServerSettings()
+    assert ServerSettings().dhcp_lease == 8 * 3600
+    assert default("HTTP_PORT") == str(ServerSettings().http_port)
+
+
+def test_server_settings() -> None:
+    config = load(
+        {
+            "x": """
+[common]
+DNS=1
+DNS_SERVER="8.8.8.8 208.67.222.222"
+[server]
+LOW=192.168.67.20
+DHCP_LINKS="eth0=real:$LOW-192.168.67.250 eth0.5=real br-lan=proxy wlan0=off"
+DHCP_LEASE=2h REAL_DHCP=0 PROXY_DHCP=0
+HTTP_PORT=8080
+NAT=1
+AUTO_REBUILD=0
+ROUTER_ADVERTISEMENTS=0
+KEEP_GENERATIONS=5
+SERVE_ACCOUNTS=0
+ROOT_TRANSPORT=http
+MENU_TIMEOUT=-1
+IPXE_X86_64_IMG="Debian 12"
+TFTP=
+[clients]
+HTTP_PORT=9
+"""
+        }
+    )
+    assert config.ok
+    server = config.server
+    assert server.dhcp_links == {
+        "eth0": LinkChoice(DhcpRole.REAL, IPv4Address("192.168.67.20"), IPv4Address("192.168.67.250")),
+        "eth0.5": LinkChoice(DhcpRole.REAL),
+        "br-lan": LinkChoice(DhcpRole.PROXY),
+        "wlan0": LinkChoice(DhcpRole.OFF),
+    }
+    assert (server.dhcp_lease, server.real_dhcp, server.proxy_dhcp) == (7200, False, False)
+    assert (server.http_port, server.nat, server.auto_rebuild) == (8080, True, False)
+    assert (server.router_advertisements, server.keep_generations) == (False, 5)
+    assert (server.serve_accounts, server.menu_timeout, server.tftp) == (False, -1, True)
+    assert server.root_transport is RootTransport.HTTP
+    assert (server.dns, server.dns_server) == (True, (IPv4Address("8.8.8.8"), IPv4Address("208.67.222.222")))
+    assert server.image_titles == {"X86_64_IMG": "Debian 12"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DHCP_LINKS=eth0",
+        "DHCP_LINKS=eth0=relay",
+        "DHCP_LINKS='eth0=off eth0=real'",
+        "DHCP_LINKS=eth0=proxy:10.0.0.1-10.0.0.2",
+        "DHCP_LINKS=eth0=real:10.0.0.1",
+        "DHCP_LINKS=eth0=real:10.0.0.9-10.0.0.1",
+        "DHCP_LINKS=eth0=real:",
+        "DHCP_LINKS=../x=off",
+        "DHCP_LINKS=a-name-that-is-too-long=off",
+        "DHCP_LEASE=1",
+        "DHCP_LEASE=99999999d",
+        "HTTP_PORT=0",
+        "HTTP_PORT=65536",
+        "HTTP_PORT=٣",
+        "KEEP_GENERATIONS=-1",
+        "NAT=true",
+        "DNS_SERVER=dns.example",
+        "BASE_DIR=/srv/../etc",
+        "DEFAULT_IMAGE=a/b",
+        "DEFAULT_IMAGE=-x",
+        "ROOT_TRANSPORT=NBD",
+        "MENU_TIMEOUT=1.5",
+        "KERNEL_PARAMETERS='a\nb'",
+    ],
+)
+def test_bad_values_are_errors_and_give_the_default(line: str) -> None:
+    config = load({"x": f"[server]\n{line}\n"})
+    (error,) = config.errors
+    assert error.line == 2
+    assert error.step
+    assert line.partition("=")[0] in error.reason
+    assert config.server == ServerSettings()
+
+
+def test_a_bad_value_made_from_others_is_an_error_of_the_server() -> None:
+    (error,) = load({"x": "[common]\nX=80a\n[server]\nHTTP_PORT=$X\n"}).errors
+    assert (error.line, error.reason) == (4, "HTTP_PORT '80a' is not a number")
+
+
+def test_warnings_do_not_stop_anything() -> None:
+    config = load({"x": "[clients]\nHOSTNME=pc\nNAT=1\nPOST_INIT_X=reboot\nCUPS_SERVER=$NOTHING\n"})
+    assert config.ok
+    assert {each.severity for each in config.findings} == {Severity.WARNING}
+    assert len(config.findings) == 5
+
+
+def test_a_secret_is_not_repeated_in_messages() -> None:
+    config = load({"x": "[clients]\nPASSWORDS_A='hush\nhush' x\nPASSWORDS_B=$(hush)\nPASSWORDS_C=hush\n"})
+    assert "hush" not in " ".join(map(str, config.findings))
+
+
+@pytest.mark.parametrize(("depth", "fine"), [(DEEPEST_INCLUDE - 1, True), (DEEPEST_INCLUDE + 5, False)])
+def test_depth_of_includes(depth: int, fine: bool) -> None:
+    text = "".join(f"[s{n}]\nINCLUDE=s{n + 1}\n" for n in range(depth)) + f"[s{depth}]\nTIMEZONE=UTC\n"
+    assert load({"x": text}).ok is fine
+
+
+def test_clients_never_read_the_servers_section() -> None:
+    config = load({"x": "[clients]\nINCLUDE=server\n[server]\nTOKEN_URL=x\n"})
+    assert [each.line for each in config.errors] == [2]
+
+
+def test_secrets_spread_to_what_is_made_from_them() -> None:
+    document = parse("[clients]\nA=$B\nB=$C\nC=x$PASSWORDS_X\nD=$E\nSSH_SERVER=x\nSESSION_KEY=x\nKEYMAP=gr\n")
+    assert withheld(document) == {"A", "B", "C", "SESSION_KEY"}
+
+
+def test_the_menu_reads_the_server_section_for_all_clients() -> None:
+    document = parse("[server]\nMENU_TIMEOUT=1\nDEFAULT_IMAGE=a\n[52:54:00:00:00:01]\nDEFAULT_IMAGE=b\n")
+    values = effective_menu(document, Host("52:54:00:00:00:01"))
+    assert {name: each.text for name, each in values.items()} == {"MENU_TIMEOUT": "1", "DEFAULT_IMAGE": "b"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("HOSTNME", "HOSTNAME"), ("DNS_SERVERS", "DNS_SERVER"), ("QWERTY", "")]
+)
+def test_suggestions(wrong: str, right: str) -> None:
+    assert suggestion(wrong) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "name"),
+    [
+        ("ltsp%{IP}", "192.168.67.20/24", "ltsp20"),
+        ("ltsp%{IP}", "10.0.1.20/16", "ltsp276"),
+        ("rpi%{MAC}", None, "rpi525400000001"),
+        ("ltsp%{IP}", None, "ltsp%{IP}"),
+        ("pc01 second", None, "pc01"),
+    ],
+)
+def test_pseudo_variables(text: str, address: str | None, name: str) -> None:
+    assert fill_hostname(text, "52:54:00:00:00:01", IPv4Interface(address) if address else None) == name
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_wildcards_mean_what_they_mean_in_fnmatch(pattern: str, subject: str) -> None:
+    assert matches(pattern, subject) is fnmatchcase(subject, pattern)

@@ -1,0 +1,218 @@
+"""The parser: it never raises, it reads quoting as the real busybox sh does, and it is quick."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltspd.config import (
+    Assignment,
+    Config,
+    Document,
+    Host,
+    Index,
+    Severity,
+    check,
+    effective,
+    load,
+    parse,
+    parse_files,
+    quote,
+    render_settings,
+)
+from ltspd.config.parse import SIZE_LIMIT
+
+BUSYBOX = shutil.which("busybox") or "busybox"
+FILE = "/etc/ltsp/ltsp.conf"
+SPITEFUL = r"""[ ] [clients] [server] [pc*] | A= HOSTNAME= INCLUDE= pc = " ' \ $ ${ } $A $( ) ` # ; ;; f() {
+if - PATH= export 52:54:00:* DHCP_LINKS=eth0=real: 1 . / esac += é"""
+BLANKS = ("\n", "\n", " ", "\t", "\r\n", "\0", "\udcff", "\ufeff", "[x]\n", "[server]\n", "[clients]\n")
+pieces = st.sampled_from((*SPITEFUL.split(), *BLANKS))
+junk = st.one_of(st.text(max_size=60), st.lists(pieces, max_size=30).map("".join))
+
+
+def errors(document: Document) -> list[str]:
+    return [str(each) for each in document.mistakes if each.severity is Severity.ERROR]
+
+
+def the_text(document: Document, name: str = "A") -> str | None:
+    found = [each for section in document.sections for each in section.assignments if each.name == name]
+    assert len(found) == 1
+    return found[0].text
+
+
+@settings(max_examples=600, deadline=None)
+@given(junk)
+def test_nothing_makes_it_raise(text: str) -> None:
+    config = load({FILE: text})
+    lines = text.count("\n") + 1
+    assert all(1 <= each.line <= lines for each in config.findings)
+    assert all(each.file == FILE and each.reason for each in config.findings)
+    for host in (Host("52:54:00:00:00:01", "10.0.0.7", "pc"), Host(kind="server")):
+        for name, value in effective(config.document, host).items():
+            assert name.isascii()
+            assert "\0" not in value.text
+    assert b"\0" not in render_settings(config.document)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=60))
+def test_no_bytes_make_it_raise(data: bytes) -> None:
+    config = load({FILE: data.decode("utf-8", "surrogateescape")})
+    render_settings(config.document).decode()
+
+
+@given(st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=30))
+def test_a_quoted_value_is_read_as_it_was(value: str) -> None:
+    document = parse(f"[clients]\nA={quote(value)} # comment\n")
+    assert not document.mistakes
+    assert the_text(document) == value
+
+
+words = st.text("'\"\\$ab \t\n#;|&<>(){}*?~=!%é[]", max_size=14)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(words, min_size=1, max_size=8))
+def test_what_it_accepts_means_the_same_to_the_shell(tmp_path: Path, values: list[str]) -> None:
+    """Whatever we read without a mistake, a shell assigns the same text (unset names are empty to both)."""
+    script, ours = "", []
+    for value in values:
+        source = f"A={value}\n"
+        document = parse(source)
+        # LTSP's one departure from the shell, blanks after the sign, is left to the golden cases.
+        if document.mistakes or len(document.sections) != 1 or value[:1] in (" ", "\t"):
+            continue
+        entries = document.sections[0].entries
+        if all(isinstance(each, Assignment) and each.name == "A" for each in entries):
+            script += f'unset A\n{source}\nprintf "%s\\0" "$A"\n'
+            ours.append(effective(document, Host())["A"].text)
+    done = subprocess.run(
+        [BUSYBOX, "sh", "-c", script],
+        capture_output=True,
+        cwd=tmp_path,
+        env={"PATH": "/nonexistent"},
+        timeout=20,
+    )
+    assert done.stderr == b""
+    assert done.stdout.decode().split("\0")[:-1] == ours
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        ("", ""),
+        ("pc01", "pc01"),
+        ("'a'\"b\"c", "abc"),
+        ('"a\\"b"', 'a"b'),
+        ('"a\\b"', "a\\b"),
+        ("a\\\nb", "ab"),
+        ("'a\\\nb'", "a\\\nb"),
+        ("a#b", "a#b"),
+        ("a #b", "a"),
+        ("a; ", "a"),
+    ],
+)
+def test_values(value: str, meaning: str) -> None:
+    document = parse(f"A={value}\n")
+    assert not document.mistakes
+    assert the_text(document) == meaning
+
+
+def test_findings_name_file_line_and_column() -> None:
+    (mistake,) = parse('[clients]\n\n  HOSTNAME="a" reboot\n', FILE).mistakes
+    assert (mistake.file, mistake.line, mistake.column) == (FILE, 3, 16)
+    assert str(mistake).startswith(
+        f"{FILE}:3:16: error: there are more words after the value of HOSTNAME; put"
+    )
+
+
+def test_a_quote_that_closes_too_late_says_where_it_was_opened() -> None:
+    document = parse('[clients]\nA="one\nB="two three"\nC=four\n')
+    (error,) = errors(document)
+    assert f"{FILE}:3:8: error" in error
+    assert "the value of A begins in line 2" in error
+    assert the_text(document, "B") == "two three"
+
+
+def test_too_large() -> None:
+    document = parse("A=1\n" * (SIZE_LIMIT // 4 + 1))
+    assert len(errors(document)) == 1
+    assert "1 MiB" in errors(document)[0]
+    assert document.sections[0].entries == ()
+
+
+def test_one_mistake_for_a_run_of_code() -> None:
+    assert len(errors(parse("f() {\n  echo 1\n  echo 2\n}\n\nA=1\ng | h\n"))) == 2
+
+
+def test_later_files_stand_below_the_first() -> None:
+    document = parse_files({"a": "A=1\n[clients]\nB=1\n", "b": "A=2\n[clients]\nC=1\n"})
+    values = effective(document, Host())
+    assert {name: (each.text, each.file) for name, each in values.items()} == {
+        "A": ("2", "b"),
+        "C": ("1", "b"),
+    }
+    assert [str(each) for each in document.mistakes] == [
+        "b:2: warning: [clients] is already in a:2, and this one replaces it as a whole; "
+        "put all its lines under one header"
+    ]
+
+
+def test_no_file_is_an_empty_configuration() -> None:
+    config = load({})
+    assert config.ok
+    assert config == Config(config.document, config.server, ())
+    assert effective(config.document, Host()) == {}
+
+
+def big(lines: int) -> str:
+    made = ["[clients]"]
+    for number in range(lines // 4):
+        made += [f"[52:54:00:00:{number >> 8:02x}:{number & 255:02x}]", f"HOSTNAME=pc{number}"]
+        made += [f'FSTAB_{number}="$SERVER:/home /home nfs \'a\' \\" 0 0" # line', "INCLUDE=clients"]
+    return "\n".join(made) + "\n"
+
+
+def test_five_thousand_lines_in_half_a_second() -> None:
+    text = big(5000)
+    start = time.process_time()
+    document = parse(text)
+    parsed = time.process_time()
+    check(document)
+    assert parsed - start < 0.5
+    assert time.process_time() - parsed < 1.5
+    assert not document.mistakes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A=" * 100_000,
+        "[" * 200_000,
+        "A='\n" * 20_001,
+        'A="$(\n' * 20_000,
+        "A=1 " * 20_000,
+        "".join(f"[a*a*a*a*a*a*a*a*a*a*{n}]\n" for n in range(500)),
+        "".join(f"[s{n}]\nINCLUDE=s{n + 1}\n" for n in range(5000)),
+    ],
+    ids=["signs", "brackets", "quotes", "commands", "assignments", "stars", "chain"],
+)
+def test_hostile_files_are_read_in_reasonable_time(text: str) -> None:
+    start = time.process_time()
+    config = load({FILE: text})
+    effective(config.document, Host(hostname="a" * 60))
+    assert time.process_time() - start < 3
+
+
+def test_the_values_of_a_thousand_hosts_in_a_second() -> None:
+    index = Index(parse(big(4000)))
+    start = time.process_time()
+    for number in range(1000):
+        mac = f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+        assert effective(index, Host(mac, "10.0.0.1"))["HOSTNAME"].text == f"pc{number}"
+    assert time.process_time() - start < 1

@@ -1,0 +1,209 @@
+"""The settings file in the real busybox sh leaves exactly the values that evaluate works out."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
+from ltspd.config.evaluate import PREDEFINED
+
+SHELLS = [
+    pytest.param(shell.split(), id=shell)
+    for shell in ("busybox sh", "dash", "bash --posix")
+    if shutil.which(shell.split()[0])
+]
+BUSYBOX = ["busybox", "sh"]
+NAMES = ["A", "B", "HOSTNAME", "KERNEL_PARAMETERS", "PASSWORDS_X", "FSTAB_1", "SERVER"]
+SECTIONS = [
+    "clients",
+    "common",
+    "server",
+    "52:54:00:*",
+    "52:54:00:00:00:01",
+    "10.0.0.?",
+    "pc*",
+    "pc01|pc02",
+    "x-y",
+    "esac",
+    "*c*1",
+    "clients|if",
+]
+HOSTS = [
+    Host("52:54:00:00:00:01", "10.0.0.7", "", "client", "10.0.0.1"),
+    Host("52:54:00:00:00:02", "10.0.0.17", "PC02", "client", ""),
+    Host("", "", "x-y", "client", "10.0.0.1"),
+    Host("", "", "esac", "client", ""),
+    Host("aa:bb:cc:dd:ee:ff", "10.0.0.1", "ltsp%{IP}", "client", "10.0.0.1"),
+]
+
+text = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12)
+spiteful = st.text("'\"\\$`\n \t*?[]|&;<>(){}~#=!%abA0é", max_size=12)
+anything = st.one_of(text, spiteful, st.sampled_from(["pc01", "PC02", "x-y", "%{IP}", "*", "-n", "a'b"]))
+
+
+def in_double(value: str) -> str:
+    return '"' + "".join("\\" + char if char in '\\"$`' else char for char in value) + '"'
+
+
+def in_backslashes(value: str) -> str:
+    return "".join("'\n'" if char == "\n" else "\\" + char for char in value)
+
+
+literal = st.one_of(*(anything.map(style) for style in (quote, in_double, in_backslashes)))
+reference = st.sampled_from([*NAMES, *PREDEFINED, "NOWHERE"]).flatmap(
+    lambda name: st.sampled_from([f"${{{name}}}", f'"${name}"', f'"${{{name}}} "'])
+)
+value = st.lists(st.one_of(literal, literal, reference), max_size=4).map("".join)
+assignment = st.tuples(st.sampled_from(NAMES), value).map("=".join)
+include = st.sampled_from([*SECTIONS, "missing", "x_y"]).map(lambda name: f"INCLUDE='{name}'")
+section = st.tuples(
+    st.sampled_from(SECTIONS), st.lists(st.one_of(assignment, assignment, include), max_size=4)
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    lines = draw(st.lists(assignment, max_size=2))
+    for name, body in draw(st.lists(section, max_size=6)):
+        lines += [f"[{name}]", *body]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("settings")
+
+
+def run(
+    shell: list[str], folder: Path, rendered: bytes, host: Host, names: list[str], times: int
+) -> dict[str, str]:
+    """Source the file in a shell that stops at every slip, and return the variables that are set."""
+    file = folder / "settings"
+    file.write_bytes(rendered)
+    call = 'ltsp_settings "$2" "$3" "$4" "$5"\n' * times
+    shown = "".join(
+        f'if [ "${{{name}+x}}" ]; then printf "%s=%s\\0" {name} "${name}"; fi\n' for name in names
+    )
+    script = f'set -euf\n. "$1"\n{call}{shown}'
+    command = [*shell, "-c", script, "sh", str(file), host.mac, host.ip, host.hostname, host.server]
+    done = subprocess.run(
+        command, capture_output=True, check=True, cwd=folder, timeout=20, env={"PATH": "/usr/bin:/bin"}
+    )
+    assert done.stderr == b""
+    pairs = (each.partition("=") for each in done.stdout.decode().split("\0")[:-1])
+    return {name: found for name, _, found in pairs}
+
+
+def expected(source: str, host: Host) -> dict[str, str]:
+    document = parse(source)
+    hidden = withheld(document)
+    values = {name: each.text for name, each in effective(document, host).items() if name not in hidden}
+    return {"HOSTNAME": host.hostname, "SERVER": host.server} | values
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(documents(), st.sampled_from(HOSTS), st.integers(1, 2))
+def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, times: int) -> None:
+    document = parse(source)
+    assert [str(each) for each in document.mistakes if each.severity == "error"] == []
+    found = run(BUSYBOX, folder, render_settings(document), host, NAMES, times)
+    assert found == expected(source, host)
+
+
+SAMPLE = """\
+[clients]
+A="it's \\"$MAC_ADDRESS\\"
+two" B='$(reboot)' FSTAB_1='`id` \\'
+INCLUDE=x-y
+[52:54:00:*]
+HOSTNAME=PC01
+B="$B
+"
+[pc01|pc02]
+KERNEL_PARAMETERS="$KERNEL_PARAMETERS more"
+[x-y]
+KERNEL_PARAMETERS="$SERVER"
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.mac or host.hostname)
+def test_every_posix_shell_agrees(folder: Path, shell: list[str], host: Host) -> None:
+    found = run(shell, folder, render_settings(parse(SAMPLE)), host, NAMES, 2)
+    assert found == expected(SAMPLE, host)
+
+
+def test_learning_the_host_name_first(folder: Path) -> None:
+    """Once without a name, once with the one that was learnt: nothing is left over from the first time."""
+    file = folder / "twice"
+    file.write_bytes(render_settings(parse("[clients]\nHOSTNAME=ltsp%{IP}\n[ltsp20]\nA=$A+\nB=$HOSTNAME\n")))
+    script = '. "$1"; ltsp_settings m i ""; printf "%s|%s\n" "$HOSTNAME" "${A-}"\n'
+    script += 'ltsp_settings m i ltsp20; printf "%s|%s|%s" "$HOSTNAME" "$A" "$B"'
+    done = subprocess.run([*BUSYBOX, "-c", script, "sh", file], capture_output=True, text=True, check=True)
+    assert done.stdout == "ltsp%{IP}|\nltsp%{IP}|+|ltsp%{IP}"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(text, spiteful), min_size=1, max_size=40))
+def test_quote_is_undone_by_the_shell(folder: Path, values: list[str]) -> None:
+    file = folder / "quotes"
+    file.write_text("".join(f"printf '%s\\0' {quote(each)}\n" for each in values), encoding="utf-8")
+    done = subprocess.run([*BUSYBOX, str(file)], capture_output=True, check=True, cwd=folder)
+    assert done.stdout.decode().split("\0")[:-1] == values
+
+
+def test_no_secret_and_nothing_of_the_server_is_in_the_file() -> None:
+    source = """
+COMMON="$PASSWORDS_A"
+[server]
+API_URL=s3cret-server
+INCLUDE=keys
+INCLUDE=shared
+[keys]
+API=s3cret-included
+[shared]
+TIMEZONE=shown
+[clients]
+INCLUDE=shared
+PASSWORDS_A=s3cret-password
+COPY="x$COMMON"
+WIFI_PSK=s3cret-key
+ODD='root:$6$VRfFL349$s3cretBfxBbLE'
+PEM='-----BEGIN OPENSSH PRIVATE KEY-----
+s3cret'
+HOSTNAME=pc01
+"""
+    rendered = render_settings(parse(source)).decode()
+    assert "s3cret" not in rendered
+    for name in ("PASSWORDS_A", "COMMON", "COPY", "API"):
+        assert f"{name}=" not in rendered
+    assert "TIMEZONE='shown'" in rendered
+    assert "HOSTNAME='pc01'" in rendered
+
+
+def test_reserved_names_never_reach_the_file() -> None:
+    config = load(
+        {"x": "[clients]\nPATH=/x\nIFS=x\nLD_PRELOAD=/x\nBASH_ENV=/x\nENV=/x\nPS4=x\nSHELLOPTS=x\nA=1\n"}
+    )
+    rendered = render_settings(config.document).decode()
+    assert not config.ok
+    assert len(config.errors) == 7
+    assert "/x" not in rendered
+    assert "IFS" not in rendered
+    assert "A='1'" in rendered
+
+
+def test_the_same_document_gives_the_same_bytes() -> None:
+    assert render_settings(parse(SAMPLE)) == render_settings(parse(SAMPLE))
+
+
+def test_a_lab_of_a_thousand_clients_is_read_by_busybox(folder: Path) -> None:
+    source = "".join(f"[52:54:00:00:{n >> 8:02x}:{n & 255:02x}]\nHOSTNAME=pc{n}\n" for n in range(1000))
+    host = Host("52:54:00:00:03:e7", "", "")
+    assert run(BUSYBOX, folder, render_settings(parse(source)), host, ["HOSTNAME"], 2) == {
+        "HOSTNAME": "pc999"
+    }
