@@ -1,0 +1,157 @@
+"""Running programs: output, errors as sentences, and a whole process group that ends on cancel."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ltspd.errors import ToolFailed
+from ltspd.run import run
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+async def _until(path: Path, lines: int) -> list[int]:
+    async with asyncio.timeout(5):
+        while not path.exists() or path.read_text().count("\n") < lines:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+    return [int(line) for line in path.read_text().split()]
+
+
+async def _gone(pids: list[int]) -> None:
+    async with asyncio.timeout(1):
+        while any(map(_alive, pids)):  # noqa: ASYNC110 - other processes
+            await asyncio.sleep(0.02)
+
+
+async def test_output_and_status_come_back() -> None:
+    done = await run(["sh", "-c", "cat; echo err >&2; exit 3"], stdin=b"words", check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, b"words", b"err\n")
+    assert done.argv[0] == "sh"
+
+
+async def test_output_comes_in_pieces_to_whoever_wants_it() -> None:
+    pieces: list[bytes] = []
+    first = asyncio.Event()
+
+    def heard(piece: bytes) -> None:
+        pieces.append(piece)
+        first.set()
+
+    task = asyncio.create_task(run(["sh", "-c", "echo 1; read -r x; echo 2"], on_output=heard, stdin=b"\n"))
+    async with asyncio.timeout(5):
+        await first.wait()
+        done = await task
+    assert b"".join(pieces) == b"1\n2\n"
+    assert done.stdout == b""
+
+
+async def test_much_output_and_input_at_once_do_not_block_each_other() -> None:
+    data = os.urandom(1 << 20)
+    done = await run(["sh", "-c", "tee /dev/stderr"], stdin=data)
+    assert done.stdout == done.stderr == data
+
+
+async def test_a_program_that_reads_nothing_is_no_error_of_ours() -> None:
+    assert (await run(["true"], stdin=b"x" * (1 << 20))).status == 0
+
+
+async def test_a_failure_carries_the_programs_last_words() -> None:
+    with pytest.raises(ToolFailed) as error:
+        await run(["sh", "-c", "seq 5000 >&2; echo no space left >&2; exit 4"])
+    assert error.value.message.startswith("sh ended with status 4: ")
+    assert error.value.message.endswith("no space left")
+    assert len(error.value.message) < 4200
+
+
+async def test_words_on_standard_output_count_if_there_are_no_others() -> None:
+    with pytest.raises(ToolFailed, match="ended with status 1: bad line 7"):
+        await run(["sh", "-c", "echo bad line 7; exit 1"])
+
+
+async def test_a_signal_is_named() -> None:
+    with pytest.raises(ToolFailed, match="was ended by signal 9"):
+        await run(["sh", "-c", "kill -9 $$"])
+
+
+async def test_a_missing_program_is_named_with_the_reason() -> None:
+    with pytest.raises(ToolFailed, match=r"no-such-tool can't be started .*No such file"):
+        await run(["/nonexistent/no-such-tool", "x"])
+
+
+async def test_a_missing_program_is_named_with_low_priority_too() -> None:
+    with pytest.raises(ToolFailed, match=r"no-such-tool.*No such file"):
+        await run(["/nonexistent/no-such-tool"], background=True)
+
+
+async def test_background_work_has_low_priority() -> None:
+    done = await run(["sh", "-c", "nice; ionice -p $$"], background=True)
+    niceness, io = done.stdout.decode().split("\n", 1)
+    assert int(niceness) >= 10
+    assert io.strip() == "idle"
+
+
+async def test_the_environment_can_be_replaced(tmp_path: Path) -> None:
+    done = await run(["/bin/sh", "-c", "echo $A; pwd"], env={"A": "b"}, cwd=tmp_path)
+    assert done.stdout.decode() == f"b\n{tmp_path}\n"
+
+
+async def test_no_terminal_and_no_input_are_inherited() -> None:
+    done = await run(["sh", "-c", "cat; ps -o pgid= -p $$ >/dev/null 2>&1; cut -d' ' -f1,5,6 /proc/$$/stat"])
+    pid, group, session = done.stdout.split()
+    assert pid == group == session
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_cancel_ends_the_whole_group_within_two_seconds(tmp_path: Path, stubborn: bool) -> None:
+    pids = tmp_path / "pids"
+    trap = "trap '' TERM; " if stubborn else ""
+    script = f"{trap}echo $$ >> {pids}; sh -c '{trap}echo $$ >> {pids}; sleep 60' & sleep 60; wait"
+    task = asyncio.create_task(run(["sh", "-c", script]))
+    found = await _until(pids, 2)
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await _gone(found)
+    assert time.monotonic() - began < 2.0
+
+
+async def test_cancelling_twice_leaves_nothing_either(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"trap '' TERM; echo $$ >> {pids}; sleep 60; sleep 60"
+    task = asyncio.create_task(run(["sh", "-c", script]))
+    found = await _until(pids, 1)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await _gone(found)
+
+
+async def test_an_error_of_the_listener_ends_the_program(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+
+    def heard(_: bytes) -> None:
+        raise ValueError("odd output")
+
+    with pytest.raises(ValueError, match="odd output"):
+        await run(["sh", "-c", f"echo $$ > {pids}; echo 1; sleep 60"], on_output=heard)
+    await _gone(await _until(pids, 1))
+
+
+async def test_a_timeout_around_it_works() -> None:
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await run(["sleep", "60"])
+    assert time.monotonic() - began < 2.0
