@@ -1,6 +1,7 @@
 """ltsp.conf on disk -> Config, where a mistake keeps the last good one in force, also over a restart."""
 
 import logging
+import threading
 
 from ltspd.apply import write_atomically
 from ltspd.config import Config, load
@@ -18,12 +19,18 @@ class ConfFile:
         self._paths = paths
         # 0600 when written: ltsp.conf may hold passwords.
         self._kept = paths.state / "ltsp.conf.good"
+        # Reload() reads beside a pass, in another thread.
+        self._lock = threading.Lock()
         self._text: str | None = None
         self._config: Config | None = None
         self._wrong: tuple[Problem, ...] = ()
 
     def read(self) -> tuple[Config, tuple[Problem, ...]]:
         """Return the configuration in force, and why the one on disk is not it (empty: it is)."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> tuple[Config, tuple[Problem, ...]]:
         try:
             text = self._paths.conf.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
@@ -41,16 +48,23 @@ class ConfFile:
         config = load({"/etc/ltsp/ltsp.conf": text})
         if config.ok:
             self._config, self._wrong = config, ()
-            data = text.encode("utf-8", "surrogateescape")
-            if not self._kept.exists() or self._kept.read_bytes() != data:
-                write_atomically(self._kept, data, 0o600)
+            self._keep(text.encode("utf-8", "surrogateescape"))
             for finding in config.findings:
                 log.warning("%s", finding)
             return
         self._config = self._config or self._last_good()
         self._wrong = tuple(
-            Problem("ltsp.conf", f"{error} The last good settings stay.") for error in config.errors
+            Problem("ltsp.conf", f"{error}. The last good settings stay.") for error in config.errors
         )
+
+    def _keep(self, data: bytes) -> None:
+        try:
+            if not self._kept.exists() or self._kept.read_bytes() != data:
+                write_atomically(self._kept, data, 0o600)
+        except OSError as error:
+            log.warning(
+                "%s can't be written, so these settings may not outlive a restart: %s", self._kept, error
+            )
 
     def _last_good(self) -> Config:
         try:

@@ -1,0 +1,145 @@
+"""ltsp.conf on disk: a mistake keeps the last good settings, also over a restart, and says where it is."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ltspd.conf import ConfFile
+from ltspd.model import Problem
+from ltspd.paths import Paths
+
+GOOD = "[server]\nHTTP_PORT=8080\n"
+BETTER = "[server]\nHTTP_PORT=8081\n"
+BROKEN = "[server]\nHTTP_PORT=8082\nHTTP_PORT=not-a-number\n"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    paths = Paths(root=tmp_path)
+    paths.etc.mkdir(parents=True)
+    return paths
+
+
+def _port(file: ConfFile) -> int:
+    return file.read()[0].server.http_port
+
+
+def test_no_file_means_defaults(paths: Paths) -> None:
+    config, wrong = ConfFile(paths).read()
+    assert (config.server.http_port, wrong) == (80, ())
+
+
+def test_changes_are_seen(paths: Paths) -> None:
+    file = ConfFile(paths)
+    paths.conf.write_text(GOOD)
+    assert _port(file) == 8080
+    paths.conf.write_text(BETTER)
+    assert _port(file) == 8081
+    paths.conf.unlink()
+    assert _port(file) == 80
+
+
+def test_the_same_text_is_not_parsed_again(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    file = ConfFile(paths)
+    assert file.read()[0] is file.read()[0]
+
+
+def test_a_mistake_keeps_the_last_good_settings_and_is_located(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    file = ConfFile(paths)
+    file.read()
+    paths.conf.write_text(BROKEN)
+    config, (problem,) = file.read()
+    assert config.server.http_port == 8080
+    assert problem.subject == "ltsp.conf"
+    assert "/etc/ltsp/ltsp.conf:3" in problem.message
+    assert "HTTP_PORT" in problem.message
+    assert problem.message.endswith(". The last good settings stay.")
+    paths.conf.write_text(BETTER)
+    assert (_port(file), file.read()[1]) == (8081, ())
+
+
+def test_every_mistake_is_told(paths: Paths) -> None:
+    paths.conf.write_text("[server]\nHTTP_PORT=x\nREAL_DHCP=perhaps\n")
+    _, wrong = ConfFile(paths).read()
+    assert [f":{line}" in problem.message for line, problem in zip((2, 3), wrong, strict=True)] == [True] * 2
+
+
+def test_the_last_good_settings_outlive_a_restart(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    ConfFile(paths).read()
+    paths.conf.write_text(BROKEN)
+    config, wrong = ConfFile(paths).read()
+    assert config.server.http_port == 8080
+    assert len(wrong) == 1
+
+
+def test_a_first_start_with_a_mistake_uses_defaults(paths: Paths) -> None:
+    paths.conf.write_text(BROKEN)
+    config, wrong = ConfFile(paths).read()
+    assert (config.server.http_port, len(wrong)) == (80, 1)
+
+
+def test_the_kept_copy_is_private_and_written_only_when_it_differs(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    ConfFile(paths).read()
+    kept = paths.state / "ltsp.conf.good"
+    before = kept.stat()
+    assert before.st_mode & 0o777 == 0o600
+    ConfFile(paths).read()
+    after = kept.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_file_that_cant_be_read_is_a_problem(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    file = ConfFile(paths)
+    file.read()
+    paths.conf.unlink()
+    paths.conf.mkdir()
+    config, (problem,) = file.read()
+    assert config.server.http_port == 8080
+    assert str(paths.conf) in problem.message
+    assert "last good settings stay" in problem.message
+
+
+def test_a_state_directory_that_cant_be_written_does_not_stop_the_service(
+    paths: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths.at("/var/lib").mkdir(parents=True)
+    paths.state.write_text("a file where the directory should be")
+    paths.conf.write_text(GOOD)
+    assert _port(ConfFile(paths)) == 8080
+    assert "may not outlive a restart" in caplog.text
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_service(paths: Paths) -> None:
+    paths.conf.write_bytes(GOOD.encode() + b"[clients]\nTIMEZONE='\xff\xfe'\n")
+    file = ConfFile(paths)
+    assert _port(file) in (80, 8080)
+    kept = paths.state / "ltsp.conf.good"
+    assert not kept.exists() or kept.read_bytes() == paths.conf.read_bytes()
+
+
+def test_readers_in_several_threads_agree(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    file = ConfFile(paths)
+    file.read()
+    lines = "".join(f"[pc{number}]\nKERNEL_PARAMETERS=x{number}\n" for number in range(300))
+    paths.conf.write_text(BROKEN + lines)
+    found: list[tuple[Problem, ...]] = []
+    threads = [threading.Thread(target=lambda: found.append(file.read()[1])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(each) for each in found] == [1] * 8
+
+
+def test_nothing_else_is_left_in_the_state_directory(paths: Paths) -> None:
+    paths.conf.write_text(GOOD)
+    ConfFile(paths).read()
+    assert os.listdir(paths.state) == ["ltsp.conf.good"]
