@@ -1,0 +1,273 @@
+"""Building one generation of an image from its source: preflight, then layer, kernel, initrd, publish."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltspd.errors import NoSpace
+from ltspd.image import clean, dpkg, excludes, inspect, manifest, squashfs, store
+from ltspd.image.inside import copy_inside, read_inside
+from ltspd.image.scan import Tree, scan
+from ltspd.initrd.boot import build_boot_part, make_identity
+from ltspd.model import Generation, Layer, Progress, Source
+from ltspd.paths import Paths
+from ltspd.run import run
+
+# zstd at its fastest level leaves 40 % of a desktop's bytes; a source of incompressible data that
+# does not fit ends the build with NoSpace all the same, only later.
+SPACE_SHARE = 0.6
+# Kernel, initrd, manifest, and what the file system itself needs.
+SPACE_MARGIN = 96 << 20
+MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build. ``keep`` counts generations that stay, ``lock_timeout`` is in seconds."""
+
+    add_excludes: tuple[str, ...] = ()
+    omit_excludes: tuple[str, ...] = ()
+    level: int = squashfs.LEVEL
+    keep: int = 3
+    lock_timeout: float = 60.0
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What preflight found: a build of it is expected to succeed."""
+
+    source: Source
+    options: BuildOptions
+    kernel: inspect.Kernel
+    architecture: str
+    tree: Tree
+    packages: dpkg.Packages
+    excludes: tuple[str, ...]
+
+
+async def preflight(paths: Paths, source: Source, options: BuildOptions | None = None) -> BuildPlan:
+    """Check everything that can be known before a build; nothing is written.
+
+    Raises NoKernel, NoInit, WrongArchitecture, InconsistentSource, NoSpace.
+    """
+    return await asyncio.to_thread(_look, paths, source, options or BuildOptions(), False)
+
+
+def _look(paths: Paths, source: Source, options: BuildOptions, owned: bool) -> BuildPlan:
+    """Look at the source; ``owned`` says that we hold its package lock, so what we see is at rest."""
+    root = Path(source.path)
+    architecture = inspect.check_init(root)
+    kernel = inspect.find_kernel(root)
+    packages = dpkg.read_packages(root)
+    # While somebody installs packages they are half done by nature; the build waits for that.
+    if owned or not dpkg.lock_holder(root):
+        dpkg.check_consistent(root, packages)
+    patterns = _patterns(paths, root, options)
+    tree = scan(root, patterns)
+    _check_space(paths, source, tree)
+    return BuildPlan(source, options, kernel, architecture, tree, packages, patterns)
+
+
+def _patterns(paths: Paths, root: Path, options: BuildOptions) -> tuple[str, ...]:
+    file = paths.etc / "image.excludes"
+    listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
+    patterns = excludes.effective(listed, options.add_excludes, options.omit_excludes)
+    # Never an image inside an image, wherever the base directory is.
+    store_path = os.path.realpath(paths.images)
+    own = os.path.realpath(root).rstrip("/") + "/"
+    if store_path.startswith(own):
+        inside = excludes.literal(os.fsencode(store_path[len(own) :]))
+        patterns = (*patterns, f"{inside}/*", f"{inside}/.*")
+    return patterns
+
+
+def _check_space(paths: Paths, source: Source, tree: Tree) -> None:
+    place = paths.images
+    while not place.exists():
+        place = place.parent
+    figures = os.statvfs(place)
+    free = figures.f_bavail * figures.f_frsize
+    need = int(tree.size * SPACE_SHARE) + SPACE_MARGIN
+    if free < need:
+        raise NoSpace(
+            f"An image of {source.path} ({tree.size >> 20} MiB to pack) may need {need >> 20} MiB in "
+            f"{paths.images}, but only {free >> 20} MiB are free there. Remove old generations or exclude more."
+        )
+
+
+async def build(
+    paths: Paths,
+    plan: BuildPlan,
+    progress: Progress,
+    *,
+    make_boot_part: MakeBootPart = build_boot_part,
+    in_use: frozenset[str] = frozenset(),
+) -> Generation:
+    """Build and publish a generation and return it; on any error or cancel all is as it was before.
+
+    ``in_use`` are ids of generations that clients run; pruning leaves them. Raises what preflight
+    does, and Busy, ToolFailed.
+    """
+    name = plan.source.name
+    with store.locked(paths, name):
+        home = paths.images / name
+        work = home / f"{store.WORK_PREFIX}{os.getpid()}-{time.time_ns():x}"
+        for each in (work / "layers", work / "generation", work / "scratch"):
+            each.mkdir(parents=True)
+        try:
+            generation = await _make(paths, plan, progress, work, make_boot_part)
+            progress.phase("publish", 0.1)
+            await _thread(store.publish, paths, name, work, generation.id)
+            await _thread(store.prune_locked, paths, name, plan.options.keep, in_use)
+            progress.done(1.0)
+            return generation
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            store.discard_empty(paths, name)
+
+
+async def _make(
+    paths: Paths, plan: BuildPlan, progress: Progress, work: Path, make_boot_part: MakeBootPart
+) -> Generation:
+    """Fill the work directory and return the generation that it will be."""
+    root = Path(plan.source.path)
+    name = plan.source.name
+    packed = work / "layers" / "new"
+    async with dpkg.package_lock(root, plan.options.lock_timeout):
+        progress.phase("scan", 0.05)
+        plan = await _thread(_look, paths, plan.source, plan.options, True)
+        changed = await _thread(_replacements, root, plan.tree)
+        progress.phase("squashfs", 0.7)
+        patterns = (*plan.excludes, *plan.tree.patterns)
+        boot_part, kernel_bytes, _ = await _together(
+            _await(make_boot_part(root, plan.kernel.release)),
+            _thread(copy_inside, root, plan.kernel.path, work / "generation" / "vmlinuz"),
+            squashfs.pack(
+                root,
+                packed,
+                work / "scratch",
+                patterns,
+                changed,
+                level=plan.options.level,
+                background=plan.options.background,
+                progress=progress.done,
+            ),
+        )
+    progress.phase("digest", 0.1)
+    layer = await _thread(_seal, packed)
+    progress.phase("initrd", 0.05)
+    now = time.time()
+    identity = _identity(paths, name, now, layer)
+    initrd = boot_part + make_identity(name, identity, (layer,))
+    previous = await _thread(_previous, paths, name)
+    generation = Generation(
+        id=identity,
+        image=name,
+        created=now,
+        source=plan.source.path,
+        architecture=plan.architecture,
+        kernel=plan.kernel.release,
+        layers=(layer,),
+        source_bytes=plan.tree.size,
+        source_files=plan.tree.files,
+        kernel_bytes=kernel_bytes,
+        initrd_bytes=len(initrd),
+        packages_digest=plan.packages.digest,
+        summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
+    )
+    tools = {"mksquashfs": await squashfs_version()}
+    record = manifest.Manifest(generation, plan.packages.installed, plan.excludes, tools, plan.options.level)
+    await _thread(_write, work / "generation", record, initrd)
+    return generation
+
+
+def _replacements(root: Path, tree: Tree) -> list[squashfs.Replacement]:
+    new = clean.replacements({name: read_inside(root, name) for name in clean.READ})
+    changed = [
+        squashfs.like(root, name, content, 0o444 if name == "etc/machine-id" else 0o644)
+        for name, content in new.items()
+    ]
+    # Log files exist for their owners and modes; their content is this machine's history.
+    plain = [each.decode("ascii", "replace") for each in tree.logs]
+    changed += [
+        squashfs.like(root, each, b"")
+        for each in plain
+        if each.replace("/", "").replace("-", "_").isidentifier()
+    ]
+    return changed
+
+
+def _seal(packed: Path) -> Layer:
+    """Give a packed layer its name, the digest of its content, and return it."""
+    with open(packed, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    layer = Layer(digest, packed.stat().st_size)
+    packed.chmod(0o644)
+    packed.rename(packed.with_name(layer.file_name))
+    return layer
+
+
+def _identity(paths: Paths, image: str, now: float, layer: Layer) -> str:
+    """Return a free generation id: UTC stamp and the start of the top layer's digest."""
+    while True:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        identity = f"{stamp}-{layer.digest[:8]}"
+        if not (paths.images / image / "generations" / identity).exists():
+            return identity
+        now += 1
+
+
+def _previous(paths: Paths, image: str) -> manifest.Manifest | None:
+    current = store.current_id(paths, image)
+    try:
+        return store.read_manifest(paths, image, current) if current else None
+    except (OSError, ValueError):
+        return None
+
+
+def _write(directory: Path, record: manifest.Manifest, initrd: bytes) -> None:
+    lines = "".join(f"{layer.digest} {layer.size}\n" for layer in record.generation.layers)
+    (directory / "initrd.img").write_bytes(initrd)
+    (directory / "layers").write_text(lines, "ascii")
+    (directory / "manifest.json").write_text(manifest.to_text(record), "utf-8")
+    for name in store.GENERATION_FILES:
+        (directory / name).chmod(0o644)
+    directory.chmod(0o755)
+
+
+async def squashfs_version() -> str:
+    """Return mksquashfs's version, for example ``4.5.1``, or an empty string."""
+    words = (await run(["mksquashfs", "-version"], check=False)).stdout.split()
+    return words[2].decode(errors="replace") if len(words) > 2 else ""
+
+
+async def _await(awaitable: Awaitable[bytes]) -> bytes:
+    return await awaitable
+
+
+async def _thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run blocking work in a thread and, when cancelled, still wait for it: it may hold files of ours."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=1.0)
+        raise
+
+
+async def _together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run works side by side; the first error ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

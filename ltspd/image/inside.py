@@ -1,0 +1,92 @@
+"""Opening names inside a foreign root: symbolic links are followed as that root would, never out of it."""
+
+import os
+import stat
+from collections import deque
+from pathlib import Path
+
+# As many links as Linux itself follows in one lookup (MAXSYMLINKS in include/linux/namei.h).
+MAX_LINKS = 40
+
+
+def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
+    """Open ``name`` as if ``root`` were ``/`` and return the descriptor; raises OSError.
+
+    Every component is opened by itself without following it, so a link swapped in while we look
+    can't lead out either. ``O_NONBLOCK`` keeps a FIFO in place of a file from blocking us.
+    """
+    stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    try:
+        todo = deque(name.split("/"))
+        links = 0
+        while todo:
+            part = todo.popleft()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if len(stack) > 1:
+                    os.close(stack.pop())
+                continue
+            stack.append(os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=stack[-1]))
+            if stat.S_ISLNK(os.fstat(stack[-1]).st_mode):
+                links += 1
+                if links > MAX_LINKS:
+                    raise OSError(40, os.strerror(40), name)
+                target = os.readlink("", dir_fd=stack[-1])
+                keep = 1 if target.startswith("/") else len(stack) - 1
+                while len(stack) > keep:
+                    os.close(stack.pop())
+                todo.extendleft(reversed(target.split("/")))
+        return os.open(f"/proc/self/fd/{stack[-1]}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        for each in stack:
+            os.close(each)
+
+
+def read_inside(root: Path, name: str, limit: int = 64 << 20) -> bytes | None:
+    """Return a regular file's content, or None if there is none; ``limit`` is in bytes."""
+    try:
+        descriptor = open_inside(root, name)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
+def stat_inside(root: Path, name: str) -> os.stat_result | None:
+    """Return what ``name`` is after following links, or None if it leads nowhere."""
+    try:
+        descriptor = open_inside(root, name, os.O_PATH)
+    except OSError:
+        return None
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def list_inside(root: Path, name: str) -> tuple[str, ...]:
+    """Return the names in a directory, sorted; nothing if it is not there."""
+    try:
+        descriptor = open_inside(root, name, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return ()
+    try:
+        return tuple(sorted(os.listdir(descriptor)))
+    finally:
+        os.close(descriptor)
+
+
+def copy_inside(root: Path, name: str, target: Path) -> int:
+    """Copy a regular file out of the root and return its size in bytes; raises OSError."""
+    with open(open_inside(root, name), "rb") as source, open(target, "xb") as out:
+        size = os.fstat(source.fileno()).st_size
+        done = 0
+        while done < size:
+            sent = os.copy_file_range(source.fileno(), out.fileno(), size - done)
+            if not sent:
+                break
+            done += sent
+        out.flush()
+        os.fchmod(out.fileno(), 0o644)
+        return done

@@ -1,0 +1,122 @@
+"""A generation's manifest as text, and what changed between two of them. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+from ltspd.model import Generation, Image, Layer
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that is known of a generation: what the bus shows, and what only a comparison needs."""
+
+    generation: Generation
+    packages: Mapping[str, str] = field(default_factory=dict)
+    excludes: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Package names that differ between two generations, each sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return for example ``1 package added, 3 changed``, or an empty string."""
+        counts = (
+            (len(self.added), "added"),
+            (len(self.removed), "removed"),
+            (len(self.changed), "changed"),
+        )
+        words = [(number, verb) for number, verb in counts if number]
+        if not words:
+            return ""
+        first = f"{words[0][0]} package{'s' if words[0][0] != 1 else ''} {words[0][1]}"
+        return ", ".join((first, *(f"{number} {verb}" for number, verb in words[1:])))
+
+
+def changes(old: Mapping[str, str], new: Mapping[str, str]) -> Changes:
+    """Return how the packages of ``new`` differ from those of ``old``; both are {name: version}."""
+    return Changes(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
+    )
+
+
+def summarize(previous: Manifest | None, packages: Mapping[str, str], kernel: str) -> str:
+    """Return one line of what a new generation brings over the previous one."""
+    if previous is None:
+        return f"first build, {len(packages)} packages, kernel {kernel}"
+    words = str(changes(previous.packages, packages))
+    if previous.generation.kernel != kernel:
+        words = ", ".join(filter(None, (words, f"kernel {previous.generation.kernel} → {kernel}")))
+    return words or "no package changed"
+
+
+def stale_because(
+    image: Image,
+    digest: str,
+    packages: Mapping[str, str] | None = None,
+    built: Mapping[str, str] | None = None,
+) -> str:
+    """Return why clients would get something newer after a build, or an empty string.
+
+    ``digest`` is the source's ``Packages.digest`` now; ``packages`` and ``built`` are the package
+    lists now and in the current generation, with which the reason gets its figures.
+    """
+    current = image.current_generation
+    if current is None:
+        return "never built"
+    if not digest or current.packages_digest == digest:
+        return ""
+    if packages is None or built is None:
+        return "packages changed since the build"
+    return f"{changes(built, packages)} since the build"
+
+
+def to_text(manifest: Manifest) -> str:
+    """Return the manifest as JSON with one key a line."""
+    content = {
+        "format": FORMAT,
+        **asdict(manifest.generation),
+        "level": manifest.level,
+        "tools": dict(manifest.tools),
+        "excludes": list(manifest.excludes),
+        "packages": dict(sorted(manifest.packages.items())),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+
+
+def from_text(text: str) -> Manifest:
+    """Return what ``to_text`` wrote; raises ValueError that says what is wrong."""
+    content = json.loads(text)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"it is not a manifest of format {FORMAT}")
+    try:
+        layers = tuple(Layer(str(each["digest"]), int(each["size"])) for each in content["layers"])
+        kinds = {each.name: each.type for each in fields(Generation)}
+        values = {name: content[name] for name in kinds if name != "layers"}
+        for name, kind in kinds.items():
+            if name != "layers" and not _fits(values[name], kind):
+                raise ValueError(f"{name!r} has the wrong type")
+        generation = Generation(layers=layers, **values)
+        packages = {str(name): str(version) for name, version in content.get("packages", {}).items()}
+        tools = {str(name): str(version) for name, version in content.get("tools", {}).items()}
+        excludes = tuple(str(each) for each in content.get("excludes", ()))
+        return Manifest(generation, packages, excludes, tools, int(content.get("level", 0)))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it lacks or misuses {error}") from error
+
+
+def _fits(value: object, kind: object) -> bool:
+    if kind is float:
+        return isinstance(value, int | float)
+    return isinstance(kind, type) and isinstance(value, kind)

@@ -1,0 +1,319 @@
+"""The store of published images: reading, publishing atomically, going back, removing, sweeping.
+
+Every change is one rename, made after what it refers to is on the disk. So a kill at any moment
+leaves either the old generation or the new one, and at worst leftovers that ``sweep`` removes.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
+from ltspd.image import manifest
+from ltspd.image.manifest import Manifest
+from ltspd.image.source import valid_name
+from ltspd.model import Generation, Image, Problem
+from ltspd.paths import Paths
+
+WORK_PREFIX = ".work-"
+LINK_PREFIX = ".current-"
+GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _nothing(_step: str) -> None:
+    """Do nothing between two steps; tests kill the process here."""
+
+
+@contextmanager
+def locked(paths: Paths, image: str) -> Iterator[None]:
+    """Keep all other builds, removals and sweeps of an image out; raises Busy. Vanishes with us."""
+    directory = paths.run / "images"
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / f"{valid_name(image)}.lock", "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"Image {image} is being built or changed already; try again when that is done."
+            ) from None
+        yield
+
+
+def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
+    """Return every image by name with its whole generations, and what is wrong with the others."""
+    images, problems = [], []
+    for name in _names(paths):
+        directory = paths.images / name
+        generations = []
+        for each in _entries(directory / "generations"):
+            try:
+                generations.append(read_manifest(paths, name, each.name).generation)
+            except (OSError, ValueError) as error:
+                why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+                problems.append(
+                    Problem(
+                        f"image {name}",
+                        f"Generation {each.name} can't be used ({why}). Build again and remove it.",
+                    )
+                )
+        current = current_id(paths, name)
+        if current and current not in {each.id for each in generations}:
+            problems.append(
+                Problem(
+                    f"image {name}", f"Its current generation {current} is not usable; build it or revert."
+                )
+            )
+            current = ""
+        if generations or current:
+            generations.sort(key=lambda each: (each.created, each.id))
+            images.append(Image(name, tuple(generations), current))
+    return tuple(images), tuple(problems)
+
+
+def read_manifest(paths: Paths, image: str, generation: str) -> Manifest:
+    """Return a generation's manifest after a look at all its files; raises OSError, ValueError."""
+    directory = paths.images / image / "generations" / generation
+    status = os.stat(directory / "manifest.json")
+    parsed = _parse(directory / "manifest.json", status.st_ino, status.st_mtime_ns, status.st_size)
+    facts = parsed.generation
+    if (facts.id, facts.image) != (generation, image) or not _ID.fullmatch(generation):
+        raise ValueError("its manifest belongs to another one")
+    sizes = {"vmlinuz": facts.kernel_bytes, "initrd.img": facts.initrd_bytes}
+    files = {directory / name: size for name, size in sizes.items()}
+    files |= {paths.images / image / "layers" / layer.file_name: layer.size for layer in facts.layers}
+    for file, size in files.items():
+        try:
+            found = os.stat(file).st_size
+        except FileNotFoundError:
+            raise ValueError(f"{file.name} is missing") from None
+        if found != size:
+            raise ValueError(f"{file.name} has {found} bytes instead of {size}")
+    if not facts.layers:
+        raise ValueError("it has no layers")
+    return parsed
+
+
+@lru_cache(maxsize=256)
+def _parse(file: Path, _inode: int, _mtime: int, _size: int) -> Manifest:
+    """Parse a manifest once: generations are never modified, and every pass reads them all."""
+    return manifest.from_text(file.read_text("utf-8"))
+
+
+def current_id(paths: Paths, image: str) -> str:
+    """Return the id that ``current`` points to, or an empty string."""
+    try:
+        target = os.readlink(paths.images / image / "current")
+    except OSError:
+        return ""
+    return target.removeprefix("generations/") if target.startswith("generations/") else ""
+
+
+def publish(
+    paths: Paths, image: str, work: Path, identity: str, step: Callable[[str], None] = _nothing
+) -> None:
+    """Make a finished work directory the image's current generation; raises OSError, all undone then.
+
+    ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``. Call it locked.
+    """
+    home = paths.images / image
+    step("begin")
+    for file in (*_entries(work / "layers"), *_entries(work / "generation")):
+        _sync(file)
+    _sync(work / "generation")
+    step("synced")
+    with ExitStack() as undo:
+        for name in ("layers", "generations"):
+            (home / name).mkdir(exist_ok=True)
+        for file in _entries(work / "layers"):
+            target = home / "layers" / file.name
+            if target.exists() and target.stat().st_size == file.stat().st_size:
+                continue
+            os.rename(file, target)
+            undo.callback(target.unlink, missing_ok=True)
+        _sync(home / "layers")
+        step("layers")
+        generation = home / "generations" / identity
+        os.rename(work / "generation", generation)
+        undo.callback(shutil.rmtree, generation, ignore_errors=True)
+        _sync(home / "generations")
+        step("generation")
+        _point(home, identity, step)
+        undo.pop_all()
+    step("published")
+
+
+def _point(home: Path, identity: str, step: Callable[[str], None] = _nothing) -> None:
+    link = home / f"{LINK_PREFIX}{identity}"
+    link.unlink(missing_ok=True)
+    os.symlink(f"generations/{identity}", link)
+    step("link")
+    try:
+        os.rename(link, home / "current")
+    except OSError:
+        link.unlink(missing_ok=True)
+        raise
+    _sync(home)
+
+
+def find(paths: Paths, image: str) -> Image:
+    """Return a published image; raises NoSuchImage, InvalidName."""
+    valid_name(image)
+    found = next((each for each in read_images(paths)[0] if each.name == image), None)
+    if found is None:
+        raise NoSuchImage(f"Image {image} was never built; 'ltspctl image build {image}' does it.")
+    return found
+
+
+def revert(paths: Paths, image: str, generation: str = "") -> Generation:
+    """Make an older generation current (default: the one before the current) and return it.
+
+    Raises NoSuchImage, NoSuchGeneration, NothingToRevert, Busy.
+    """
+    with locked(paths, image):
+        found = find(paths, image)
+        if generation:
+            target = _generation(found, generation)
+        else:
+            ids = [each.id for each in found.generations]
+            before = ids.index(found.current) if found.current else len(ids)
+            if before == 0:
+                raise NothingToRevert(
+                    f"Image {image} has no generation older than {found.current} to go back to."
+                )
+            target = found.generations[before - 1]
+        if target.id == found.current:
+            raise NothingToRevert(f"Image {image} is at generation {target.id} already.")
+        _point(paths.images / image, target.id)
+        return target
+
+
+def remove_generation(
+    paths: Paths, image: str, generation: str, in_use: frozenset[str] = frozenset()
+) -> None:
+    """Remove a generation and layers that no other one has; raises InUse for current and used ones."""
+    with locked(paths, image):
+        target = _generation(find(paths, image), generation)
+        if target.id == current_id(paths, image):
+            raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
+        if target.id in in_use:
+            raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
+        _remove(paths, image, target.id)
+        _drop_layers(paths.images / image)
+
+
+def prune(paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Remove all but the newest ``keep`` generations, the current and used ones; return what went."""
+    with locked(paths, image):
+        return prune_locked(paths, image, keep, in_use)
+
+
+def prune_locked(
+    paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """Do what ``prune`` does for a caller that holds the image's lock already."""
+    found = find(paths, image)
+    old = found.generations[: max(0, len(found.generations) - max(1, keep))]
+    gone = tuple(each.id for each in old if each.id != found.current and each.id not in in_use)
+    for each in gone:
+        _remove(paths, image, each)
+    if gone:
+        _drop_layers(paths.images / image)
+    return gone
+
+
+def sweep(paths: Paths) -> tuple[str, ...]:
+    """Remove what killed builds left behind and return it; images that are being built are left alone."""
+    gone: list[str] = []
+    for name in _names(paths):
+        home = paths.images / name
+        try:
+            with locked(paths, name):
+                for each in (*_entries(home, hidden=True), *_entries(home / "generations", hidden=True)):
+                    if each.name.startswith((WORK_PREFIX, LINK_PREFIX)):
+                        gone.append(str(each))
+                        each.unlink() if each.is_symlink() else shutil.rmtree(each)
+                gone += _drop_layers(home)
+                _drop_if_empty(home)
+        except Busy:
+            continue
+    return tuple(gone)
+
+
+def discard_empty(paths: Paths, image: str) -> None:
+    """Remove the directories that a failed first build made. Call it locked."""
+    _drop_if_empty(paths.images / image)
+
+
+def _drop_if_empty(home: Path) -> None:
+    for each in (home / "layers", home / "generations", home):
+        try:
+            each.rmdir()
+        except OSError:
+            pass  # not empty, or not there: both are fine
+
+
+def _remove(paths: Paths, image: str, generation: str) -> None:
+    """Remove a generation; the rename first, so that a half removed one never looks whole."""
+    directory = paths.images / image / "generations" / generation
+    doomed = paths.images / image / f"{WORK_PREFIX}removed-{generation}"
+    os.rename(directory, doomed)
+    shutil.rmtree(doomed)
+
+
+def _drop_layers(home: Path) -> list[str]:
+    """Remove layers that no generation lists; none at all if one can't say what it needs."""
+    wanted: set[str] = set()
+    for generation in _entries(home / "generations"):
+        try:
+            lines = (generation / "layers").read_text("ascii").splitlines()
+            wanted |= {line.split(" ")[0] for line in lines}
+        except (OSError, ValueError):
+            return []
+    gone = []
+    for file in _entries(home / "layers"):
+        digest = file.name.removesuffix(".squashfs")
+        if _DIGEST.fullmatch(digest) and digest not in wanted:
+            file.unlink()
+            gone.append(str(file))
+    return gone
+
+
+def _generation(image: Image, identity: str) -> Generation:
+    found = next((each for each in image.generations if each.id == identity), None)
+    if found is None:
+        known = ", ".join(each.id for each in image.generations)
+        raise NoSuchGeneration(f"Image {image.name} has no generation {identity!r}; it has: {known}.")
+    return found
+
+
+def _names(paths: Paths) -> list[str]:
+    """Return the store's directories whose names could be images: LTSP's own ``*.img`` are files."""
+    names = []
+    for each in _entries(paths.images):
+        try:
+            names.append(valid_name(each.name)) if each.is_dir() and not each.is_symlink() else None
+        except Exception:
+            continue
+    return names
+
+
+def _entries(directory: Path, hidden: bool = False) -> list[Path]:
+    try:
+        return sorted(each for each in directory.iterdir() if hidden or not each.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
