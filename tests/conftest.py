@@ -1,11 +1,10 @@
 """Fixtures of all tests: nothing may be left behind, and the lab with its server and clients."""
 
 import asyncio
-import functools
 import inspect
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
 
 import pytest
 
@@ -45,25 +44,29 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(f"left behind: {'; '.join(left)}", pytrace=False)
 
 
+@pytest.fixture
+async def no_task_left_running() -> AsyncIterator[None]:
+    """Fail an asyncio test that, with its fixtures, leaves a task running."""
+    before = asyncio.all_tasks()
+    yield
+    current = asyncio.current_task()
+    left = {task for task in asyncio.all_tasks() - before if task is not current}
+    if left:
+        _, left = await asyncio.wait(left, timeout=leaks.PATIENCE)
+    if left:
+        names = sorted(f"{task.get_name()} ({task.get_coro()})" for task in left)
+        pytest.fail(f"tasks left running: {'; '.join(names)}", pytrace=False)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have every asyncio test fail that leaves a task running."""
+    """Put that check around every asyncio test: set up early, so that it looks after other fixtures.
+
+    But within `nothing_left_behind`, which must find the test's event loop closed.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            item.obj = _ends_its_tasks(item.obj)
-
-
-def _ends_its_tasks(test: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(test)
-    async def checked(*args: Any, **kwargs: Any) -> None:
-        before = asyncio.all_tasks()
-        await test(*args, **kwargs)
-        left = asyncio.all_tasks() - before
-        if left:
-            _, left = await asyncio.wait(left, timeout=leaks.PATIENCE)
-        names = sorted(f"{task.get_name()} ({task.get_coro()})" for task in left)
-        assert not names, f"tasks left running: {'; '.join(names)}"
-
-    return checked
+            names = item.fixturenames
+            names.insert(names.index("nothing_left_behind") + 1, "no_task_left_running")
 
 
 @pytest.fixture(scope="session")

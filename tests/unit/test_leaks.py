@@ -25,7 +25,7 @@ def test_a_child_process_is_seen() -> None:
     with subprocess.Popen(["sleep", "60"]) as child:
         left = leaks.left_behind(before)
         child.kill()
-    assert left == [f"child process {child.pid} (sleep)"]
+    assert [thing.split(" (")[0] for thing in left] == [f"child process {child.pid}"]
 
 
 def test_a_descriptor_is_seen() -> None:
