@@ -194,12 +194,15 @@ class Daemon:
                 f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
             )
         config, _ = await asyncio.to_thread(self._conf.read)
-        ready = await build.preflight(self._paths, found, build.options(config, options))
+        wanted = build.BuildOptions(
+            add_excludes=tuple(config.server.add_image_excludes.split()),
+            omit_excludes=tuple(config.server.omit_image_excludes.split()),
+            keep=config.server.keep_generations,
+        )
+        ready = await build.preflight(self._paths, found, wanted)
 
         async def work(progress: JobProgress) -> str:
-            generation = await build.build(self._paths, ready, progress)
-            await asyncio.to_thread(store.prune, self._paths, found.name, config.server.keep_generations)
-            return generation.id
+            return (await build.build(self._paths, ready, progress)).id
 
         return self._jobs.start("build", found.name, started_by, work).id
 

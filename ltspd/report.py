@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from ltspd.desired import Desired
 from ltspd.errors import OutputEdited, ToolFailed
+from ltspd.image.manifest import stale_because
 from ltspd.model import (
     DhcpRole,
     Facts,
-    Generation,
     Image,
     ImageState,
     Job,
@@ -63,20 +63,15 @@ def _image(name: str, image: Image | None, source: Source | None, facts: Facts, 
         generations=image.generations if image is not None else (),
         kernel=current.kernel if current is not None else "",
         size=current.size if current is not None else 0,
-        stale_because=_stale(current, source, facts),
+        stale_because=_stale(image, source, facts),
         job=job,
     )
 
 
-def _stale(current: Generation | None, source: Source | None, facts: Facts) -> str:
+def _stale(image: Image | None, source: Source | None, facts: Facts) -> str:
     if source is None:
         return ""
-    if current is None:
-        return "never built"
-    digest = facts.source_packages.get(source.name, "")
-    if digest and current.packages_digest and digest != current.packages_digest:
-        return "packages of the source changed since the build"
-    return ""
+    return stale_because(image or Image(source.name, ()), facts.source_packages.get(source.name, ""))
 
 
 def problems(

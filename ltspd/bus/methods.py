@@ -127,7 +127,9 @@ def _job(state: State, call: Call) -> Job:
 
 
 def _check_name(name: str) -> str:
-    """Return a name that is safe to look up, show and log; raises InvalidName."""
+    """Return a name that is safe to look up and show (``/``: the server's own root); raises InvalidName."""
+    if name == "/":
+        return name
     if not 0 < len(name) <= NAME_MAX or not name.isprintable() or "/" in name or name.startswith((".", "-")):
         raise InvalidName(
             f"{name[:40]!r} can't be an image's name: use 1 to {NAME_MAX} printable characters "

@@ -1,10 +1,10 @@
 """One look at everything: the Facts of a pass, gathered side by side and without changing anything."""
 
 import asyncio
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
 from ltspd.model import Facts, Problem
@@ -33,10 +33,8 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             search_domain=domain,
             accounts=accounts,
             groups=host.groups(paths, accounts),
-            packages_digest=packages_digest(paths.at("/var/lib/dpkg/status")),
-            source_packages={
-                source.name: packages_digest(Path(source.path) / "var/lib/dpkg/status") for source in sources
-            },
+            packages_digest=packages_digest(paths.root),
+            source_packages={source.name: packages_digest(Path(source.path)) for source in sources},
             sources=sources,
             images=images,
             programs=host.programs(),
@@ -48,13 +46,13 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
     )
 
 
-def packages_digest(status: Path) -> str:
-    """Return a digest of a package database, empty if there is none."""
+def packages_digest(root: Path) -> str:
+    """Return a digest of the installed packages of a system, empty if it has no dpkg."""
     try:
-        stat = status.stat()
-        key = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if _packages.get(status, ((0, 0, 0), ""))[0] != key:
-            _packages[status] = (key, hashlib.sha256(status.read_bytes()).hexdigest())
+        stat = (root / "var/lib/dpkg/status").stat()
     except OSError:
         return ""
-    return _packages[status][1]
+    key = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    if _packages.get(root, ((0, 0, 0), ""))[0] != key:
+        _packages[root] = (key, read_packages(root).digest)
+    return _packages[root][1]
