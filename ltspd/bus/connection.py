@@ -1,7 +1,8 @@
-"""The connection to the bus: connect, call with a timeout, end. Knows nothing of what ltspd offers there."""
+"""The connection to the bus: connect, send, call with a timeout, end. Knows nothing of what ltspd offers."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dbus_next import BusType, Message, MessageFlag, MessageType, SignatureTree
@@ -9,12 +10,19 @@ from dbus_next.aio import MessageBus
 
 from ltspd.errors import LtspError
 
+log = logging.getLogger(__name__)
+
 # The D-Bus reference library's own default for a method call, in seconds.
 CALL_TIMEOUT = 25.0
+# How long close() waits for the last messages to leave, and for the end, in seconds.
+FAREWELL = 2.0
 # The contract needs fewer than 50 distinct signatures.
 SIGNATURES_KEPT = 1000
 DAEMON = "org.freedesktop.DBus"
 DAEMON_PATH = "/org/freedesktop/DBus"
+FAILED = f"{DAEMON}.Error.Failed"
+NO_REPLY = f"{DAEMON}.Error.NoReply"
+DISCONNECTED = f"{DAEMON}.Error.Disconnected"
 
 
 class BusError(Exception):
@@ -30,24 +38,147 @@ class BusError(Exception):
 class NoBus(LtspError):
     """The bus can't be reached, or its connection ended."""
 
-    name = "Failed"
+
+class Connection:
+    """One connection, around dbus-next's, with the two things that its own lacks.
+
+    Messages leave one at a time: two in its queue and a full socket make dbus-next 0.2.3 take
+    EAGAIN for a broken connection and drop it, so that any flood of calls would end the daemon.
+    And whoever waits for a reply is told when the connection ends.
+    """
+
+    def __init__(self, bus: MessageBus) -> None:
+        """Take over a connected bus; nothing else may send on it."""
+        self._bus = bus
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        bus.add_message_handler(self._reply)
+        self._postman = asyncio.create_task(self._deliver(), name="bus outbox")
+        self._end = asyncio.create_task(self._watch(), name="bus connection")
+
+    @property
+    def unique_name(self) -> str:
+        """The connection's own name on the bus."""
+        return str(self._bus.unique_name)
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can still leave."""
+        return not self._end.done()
+
+    def add_message_handler(self, handler: Callable[[Message], Any]) -> None:
+        """Have every incoming message shown to ``handler``; true keeps it from later handlers."""
+        self._bus.add_message_handler(handler)
+
+    def send(self, message: Message) -> None:
+        """Put a message into the outbox; without a connection it is dropped."""
+        if self.connected:
+            self._outbox.put_nowait(message)
+
+    async def request(self, message: Message, timeout: float) -> Message:
+        """Send a call and return its reply; raises TimeoutError, and BusError if the connection ends."""
+        message.serial = serial = self._bus.next_serial()
+        if not self.connected:
+            raise BusError(DISCONNECTED, "the bus connection has ended")
+        self._waiting[serial] = asyncio.get_running_loop().create_future()
+        self.send(message)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._waiting[serial]
+        finally:
+            del self._waiting[serial]
+
+    async def wait(self) -> None:
+        """Return when the connection has ended, however it did."""
+        await asyncio.wait([self._end])
+
+    async def close(self) -> None:
+        """Let what was sent leave, and end the connection."""
+        if self.connected:
+            try:
+                async with asyncio.timeout(FAREWELL):
+                    await self._outbox.join()
+            except TimeoutError:
+                log.warning(
+                    "The bus takes no more messages; ending without the last %d", self._outbox.qsize()
+                )
+        if self.connected:
+            self._bus.disconnect()
+            await asyncio.wait([self._end], timeout=FAREWELL)
+        for task in (self._end, self._postman):
+            task.cancel()
+        await asyncio.gather(self._end, self._postman, return_exceptions=True)
+        # dbus-next shuts its socket down but leaves the descriptor to the garbage collector.
+        for part in ("_stream", "_sock"):
+            try:
+                getattr(self._bus, part).close()
+            except (AttributeError, OSError):
+                pass
+
+    async def _deliver(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            try:
+                await self._bus.send(message)
+            except (EOFError, OSError):
+                return  # _watch() sees the same end, and says so
+            except Exception:
+                # A body that doesn't fit its signature: a mistake of ours, and no reason to go silent.
+                log.exception("Can't send %s", message.member or "a reply")
+                self._unsendable(message)
+            finally:
+                self._outbox.task_done()
+
+    def _unsendable(self, message: Message) -> None:
+        why = "The reply could not be sent; see the journal."
+        if message.message_type is MessageType.METHOD_RETURN:
+            self._outbox.put_nowait(
+                Message(
+                    message_type=MessageType.ERROR,
+                    destination=message.destination,
+                    reply_serial=message.reply_serial,
+                    error_name=FAILED,
+                    signature="s",
+                    body=[why],
+                )
+            )
+        elif future := self._waiting.get(message.serial):
+            future.set_exception(BusError(FAILED, f"{message.member}: the arguments can't be sent"))
+
+    def _reply(self, message: Message) -> bool:
+        if message.message_type not in (MessageType.METHOD_RETURN, MessageType.ERROR):
+            return False
+        future = self._waiting.get(message.reply_serial)
+        if future is not None and not future.done():
+            future.set_result(message)
+        return future is not None
+
+    async def _watch(self) -> None:
+        try:
+            await self._bus.wait_for_disconnect()
+        except Exception as error:  # dbus-next hands on whatever broke it
+            log.error("The connection to the bus broke: %s", error or type(error).__name__)
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(BusError(DISCONNECTED, "the bus connection ended"))
 
 
-async def connect(address: str | None = None) -> MessageBus:
+async def connect(address: str | None = None) -> Connection:
     """Connect to the system bus, or to the bus at ``address``; raises NoBus.
 
     ``DBUS_SYSTEM_BUS_ADDRESS`` is honoured, as every D-Bus library does.
     """
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
-            return await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect()
+            return Connection(await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect())
     except Exception as error:  # dbus-next documents plain Exception here
         where = address or "the system bus"
         raise NoBus(f"Can't connect to {where} ({error or type(error).__name__}); is it running?") from error
 
 
 async def call(
-    bus: MessageBus,
+    bus: Connection,
     destination: str,
     path: str,
     interface: str,
@@ -58,11 +189,11 @@ async def call(
     timeout: float = CALL_TIMEOUT,
     flags: int = 0,
 ) -> list[Any]:
-    """Call a method and return its out-arguments; with NO_REPLY_EXPECTED, return once it is sent.
+    """Call a method and return its out-arguments; with NO_REPLY_EXPECTED, return at once.
 
-    ``timeout`` is in seconds: dbus-next never answers a call whose connection ended after it was
-    queued. Raises BusError for an error reply, for a timeout (``…Error.NoReply``) and for a lost
-    connection (``…Error.Disconnected``). Structs in ``body`` are lists, variants dbus-next's Variant.
+    ``timeout`` is in seconds. Raises BusError for an error reply, for a timeout (``…Error.NoReply``)
+    and for a lost connection (``…Error.Disconnected``). Structs in ``body`` are lists, variants
+    dbus-next's Variant.
     """
     message = Message(
         destination=destination,
@@ -73,16 +204,14 @@ async def call(
         body=list(body),
         flags=MessageFlag(flags),
     )
-    what = f"{interface}.{member} of {destination}"
-    try:
-        async with asyncio.timeout(timeout):
-            reply = await bus.call(message)
-    except TimeoutError:
-        raise BusError(f"{DAEMON}.Error.NoReply", f"{what} did not answer within {timeout:g} s") from None
-    except (EOFError, OSError) as error:
-        raise BusError(f"{DAEMON}.Error.Disconnected", f"{what}: the bus connection ended") from error
-    if reply is None:
+    if message.flags & MessageFlag.NO_REPLY_EXPECTED:
+        bus.send(message)
         return []
+    try:
+        reply = await bus.request(message, timeout)
+    except TimeoutError:
+        what = f"{interface}.{member} of {destination}"
+        raise BusError(NO_REPLY, f"{what} did not answer within {timeout:g} s") from None
     if reply.message_type is MessageType.ERROR:
         text = reply.body[0] if reply.body and isinstance(reply.body[0], str) else "no reason given"
         raise BusError(reply.error_name, text)
@@ -90,7 +219,7 @@ async def call(
 
 
 async def daemon_call(
-    bus: MessageBus, member: str, signature: str = "", body: Sequence[Any] = (), timeout: float = CALL_TIMEOUT
+    bus: Connection, member: str, signature: str = "", body: Sequence[Any] = (), timeout: float = CALL_TIMEOUT
 ) -> list[Any]:
     """Call a method of the message bus daemon itself; raises BusError."""
     return await call(bus, DAEMON, DAEMON_PATH, DAEMON, member, signature, body, timeout=timeout)
@@ -101,20 +230,3 @@ def bound_signature_cache() -> None:
     seen = getattr(SignatureTree, "_cache", None)
     if isinstance(seen, dict) and len(seen) > SIGNATURES_KEPT:
         seen.clear()
-
-
-async def disconnect(bus: MessageBus) -> None:
-    """End the connection and wait until it has ended; what was sent and awaited before has left."""
-    if bus.connected:
-        bus.disconnect()
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT):
-                await bus.wait_for_disconnect()
-        except (EOFError, OSError, TimeoutError):
-            pass  # it is ending; how it ended no longer matters to anyone
-    # dbus-next shuts its socket down but leaves the descriptor to the garbage collector.
-    for part in ("_stream", "_sock"):
-        try:
-            getattr(bus, part).close()
-        except (AttributeError, OSError):
-            pass

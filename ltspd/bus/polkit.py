@@ -5,9 +5,8 @@ import logging
 from collections.abc import Mapping
 
 from dbus_next import Variant
-from dbus_next.aio import MessageBus
 
-from ltspd.bus.connection import DAEMON, BusError, call, daemon_call
+from ltspd.bus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import NotAuthorized
 
 log = logging.getLogger("ltspd.audit")
@@ -29,7 +28,7 @@ ABSENT = frozenset(
 class Authority:
     """Answers for one bus connection. ``trusted`` users are never asked about."""
 
-    def __init__(self, bus: MessageBus, trusted: frozenset[int]) -> None:
+    def __init__(self, bus: Connection, trusted: frozenset[int]) -> None:
         """Trust the given user ids: root, whom polkit always allows, and the daemon's own user."""
         self._bus = bus
         self._trusted = trusted
@@ -88,7 +87,7 @@ class Authority:
                 timeout=timeout,
             )  # fmt: skip
         except BusError as error:
-            if error.name == f"{DAEMON}.Error.NoReply":
+            if error.name == NO_REPLY:
                 await self._cancel(cancellation)
             raise
         except asyncio.CancelledError:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
-from dbus_next.aio import MessageBus
 
 from ltspd.bus import connection, standard, values
+from ltspd.bus.connection import Connection
 from ltspd.bus.contract import Method, contract
 from ltspd.bus.difference import Difference, difference
 from ltspd.bus.introspection import OBJECT_MANAGER, PEER, PROPERTIES
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 # Calls under way at one time; what comes above that is refused at once instead of piling up.
 CALLS_PER_SENDER = 200
 CALLS_IN_ALL = 2000
-# How long stop() waits for the last messages to leave, in seconds.
-FAREWELL = 2.0
 # Only connections that vanish: their new owner is empty.
 VANISHED = (
     f"type='signal',sender='{connection.DAEMON}',interface='{connection.DAEMON}',"
@@ -42,7 +40,7 @@ class Service:
     """The product's objects on one bus connection."""
 
     def __init__(
-        self, bus: MessageBus, server: Server, *, trusted: frozenset[int] | None = None, name: str = STEM
+        self, bus: Connection, server: Server, *, trusted: frozenset[int] | None = None, name: str = STEM
     ) -> None:
         """Serve ``server`` on a connected bus; ``trusted`` users (root and our own) need no polkit."""
         self._bus = bus
@@ -53,24 +51,20 @@ class Service:
         self._pending: State | None = None
         self._calls: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
         self._asking: set[asyncio.Task[None]] = set()
-        self._last_sent: asyncio.Future[None] | None = None
         self._stopping = False
-        self._ended: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve and take the name; raises NoBus if another process has it."""
-        self._ended = asyncio.create_task(_ended(self._bus), name="bus connection")
         self._bus.add_message_handler(self._handle)
         await connection.daemon_call(self._bus, "AddMatch", "s", [VANISHED])
-        async with asyncio.timeout(connection.CALL_TIMEOUT):
-            reply = await self._bus.request_name(self._name, NameFlag.DO_NOT_QUEUE)
-        if reply not in (RequestNameReply.PRIMARY_OWNER, RequestNameReply.ALREADY_OWNER):
+        request = [self._name, int(NameFlag.DO_NOT_QUEUE)]
+        (reply,) = await connection.daemon_call(self._bus, "RequestName", "su", request)
+        if reply not in (RequestNameReply.PRIMARY_OWNER.value, RequestNameReply.ALREADY_OWNER.value):
             raise connection.NoBus(f"{self._name} is taken: another ltspd is running on this bus.")
 
     async def wait(self) -> None:
         """Return when stop() ended the connection; raises NoBus when it ended by itself."""
-        assert self._ended is not None, "start() comes first"
-        await asyncio.wait([self._ended])
+        await self._bus.wait()
         if not self._stopping:
             raise connection.NoBus("The connection to the bus ended; is dbus-daemon being restarted?")
 
@@ -82,11 +76,7 @@ class Service:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        if self._last_sent is not None and self._bus.connected:
-            await asyncio.wait([self._last_sent], timeout=FAREWELL)
-        await connection.disconnect(self._bus)
-        if self._ended is not None:
-            await asyncio.wait([self._ended], timeout=FAREWELL)
+        await self._bus.close()
 
     # ---- out: state and signals ------------------------------------------------------------------
 
@@ -134,14 +124,7 @@ class Service:
 
     def _emit(self, path: str, interface: str, member: str, body: list[Any]) -> None:
         signal = {**standard_interfaces(), **contract()}[interface].signals[member]
-        self._send(Message.new_signal(path, interface, member, signal.signature, body))
-
-    def _send(self, message: Message) -> None:
-        if not self._bus.connected:
-            return
-        self._last_sent = self._bus.send(message)
-        # A connection that breaks ends the daemon through wait(); the single sends needn't say so too.
-        self._last_sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
+        self._bus.send(Message.new_signal(path, interface, member, signal.signature, body))
 
     # ---- in: calls -------------------------------------------------------------------------------
 
@@ -181,7 +164,7 @@ class Service:
         try:
             signature, body = await self._answer(message)
             if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-                self._send(Message.new_method_return(message, signature, body))
+                self._bus.send(Message.new_method_return(message, signature, body))
         except asyncio.CancelledError:
             if self._stopping:
                 self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
@@ -195,7 +178,7 @@ class Service:
 
     def _reply_error(self, message: Message, error: LtspError) -> None:
         if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            self._send(Message.new_error(message, error.dbus_name, values.plain(error.message)))
+            self._bus.send(Message.new_error(message, error.dbus_name, values.plain(error.message)))
 
     async def _answer(self, message: Message) -> tuple[str, list[Any]]:
         self._flush()  # a reply must not be older than what publish() was told
@@ -248,11 +231,3 @@ class Service:
 
 def _count(groups: Iterable[set[asyncio.Task[None]]]) -> int:
     return sum(len(group) for group in groups)
-
-
-async def _ended(bus: MessageBus) -> None:
-    """Return when the connection has ended, however it did."""
-    try:
-        await bus.wait_for_disconnect()
-    except Exception as error:  # dbus-next hands on whatever broke it
-        log.error("The connection to the bus broke: %s", error or type(error).__name__)

@@ -1,19 +1,17 @@
 """A private bus for each test session, and a service with its fakes for each test."""
 
 import asyncio
-import gc
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dbus_next.aio import MessageBus
 
 from ltspd.bus import connection, polkit
+from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.fakes import FakePolkit, FakeServer
@@ -21,7 +19,7 @@ from tests.bus.fakes import FakePolkit, FakeServer
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
-  <listen>unix:path={socket}</listen>
+  <listen>unix:abstract={socket}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow user="*"/>
@@ -38,7 +36,8 @@ def start_bus(folder: Path) -> "tuple[subprocess.Popen[bytes], str]":
     program = shutil.which("dbus-daemon")
     if program is None:
         pytest.skip("dbus-daemon is not installed")
-    socket = folder / "bus"
+    # Abstract: callers of other users must be able to reach it, and the folder is ours alone.
+    socket = f"ltspd-test-{os.getpid()}-{folder.name}"
     config = folder / "bus.conf"
     config.write_text(CONFIG.format(socket=socket))
     process = subprocess.Popen(
@@ -60,31 +59,12 @@ def end_bus(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="session")
-def bus_address() -> Iterator[str]:
-    # Not pytest's own folder: callers of other users must be able to reach the socket.
-    with tempfile.TemporaryDirectory(prefix="ltspd-bus-") as name:
-        os.chmod(name, 0o755)
-        process, address = start_bus(Path(name))
-        try:
-            yield address
-        finally:
-            end_bus(process)
-
-
-@pytest.fixture(autouse=True)
-async def no_leaks() -> AsyncIterator[None]:
-    """Fail a test that leaves a task or a descriptor behind."""
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
-    yield
-    await asyncio.sleep(0)
-    left = {task.get_name() for task in asyncio.all_tasks()} - {asyncio.current_task().get_name()}  # type: ignore[union-attr]
-    assert not {name for name in left if name.startswith(("call", "job", "bus"))}
-    gc.collect()
-    assert len(os.listdir("/proc/self/fd")) <= before
-
-
-Start = Callable[..., Awaitable[Service]]
+def bus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, address = start_bus(tmp_path_factory.mktemp("bus"))
+    try:
+        yield address
+    finally:
+        end_bus(process)
 
 
 @pytest.fixture
@@ -94,51 +74,51 @@ async def server() -> AsyncIterator[FakeServer]:
     await fake.jobs.stop()
 
 
-@pytest.fixture
-async def start(bus_address: str, server: FakeServer) -> AsyncIterator[Start]:
-    """Return a function that starts the service; it is stopped after the test."""
-    running: list[Service] = []
-
-    async def starter(**options: Any) -> Service:
-        service = Service(await connection.connect(bus_address), server, **options)
-        running.append(service)
-        await service.start()
-        server.service = service
-        return service
-
-    yield starter
+async def _serving(
+    address: str, server: FakeServer, trusted: frozenset[int] | None
+) -> AsyncIterator[Service]:
+    service = Service(await connection.connect(address), server, trusted=trusted)
+    await service.start()
+    server.service = service
+    yield service
     await server.jobs.stop()
-    for service in running:
-        await service.stop()
-    server.service = None
+    await service.stop()
 
 
 @pytest.fixture
-async def service(start: Start) -> Service:
-    return await start()
+async def service(bus_address: str, server: FakeServer) -> AsyncIterator[Service]:
+    async for each in _serving(bus_address, server, None):
+        yield each
 
 
 @pytest.fixture
-async def client(bus_address: str) -> AsyncIterator[MessageBus]:
+async def strict(bus_address: str, server: FakeServer) -> AsyncIterator[Service]:
+    """Serve, but trust nobody: polkit decides even about root."""
+    async for each in _serving(bus_address, server, frozenset()):
+        yield each
+
+
+@pytest.fixture
+async def client(bus_address: str) -> AsyncIterator[Connection]:
     bus = await connection.connect(bus_address)
     yield bus
-    await connection.disconnect(bus)
+    await bus.close()
 
 
 @pytest.fixture
 async def authority(bus_address: str) -> AsyncIterator[FakePolkit]:
     bus = await connection.connect(bus_address)
     fake = FakePolkit(bus)
-    await bus.request_name(polkit.NAME)
+    await connection.daemon_call(bus, "RequestName", "su", [polkit.NAME, 4])
     yield fake
     for task in list(fake.tasks):
         task.cancel()
     await asyncio.gather(*fake.tasks, return_exceptions=True)
-    await connection.disconnect(bus)
+    await bus.close()
 
 
 async def ask(
-    bus: MessageBus,
+    bus: Connection,
     noun: str,
     member: str,
     signature: str = "",
@@ -152,7 +132,7 @@ async def ask(
     return await connection.call(bus, STEM, path, name, member, signature, body, flags=flags, timeout=timeout)
 
 
-async def get_all(bus: MessageBus, noun: str, path: str = ROOT_PATH) -> dict[str, Any]:
+async def get_all(bus: Connection, noun: str, path: str = ROOT_PATH) -> dict[str, Any]:
     (found,) = await ask(bus, "org.freedesktop.DBus.Properties", "GetAll", "s", interface(noun), path=path)
     return {name: variant.value for name, variant in found.items()}
 
@@ -160,7 +140,7 @@ async def get_all(bus: MessageBus, noun: str, path: str = ROOT_PATH) -> dict[str
 class Signals:
     """Everything that a connection hears from the service, in order."""
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: Connection) -> None:
         self.bus = bus
         self.heard: list[Any] = []
         self.more = asyncio.Event()

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from dbus_next import Message, MessageType
-from dbus_next.aio import MessageBus
 
+from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
 from ltspd.errors import (
     ConfigError,
@@ -154,7 +154,7 @@ class FakeServer:
 class FakePolkit:
     """Owns polkit's name on the private bus and decides by a table; remembers what it was asked."""
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: Connection) -> None:
         self.bus = bus
         self.allow: set[str] = set()
         self.asked: list[tuple[str, str, dict[str, str], int]] = []
@@ -182,6 +182,6 @@ class FakePolkit:
         if self.hold is not None:
             await self.hold.wait()
         allowed = action in self.allow
-        await self.bus.send(
+        self.bus.send(
             Message.new_method_return(message, "(bba{ss})", [[allowed, not allowed and not flags, {}]])
         )

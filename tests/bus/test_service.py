@@ -7,10 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 from dbus_next import Message, MessageFlag, Variant
-from dbus_next.aio import MessageBus
 
 from ltspd.bus import connection
-from ltspd.bus.connection import BusError
+from ltspd.bus.connection import BusError, Connection
 from ltspd.bus.contract import contract, parse
 from ltspd.bus.introspection import standard
 from ltspd.bus.service import Service
@@ -18,7 +17,7 @@ from ltspd.bus.tree import tree
 from ltspd.errors import ToolFailed
 from ltspd.model import LinkState, ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
-from tests.bus.conftest import Signals, Start, ask, end_bus, get_all, start_bus
+from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
 from tests.bus.fakes import STATE, FakeServer
 
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -30,7 +29,7 @@ OUR_ERROR = STEM + ".Error."
 pytestmark = pytest.mark.usefixtures("service")
 
 
-async def test_live_introspection_equals_the_contract(client: MessageBus) -> None:
+async def test_live_introspection_equals_the_contract(client: Connection) -> None:
     for path, interfaces in tree(STATE).items():
         (document,) = await ask(client, "org.freedesktop.DBus.Introspectable", "Introspect", path=path)
         live = parse(document)
@@ -41,7 +40,7 @@ async def test_live_introspection_equals_the_contract(client: MessageBus) -> Non
         assert set(live) == set(interfaces) | usual | manager
 
 
-async def test_a_walk_by_introspection_finds_every_object(client: MessageBus) -> None:
+async def test_a_walk_by_introspection_finds_every_object(client: Connection) -> None:
     found, ahead = set(), ["/"]
     while ahead:
         path = ahead.pop()
@@ -53,7 +52,7 @@ async def test_a_walk_by_introspection_finds_every_object(client: MessageBus) ->
     assert found == set(tree(STATE))
 
 
-async def test_managed_objects_are_all_but_the_root(client: MessageBus) -> None:
+async def test_managed_objects_are_all_but_the_root(client: Connection) -> None:
     (found,) = await ask(client, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
     assert set(found) == set(tree(STATE)) - {ROOT_PATH}
     image = found[IMAGE][interface("Image")]
@@ -64,7 +63,7 @@ async def test_managed_objects_are_all_but_the_root(client: MessageBus) -> None:
     assert first["Size"] == Variant("t", 1050)
 
 
-async def test_get_and_get_all_agree(client: MessageBus) -> None:
+async def test_get_and_get_all_agree(client: Connection) -> None:
     for name, value in (await get_all(client, "Manager")).items():
         (single,) = await ask(client, PROPERTIES, "Get", "ss", interface("Manager"), name)
         assert single == Variant(contract()[interface("Manager")].properties[name].signature, value)
@@ -88,28 +87,27 @@ async def test_get_and_get_all_agree(client: MessageBus) -> None:
     ],
 )  # fmt: skip
 async def test_standard_errors(
-    client: MessageBus, path: str, name: str, member: str, signature: str, body: list[object], error: str
+    client: Connection, path: str, name: str, member: str, signature: str, body: list[object], error: str
 ) -> None:
     with pytest.raises(BusError) as caught:
         await connection.call(client, STEM, path, name, member, signature, body)
     assert caught.value.name == STANDARD_ERROR + error
 
 
-async def test_peer(client: MessageBus) -> None:
+async def test_peer(client: Connection) -> None:
     peer = "org.freedesktop.DBus.Peer"
     assert await ask(client, peer, "Ping", path="/org") == []
     (machine,) = await ask(client, peer, "GetMachineId")
     assert len(machine) == 32
 
 
-async def test_a_call_without_interface_finds_the_method(client: MessageBus, server: FakeServer) -> None:
-    reply = await client.call(Message(destination=STEM, path=ROOT_PATH, member="Reload"))
-    assert reply is not None
+async def test_a_call_without_interface_finds_the_method(client: Connection, server: FakeServer) -> None:
+    reply = await client.request(Message(destination=STEM, path=ROOT_PATH, member="Reload"), 5)
     assert reply.error_name is None
     assert server.calls == [("reload",)]
 
 
-async def test_methods_reach_the_server(client: MessageBus, server: FakeServer) -> None:
+async def test_methods_reach_the_server(client: Connection, server: FakeServer) -> None:
     (image,) = await ask(client, "Manager", "GetImage", "s", "x86_64")
     assert image == IMAGE
     await ask(client, "Manager", "Apply", "a{sv}", {"force": Variant("b", True)})
@@ -135,7 +133,7 @@ async def test_methods_reach_the_server(client: MessageBus, server: FakeServer) 
     ],
 )  # fmt: skip
 async def test_our_errors(
-    client: MessageBus, noun: str, path: str, member: str, signature: str, body: list[object], error: str
+    client: Connection, noun: str, path: str, member: str, signature: str, body: list[object], error: str
 ) -> None:
     with pytest.raises(BusError) as caught:
         await ask(client, noun, member, signature, *body, path=path)
@@ -144,7 +142,7 @@ async def test_our_errors(
 
 
 async def test_an_unforeseen_error_shows_no_traceback(
-    client: MessageBus, server: FakeServer, caplog: pytest.LogCaptureFixture
+    client: Connection, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.crash = ValueError("secret detail")
     with pytest.raises(BusError) as caught:
@@ -155,7 +153,7 @@ async def test_an_unforeseen_error_shows_no_traceback(
     assert "secret detail" in caplog.text
 
 
-async def test_changes_come_as_values_and_only_what_changed(client: MessageBus, server: FakeServer) -> None:
+async def test_changes_come_as_values_and_only_what_changed(client: Connection, server: FakeServer) -> None:
     signals = await Signals(client).subscribe()
     server.set(state=ServerState.ATTENTION)
     server.set(problems=())
@@ -172,7 +170,7 @@ async def test_changes_come_as_values_and_only_what_changed(client: MessageBus, 
 
 
 async def test_objects_that_come_and_go_are_announced_from_the_manager(
-    client: MessageBus, server: FakeServer
+    client: Connection, server: FakeServer
 ) -> None:
     signals = await Signals(client).subscribe()
     new = LinkState("eth1", 3, "down", (), STATE.links[0].dhcp)
@@ -189,7 +187,7 @@ async def test_objects_that_come_and_go_are_announced_from_the_manager(
 
 
 async def test_publishing_the_same_state_says_nothing(
-    client: MessageBus, server: FakeServer, service: Service
+    client: Connection, server: FakeServer, service: Service
 ) -> None:
     signals = await Signals(client).subscribe()
     service.publish(server.state)
@@ -197,7 +195,7 @@ async def test_publishing_the_same_state_says_nothing(
     assert signals.heard == [] or all(each.message_type.name != "SIGNAL" for each in signals.heard)
 
 
-async def test_the_life_of_a_job(client: MessageBus, server: FakeServer) -> None:
+async def test_the_life_of_a_job(client: Connection, server: FakeServer) -> None:
     signals = await Signals(client).subscribe()
     (path,) = await ask(client, "Image", "Build", "a{sv}", {"full": Variant("b", True)}, path=IMAGE)
     job = await get_all(client, "Job", path)  # whoever has the path finds the object
@@ -213,7 +211,7 @@ async def test_the_life_of_a_job(client: MessageBus, server: FakeServer) -> None
     assert (await get_all(client, "Job", path))["Result"] == "g3"
 
 
-async def test_a_failing_job_says_why(client: MessageBus, server: FakeServer) -> None:
+async def test_a_failing_job_says_why(client: Connection, server: FakeServer) -> None:
     server.build_error = ToolFailed("mksquashfs ended with status 1: no space")
     signals = await Signals(client).subscribe()
     (path,) = await ask(client, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
@@ -226,7 +224,7 @@ async def test_a_failing_job_says_why(client: MessageBus, server: FakeServer) ->
     ]
 
 
-async def test_cancel_and_busy(client: MessageBus) -> None:
+async def test_cancel_and_busy(client: Connection) -> None:
     signals = await Signals(client).subscribe()
     (path,) = await ask(client, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
     with pytest.raises(BusError, match="Busy"):
@@ -236,7 +234,7 @@ async def test_cancel_and_busy(client: MessageBus) -> None:
     assert finished.body == [path, "cancelled"]
 
 
-async def test_no_reply_when_none_is_wanted(client: MessageBus, server: FakeServer) -> None:
+async def test_no_reply_when_none_is_wanted(client: Connection, server: FakeServer) -> None:
     signals = Signals(client)
     flags = int(MessageFlag.NO_REPLY_EXPECTED)
     await ask(client, "Manager", "Reload", flags=flags)
@@ -247,7 +245,7 @@ async def test_no_reply_when_none_is_wanted(client: MessageBus, server: FakeServ
 
 
 async def test_text_that_is_not_unicode_is_shown_with_replacements(
-    client: MessageBus, server: FakeServer
+    client: Connection, server: FakeServer
 ) -> None:
     server.set(problems=("a\udce9b\0c",))
     assert (await get_all(client, "Manager"))["Problems"] == ["a?b�c"]
@@ -260,10 +258,10 @@ async def test_a_second_daemon_is_refused(bus_address: str, server: FakeServer) 
     await second.stop()
 
 
-async def test_stop_answers_what_is_under_way(start: Start, client: MessageBus, server: FakeServer) -> None:
+async def test_stop_answers_what_is_under_way(
+    service: Service, client: Connection, server: FakeServer
+) -> None:
     server.slow_apply = 30.0
-    service = server.service
-    assert service is not None
     pending = asyncio.create_task(ask(client, "Manager", "Apply", "a{sv}", {}))
     await server.applying.wait()
     await service.stop()
@@ -285,12 +283,30 @@ async def test_the_end_of_the_bus_ends_the_wait(tmp_path: Path, server: FakeServ
     await own.stop()
 
 
-async def test_call_times_out_and_reports_a_lost_connection(client: MessageBus, server: FakeServer) -> None:
-    server.slow_apply = 30.0
+async def test_call_times_out_and_reports_a_lost_connection(client: Connection, server: FakeServer) -> None:
+    server.slow_apply = 1.0
     with pytest.raises(BusError, match="NoReply"):
         await ask(client, "Manager", "Apply", "a{sv}", {}, timeout=0.1)
     pending = asyncio.create_task(ask(client, "Manager", "Apply", "a{sv}", {}, timeout=5))
     await asyncio.sleep(0.05)
-    await connection.disconnect(client)
-    with pytest.raises(BusError, match=r"Disconnected|NoReply"):
+    await client.close()
+    with pytest.raises(BusError, match="Disconnected"):
         await pending
+    with pytest.raises(BusError, match="Disconnected"):
+        await ask(client, "Manager", "Reload")
+
+
+async def test_many_large_messages_at_once_do_not_break_the_connection(client: Connection) -> None:
+    """Each is larger than what a socket takes at once."""
+    pings = [ask(client, "Manager", "GetImage", "s", "x" * 300_000) for _ in range(50)]
+    results = await asyncio.gather(*pings, return_exceptions=True)
+    assert {each.name for each in results if isinstance(each, BusError)} == {OUR_ERROR + "NoSuchImage"}
+    assert len(results) == 50
+
+
+async def test_a_reply_that_can_not_be_sent_is_an_error_reply(
+    client: Connection, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "preview", lambda name: 5)
+    with pytest.raises(BusError, match="could not be sent"):
+        await ask(client, "Output", "Preview", path=object_path("output", "dnsmasq"))

@@ -1,0 +1,178 @@
+"""Who may do what: polkit's answer, its absence, a caller that leaves while the dialog is open."""
+
+import asyncio
+import os
+import shutil
+
+import pytest
+from dbus_next import MessageFlag
+
+from ltspd.bus import connection, polkit
+from ltspd.bus.connection import BusError, Connection
+from ltspd.bus.methods import BUILD_IMAGE, CONFIGURE, REVERT_IMAGE
+from ltspd.bus.service import Service
+from ltspd.names import ROOT_PATH, STEM, interface, object_path
+from tests.bus.conftest import ask, get_all
+from tests.bus.fakes import FakePolkit, FakeServer
+
+INTERACTIVE = int(MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
+IMAGE = object_path("image", "x86_64")
+
+
+async def test_polkit_is_asked_about_the_sender_with_the_image_named(
+    strict: Service, client: Connection, server: FakeServer, authority: FakePolkit
+) -> None:
+    authority.allow = {BUILD_IMAGE, REVERT_IMAGE}
+    server.go.set()
+    await ask(client, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
+    await ask(client, "Image", "Revert", "s", "g1", path=IMAGE, flags=INTERACTIVE)
+    assert authority.asked == [
+        (client.unique_name, BUILD_IMAGE, {"image": "x86_64"}, 0),
+        (client.unique_name, REVERT_IMAGE, {"image": "x86_64", "generation": "g1"}, 1),
+    ]
+    assert server.calls == [
+        ("build", "x86_64", {}, os.geteuid()),
+        ("revert", "x86_64", "g1", os.geteuid()),
+    ]
+
+
+async def test_what_polkit_refuses_is_not_done(
+    strict: Service,
+    client: Connection,
+    server: FakeServer,
+    authority: FakePolkit,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(BusError, match=r"NotAuthorized.*password"):
+        await ask(client, "Manager", "Reload")
+    with pytest.raises(BusError, match=r"NotAuthorized.*refused"):
+        await ask(client, "Manager", "Reload", flags=INTERACTIVE)
+    assert server.calls == []
+    (record, _) = [each for each in caplog.records if each.name == "ltspd.audit"]
+    assert vars(record)["LTSPD_ACTION"] == CONFIGURE
+    assert vars(record)["LTSPD_UID"] == str(os.geteuid())
+    assert vars(record)["LTSPD_SENDER"] == client.unique_name
+    assert vars(record)["LTSPD_RESULT"].startswith("denied")
+
+
+async def test_every_allowed_action_leaves_one_audit_line(
+    service: Service, client: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await ask(client, "Manager", "Reload")
+    await ask(client, "Image", "Remove", "s", "g1", path=IMAGE)
+    lines = [each.getMessage() for each in caplog.records if each.name == "ltspd.audit"]
+    assert len(lines) == 2
+    assert "generation 'g1', image 'x86_64'" in lines[1]
+
+
+async def test_reading_needs_nothing(strict: Service, client: Connection, authority: FakePolkit) -> None:
+    await ask(client, "Manager", "GetImage", "s", "x86_64")
+    await get_all(client, "Manager")
+    assert authority.asked == []
+
+
+async def test_without_polkit_only_trusted_users(
+    strict: Service, client: Connection, server: FakeServer
+) -> None:
+    with pytest.raises(BusError, match=r"NotAuthorized.*only root.*absent"):
+        await ask(client, "Manager", "Reload")
+    assert server.calls == []
+
+
+async def test_root_and_our_own_user_are_trusted_by_default(
+    service: Service, client: Connection, server: FakeServer, authority: FakePolkit
+) -> None:
+    await ask(client, "Manager", "Reload")
+    assert server.calls == [("reload",)]
+    assert authority.asked == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+async def test_somebody_else_is_not(service: Service, bus_address: str, server: FakeServer) -> None:
+    if not (shutil.which("setpriv") and shutil.which("busctl")):
+        pytest.skip("setpriv or busctl is not installed")
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+        "busctl", f"--address={bus_address}", "call", STEM, ROOT_PATH, interface("Manager"), "Reload",
+        stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 1
+    assert "only root may do this" in stderr.decode()
+    assert server.calls == []
+
+
+async def test_cancel_needs_the_action_that_started_the_job(
+    strict: Service, client: Connection, server: FakeServer, authority: FakePolkit
+) -> None:
+    authority.allow = {BUILD_IMAGE}
+    (path,) = await ask(client, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
+    await ask(client, "Job", "Cancel", path=path)
+    assert authority.asked[-1][1] == BUILD_IMAGE
+    assert authority.asked[-1][2]["image"] == "x86_64"
+    assert server.calls[-1][0] == "cancel"
+
+
+async def test_an_object_that_went_while_the_dialog_was_open(
+    strict: Service, client: Connection, server: FakeServer, authority: FakePolkit
+) -> None:
+    authority.allow = {BUILD_IMAGE}
+    authority.hold = asyncio.Event()
+    pending = asyncio.create_task(ask(client, "Image", "Build", "a{sv}", {}, path=IMAGE))
+    await _asked(authority)
+    server.set(images=())
+    authority.hold.set()
+    with pytest.raises(BusError, match="UnknownObject"):
+        await pending
+    assert server.calls == []
+
+
+async def test_a_caller_that_vanishes_takes_its_dialog_along(
+    strict: Service, bus_address: str, server: FakeServer, authority: FakePolkit
+) -> None:
+    authority.allow = {CONFIGURE}
+    authority.hold = asyncio.Event()
+    caller = await connection.connect(bus_address)
+    pending = asyncio.create_task(ask(caller, "Manager", "Reload", flags=INTERACTIVE))
+    await _asked(authority)
+    await caller.close()
+    with pytest.raises(BusError):
+        await pending
+    async with asyncio.timeout(5):
+        while not authority.cancelled:  # noqa: ASYNC110 (the message arrives on the other connection)
+            await asyncio.sleep(0.01)
+    authority.hold.set()
+    await asyncio.sleep(0.05)
+    assert server.calls == []
+
+
+async def test_what_is_authorized_goes_on_when_the_caller_vanishes(
+    service: Service, bus_address: str, client: Connection, server: FakeServer
+) -> None:
+    caller = await connection.connect(bus_address)
+    (path,) = await ask(caller, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
+    await caller.close()
+    assert (await get_all(client, "Job", path))["State"] == "running"
+    server.go.set()
+
+
+async def test_a_polkit_that_never_answers(
+    strict: Service,
+    client: Connection,
+    server: FakeServer,
+    authority: FakePolkit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polkit, "CHECK_TIMEOUT", 0.2)
+    authority.hold = asyncio.Event()
+    with pytest.raises(BusError, match=r"NotAuthorized.*could not decide"):
+        await ask(client, "Manager", "Reload")
+    assert server.calls == []
+    authority.hold.set()
+
+
+async def _asked(authority: FakePolkit) -> None:
+    async with asyncio.timeout(5):
+        while not authority.asked:  # noqa: ASYNC110 (the message arrives on the other connection)
+            await asyncio.sleep(0.01)
