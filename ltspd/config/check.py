@@ -200,7 +200,9 @@ def _values(document: Document, _: Index) -> Iterator[Finding]:
         if why := problem(row.kind, text):
             # What should be a secret stays out of messages too.
             shown = "" if row.secret or len(text) > 80 else f" {text!r}"
-            yield Finding(Severity.ERROR, file, line, f"{name}{shown} {why}", f"write {_wanted(row.kind)}")
+            # A parameter without any effect must not keep an existing file from being used.
+            severity = Severity.ERROR if row.supported else Severity.WARNING
+            yield Finding(severity, file, line, f"{name}{shown} {why}", f"write {_wanted(row.kind)}")
 
 
 def _wanted(kind: str) -> str:
@@ -261,4 +263,4 @@ def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
             idle.setdefault(each.name, each)
     if idle:
         first = next(iter(idle.values()))
-        yield _warning(first, f"these parameters of LTSP have no effect yet: {', '.join(idle)}", "")
+        yield _warning(first, f"these parameters have no effect yet: {', '.join(idle)}", "")

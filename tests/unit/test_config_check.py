@@ -137,10 +137,12 @@ def test_a_bad_value_made_from_others_is_an_error_of_the_server() -> None:
 
 
 def test_warnings_do_not_stop_anything() -> None:
-    config = load({"x": "[clients]\nHOSTNME=pc\nNAT=1\nPOST_INIT_X=reboot\nCUPS_SERVER=$NOTHING\n"})
+    config = load(
+        {"x": "[clients]\nHOSTNME=pc\nNAT=1\nPOST_INIT_X=reboot\nCUPS_SERVER=$NOTHING\nMULTISEAT=yes\n"}
+    )
     assert config.ok
     assert {each.severity for each in config.findings} == {Severity.WARNING}
-    assert len(config.findings) == 5
+    assert len(config.findings) == 6
 
 
 def test_a_secret_is_not_repeated_in_messages() -> None:
