@@ -108,7 +108,7 @@ def _roots() -> Iterator[str]:
             yield "set base tftp://${srv}/ltsp"
         yield "imgfree ||"
         fail = f"|| goto {after}"
-        yield f"iseq ${{root}} {RootTransport.NBD} && set extra initrd=nbd.img || clear extra"
+        yield f"iseq ${{root}} {RootTransport.NBD} && set extra initrd=nbd.img || clear extra ||"
         # UEFI kernels find their initrds by these names.
         names = "initrd=ltsp.img ${extra} initrd=initrd.img"
         yield f"kernel ${{base}}/${{dir}}/vmlinuz {names} ${{args}} {fail}"
