@@ -1,20 +1,22 @@
 """Building one generation of an image from its source: preflight, then layer, kernel, initrd, publish."""
 
-import asyncio
+import errno
 import hashlib
 import os
+import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ltspd.errors import NoSpace
-from ltspd.image import clean, dpkg, excludes, inspect, manifest, squashfs, store
+from ltspd.errors import LtspError, NoKernel, NoSpace
+from ltspd.image import clean, dpkg, excludes, inspect, manifest, publish, squashfs, store
 from ltspd.image.inside import copy_inside, read_inside
 from ltspd.image.scan import Tree, scan
+from ltspd.image.threads import in_thread, to_the_end, together
 from ltspd.initrd.boot import build_boot_part, make_identity
+from ltspd.initrd.kernel import check_modules
 from ltspd.model import Generation, Layer, Progress, Source
 from ltspd.paths import Paths
 from ltspd.run import run
@@ -25,6 +27,8 @@ SPACE_SHARE = 0.6
 # Kernel, initrd, manifest, and what the file system itself needs.
 SPACE_MARGIN = 96 << 20
 MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
+MissingModules = Callable[[Path, str], tuple[str, ...]]
+_PLAIN_NAME = re.compile(rb"[A-Za-z0-9._/-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,28 @@ class BuildPlan:
     excludes: tuple[str, ...]
 
 
-async def preflight(paths: Paths, source: Source, options: BuildOptions | None = None) -> BuildPlan:
+async def preflight(
+    paths: Paths,
+    source: Source,
+    options: BuildOptions | None = None,
+    *,
+    missing_modules: MissingModules = check_modules,
+) -> BuildPlan:
     """Check everything that can be known before a build; nothing is written.
 
     Raises NoKernel, NoInit, WrongArchitecture, InconsistentSource, NoSpace.
     """
-    return await asyncio.to_thread(_look, paths, source, options or BuildOptions(), False)
+
+    def look() -> BuildPlan:
+        plan = _look(paths, source, options or BuildOptions(), False)
+        if missing := missing_modules(Path(source.path), plan.kernel.release):
+            raise NoKernel(
+                f"Kernel {plan.kernel.release} of {source.path} can't boot from a network: it has no "
+                f"{', '.join(missing)}. Install a kernel package that has."
+            )
+        return plan
+
+    return await in_thread(look)
 
 
 def _look(paths: Paths, source: Source, options: BuildOptions, owned: bool) -> BuildPlan:
@@ -97,8 +117,9 @@ def _check_space(paths: Paths, source: Source, tree: Tree) -> None:
     need = int(tree.size * SPACE_SHARE) + SPACE_MARGIN
     if free < need:
         raise NoSpace(
-            f"An image of {source.path} ({tree.size >> 20} MiB to pack) may need {need >> 20} MiB in "
-            f"{paths.images}, but only {free >> 20} MiB are free there. Remove old generations or exclude more."
+            f"An image of {source.path} ({tree.size >> 20} MiB to pack) may need {need >> 20} MiB "
+            f"in {paths.images}, but only {free >> 20} MiB are free there. "
+            "Remove old generations or exclude more."
         )
 
 
@@ -124,13 +145,24 @@ async def build(
         try:
             generation = await _make(paths, plan, progress, work, make_boot_part)
             progress.phase("publish", 0.1)
-            await _thread(store.publish, paths, name, work, generation.id)
-            await _thread(store.prune_locked, paths, name, plan.options.keep, in_use)
+            await in_thread(publish.sync_work, work)
+            await to_the_end(publish.publish, paths, name, work, generation.id)
+            await to_the_end(store.prune_locked, paths, name, plan.options.keep, in_use)
             progress.done(1.0)
             return generation
+        except OSError as error:
+            raise _explain(error, paths, plan.source) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
             store.discard_empty(paths, name)
+
+
+def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"{paths.images} ran full during the build. Make room there and build again.")
+    return LtspError(
+        f"The build of {source.name} from {source.path} failed: {error}. Mend that and build again."
+    )
 
 
 async def _make(
@@ -142,13 +174,13 @@ async def _make(
     packed = work / "layers" / "new"
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         progress.phase("scan", 0.05)
-        plan = await _thread(_look, paths, plan.source, plan.options, True)
-        changed = await _thread(_replacements, root, plan.tree)
+        plan = await in_thread(_look, paths, plan.source, plan.options, True)
+        changed = await in_thread(_replacements, root, plan.tree)
         progress.phase("squashfs", 0.7)
         patterns = (*plan.excludes, *plan.tree.patterns)
-        boot_part, kernel_bytes, _ = await _together(
-            _await(make_boot_part(root, plan.kernel.release)),
-            _thread(copy_inside, root, plan.kernel.path, work / "generation" / "vmlinuz"),
+        boot_part, kernel_bytes, _ = await together(
+            make_boot_part(root, plan.kernel.release),
+            in_thread(copy_inside, root, plan.kernel.path, work / "generation" / "vmlinuz"),
             squashfs.pack(
                 root,
                 packed,
@@ -161,12 +193,12 @@ async def _make(
             ),
         )
     progress.phase("digest", 0.1)
-    layer = await _thread(_seal, packed)
+    layer = await in_thread(_seal, packed)
     progress.phase("initrd", 0.05)
     now = time.time()
     identity = _identity(paths, name, now, layer)
     initrd = boot_part + make_identity(name, identity, (layer,))
-    previous = await _thread(_previous, paths, name)
+    previous = await in_thread(_previous, paths, name)
     generation = Generation(
         id=identity,
         image=name,
@@ -184,7 +216,7 @@ async def _make(
     )
     tools = {"mksquashfs": await squashfs_version()}
     record = manifest.Manifest(generation, plan.packages.installed, plan.excludes, tools, plan.options.level)
-    await _thread(_write, work / "generation", record, initrd)
+    await in_thread(_write, work / "generation", record, initrd)
     return generation
 
 
@@ -195,12 +227,8 @@ def _replacements(root: Path, tree: Tree) -> list[squashfs.Replacement]:
         for name, content in new.items()
     ]
     # Log files exist for their owners and modes; their content is this machine's history.
-    plain = [each.decode("ascii", "replace") for each in tree.logs]
-    changed += [
-        squashfs.like(root, each, b"")
-        for each in plain
-        if each.replace("/", "").replace("-", "_").isidentifier()
-    ]
+    plain = [each.decode() for each in tree.logs if _PLAIN_NAME.fullmatch(each)]
+    changed += [squashfs.like(root, each, b"") for each in plain]
     return changed
 
 
@@ -246,28 +274,3 @@ async def squashfs_version() -> str:
     """Return mksquashfs's version, for example ``4.5.1``, or an empty string."""
     words = (await run(["mksquashfs", "-version"], check=False)).stdout.split()
     return words[2].decode(errors="replace") if len(words) > 2 else ""
-
-
-async def _await(awaitable: Awaitable[bytes]) -> bytes:
-    return await awaitable
-
-
-async def _thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run blocking work in a thread and, when cancelled, still wait for it: it may hold files of ours."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=1.0)
-        raise
-
-
-async def _together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run works side by side; the first error ends the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

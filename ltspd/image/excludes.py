@@ -11,39 +11,12 @@ from dataclasses import dataclass
 
 # Content that no client needs. The administrator may replace the list with /etc/ltsp/image.excludes
 # and change it with ADD_IMAGE_EXCLUDES and OMIT_IMAGE_EXCLUDES. Directories themselves stay.
-_EMPTIED = [
-    "cdrom",
-    "dev",
-    "home",
-    "lost+found",
-    "media",
-    "mnt",
-    "proc",
-    "root",
-    "run",
-    "srv",
-    "sys",
-    "tmp",
-    "var/tmp",
-    "var/backups",
-    "var/crash",
-    "var/mail",
-    "var/lib/apt/lists",
-    "var/lib/lightdm",
-    "var/lib/docker",
-    "var/lib/containerd",
-    "var/lib/containers/storage",
-    "var/lib/libvirt/images",
-    "var/lib/lxc",
-    "var/lib/lxd",
-    "var/cache/ltspd",
-    "var/cache/man",
-    "var/spool/cups",
-    "var/spool/squid",
-    "var/spool/squid3",
-    "var/cache/squid-deb-proxy",
-    "var/cache/apt-xapian-index",
-]
+_EMPTIED = """
+    cdrom dev home lost+found media mnt proc root run srv sys tmp var/tmp var/backups var/crash var/mail
+    var/lib/apt/lists var/lib/lightdm var/lib/docker var/lib/containerd var/lib/containers/storage
+    var/lib/libvirt/images var/lib/lxc var/lib/lxd var/cache/ltspd var/cache/man var/spool/cups
+    var/spool/squid var/spool/squid3 var/cache/squid-deb-proxy var/cache/apt-xapian-index
+""".split()  # noqa: SIM905
 DEFAULT = (
     *(f"{directory}/{each}" for directory in _EMPTIED for each in ("*", ".*")),
     "etc/.!(java)",
@@ -69,51 +42,16 @@ DEFAULT = (
 # Secrets and the server's identity. Nothing configures these away: whoever can reach the server's
 # network can fetch an image. Sources: LTSP's list and its issue 778, systemd's and packages' manuals.
 _ACCOUNT_FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
-_SENSITIVE_DIRECTORIES = [
-    "etc/ssl/private",
-    "etc/NetworkManager/system-connections",
-    "etc/netplan",
-    "etc/wireguard",
-    "etc/ipsec.d/private",
-    "etc/swanctl/private",
-    "etc/swanctl/rsa",
-    "etc/swanctl/ecdsa",
-    "etc/cryptsetup-keys.d",
-    "etc/dropbear",
-    "etc/letsencrypt",
-    "etc/apt/auth.conf.d",
-    "etc/ltsp",
-    "etc/iwd",
-    "etc/credstore",
-    "etc/credstore.encrypted",
-    "etc/krb5kdc",
-    "etc/ldap/slapd.d",
-    "etc/openvpn/server",
-    "etc/openvpn/client",
-    "etc/salt/pki",
-    "root",
-    "var/backups",
-    "var/spool/cron/crontabs",
-    "var/spool/cron/atjobs",
-    "var/lib/mysql",
-    "var/lib/postgresql",
-    "var/lib/ldap",
-    "var/lib/krb5kdc",
-    "var/lib/samba/private",
-    "var/lib/sudo",
-    "var/lib/systemd/linger",
-    "var/lib/bluetooth",
-    "var/lib/iwd",
-    "var/lib/sss/db",
-    "var/lib/sss/secrets",
-    "var/lib/extrausers",
-    "var/lib/ltspd",
-    "var/lib/puppet/ssl",
-    "var/lib/snapd/device/private-keys-v1",
-    "var/lib/AccountsService/users",
-    "var/lib/fprint",
-    "var/lib/private",
-]
+_SENSITIVE_DIRECTORIES = """
+    etc/ssl/private etc/NetworkManager/system-connections etc/netplan etc/wireguard etc/ipsec.d/private
+    etc/swanctl/private etc/swanctl/rsa etc/swanctl/ecdsa etc/cryptsetup-keys.d etc/dropbear
+    etc/letsencrypt etc/apt/auth.conf.d etc/ltsp etc/iwd etc/credstore etc/credstore.encrypted
+    etc/krb5kdc etc/ldap/slapd.d etc/openvpn/server etc/openvpn/client etc/salt/pki root var/backups
+    var/spool/cron/crontabs var/spool/cron/atjobs var/lib/mysql var/lib/postgresql var/lib/ldap
+    var/lib/krb5kdc var/lib/samba/private var/lib/sudo var/lib/systemd/linger var/lib/bluetooth
+    var/lib/iwd var/lib/sss/db var/lib/sss/secrets var/lib/extrausers var/lib/ltspd var/lib/puppet/ssl
+    var/lib/snapd/device/private-keys-v1 var/lib/AccountsService/users var/lib/fprint var/lib/private
+""".split()  # noqa: SIM905
 SENSITIVE = (
     *(f"etc/{name}[-+~.]*" for name in _ACCOUNT_FILES),
     *(f"{directory}/{each}" for directory in _SENSITIVE_DIRECTORIES for each in ("*", ".*")),
@@ -142,6 +80,7 @@ SENSITIVE = (
     "var/lib/NetworkManager/secret_key",
     "var/lib/NetworkManager/*.lease",
     "var/lib/dhcp/*",
+    "var/lib/dbus/machine-id",
 )
 
 Parts = tuple[re.Pattern[bytes], ...]
@@ -194,16 +133,19 @@ def effective(listed: str | None, add: Iterable[str], omit: Iterable[str]) -> tu
 def literal(path: bytes) -> str:
     """Return a pattern that matches exactly this path, whatever bytes are in it.
 
-    A line break can't stand in a list of lines, so such bytes become a class of one: everything
-    but the bytes before and after it (needs the C locale, in which every byte is a character).
+    A line break can't stand in a list of lines, so it becomes the class of everything but all other
+    bytes (needs the C locale, in which every byte is a character).
     """
     out = bytearray()
     for byte in path:
         char = bytes([byte])
         if char.isalnum() or char in b"/_-.,+:@%=" or byte >= 128:
             out += char
-        elif byte in (0x0A, 0x0D, 0x09, 0x20, 0x0B, 0x0C):
-            out += b"[!\x01-" + bytes([byte - 1]) + bytes([byte + 1]) + b"-\xff]"
+        elif byte == 0x0A:
+            out += b"[!\x01-\x09\x0b-\xff]"
+        elif char.isspace():
+            # As a class it is not at an end of the line, where spaces are stripped.
+            out += b"[" + char + b"]"
         else:
             out += b"\\" + char
     return out.decode("utf-8", "surrogateescape")

@@ -83,7 +83,8 @@ def copy_inside(root: Path, name: str, target: Path) -> int:
         size = os.fstat(source.fileno()).st_size
         done = 0
         while done < size:
-            sent = os.copy_file_range(source.fileno(), out.fileno(), size - done)
+            # sendfile, because copy_file_range refuses to cross file systems of different kinds.
+            sent = os.sendfile(out.fileno(), source.fileno(), done, size - done)
             if not sent:
                 break
             done += sent

@@ -51,7 +51,8 @@ def find_kernel(root: Path) -> Kernel:
         return max(usable, key=lambda each: (debversion.key(each.release), each.path.startswith("boot/")))
     kernels = ", ".join(each.path for each in candidates) or "none"
     raise NoKernel(
-        f"{root} has no kernel with its modules. Kernels: {kernels}. Modules: {', '.join(sorted(modules)) or 'none'}. "
+        f"{root} has no kernel with its modules. Kernels: {kernels}. "
+        f"Modules: {', '.join(sorted(modules)) or 'none'}. "
         "Install a kernel package in it, for example linux-image-amd64."
     )
 
@@ -65,7 +66,8 @@ def check_init(root: Path, machine: str = "") -> str:
     found = next((name for name in INITS if _is_program(root, name)), None)
     if found is None:
         raise NoInit(
-            f"{root} has no init: none of {', '.join(INITS)} is a program. Install systemd-sysv or another init in it."
+            f"{root} has no init: none of {', '.join(INITS)} is a program. "
+            "Install systemd-sysv or another init in it."
         )
     # A script as init says nothing about the machine, its interpreter does.
     for name in (found, "bin/sh", "usr/bin/env"):

@@ -23,21 +23,21 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")
 class Tree:
     """What a walk found: entries and allocated bytes that will be in the image, and special cases.
 
-    ``foreign`` are mount points left out, ``keys`` private keys below /etc, ``logs`` the files
-    directly in /var/log, all as paths relative to the source.
+    ``emptied`` are mount points whose content is left out, ``dropped`` private keys below /etc and
+    files that are mounts, ``logs`` the files directly in /var/log; all relative to the source.
     """
 
     files: int
     size: int
-    foreign: tuple[bytes, ...] = ()
-    keys: tuple[bytes, ...] = ()
+    emptied: tuple[bytes, ...] = ()
+    dropped: tuple[bytes, ...] = ()
     logs: tuple[bytes, ...] = ()
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """Excludes that this very source needs besides the configured ones."""
-        below = (f"{literal(path)}/{each}" for path in self.foreign for each in ("*", ".*"))
-        return (*below, *(literal(path) for path in (*self.keys, *self.logs)))
+        below = (f"{literal(path)}/{each}" for path in self.emptied for each in ("*", ".*"))
+        return (*below, *(literal(path) for path in (*self.dropped, *self.logs)))
 
 
 def foreign_mounts(root: Path, mountinfo: bytes) -> frozenset[bytes]:
@@ -69,8 +69,8 @@ def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) ->
         mountinfo = Path("/proc/self/mountinfo").read_bytes()
     foreign = foreign_mounts(root, mountinfo)
     files = total = 0
-    skipped: list[bytes] = []
-    keys: list[bytes] = []
+    emptied: list[bytes] = []
+    dropped: list[bytes] = []
     logs: list[bytes] = []
     linked: set[tuple[int, int]] = set()
     todo: list[tuple[bytes, bytes, Matcher]] = [(os.fsencode(root), b"", compile_patterns(patterns))]
@@ -89,8 +89,8 @@ def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) ->
                     continue
                 files += 1
                 if path in foreign:
-                    # Not even a stat: a dead server's mount point would hang us.
-                    skipped.append(path)
+                    # Not even a stat: a dead server's mount point would hang us. The directory has the type.
+                    (emptied if entry.is_dir(follow_symlinks=False) else dropped).append(path)
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -109,8 +109,8 @@ def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) ->
                 if prefix == b"var/log/":
                     logs.append(path)
                 elif in_etc and 0 < status.st_size <= KEY_BYTES and _is_key(entry.path):
-                    keys.append(path)
-    return Tree(files, total, *(tuple(sorted(each)) for each in (skipped, keys, logs)))
+                    dropped.append(path)
+    return Tree(files, total, *(tuple(sorted(each)) for each in (emptied, dropped, logs)))
 
 
 def _is_key(path: bytes) -> bool:

@@ -12,9 +12,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STORE = "images"
 
 
+def is_valid_name(name: str) -> bool:
+    """Return whether a name is safe in paths, URLs, menus and shell words."""
+    return bool(_NAME.fullmatch(name)) and name != STORE
+
+
 def valid_name(name: str) -> str:
-    """Return the name if it is safe in paths, URLs, menus and shell words; raises InvalidName."""
-    if not _NAME.fullmatch(name) or name == STORE:
+    """Return the name if it is valid; raises InvalidName that says what would be."""
+    if not is_valid_name(name):
         raise InvalidName(
             f"{name!r} can't be an image name: use 1 to 64 letters, digits, dots, underscores and dashes, "
             f"begin with a letter or digit, and don't use {STORE!r}, which is the store itself."
@@ -57,7 +62,8 @@ def resolve(paths: Paths, name: str) -> Source:
             return match
         shadow = paths.base_dir / architecture_name()
         raise NoSuchSource(
-            f"'/' can't be built: the chroot {shadow} has its name. Build {shadow.name!r}, or rename the chroot."
+            f"'/' can't be built: the chroot {shadow} has its name. "
+            f"Build {shadow.name!r}, or rename the chroot."
         )
     valid_name(name)
     match = next((each for each in sources if each.name == name), None)
@@ -73,11 +79,7 @@ def resolve(paths: Paths, name: str) -> Source:
 
 def _is_root(path: Path) -> bool:
     return (
-        bool(_NAME.fullmatch(path.name))
-        and path.name != STORE
-        and not path.is_symlink()
-        and path.is_dir()
-        and _has_root_directories(path)
+        is_valid_name(path.name) and not path.is_symlink() and path.is_dir() and _has_root_directories(path)
     )
 
 

@@ -1,34 +1,29 @@
-"""The store of published images: reading, publishing atomically, going back, removing, sweeping.
+"""The store of published images: reading, going back, removing, sweeping.
 
-Every change is one rename, made after what it refers to is on the disk. So a kill at any moment
-leaves either the old generation or the new one, and at worst leftovers that ``sweep`` removes.
+Every change is one rename; what a killed process leaves behind, ``sweep`` removes.
 """
 
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest
 from ltspd.image.manifest import Manifest
-from ltspd.image.source import valid_name
+from ltspd.image.publish import LINK_PREFIX, entries, point, sync
+from ltspd.image.source import is_valid_name, valid_name
 from ltspd.model import Generation, Image, Problem
 from ltspd.paths import Paths
 
 WORK_PREFIX = ".work-"
-LINK_PREFIX = ".current-"
 GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-def _nothing(_step: str) -> None:
-    """Do nothing between two steps; tests kill the process here."""
 
 
 @contextmanager
@@ -52,7 +47,7 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
     for name in _names(paths):
         directory = paths.images / name
         generations = []
-        for each in _entries(directory / "generations"):
+        for each in entries(directory / "generations"):
             try:
                 generations.append(read_manifest(paths, name, each.name).generation)
             except (OSError, ValueError) as error:
@@ -115,53 +110,6 @@ def current_id(paths: Paths, image: str) -> str:
     return target.removeprefix("generations/") if target.startswith("generations/") else ""
 
 
-def publish(
-    paths: Paths, image: str, work: Path, identity: str, step: Callable[[str], None] = _nothing
-) -> None:
-    """Make a finished work directory the image's current generation; raises OSError, all undone then.
-
-    ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``. Call it locked.
-    """
-    home = paths.images / image
-    step("begin")
-    for file in (*_entries(work / "layers"), *_entries(work / "generation")):
-        _sync(file)
-    _sync(work / "generation")
-    step("synced")
-    with ExitStack() as undo:
-        for name in ("layers", "generations"):
-            (home / name).mkdir(exist_ok=True)
-        for file in _entries(work / "layers"):
-            target = home / "layers" / file.name
-            if target.exists() and target.stat().st_size == file.stat().st_size:
-                continue
-            os.rename(file, target)
-            undo.callback(target.unlink, missing_ok=True)
-        _sync(home / "layers")
-        step("layers")
-        generation = home / "generations" / identity
-        os.rename(work / "generation", generation)
-        undo.callback(shutil.rmtree, generation, ignore_errors=True)
-        _sync(home / "generations")
-        step("generation")
-        _point(home, identity, step)
-        undo.pop_all()
-    step("published")
-
-
-def _point(home: Path, identity: str, step: Callable[[str], None] = _nothing) -> None:
-    link = home / f"{LINK_PREFIX}{identity}"
-    link.unlink(missing_ok=True)
-    os.symlink(f"generations/{identity}", link)
-    step("link")
-    try:
-        os.rename(link, home / "current")
-    except OSError:
-        link.unlink(missing_ok=True)
-        raise
-    _sync(home)
-
-
 def find(paths: Paths, image: str) -> Image:
     """Return a published image; raises NoSuchImage, InvalidName."""
     valid_name(image)
@@ -190,7 +138,8 @@ def revert(paths: Paths, image: str, generation: str = "") -> Generation:
             target = found.generations[before - 1]
         if target.id == found.current:
             raise NothingToRevert(f"Image {image} is at generation {target.id} already.")
-        _point(paths.images / image, target.id)
+        point(paths.images / image, target.id)
+        sync(paths.images / image)
         return target
 
 
@@ -235,7 +184,7 @@ def sweep(paths: Paths) -> tuple[str, ...]:
         home = paths.images / name
         try:
             with locked(paths, name):
-                for each in (*_entries(home, hidden=True), *_entries(home / "generations", hidden=True)):
+                for each in (*entries(home, hidden=True), *entries(home / "generations", hidden=True)):
                     if each.name.startswith((WORK_PREFIX, LINK_PREFIX)):
                         gone.append(str(each))
                         each.unlink() if each.is_symlink() else shutil.rmtree(each)
@@ -270,14 +219,14 @@ def _remove(paths: Paths, image: str, generation: str) -> None:
 def _drop_layers(home: Path) -> list[str]:
     """Remove layers that no generation lists; none at all if one can't say what it needs."""
     wanted: set[str] = set()
-    for generation in _entries(home / "generations"):
+    for generation in entries(home / "generations"):
         try:
             lines = (generation / "layers").read_text("ascii").splitlines()
             wanted |= {line.split(" ")[0] for line in lines}
         except (OSError, ValueError):
             return []
     gone = []
-    for file in _entries(home / "layers"):
+    for file in entries(home / "layers"):
         digest = file.name.removesuffix(".squashfs")
         if _DIGEST.fullmatch(digest) and digest not in wanted:
             file.unlink()
@@ -295,25 +244,5 @@ def _generation(image: Image, identity: str) -> Generation:
 
 def _names(paths: Paths) -> list[str]:
     """Return the store's directories whose names could be images: LTSP's own ``*.img`` are files."""
-    names = []
-    for each in _entries(paths.images):
-        try:
-            names.append(valid_name(each.name)) if each.is_dir() and not each.is_symlink() else None
-        except Exception:
-            continue
-    return names
-
-
-def _entries(directory: Path, hidden: bool = False) -> list[Path]:
-    try:
-        return sorted(each for each in directory.iterdir() if hidden or not each.name.startswith("."))
-    except OSError:
-        return []
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    found = (each for each in entries(paths.images) if each.is_dir() and not each.is_symlink())
+    return [each.name for each in found if is_valid_name(each.name)]

@@ -1,0 +1,89 @@
+"""Putting a finished generation into the store: renames, each after what it refers to is on the disk.
+
+A kill at any moment leaves the old generation or the new one current, never a mixture, and at worst
+leftovers that the store's ``sweep`` removes.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from ltspd.paths import Paths
+
+LINK_PREFIX = ".current-"
+
+
+def _nothing(_step: str) -> None:
+    """Do nothing between two steps; tests kill the process here."""
+
+
+def publish(
+    paths: Paths, image: str, work: Path, identity: str, step: Callable[[str], None] = _nothing
+) -> None:
+    """Make a finished work directory the image's current generation; raises OSError, all undone then.
+
+    ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``. Call it locked.
+    """
+    home = paths.images / image
+    step("begin")
+    sync_work(work)
+    step("synced")
+    with ExitStack() as undo:
+        for name in ("layers", "generations"):
+            (home / name).mkdir(exist_ok=True)
+        for file in entries(work / "layers"):
+            target = home / "layers" / file.name
+            if target.exists() and target.stat().st_size == file.stat().st_size:
+                continue
+            os.rename(file, target)
+            undo.callback(target.unlink, missing_ok=True)
+        sync(home / "layers")
+        step("layers")
+        generation = home / "generations" / identity
+        os.rename(work / "generation", generation)
+        undo.callback(shutil.rmtree, generation, ignore_errors=True)
+        sync(home / "generations")
+        step("generation")
+        point(home, identity, step)
+        undo.pop_all()
+    sync(home)
+    step("published")
+
+
+def sync_work(work: Path) -> None:
+    """Bring a work directory to the disk: nothing may be renamed into place before."""
+    for file in (*entries(work / "layers"), *entries(work / "generation")):
+        sync(file)
+    sync(work / "generation")
+
+
+def point(home: Path, identity: str, step: Callable[[str], None] = _nothing) -> None:
+    """Make a generation current by one rename; raises OSError. The caller syncs ``home``."""
+    link = home / f"{LINK_PREFIX}{identity}"
+    link.unlink(missing_ok=True)
+    os.symlink(f"generations/{identity}", link)
+    step("link")
+    try:
+        os.rename(link, home / "current")
+    except OSError:
+        link.unlink(missing_ok=True)
+        raise
+
+
+def entries(directory: Path, hidden: bool = False) -> list[Path]:
+    """Return a directory's entries by name, none if it is not there; dot files only with ``hidden``."""
+    try:
+        return sorted(each for each in directory.iterdir() if hidden or not each.name.startswith("."))
+    except OSError:
+        return []
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a directory's entries are on the disk; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

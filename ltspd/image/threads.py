@@ -1,0 +1,49 @@
+"""Blocking work in threads and works side by side, with an exact meaning of being cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+Ts = TypeVarTuple("Ts")
+# A cancelled job must end within 2 s, so no longer is waited for a thread that can't be interrupted.
+PATIENCE = 1.0
+
+
+async def in_thread(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Run blocking work in a thread and, when cancelled, give it time to end: it may hold files of ours."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work], timeout=PATIENCE)
+        raise
+
+
+async def to_the_end(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Run short blocking work that nothing may interrupt: a cancel that comes now comes too late.
+
+    The caller is told the truth, that it was done, instead of "cancelled".
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+    return work.result()
+
+
+async def together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
+    """Run three works side by side; the first error ends the others and is raised as it is."""
+    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second), asyncio.ensure_future(third))
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
