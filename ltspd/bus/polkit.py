@@ -65,7 +65,12 @@ class Authority:
             raise NotAuthorized(f"{action}: polkit could not decide ({error.message}).") from error
         if allowed:
             return "allowed: polkit"
-        why = "a password is needed, and the caller allowed no dialog" if challenge else "polkit refused"
+        if not challenge:
+            why = "polkit refused"
+        elif interactive:
+            why = "a password is needed, and no agent is there that could ask for it"
+        else:
+            why = "a password is needed, and the caller allowed no dialog"
         raise NotAuthorized(f"{action}: you are not authorized ({why}).")
 
     async def _check(

@@ -21,25 +21,28 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 <busconfig>
   <listen>unix:abstract={socket}</listen>
   <auth>EXTERNAL</auth>
+  {policy}
+</busconfig>
+"""
+ALL_GRANTED = """
   <policy context="default">
     <allow user="*"/>
     <allow own="*"/>
     <allow send_destination="*"/>
     <allow receive_sender="*"/>
   </policy>
-</busconfig>
 """
 
 
-def start_bus(folder: Path) -> "tuple[subprocess.Popen[bytes], str]":
-    """Start a bus with a socket in ``folder`` that grants everything; the caller ends it."""
+def start_bus(folder: Path, policy: str = ALL_GRANTED) -> "tuple[subprocess.Popen[bytes], str]":
+    """Start a bus of its own, configured in ``folder``; the caller ends it."""
     program = shutil.which("dbus-daemon")
     if program is None:
         pytest.skip("dbus-daemon is not installed")
     # Abstract: callers of other users must be able to reach it, and the folder is ours alone.
     socket = f"ltspd-test-{os.getpid()}-{folder.name}"
     config = folder / "bus.conf"
-    config.write_text(CONFIG.format(socket=socket))
+    config.write_text(CONFIG.format(socket=socket, policy=policy))
     process = subprocess.Popen(
         [program, f"--config-file={config}", "--nofork", "--print-address=1"],
         stdout=subprocess.PIPE,

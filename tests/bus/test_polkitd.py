@@ -85,10 +85,10 @@ async def test_a_site_rule_decides_by_the_name_of_the_image(bus_address: str, se
     assert server.calls == [("build", "x86_64", {}, NOBODY)]
     status, text = await nobody_calls(bus_address, "BuildImage", "sa{sv}", "other", "0")
     assert status == 1
-    assert "build-image: you are not authorized (a password is needed" in text
+    assert "build-image: you are not authorized (a password is needed, and no agent" in text
     status, text = await nobody_calls(bus_address, "Reload")
     assert status == 1
-    assert "configure: you are not authorized (a password is needed" in text
+    assert "configure: you are not authorized (a password is needed, and no agent" in text
     assert len(server.calls) == 1
 
 
