@@ -21,6 +21,7 @@ install:
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \
 	    chmod 755 "$$target"; done
+	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
 	install -m 644 systemd/*.service $(UNITS)
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf

@@ -144,7 +144,8 @@ class Applier:
     async def _check(self, output: Output, file: File) -> None:
         if not output.check:
             return
-        candidate = self._paths.at(file.path).with_suffix(".candidate")
+        # Not beside the file: that directory is watched, and a candidate that fails would wake us for ever.
+        candidate = self._paths.run / f"{output.name}.candidate"
         try:
             write_atomically(candidate, file.data, 0o600)
             await run([part.replace("{}", str(candidate)) for part in output.check])
@@ -178,15 +179,21 @@ class Applier:
             self._record.units.pop(unit, None)
             return OutputState.DISABLED, ""
         digest = _digest(b"".join(file.data for file in output.files))
-        if status.active == "active" and self._record.units.get(unit) == digest:
+        asked = self._asked.get(unit) == digest
+        if status.active == "active" and (asked or self._record.units.get(unit) == digest):
+            self._record.units[unit] = digest
             return OutputState.IN_SYNC, ""
-        if status.active != "active" and self._asked.get(unit) == digest and status.result != "success":
+        if status.active == "activating" and status.sub != "auto-restart" and asked:
+            return OutputState.PENDING, f"{unit} is starting."
+        if status.active != "active" and asked and status.result != "success":
             return OutputState.FAILED, self._why(output, status.result)
         self._asked[unit] = digest
         reload = output.reload and status.active == "active"
         result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
         if result != "done":
             self._record.units.pop(unit, None)
+            if reload:
+                self._asked.pop(unit)
             return OutputState.FAILED, self._why(output, result)
         log.info("%s %s (%s)", "Reloaded" if reload else "Started", unit, output.name)
         self._record.units[unit] = digest

@@ -202,7 +202,10 @@ class Daemon:
         ready = await build.preflight(self._paths, found, wanted)
 
         async def work(progress: JobProgress) -> str:
-            return (await build.build(self._paths, ready, progress)).id
+            generation = await build.build(self._paths, ready, progress)
+            # Whoever waited for the job may count on clients getting the new generation.
+            await self._once()
+            return generation.id
 
         return self._jobs.start("build", found.name, started_by, work).id
 

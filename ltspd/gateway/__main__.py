@@ -29,22 +29,32 @@ class Gateway:
         self._table = Table((), 0, {})
         self._sites: dict[tuple[str, int], web.TCPSite] = {}
         app = web.Application(client_max_size=1)
-        app.router.add_route("GET", "/{path:.*}", self._get)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        # HEAD comes with it: UEFI firmware asks for the size first.
+        app.router.add_get("/{path:.*}", self._get)
+        self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
-        """Begin to listen; raises OSError if an address or the port can't be had."""
+        """Begin to listen; raises OSError if an address or the port can't be had, ValueError for the table."""
         await self._runner.setup()
-        await self.reload()
+        await self._follow(load(self._path.read_bytes()))
 
     async def stop(self) -> None:
         """End all transfers and sockets."""
         await self._runner.cleanup()
 
     async def reload(self) -> None:
-        """Read the table again and open or close sockets to match; transfers under way go on."""
-        self._table = load(self._path.read_bytes())
-        wanted = {(address, self._table.port) for address in self._table.addresses}
+        """Read the table again; one that can't be used changes nothing. Raises OSError as start() does."""
+        try:
+            table = load(self._path.read_bytes())
+        except (OSError, ValueError) as error:
+            log.error("%s can't be used, so the table before it stays: %s", self._path, error)
+            return
+        await self._follow(table)
+
+    async def _follow(self, table: Table) -> None:
+        """Open and close sockets to match; transfers under way go on."""
+        self._table = table
+        wanted = {(address, table.port) for address in table.addresses}
         for key in self._sites.keys() - wanted:
             await self._sites.pop(key).stop()
         for address, port in sorted(wanted - self._sites.keys()):
@@ -52,16 +62,18 @@ class Gateway:
             await site.start()
             self._sites[address, port] = site
         listening = ", ".join(f"{address}:{port}" for address, port in sorted(self._sites))
-        systemd.notify(f"STATUS={len(self._table.files)} files at {listening or 'no address'}")
+        systemd.notify(f"STATUS={len(table.files)} files at {listening or 'no address'}")
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         file = self._table.files.get(request.path)
         if file is None:
-            log.info("%s GET %s 404", request.remote, request.path[:200])
+            # The path as it came: decoded it could hold line breaks.
+            log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])
             raise web.HTTPNotFound(
                 text="No such boot file. 'ltspctl output list' on the server tells more.\n"
             )
-        log.info("%s GET %s %s", request.remote, request.path, request.headers.get("Range", ""))
+        span = request.headers.get("Range", "")[:60]
+        log.info("%s %s %s %s", request.remote, request.method, request.path, span)
         return web.FileResponse(
             file, chunk_size=1 << 20, headers={"Content-Type": "application/octet-stream"}
         )

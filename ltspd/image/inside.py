@@ -49,8 +49,11 @@ def read_inside(root: Path, name: str, limit: int = 64 << 20) -> bytes | None:
         descriptor = open_inside(root, name)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with open(descriptor, "rb") as file:
-        return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return file.read(limit)
 
 
 def stat_inside(root: Path, name: str) -> os.stat_result | None:
@@ -80,6 +83,7 @@ def list_inside(root: Path, name: str) -> tuple[str, ...]:
 def copy_inside(root: Path, name: str, target: Path) -> int:
     """Copy a regular file out of the root and return its size in bytes; raises OSError."""
     with open(open_inside(root, name), "rb") as source, open(target, "xb") as out:
+        # Both may be on different file systems, which copy_file_range() minds only before Linux 5.3.
         size = os.fstat(source.fileno()).st_size
         done = 0
         while done < size:

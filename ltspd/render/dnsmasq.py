@@ -75,8 +75,9 @@ def _programs(served: list[ServedLink]) -> Iterator[str]:
     for tag, numbers in _ARCHITECTURES.items():
         for number in numbers:
             yield f"dhcp-match=set:{tag},option:client-arch,{number}"
+    # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
     for feature, number in _FEATURES.items():
-        yield f"dhcp-match=set:ipxe-{feature},encap:175,{number}"
+        yield f"dhcp-match=set:ipxe-{feature},175,{number}"
     common = "tag:ipxe-http,tag:ipxe-menu"
     yield f"tag-if=set:menu,{common},tag:ipxe-pxe,tag:ipxe-bzimage"
     yield f"tag-if=set:menu,{common},tag:ipxe-efi"
