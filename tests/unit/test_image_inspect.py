@@ -1,0 +1,241 @@
+"""Sources and whether they can boot: what is found, what is refused, and that nothing leads outside."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ltspd.errors import (
+    Busy,
+    InconsistentSource,
+    InvalidName,
+    NoInit,
+    NoKernel,
+    NoSuchSource,
+    WrongArchitecture,
+)
+from ltspd.image import debversion, dpkg, inside, inspect, source
+from ltspd.image.scan import foreign_mounts, scan
+from ltspd.model import SourceKind
+from ltspd.paths import Paths
+from tests.unit.image_trees import RELEASE, elf, make_tree, write
+
+ARCHITECTURE = source.architecture_name()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    make_tree(tmp_path / "srv/ltsp/lab")
+    (tmp_path / "etc").mkdir()
+    return Paths(root=tmp_path)
+
+
+@pytest.fixture
+def root(paths: Paths) -> Path:
+    return paths.base_dir / "lab"
+
+
+def test_sources_are_chroots_and_the_server_itself(paths: Paths) -> None:
+    for name in ("images", "bad name", "-dash", ".hidden"):
+        (paths.base_dir / name / "usr").mkdir(parents=True)
+    (paths.base_dir / "empty").mkdir()
+    (paths.base_dir / "link").symlink_to("lab")
+    found = {each.name: each.kind for each in source.find_sources(paths)}
+    assert found == {"lab": SourceKind.DIRECTORY, ARCHITECTURE: SourceKind.ROOT}
+    assert source.resolve(paths, "/").path == str(paths.root)
+    assert source.resolve(paths, "lab").path == str(paths.base_dir / "lab")
+
+
+def test_a_chroot_of_the_architectures_name_takes_the_place_of_the_server(paths: Paths) -> None:
+    (paths.base_dir / ARCHITECTURE / "usr").mkdir(parents=True)
+    assert source.resolve(paths, ARCHITECTURE).kind is SourceKind.DIRECTORY
+    with pytest.raises(NoSuchSource, match="has its name"):
+        source.resolve(paths, "/")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", ".", "a/b", "../lab", "images", "a b", "-a", "x" * 65, "a\n", "ä"]
+)
+def test_names_that_could_leave_the_directory_are_refused(paths: Paths, name: str) -> None:
+    with pytest.raises(InvalidName):
+        source.resolve(paths, name)
+
+
+def test_an_unknown_source_is_told_with_what_there_is(paths: Paths) -> None:
+    with pytest.raises(NoSuchSource, match=r"srv/ltsp/nope.*lab"):
+        source.resolve(paths, "nope")
+
+
+def test_architecture_names_are_ltsps() -> None:
+    names = [source.architecture_name(each) for each in ("x86_64", "i686", "i586", "aarch64")]
+    assert names == ["x86_64", "x86_32", "x86_32", "aarch64"]
+
+
+def test_the_newest_kernel_with_modules_is_taken(root: Path) -> None:
+    assert inspect.find_kernel(root) == inspect.Kernel(RELEASE, f"boot/vmlinuz-{RELEASE}")
+    write(root, "boot/vmlinuz-6.1.0-10-amd64", b"k")
+    (root / "usr/lib/modules/6.1.0-10-amd64").mkdir()
+    write(root, "boot/vmlinuz-6.12.0-1-amd64", b"no modules")
+    assert inspect.find_kernel(root).release == "6.1.0-10-amd64"
+    write(root, "usr/lib/modules/6.2.0-fedora/vmlinuz", b"k")
+    assert inspect.find_kernel(root).path == "usr/lib/modules/6.2.0-fedora/vmlinuz"
+
+
+def test_no_kernel_says_what_is_there(root: Path) -> None:
+    (root / f"usr/lib/modules/{RELEASE}/modules.dep").unlink()
+    (root / f"usr/lib/modules/{RELEASE}").rename(root / "usr/lib/modules/5.0-other")
+    with pytest.raises(NoKernel, match=rf"vmlinuz-{RELEASE}.*5\.0-other"):
+        inspect.find_kernel(root)
+
+
+def test_debian_version_order() -> None:
+    ordered = ["1.0~rc1", "1.0~rc1-1", "1.0", "1.0-1", "1.0a", "1.0+b", "1.9", "1.10", "1:0.1"]
+    shuffled = ordered[4:] + ordered[:4]
+    assert sorted(shuffled, key=debversion.key) == ordered
+    for older, newer in pairwise(ordered):
+        assert subprocess.run(["dpkg", "--compare-versions", older, "lt", newer]).returncode == 0
+
+
+def test_init_is_found_through_links_of_the_source_only(root: Path, tmp_path: Path) -> None:
+    assert inspect.check_init(root, "x86_64") == "x86_64"
+    (root / "usr/lib/systemd/systemd").unlink()
+    outside = write(tmp_path, "outside", elf(), 0o755)
+    (root / "usr/sbin/init").unlink()
+    for target in (str(outside), f"../../../../../../../../../..{outside}"):
+        (root / "usr/sbin/init").symlink_to(target)
+        assert (root / "usr/sbin/init").exists()
+        with pytest.raises(NoInit):
+            inspect.check_init(root, "x86_64")
+        (root / "usr/sbin/init").unlink()
+
+
+def test_another_machines_system_is_refused(root: Path) -> None:
+    with pytest.raises(WrongArchitecture, match="x86_64 system, but this server is aarch64"):
+        inspect.check_init(root, "aarch64")
+    write(root, "usr/lib/systemd/systemd", elf(3), 0o755)
+    assert inspect.check_init(root, "x86_64") == "i686"
+
+
+def test_looking_inside_never_leaves_blocks_or_loops(root: Path) -> None:
+    (root / "loop").symlink_to("loop")
+    (root / "up").symlink_to("../../../../../../etc/passwd")
+    os.mkfifo(root / "fifo")
+    started = time.monotonic()
+    assert inside.read_inside(root, "loop") is None
+    assert inside.read_inside(root, "fifo") is None
+    assert inside.read_inside(root, "etc") is None
+    assert inside.read_inside(root, "up") == (root / "etc/passwd").read_bytes()
+    assert time.monotonic() - started < 1
+
+
+def test_half_installed_packages_are_named(root: Path) -> None:
+    packages = dpkg.read_packages(root)
+    assert packages.installed == {"base-files": "12.4", "libc6:amd64": "2.36-9"}
+    dpkg.check_consistent(root, packages)
+    with open(root / dpkg.STATUS, "a") as file:
+        file.write("\nPackage: cups\nStatus: install ok half-configured\nVersion: 1\n")
+        file.write("\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n")
+    with pytest.raises(InconsistentSource, match=r"cups \(half-configured\)\. Run 'dpkg --configure -a'"):
+        dpkg.check_consistent(root, dpkg.read_packages(root))
+
+
+def test_an_interrupted_dpkg_is_seen(root: Path) -> None:
+    write(root, "var/lib/dpkg/updates/0001", b"Package: x\n")
+    with pytest.raises(InconsistentSource, match="interrupted"):
+        dpkg.check_consistent(root, dpkg.read_packages(root))
+
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("name", dpkg.LOCKS)
+async def test_the_package_lock_waits_for_apt_and_names_it(root: Path, name: str) -> None:
+    arguments = [sys.executable, "-c", HOLD, str(root / name)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        await process.stdout.readline()
+        assert f"process {process.pid}" in dpkg.lock_holder(root)
+        with pytest.raises(Busy, match=rf"process {process.pid}\), which holds {name}"):
+            async with dpkg.package_lock(root, 0.1):
+                pass
+
+        async def locked() -> bool:
+            async with dpkg.package_lock(root, 5):
+                return True
+
+        waiting = asyncio.create_task(locked())
+        await asyncio.sleep(0.05)
+        process.stdin.close()
+        assert await waiting
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def test_dpkg_itself_finds_our_lock(root: Path) -> None:
+    probe = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+
+    async def status(name: str) -> int:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", probe, str(root / name), stderr=asyncio.subprocess.DEVNULL
+        )
+        return await process.wait()
+
+    async with dpkg.package_lock(root, 0):
+        # Opening and closing it ourselves must not drop the lock, as it would a POSIX one.
+        (root / dpkg.LOCKS[0]).read_bytes()
+        assert [await status(name) for name in dpkg.LOCKS] == [1, 1]
+    assert [await status(name) for name in dpkg.LOCKS] == [0, 0]
+
+
+def test_only_whole_local_disks_belong_to_the_system() -> None:
+    lines = b"""\
+20 1 8:1 / / rw - ext4 /dev/sda1 rw
+21 20 8:2 / /boot rw - ext4 /dev/sda2 rw
+22 20 8:3 / /boot/efi rw - vfat /dev/sda3 rw
+23 20 0:5 / /proc rw - proc proc rw
+24 20 0:40 / /data/nfs\\040share rw - nfs4 srv:/x rw
+25 20 8:1 /home/x /opt/bind rw - ext4 /dev/sda1 rw
+26 20 0:41 /@var /var rw - btrfs /dev/sdb rw
+27 20 7:0 / /snap/core/1 ro - squashfs /dev/loop0 ro
+28 20 0:50 / /var/lib/docker/overlay2/a/merged rw - overlay overlay rw
+"""
+    found = foreign_mounts(Path("/"), lines)
+    assert found == {
+        b"proc",
+        b"data/nfs share",
+        b"opt/bind",
+        b"snap/core/1",
+        b"var/lib/docker/overlay2/a/merged",
+    }
+
+
+def test_scan_counts_links_once_and_finds_private_keys(root: Path) -> None:
+    write(root, "etc/tool/deploy.pem", "x\n-----BEGIN RSA PRIVATE KEY-----\nabc\n")
+    write(root, "usr/share/doc/example.pem", "-----BEGIN RSA PRIVATE KEY-----\n")
+    write(root, "var/log/syslog", "history")
+    before = scan(root, (), b"")
+    big = write(root, "big", b"x" * 100_000)
+    os.link(big, root / "again")
+    after = scan(root, (), b"")
+    assert after.files == before.files + 2
+    assert after.size - before.size == big.stat().st_blocks * 512
+    assert (after.dropped, after.logs) == ((b"etc/tool/deploy.pem",), (b"var/log/syslog",))
+    mounts = f"1 0 0:1 / {root}/home rw - nfs srv:/h rw\n".encode()
+    write(root, "home/ann/file")
+    assert scan(root, (), mounts).emptied == (b"home",)
+    assert scan(root, (), mounts).files == after.files

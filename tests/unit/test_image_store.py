@@ -1,0 +1,242 @@
+"""The store: publishing survives a kill at every step, going back and removing keep what is needed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltspd.errors import Busy, InUse, InvalidName, NoSuchGeneration, NoSuchImage, NothingToRevert
+from ltspd.image import manifest, publish, store
+from ltspd.model import Generation, Image, Layer
+from ltspd.paths import Paths
+
+STEPS = ("begin", "synced", "layers", "generation", "link", "published")
+
+
+def generation(number: int, digests: tuple[str, ...]) -> Generation:
+    layers = tuple(Layer(digest, 4) for digest in digests)
+    return Generation(
+        id=f"20261121T2048{number:02}Z-0000000{number}",
+        image="lab",
+        created=1000.0 + number,
+        source="/srv/ltsp/lab",
+        architecture="x86_64",
+        kernel="6.1",
+        layers=layers,
+        source_bytes=1,
+        source_files=1,
+        kernel_bytes=6,
+        initrd_bytes=6,
+        packages_digest=f"p{number}",
+    )
+
+
+def prepare(
+    paths: Paths, number: int, digests: tuple[str, ...], packages: dict[str, str] | None = None
+) -> Path:
+    """Make a finished work directory."""
+    facts = generation(number, digests)
+    work = paths.images / "lab" / f"{store.WORK_PREFIX}{number}"
+    (work / "layers").mkdir(parents=True)
+    (work / "generation").mkdir()
+    for layer in facts.layers:
+        (work / "layers" / layer.file_name).write_bytes(b"data")
+    (work / "generation/vmlinuz").write_bytes(b"kernel")
+    (work / "generation/initrd.img").write_bytes(b"initrd")
+    lines = "".join(f"{layer.digest} {layer.size}\n" for layer in facts.layers)
+    (work / "generation/layers").write_text(lines)
+    text = manifest.to_text(manifest.Manifest(facts, packages or {}))
+    (work / "generation/manifest.json").write_text(text)
+    return work
+
+
+def add(paths: Paths, number: int, *digests: str) -> str:
+    facts = generation(number, tuple(each * 64 for each in digests))
+    work = prepare(paths, number, tuple(each * 64 for each in digests))
+    publish.publish(paths, "lab", work, facts.id)
+    store.sweep(paths)
+    return facts.id
+
+
+def layers(paths: Paths) -> set[str]:
+    return {each.name[0] for each in (paths.images / "lab/layers").iterdir()}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(root=tmp_path)
+
+
+def test_what_was_published_is_read(paths: Paths) -> None:
+    first, second = add(paths, 1, "a"), add(paths, 2, "a", "b")
+    images, problems = store.read_images(paths)
+    assert problems == ()
+    assert images == (
+        Image("lab", (generation(1, ("a" * 64,)), generation(2, ("a" * 64, "b" * 64))), second),
+    )
+    assert os.readlink(paths.images / "lab/current") == f"generations/{second}"
+    assert first != second
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from ltspd.image import publish
+from ltspd.paths import Paths
+
+def step(name):
+    if name == sys.argv[3]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+publish.publish(Paths(root=Path(sys.argv[1])), "lab", Path(sys.argv[2]), sys.argv[4], step)
+"""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_at_any_step_leaves_a_bootable_whole(paths: Paths, step: str) -> None:
+    old = add(paths, 1, "a")
+    new = generation(2, ("b" * 64,)).id
+    work = prepare(paths, 2, ("b" * 64,))
+    arguments = [sys.executable, "-c", KILL, str(paths.root), str(work), step, new]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(arguments, env=environment).returncode == -signal.SIGKILL
+    for _ in range(2):
+        (image,), problems = store.read_images(paths)
+        assert problems == ()
+        assert image.current == (new if step == "published" else old)
+        assert image.current_generation is not None
+        store.sweep(paths)
+    assert not [each for each in (paths.images / "lab").iterdir() if each.name.startswith(".")]
+    complete = step in ("generation", "link", "published")
+    assert layers(paths) == ({"a", "b"} if complete else {"a"})
+
+
+@pytest.mark.parametrize("step", [each for each in STEPS if each != "published"])
+def test_an_error_at_any_step_undoes_all(paths: Paths, step: str) -> None:
+    old = add(paths, 1, "a")
+    work = prepare(paths, 2, ("a" * 64, "b" * 64))
+
+    def fail(name: str) -> None:
+        if name == step:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        publish.publish(paths, "lab", work, generation(2, ()).id, fail)
+    assert layers(paths) == {"a"}
+    assert [each.name for each in (paths.images / "lab/generations").iterdir()] == [old]
+    assert store.current_id(paths, "lab") == old
+
+
+def test_the_enumerated_steps_are_all_there_are(paths: Paths) -> None:
+    seen: list[str] = []
+    publish.publish(paths, "lab", prepare(paths, 1, ("a" * 64,)), generation(1, ()).id, seen.append)
+    assert tuple(seen) == STEPS
+
+
+def test_revert_goes_back_one_or_to_the_one_named(paths: Paths) -> None:
+    first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
+    assert store.revert(paths, "lab").id == second
+    assert store.revert(paths, "lab").id == first
+    with pytest.raises(NothingToRevert, match="no generation older"):
+        store.revert(paths, "lab")
+    assert store.revert(paths, "lab", third).id == third == store.current_id(paths, "lab")
+    with pytest.raises(NothingToRevert, match="already"):
+        store.revert(paths, "lab", third)
+    with pytest.raises(NoSuchGeneration, match="no generation 'x'"):
+        store.revert(paths, "lab", "x")
+    with pytest.raises(NoSuchImage):
+        store.revert(paths, "other")
+    with pytest.raises(InvalidName):
+        store.revert(paths, "../lab")
+
+
+def test_removing_keeps_shared_layers_current_and_used_generations(paths: Paths) -> None:
+    first, second, third = add(paths, 1, "a"), add(paths, 2, "a", "b"), add(paths, 3, "a", "c")
+    with pytest.raises(InUse, match="clients of lab boot"):
+        store.remove_generation(paths, "lab", third)
+    with pytest.raises(InUse, match="in use"):
+        store.remove_generation(paths, "lab", second, frozenset([second]))
+    store.remove_generation(paths, "lab", second)
+    assert layers(paths) == {"a", "c"}
+    assert [each.id for each in store.find(paths, "lab").generations] == [first, third]
+
+
+def test_prune_keeps_the_newest_the_current_and_the_used(paths: Paths) -> None:
+    ids = [add(paths, number, letter) for number, letter in enumerate("abcde")]
+    store.revert(paths, "lab", ids[0])
+    assert store.prune(paths, "lab", 2, frozenset([ids[1]])) == (ids[2],)
+    assert layers(paths) == {"a", "b", "d", "e"}
+    assert store.prune(paths, "lab", 2) == (ids[1],)
+    assert store.prune(paths, "lab", 2) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("manifest.json", b"{", "Expecting"),
+        ("manifest.json", b"[]", "not a manifest"),
+        ("manifest.json", b'{"format": 1}', "lacks"),
+        ("manifest.json", b"\xff", "utf-8"),
+        ("vmlinuz", b"short", "5 bytes instead of 6"),
+        ("initrd.img", None, "initrd.img is missing"),
+        ("../../layers/" + "b" * 64 + ".squashfs", None, "squashfs is missing"),
+    ],
+)
+def test_a_corrupt_generation_is_a_problem_not_a_crash(
+    paths: Paths, name: str, content: bytes | None, why: str
+) -> None:
+    good, bad = add(paths, 1, "a"), add(paths, 2, "b")
+    file = paths.images / "lab/generations" / bad / name
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    (image,), problems = store.read_images(paths)
+    assert [each.id for each in image.generations] == [good]
+    assert image.current == ""
+    assert why in problems[0].message
+    assert bad in problems[1].message
+    store.sweep(paths)
+    assert "a" in layers(paths)
+
+
+def test_types_in_a_manifest_are_checked(paths: Paths) -> None:
+    identity = add(paths, 1, "a")
+    file = paths.images / "lab/generations" / identity / "manifest.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"kernel": 6}))
+    assert "kernel" in store.read_images(paths)[1][0].message
+
+
+def test_a_sweep_leaves_a_running_build_alone(paths: Paths) -> None:
+    add(paths, 1, "a")
+    work = prepare(paths, 2, ("b" * 64,))
+    with store.locked(paths, "lab"):
+        assert store.sweep(paths) == ()
+        with pytest.raises(Busy), store.locked(paths, "lab"):
+            pass
+        assert work.is_dir()
+    assert store.sweep(paths) == (str(work),)
+
+
+def test_ltsps_own_files_in_the_store_are_not_ours(paths: Paths) -> None:
+    paths.images.mkdir(parents=True)
+    (paths.images / "x86_64.img").write_bytes(b"squashfs")
+    (paths.images / "old").symlink_to("/")
+    assert store.read_images(paths) == ((), ())
+    assert store.sweep(paths) == ()
+    assert (paths.images / "x86_64.img").exists()
+
+
+def test_what_changed_is_counted() -> None:
+    changes = manifest.changes({"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1", "e": "1"})
+    assert changes == manifest.Changes(("d", "e"), ("a",), ("b",))
+    assert str(changes) == "2 packages added, 1 removed, 1 changed"
+    image = Image("lab", (generation(1, ("a" * 64,)),), generation(1, ()).id)
+    assert manifest.stale_because(image, "p1") == ""
+    assert manifest.stale_because(image, "p2") == "packages changed since the build"
+    assert manifest.stale_because(image, "p2", {"a": "2"}, {"a": "1"}) == "1 package changed since the build"
+    assert manifest.stale_because(Image("new", ()), "p1") == "never built"
