@@ -220,7 +220,7 @@ async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
-BUILD_OPTIONS: Mapping[str, str] = {"full": "b"}
+BUILD_OPTIONS: Mapping[str, str] = {"background": "b"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
 
 # Every method of the contract; a test holds this table, the XML and the live introspection together.

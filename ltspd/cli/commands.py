@@ -75,7 +75,7 @@ def _image_build(client: Client, options: argparse.Namespace) -> int:
     from ltspd.cli.follow import follow
 
     name = options.name or _only_image(client)
-    wanted = {"full": ("b", True)} if options.full else {}
+    wanted = {"background": ("b", True)} if options.background else {}
 
     def start() -> str:
         (path,) = server.act(client, ROOT_PATH, "Manager", "BuildImage", "sa{sv}", [name, wanted])

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name", metavar="NAME")
     build = _verb(image, common, "build", "build a new generation and make it the one that clients boot")
     build.add_argument("name", metavar="NAME", nargs="?", help="may be left out if there is only one image")
-    build.add_argument("--full", action="store_true", help="build one new base layer, not only what changed")
+    build.add_argument("--background", action="store_true", help="build with low CPU and disk priority")
     _no_wait(build)
     revert = _verb(image, common, "revert", "make an older generation the one that new clients boot")
     revert.add_argument("name", metavar="NAME")

@@ -120,12 +120,12 @@ async def test_reading(ltspctl: Ltspctl, running: FakeServer, arguments: list[st
 
 async def test_a_build_is_followed_to_its_end(ltspctl: Ltspctl, running: FakeServer) -> None:
     running.go.set()
-    ran = await ltspctl("image", "build", "x86_64", "--full")
+    ran = await ltspctl("image", "build", "x86_64", "--background")
     assert ran.status == 0
     assert ran.out.startswith("build of x86_64: done in ")
     assert "g3" in ran.out
     assert "x86_64: packing" in ran.err.splitlines()
-    assert running.calls[0][:3] == ("build", "x86_64", {"full": True})
+    assert running.calls[0][:3] == ("build", "x86_64", {"background": True})
 
 
 async def test_a_build_as_json(ltspctl: Ltspctl, running: FakeServer) -> None:

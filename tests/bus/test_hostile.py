@@ -36,7 +36,7 @@ def deep(levels: int) -> Variant:
 
 def odd_value(rng: random.Random, kind: str) -> Any:
     options = [
-        {}, {"force": Variant("b", True)}, {"full": deep(20)}, {"": Variant("s", "")},
+        {}, {"force": Variant("b", True)}, {"background": deep(20)}, {"": Variant("s", "")},
         {rng.choice(ODD_TEXTS): Variant("ay", b"\0" * 10)}, {str(n): Variant("u", n) for n in range(500)},
     ]  # fmt: skip
     values: dict[str, list[Any]] = {

@@ -126,7 +126,7 @@ async def test_methods_reach_the_server(client: Connection, server: FakeServer) 
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["../etc", {}], "InvalidName"),
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["", {}], "InvalidName"),
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"no": YES}], "InvalidOption"),
-        ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"full": TEXT}], "InvalidOption"),
+        ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"background": TEXT}], "InvalidOption"),
         ("Manager", ROOT_PATH, "Apply", "a{sv}", [{"force": Variant("u", 1)}], "InvalidOption"),
         ("Image", IMAGE, "Revert", "s", ["g9"], "NoSuchGeneration"),
         ("Image", IMAGE, "Remove", "s", ["g2"], "InUse"),
@@ -197,10 +197,10 @@ async def test_publishing_the_same_state_says_nothing(
 
 async def test_the_life_of_a_job(client: Connection, server: FakeServer) -> None:
     signals = await Signals(client).subscribe()
-    (path,) = await ask(client, "Image", "Build", "a{sv}", {"full": Variant("b", True)}, path=IMAGE)
+    (path,) = await ask(client, "Image", "Build", "a{sv}", {"background": Variant("b", True)}, path=IMAGE)
     job = await get_all(client, "Job", path)  # whoever has the path finds the object
     assert (job["Kind"], job["Subject"], job["State"]) == ("build", "x86_64", "running")
-    assert server.calls[0][:3] == ("build", "x86_64", {"full": True})
+    assert server.calls[0][:3] == ("build", "x86_64", {"background": True})
     server.go.set()
     (finished,) = await signals.until("JobFinished")
     assert finished.path == ROOT_PATH
