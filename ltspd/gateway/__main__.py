@@ -34,13 +34,18 @@ class Gateway:
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
-        """Begin to listen; raises OSError if an address or the port can't be had, ValueError for the table."""
+        """Begin to listen; raises OSError if an address or port can't be had, ValueError for a bad table."""
         await self._runner.setup()
         await self._follow(load(self._path.read_bytes()))
 
     async def stop(self) -> None:
-        """End all transfers and sockets."""
-        await self._runner.cleanup()
+        """End all sockets, and after a moment the transfers too."""
+        # Not the runner's own shutdown_timeout: aiohttp 3.8 has it elsewhere.
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._runner.cleanup()
+        except TimeoutError:
+            log.info("Transfers under way were cut off.")
 
     async def reload(self) -> None:
         """Read the table again; one that can't be used changes nothing. Raises OSError as start() does."""
@@ -67,7 +72,7 @@ class Gateway:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         file = self._table.files.get(request.path)
         if file is None:
-            # The path as it came: decoded it could hold line breaks.
+            # The path as it came: decoded it could hold control characters.
             log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])
             raise web.HTTPNotFound(
                 text="No such boot file. 'ltspctl output list' on the server tells more.\n"
