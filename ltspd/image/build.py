@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from ltspd.run import run
 SPACE_SHARE = 0.6
 # Kernel, initrd, manifest, and what the file system itself needs.
 SPACE_MARGIN = 96 << 20
+# A caller waits 25 s for an answer (D-Bus's default); a huge source on a cold disk takes longer to walk.
+# What is found until then still counts, and the build walks it all before it packs.
+PREFLIGHT_SECONDS = 8.0
 MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
 MissingModules = Callable[[Path, str], tuple[str, ...]]
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9._/-]+")
@@ -67,9 +71,12 @@ async def preflight(
 
     Raises NoKernel, NoInit, WrongArchitecture, InconsistentSource, NoSpace.
     """
+    ended = threading.Event()
+    until = time.monotonic() + PREFLIGHT_SECONDS
 
     def look() -> BuildPlan:
-        plan = _look(paths, source, options or BuildOptions(), False)
+        stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
+        plan = _look(paths, source, options or BuildOptions(), False, stop)
         if missing := missing_modules(Path(source.path), plan.kernel.release):
             raise NoKernel(
                 f"Kernel {plan.kernel.release} of {source.path} can't boot from a network: it has no "
@@ -77,10 +84,15 @@ async def preflight(
             )
         return plan
 
-    return await in_thread(look)
+    try:
+        return await in_thread(look)
+    finally:
+        ended.set()
 
 
-def _look(paths: Paths, source: Source, options: BuildOptions, owned: bool) -> BuildPlan:
+def _look(
+    paths: Paths, source: Source, options: BuildOptions, owned: bool, stop: Callable[[], bool]
+) -> BuildPlan:
     """Look at the source; ``owned`` says that we hold its package lock, so what we see is at rest."""
     root = Path(source.path)
     architecture = inspect.check_init(root)
@@ -90,7 +102,7 @@ def _look(paths: Paths, source: Source, options: BuildOptions, owned: bool) -> B
     if owned or not dpkg.lock_holder(root):
         dpkg.check_consistent(root, packages)
     patterns = _patterns(paths, root, options)
-    tree = scan(root, patterns)
+    tree = scan(root, patterns, stop=stop)
     _check_space(paths, source, tree)
     return BuildPlan(source, options, kernel, architecture, tree, packages, patterns)
 
@@ -140,10 +152,11 @@ async def build(
     with store.locked(paths, name):
         home = paths.images / name
         work = home / f"{store.WORK_PREFIX}{os.getpid()}-{time.time_ns():x}"
+        ended = threading.Event()
         for each in (work / "layers", work / "generation", work / "scratch"):
             each.mkdir(parents=True)
         try:
-            generation = await _make(paths, plan, progress, work, make_boot_part)
+            generation = await _make(paths, plan, progress, work, make_boot_part, ended.is_set)
             progress.phase("publish", 0.1)
             await in_thread(publish.sync_work, work)
             await to_the_end(publish.publish, paths, name, work, generation.id)
@@ -153,6 +166,7 @@ async def build(
         except OSError as error:
             raise _explain(error, paths, plan.source) from error
         finally:
+            ended.set()
             shutil.rmtree(work, ignore_errors=True)
             store.discard_empty(paths, name)
 
@@ -166,15 +180,20 @@ def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:
 
 
 async def _make(
-    paths: Paths, plan: BuildPlan, progress: Progress, work: Path, make_boot_part: MakeBootPart
+    paths: Paths,
+    plan: BuildPlan,
+    progress: Progress,
+    work: Path,
+    make_boot_part: MakeBootPart,
+    stopped: Callable[[], bool],
 ) -> Generation:
-    """Fill the work directory and return the generation that it will be."""
+    """Fill the work directory and return the generation that it will be; threads heed ``stopped``."""
     root = Path(plan.source.path)
     name = plan.source.name
     packed = work / "layers" / "new"
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         progress.phase("scan", 0.05)
-        plan = await in_thread(_look, paths, plan.source, plan.options, True)
+        plan = await in_thread(_look, paths, plan.source, plan.options, True, stopped)
         changed = await in_thread(_replacements, root, plan.tree)
         progress.phase("squashfs", 0.7)
         patterns = (*plan.excludes, *plan.tree.patterns)
@@ -193,7 +212,7 @@ async def _make(
             ),
         )
     progress.phase("digest", 0.1)
-    layer = await in_thread(_seal, packed)
+    layer = await in_thread(_seal, packed, stopped)
     progress.phase("initrd", 0.05)
     now = time.time()
     identity = _identity(paths, name, now, layer)
@@ -232,11 +251,13 @@ def _replacements(root: Path, tree: Tree) -> list[squashfs.Replacement]:
     return changed
 
 
-def _seal(packed: Path) -> Layer:
+def _seal(packed: Path, stopped: Callable[[], bool]) -> Layer:
     """Give a packed layer its name, the digest of its content, and return it."""
-    with open(packed, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    layer = Layer(digest, packed.stat().st_size)
+    digest = hashlib.sha256()
+    with open(packed, "rb", buffering=0) as file:
+        while (piece := file.read(1 << 20)) and not stopped():
+            digest.update(piece)
+    layer = Layer(digest.hexdigest(), packed.stat().st_size)
     packed.chmod(0o644)
     packed.rename(packed.with_name(layer.file_name))
     return layer

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class Tree:
 
     ``emptied`` are mount points whose content is left out, ``dropped`` private keys below /etc and
     files that are mounts, ``logs`` the files directly in /var/log; all relative to the source.
+    A walk that was stopped is not ``complete`` and its figures are lower bounds.
     """
 
     files: int
@@ -32,6 +33,7 @@ class Tree:
     emptied: tuple[bytes, ...] = ()
     dropped: tuple[bytes, ...] = ()
     logs: tuple[bytes, ...] = ()
+    complete: bool = True
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -60,10 +62,16 @@ def foreign_mounts(root: Path, mountinfo: bytes) -> frozenset[bytes]:
     return frozenset(point for point, foreign in last.items() if foreign)
 
 
-def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) -> Tree:
+def scan(
+    root: Path,
+    patterns: Iterable[str],
+    mountinfo: bytes | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Tree:
     """Walk a source and return what an image of it would hold; raises OSError. Blocks: use a thread.
 
-    Entries that vanish meanwhile are skipped: ``/`` is alive while it is read.
+    Entries that vanish meanwhile are skipped: ``/`` is alive while it is read. ``stop`` is asked once a
+    directory whether the walk shall end early.
     """
     if mountinfo is None:
         mountinfo = Path("/proc/self/mountinfo").read_bytes()
@@ -74,7 +82,7 @@ def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) ->
     logs: list[bytes] = []
     linked: set[tuple[int, int]] = set()
     todo: list[tuple[bytes, bytes, Matcher]] = [(os.fsencode(root), b"", compile_patterns(patterns))]
-    while todo:
+    while todo and not stop():
         directory, prefix, matcher = todo.pop()
         try:
             entries = os.scandir(directory)
@@ -110,7 +118,7 @@ def scan(root: Path, patterns: Iterable[str], mountinfo: bytes | None = None) ->
                     logs.append(path)
                 elif in_etc and 0 < status.st_size <= KEY_BYTES and _is_key(entry.path):
                     dropped.append(path)
-    return Tree(files, total, *(tuple(sorted(each)) for each in (emptied, dropped, logs)))
+    return Tree(files, total, tuple(sorted(emptied)), tuple(sorted(dropped)), tuple(sorted(logs)), not todo)
 
 
 def _is_key(path: bytes) -> bool:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import build, store
+from ltspd.image import build, publish, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
 from ltspd.model import Generation, Source, SourceKind
@@ -137,12 +138,12 @@ async def test_no_secret_gets_into_an_image(paths: Paths, source: Source, tmp_pa
     }
     generation = await make(paths, source, BuildOptions(omit_excludes=("etc/ssh/ssh_host_*", "root/*")))
     out = unpack(layer_of(paths, generation), tmp_path / "out")
-    for name in names(out):
-        file = tmp_path / "out" / os.fsdecode(name)
+    for found in names(out):
+        file = tmp_path / "out" / os.fsdecode(found)
         if file.is_file() and not file.is_symlink():
             content = file.read_bytes()
             for secret in (SECRET.encode(), HASH.encode(), b"/home/ann", b"UUID=1234", b"0123456789abcdef"):
-                assert secret not in content, (name, secret)
+                assert secret not in content, (found, secret)
     assert (out / "etc/machine-id").read_bytes() == b""
     assert (out / "etc/passwd").read_text() == "root:x:0:0::/root:/bin/sh\n"
     assert (out / "etc/shadow").stat().st_mode & 0o777 == 0o640
@@ -249,6 +250,26 @@ async def test_a_cancel_ends_within_two_seconds_and_leaves_nothing(paths: Paths,
     assert untouched(paths) == set()
     with store.locked(paths, "tiny"):
         pass
+
+
+async def test_a_cancel_while_publishing_comes_too_late_and_is_not_reported(
+    paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def slowly(paths: Paths, image: str, work: Path, identity: str) -> None:
+        begun.set()
+        time.sleep(0.3)
+        real(paths, image, work, identity)
+
+    real = publish.publish
+    monkeypatch.setattr(publish, "publish", slowly)
+    task = asyncio.create_task(make(paths, source))
+    assert await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    generation = await task
+    (image,), problems = store.read_images(paths)
+    assert (image.current_generation, problems) == (generation, ())
 
 
 KILLED = """

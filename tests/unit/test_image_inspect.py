@@ -224,6 +224,15 @@ def test_only_whole_local_disks_belong_to_the_system() -> None:
     }
 
 
+def test_a_walk_that_is_stopped_says_so(root: Path) -> None:
+    whole = scan(root, (), b"")
+    asked = iter([False, False, True])
+    part = scan(root, (), b"", lambda: next(asked))
+    assert whole.complete
+    assert not part.complete
+    assert 0 < part.files < whole.files
+
+
 def test_scan_counts_links_once_and_finds_private_keys(root: Path) -> None:
     write(root, "etc/tool/deploy.pem", "x\n-----BEGIN RSA PRIVATE KEY-----\nabc\n")
     write(root, "usr/share/doc/example.pem", "-----BEGIN RSA PRIVATE KEY-----\n")
