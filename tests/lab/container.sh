@@ -42,6 +42,6 @@ for device in /dev/loop-control /dev/loop[0-9] /dev/loop[0-9][0-9] /dev/net/tun 
 done
 # open_by_handle_at: what an NFS server in user space opens files with; nspawn's own filter refuses it.
 exec systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --machine="$name" \
-    --network-namespace-path="/run/netns/$netns" --capability=all --console=pipe --system-call-filter=open_by_handle_at \
-    --resolv-conf=off --timezone=off --link-journal=no \
+    --network-namespace-path="/run/netns/$netns" --capability=all --system-call-filter=open_by_handle_at \
+    --console=pipe --resolv-conf=off --timezone=off --link-journal=no \
     --bind="$directory/srv:/srv/ltsp" "$@"
