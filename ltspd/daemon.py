@@ -12,11 +12,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from dbus_next.aio import MessageBus
-
 from ltspd import __version__, report
 from ltspd.apply import Applier
-from ltspd.bus.connection import connect
+from ltspd.bus.connection import Connection, connect
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
 from ltspd.desired import Desired, Output
@@ -45,7 +43,7 @@ SETTLE_MOST = 1.0
 class Daemon:
     """One running server. Implements what the bus offers (``ltspd.bus.methods.Server``)."""
 
-    def __init__(self, paths: Paths, bus: MessageBus, notify: Notify) -> None:
+    def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
         """Keep everything below ``paths.root`` and speak on a connected bus."""
         self._paths = paths
         self._notify = notify
@@ -198,6 +196,7 @@ class Daemon:
             add_excludes=tuple(config.server.add_image_excludes.split()),
             omit_excludes=tuple(config.server.omit_image_excludes.split()),
             keep=config.server.keep_generations,
+            background=bool(options.get("background", False)),
         )
         ready = await build.preflight(self._paths, found, wanted)
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dbus_next import Message, MessageType
-from dbus_next.aio import MessageBus
 
-from ltspd.bus.connection import BusError, call
+from ltspd.bus.connection import BusError, Connection, call
 from ltspd.model import UnitStatus
 
 SYSTEMD = "org.freedesktop.systemd1"
@@ -21,13 +20,15 @@ JOB_SECONDS = 30.0
 class Systemd:
     """The service manager, or its absence (then ``present`` is False and nothing can be started)."""
 
-    def __init__(self, bus: MessageBus, wake: Callable[[], None]) -> None:
+    def __init__(self, bus: Connection, wake: Callable[[], None]) -> None:
         """Call ``wake`` when a watched unit changes."""
         self._bus = bus
         self._wake = wake
         self._watched: dict[str, str] = {}
         self._results: dict[str, asyncio.Future[str]] = {}
+        # Results that come before the reply that names their job; kept only while one is awaited.
         self._done: dict[str, str] = {}
+        self._acting = 0
         self.present = False
 
     async def start(self) -> None:
@@ -80,10 +81,18 @@ class Systemd:
             await call(self._bus, SYSTEMD, ROOT, MANAGER, "ResetFailedUnit", "s", [unit])
         except BusError:
             pass  # nothing to reset
+        self._acting += 1
         try:
             (job,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, method, "ss", [unit, "replace"])
+            return await self._result(job)
         except BusError as error:
             return error.message
+        finally:
+            self._acting -= 1
+            if not self._acting:
+                self._done.clear()
+
+    async def _result(self, job: str) -> str:
         if job in self._done:
             return self._done.pop(job)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -94,8 +103,7 @@ class Systemd:
         except TimeoutError:
             return f"still not there after {JOB_SECONDS:.0f} s"
         finally:
-            self._results.pop(job, None)
-            self._done.clear()
+            del self._results[job]
 
     async def _match(self, rule: str) -> None:
         bus = "org.freedesktop.DBus"
@@ -110,7 +118,7 @@ class Systemd:
             if future := self._results.get(job):
                 if not future.done():
                     future.set_result(result)
-            else:
+            elif self._acting:
                 self._done[job] = result
         elif message.member == "PropertiesChanged" and message.path in self._watched:
             self._wake()
