@@ -37,7 +37,7 @@ ALLOWED = {
     "cli": r"ltspd|ltspd\.(names|model|errors)",
     "gateway": r"ltspd",
     "config": r"ltspd\.(names|model|errors)",
-    "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store))",
+    "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
     "bus": r"ltspd|ltspd\.(names|model|errors|paths)",
