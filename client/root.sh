@@ -87,7 +87,10 @@ layer_nfs() {
 prepare_nbd() {
     [ -x /bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
         "the server: is nbd-client installed there?"
-    modprobe nbd nbds_max=32 max_part=0
+    local count=2
+    # Each device costs a kernel thread and an event in udev; two are left for whatever the image does with NBD.
+    while read -r _; do count=$((count + 1)); done </ltsp/layers
+    modprobe nbd "nbds_max=$count" max_part=0
 }
 
 layer_nbd() {
@@ -99,7 +102,7 @@ layer_nbd() {
 # connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted; -systemd-mark keeps the
 # process alive until the end of the shutdown; both need the old interface, without netlink.
 connect_nbd() {
-    nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
+    timeout 15 nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
 }
 
 prepare_http() {

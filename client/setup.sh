@@ -11,7 +11,7 @@ load_settings() {
     KEEP_SYSTEM_SERVICES='' MASK_SYSTEM_SERVICES=''
     if [ -f /ltsp/settings ]; then
         . /ltsp/settings
-        ltsp_settings "$mac" "$address" "$given_name"
+        ltsp_settings "$mac" "$address" "$given_name" "$server"
     fi
     [ "$DEBUG_SHELL" = 1 ] && debug_shell=1
     settings_address=$(ipv4 "$SERVER")
@@ -59,7 +59,7 @@ ff02::2 ip6-allrouters" >"$new/etc/hosts"
     # that the distribution's init does not inherit them.
     (
         set -a
-        ltsp_settings "$mac" "$address" "$given_name"
+        ltsp_settings "$mac" "$address" "$given_name" "$server"
         awk -v hosts="$new/etc/hosts" -v fstab="$new/etc/fstab" 'BEGIN {
             for (name in ENVIRON) if (name ~ /^(FSTAB|HOSTS)_/) names[++count] = name
             for (i = 2; i <= count; i++)

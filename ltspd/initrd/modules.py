@@ -141,7 +141,8 @@ def missing(index: Index) -> tuple[str, ...]:
 
 def is_nic(path: str) -> bool:
     """Return whether the module drives wired network cards."""
-    return name_of(path) in _NIC_NAMES or any(part in path for part in _NIC_PATHS)
+    is_driver = name_of(path) in _NIC_NAMES or any(part in path for part in _NIC_PATHS)
+    return is_driver and not any(fnmatchcase(plain(path), pattern) for pattern in _UNWANTED)
 
 
 def dep_text(index: Index, chosen: Iterable[str]) -> str:

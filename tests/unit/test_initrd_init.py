@@ -1,0 +1,193 @@
+"""The client's shell files: shellcheck, and their pure functions in the very shell that runs them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CLIENT = Path(__file__).resolve().parents[2] / "client"
+
+
+def sh(script: str, *args: str, cwd: Path | None = None, sources: str = "text.sh") -> str:
+    loads = "".join(f". {CLIENT}/{name}; " for name in sources.split())
+    done = subprocess.run(
+        ["busybox", "sh", "-c", f"{loads}{script}", "sh", *args],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_shellcheck_finds_nothing() -> None:
+    scripts = [CLIENT / "init", *sorted(CLIENT.glob("*.sh"))]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_nothing_from_outside_is_evaluated() -> None:
+    for script in (CLIENT / "init", *CLIENT.glob("*.sh")):
+        code = [line.split("#")[0] for line in script.read_text().splitlines()]
+        assert not any("eval" in line.split() for line in code), script
+
+
+SHOW = (
+    'parse_cmdline "$1"; '
+    'printf "%s|" "$server" "$image" "$generation" "$transport" "$base" "$mac" "$ip_words" "$init" '
+    '"$debug_shell"'
+)
+
+
+def test_command_line() -> None:
+    line = (
+        "BOOT_IMAGE=vmlinuz ltsp.server=10.0.0.1 ltsp.image=x86_64 ltsp.generation=g1 ltsp.root=nfs "
+        "ltsp.base=http://10.0.0.1:8080/ltsp BOOTIF=01-52-54-00-AB-cd-0F "
+        "ip=10.0.0.9::10.0.0.1:255.0.0.0:pc::off:8.8.8.8 init=/bin/sh quiet"
+    )
+    assert sh(SHOW, line) == (
+        "10.0.0.1|x86_64|g1|nfs|http://10.0.0.1:8080/ltsp|52:54:00:ab:cd:0f|"
+        "10.0.0.9::10.0.0.1:255.0.0.0:pc::off:8.8.8.8|/bin/sh||"
+    )
+
+
+def test_hostile_command_line_is_only_text(tmp_path: Path) -> None:
+    line = (
+        "ltsp.image=$(touch${IFS}hit) ltsp.server=`touch hit` BOOTIF=01-$(touch hit)-*-? * ltsp.debug_shell=1"
+    )
+    assert sh(SHOW, line, cwd=tmp_path) == "`touch|$(touch${IFS}hit)|||||||1|"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("52:54:00:AB:00:01", "52:54:00:ab:00:01"),
+        ("01-52-54-00-00-00-01", "52:54:00:00:00:01"),
+        ("52-54-00-00-00", ""),
+        ("52:54:00:00:00:0g", ""),
+        ("a:b:c:d:e:f", ""),
+        ("", ""),
+    ],
+)
+def test_bootif(word: str, expected: str) -> None:
+    assert sh('mac_of_bootif "$1"', word).strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "10.1.2.3::10.1.2.1:255.255.0.0:pc7::off:1.1.1.1",
+            "10.1.2.3||10.1.2.1|255.255.0.0|pc7|1.1.1.1|",
+        ),
+        ("10.1.2.3::::::off:", "10.1.2.3||||||"),
+        (
+            "10.1.2.3:10.1.2.9::255.0.0.0:::off:1.1.1.1:2.2.2.2",
+            "10.1.2.3|10.1.2.9||255.0.0.0||1.1.1.1 2.2.2.2|",
+        ),
+        ("dhcp", "||||||"),
+        ("999.1.1.1:::x", "||||||"),
+    ],
+)
+def test_ip_parameter(words: str, expected: str) -> None:
+    show = 'printf "%s|" "$address" "$boot_server" "$gateway" "$netmask" "$given_name" "$dns"'
+    assert sh(f'parse_ip "$1"; {show}', words) == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "1.2.3.x", ".1.2.3.4", "1.2.3.0004"]
+)
+def test_what_is_no_address(word: str) -> None:
+    assert sh('ipv4 "$1"', word) == ""
+
+
+@pytest.mark.parametrize(
+    ("template", "address", "netmask", "expected"),
+    [
+        ("", "192.168.67.20", "255.255.255.0", "ltsp20"),
+        ("(none)", "192.168.67.123", "255.255.255.0", "ltsp123"),
+        ("", "10.1.2.3", "255.255.0.0", "ltsp515"),
+        ("pc%{IP}", "192.168.67.7", "255.255.255.128", "pc7"),
+        ("pc-%{MAC}", "192.168.67.7", "255.255.255.0", "pc-525400000001"),
+        ("room1 second", "192.168.67.7", "255.255.255.0", "room1"),
+        ("a;reboot/../$(x)", "192.168.67.7", "255.255.255.0", "areboot..x"),
+        ("-.-", "192.168.67.7", "255.255.255.0", "ltsp7"),
+        ("", "192.168.67.7", "", "ltsp7"),
+    ],
+)
+def test_host_names(template: str, address: str, netmask: str, expected: str) -> None:
+    assert (
+        sh('host_name "$1" "$2" "$3" "$4"', template, address, netmask, "52:54:00:00:00:01").strip()
+        == expected
+    )
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a b", "a\nb", "$x", "ä"])
+def test_names_that_could_leave_their_directory(name: str) -> None:
+    assert sh('is_name "$1" || echo refused', name) == "refused\n"
+    assert sh('is_digest "$1" || echo refused', name) == "refused\n"
+
+
+def test_accounts_are_merged_and_the_images_win(tmp_path: Path) -> None:
+    files = {
+        "passwd": (
+            "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/usr/sbin/nologin\n"
+            "local:x:1005:1005::/home/local:/bin/sh\n"
+        ),
+        "group": "root:x:0:\nsudo:x:27:local\naudio:x:29:\nlocal:x:1005:\n",
+        "shadow": "root:*:19000:0:99999:7:::\nlocal:!:19000:0:99999:7:::\n",
+        "new_passwd": (
+            "alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash\n"
+            "daemon:x:2000:2000:other:/:/bin/sh\n"
+            "clash:x:1005:1005::/home/clash:/bin/sh\n"
+            "toor:x:0:0::/root:/bin/sh\n"
+            "bad name:x:1010:1010::/:/bin/sh\n"
+            "short:x:1011\n"
+        ),
+        "new_group": (
+            "alice:x:1000:\nsudo:x:44:alice,nobodyknows\naudio:x:29:alice,local\nschool:x:2000:alice,clash\n"
+            "taken:x:1005:alice\n"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    os.chmod(tmp_path / "shadow", 0o640)
+    said = sh("merge_accounts passwd group shadow new_passwd new_group", cwd=tmp_path)
+    assert (tmp_path / "passwd").read_text() == (
+        files["passwd"] + "alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash\n"
+    )
+    assert (tmp_path / "group").read_text() == (
+        "root:x:0:\nsudo:x:27:local,alice\naudio:x:29:alice,local\nlocal:x:1005:\n"
+        "alice:x:1000:\nschool:x:2000:alice\n"
+    )
+    assert (tmp_path / "shadow").read_text() == files["shadow"] + "alice:!:19000:0:99999:7:::\n"
+    assert (tmp_path / "shadow").stat().st_mode & 0o777 == 0o640
+    assert "clash" in said
+    assert "taken" in said
+
+
+def set_up(tmp_path: Path, script: str) -> Path:
+    """Run part of setup.sh on a small root of its own; what it puts below /run is not part of this."""
+    new = tmp_path / "new"
+    (new / "etc").mkdir(parents=True)
+    (new / "etc/hosts").symlink_to("/etc/hosts.of.elsewhere")
+    variables = (
+        "new=$1 hostname=pc1 address=10.0.0.9 server=10.0.0.1 mac=52:54:00:00:00:01 "
+        "SEARCH_DOMAIN=school.example; "
+    )
+    sh(variables + script, str(new), sources="text.sh setup.sh")
+    return new
+
+
+def test_names_replace_links_of_the_image(tmp_path: Path) -> None:
+    new = set_up(tmp_path, "set_names")
+    hosts = (new / "etc/hosts").read_text()
+    assert not (new / "etc/hosts").is_symlink()
+    assert "10.0.0.9 pc1.school.example pc1\n" in hosts
+    assert "10.0.0.1 server\n" in hosts
+    assert "127.0.1.1" not in hosts
+    fstab = (new / "etc/fstab").read_text().splitlines()
+    assert all(line.startswith("#") for line in fstab)

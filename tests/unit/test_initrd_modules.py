@@ -1,0 +1,256 @@
+"""Which modules, firmware and programs a boot initrd takes from a tree, and that it never leaves the tree."""
+
+import gzip
+import lzma
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ltspd.errors import InconsistentSource, LtspError, NoKernel, WrongArchitecture
+from ltspd.initrd import cpio, elf, kernel, modules, rooted
+from ltspd.initrd.boot import build_boot_initrd, build_boot_part
+from ltspd.initrd.nbd import make_nbd_initrd
+from ltspd.model import Layer
+from tests.lab.cache import cache_dir
+
+VERSION = "6.99-test"
+NIC = "kernel/drivers/net/ethernet/acme/rocket-nic.ko"
+HOME = f"usr/lib/modules/{VERSION}"
+
+
+def module(info: bytes = b"", machine: int = 62) -> bytes:
+    """Return a minimal ELF64 object with a .modinfo section."""
+    names = b"\0.shstrtab\0.modinfo\0"
+    body = names + info
+    table = 64 + len(body)
+    header = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header += struct.pack("<HHIQQQIHHHHHH", 1, machine, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 1)
+    sections = bytes(64)
+    for name, offset, size in ((1, 64, len(names)), (11, 64 + len(names), len(info))):
+        sections += struct.pack("<IIQQQQIIQQ", name, 1, 0, 0, offset, size, 0, 0, 1, 0)
+    return header + body + sections
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Make a root with a few modules in every compression, and files outside that must stay out."""
+    root = tmp_path / "root"
+    zstd = subprocess.run(["zstd", "-q", "-c"], input=module(), capture_output=True, check=True).stdout
+    files: dict[str, bytes] = {
+        "kernel/fs/overlayfs/overlay.ko.xz": lzma.compress(module(b"name=overlay\0")),
+        "kernel/fs/squashfs/squashfs.ko.zst": zstd,
+        "kernel/lib/zstd/zstd_decompress.ko.gz": gzip.compress(module()),
+        "kernel/drivers/block/nbd.ko": module(),
+        "kernel/lib/crc/crc-extra.ko": module(),
+        "kernel/sound/sound.ko": module(),
+        "kernel/drivers/net/ethernet/mellanox/mlxsw/switch.ko": module(),
+        NIC: module(
+            b"firmware=acme/rocket.bin\0firmware=../../secret\0firmware=acme/none.bin\0license=GPL\0"
+        ),
+    }
+    for path, data in files.items():
+        file = root / HOME / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    dep = "".join(f"{path}:\n" for path in files if "squashfs" not in path)
+    dep += "kernel/fs/squashfs/squashfs.ko.zst: kernel/lib/zstd/zstd_decompress.ko.gz\n"
+    (root / HOME / "modules.dep").write_text(dep)
+    (root / HOME / "modules.builtin").write_text("kernel/drivers/block/loop.ko\n")
+    (root / HOME / "modules.alias").write_text(
+        "alias pci:v0000ACCEd* rocket_nic\nalias crypto-extra crc_extra\nalias snd-* sound\n"
+    )
+    (root / HOME / "modules.softdep").write_text(
+        "softdep overlay pre: crypto-extra\nsoftdep sound pre: nbd\n"
+    )
+    (root / "usr/lib/firmware/acme").mkdir(parents=True)
+    (root / "usr/lib/firmware/acme/rocket.bin").write_bytes(b"FIRMWARE")
+    (root / "usr/secret").write_bytes(b"SECRET")
+    (tmp_path / "secret").write_bytes(b"SECRET")
+    return root
+
+
+def output(*command: str | Path, data: bytes = b"") -> bytes:
+    """Return what a program prints; gzip and zstd end with an error at what follows their own data."""
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    return done.stdout + (b"" if done.stdout else done.stderr)
+
+
+def unpack(entries: list[cpio.Entry]) -> dict[str, bytes]:
+    return {entry.path: entry.data for entry in entries}
+
+
+async def test_closure_takes_what_a_client_needs_and_nothing_else(tree: Path) -> None:
+    taken = unpack(await kernel.read_modules(tree, VERSION))
+    home = f"lib/modules/{VERSION}"
+    assert {path for path in taken if path.endswith(".ko")} == {
+        f"{home}/kernel/fs/overlayfs/overlay.ko",
+        f"{home}/kernel/fs/squashfs/squashfs.ko",
+        f"{home}/kernel/lib/zstd/zstd_decompress.ko",
+        f"{home}/kernel/drivers/block/nbd.ko",
+        f"{home}/kernel/lib/crc/crc-extra.ko",
+        f"{home}/{NIC}",
+    }
+    assert all(data.startswith(b"\x7fELF") for path, data in taken.items() if path.endswith(".ko"))
+    assert taken["lib/firmware/acme/rocket.bin"] == b"FIRMWARE"
+    assert not any(b"SECRET" in data for data in taken.values())
+    dep = taken[f"{home}/modules.dep"].decode()
+    assert "kernel/fs/squashfs/squashfs.ko: kernel/lib/zstd/zstd_decompress.ko\n" in dep
+    assert "sound" not in dep
+    assert (
+        taken[f"{home}/modules.alias"] == b"alias pci:v0000ACCEd* rocket_nic\nalias crypto-extra crc_extra\n"
+    )
+    assert taken[f"{home}/modules.softdep"] == b"softdep overlay pre: crypto-extra\n"
+
+
+def test_preflight_names_what_is_missing(tree: Path) -> None:
+    assert kernel.check_modules(tree, VERSION) == ()
+    dep = (tree / HOME / "modules.dep").read_text().splitlines()
+    kept = [line for line in dep if "overlay" not in line and "rocket" not in line and "nbd" not in line]
+    (tree / HOME / "modules.dep").write_text("\n".join(kept))
+    lacks = kernel.check_modules(tree, VERSION)
+    assert lacks == ("overlay", "nfsv4 or nbd", "a driver of a wired network card")
+
+
+def test_switch_drivers_are_no_network_cards_worth_their_size(tree: Path) -> None:
+    index = kernel.read_index(tree, VERSION)
+    assert "kernel/drivers/net/ethernet/mellanox/mlxsw/switch.ko" not in modules.wanted(index)
+
+
+def test_a_kernel_without_modules_is_named(tree: Path) -> None:
+    with pytest.raises(NoKernel, match="6\\.1-none"):
+        kernel.check_modules(tree, "6.1-none")
+
+
+async def test_a_broken_module_is_named(tree: Path) -> None:
+    (tree / HOME / "kernel/fs/overlayfs/overlay.ko.xz").write_bytes(b"no xz at all")
+    with pytest.raises(InconsistentSource, match="overlay"):
+        await kernel.read_modules(tree, VERSION)
+
+
+async def test_links_stay_below_the_root(tree: Path, tmp_path: Path) -> None:
+    """A module that is a link to the host's file is not the host's file; inside the root, links work."""
+    nic = tree / HOME / NIC
+    nic.unlink()
+    nic.symlink_to(tmp_path / "secret")
+    with pytest.raises(InconsistentSource, match="rocket"):
+        await kernel.read_modules(tree, VERSION)
+    nic.unlink()
+    nic.symlink_to("/usr/moved.ko")
+    (tree / "usr/moved.ko").write_bytes(module())
+    assert any(path.endswith("rocket-nic.ko") for path in unpack(await kernel.read_modules(tree, VERSION)))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("/etc/real", "etc/real"), ("../../../../etc/real", "etc/real"), ("loop", None), ("nowhere", None)],
+)
+def test_resolution_is_that_of_a_chroot(tmp_path: Path, target: str, expected: str | None) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/real").write_text("inside")
+    (tmp_path / "etc/link").symlink_to(target)
+    (tmp_path / "etc/loop").symlink_to("link")
+    found = rooted.inside(tmp_path, "/etc/link")
+    assert found == (None if expected is None else tmp_path / expected)
+
+
+def test_compression_follows_the_kernel_configuration(tree: Path) -> None:
+    assert kernel.takes_zstd(tree, VERSION)
+    (tree / "boot").mkdir()
+    (tree / f"boot/config-{VERSION}").write_text("# CONFIG_RD_ZSTD is not set\nCONFIG_RD_GZIP=y\n")
+    assert not kernel.takes_zstd(tree, VERSION)
+    (tree / f"boot/config-{VERSION}").write_text("CONFIG_RD_GZIP=y\nCONFIG_RD_ZSTD=y\n")
+    assert kernel.takes_zstd(tree, VERSION)
+
+
+async def test_old_kernels_get_gzip(tree: Path) -> None:
+    (tree / "boot").mkdir()
+    (tree / f"boot/config-{VERSION}").write_text("CONFIG_RD_GZIP=y\n")
+    part = await build_boot_part(tree, VERSION)
+    assert b"TRAILER!!!" in output("gzip", "-dc", data=part)
+
+
+async def test_whole_initrd_is_a_compressed_part_and_a_plain_identity(tree: Path, tmp_path: Path) -> None:
+    target = tmp_path / "initrd.img"
+    await build_boot_initrd(tree, VERSION, "img", "gen", (Layer("d1", 7),), target)
+    data = target.read_bytes()
+    start = data.index(b"070701")
+    assert start % 4 == 0
+    plain = output("zstd", "-dc", data=data[:start])
+    names = output("cpio", "-t", "--quiet", data=plain).split()
+    assert {b"init", b"bin/busybox", b"bin/sh", b"sbin/modprobe", b"dev/console", b"ltsp/root.sh"} <= set(
+        names
+    )
+    assert b"d1 7\n" in data[start:]
+
+
+async def test_busybox_must_be_static_and_of_the_sources_architecture(tree: Path, tmp_path: Path) -> None:
+    dynamic = tmp_path / "busybox"
+    dynamic.write_bytes(Path("/bin/ls").read_bytes())
+    with pytest.raises(WrongArchitecture, match="busybox-static"):
+        await build_boot_part(tree, VERSION, busybox=dynamic)
+    (tree / "usr/bin").mkdir(parents=True)
+    # A tree of AArch64 (183): the server's own busybox is of no use.
+    (tree / "usr/bin/dash").write_bytes(module(machine=183))
+    with pytest.raises(WrongArchitecture):
+        await build_boot_part(tree, VERSION)
+
+
+def test_elf_facts_agree_with_the_loader() -> None:
+    facts = elf.parse(Path("/bin/ls").read_bytes())
+    assert facts is not None
+    assert facts.interpreter.startswith("/lib")
+    said = subprocess.run(["ldd", "/bin/ls"], capture_output=True, text=True, check=True).stdout
+    assert facts.needed
+    assert all(name in said for name in facts.needed)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 20, 63, 64, 100])
+def test_damaged_elf_files_are_no_elf_files(cut: int) -> None:
+    assert elf.parse(Path("/bin/ls").read_bytes()[:cut]) is None
+    assert elf.module_info(module(b"firmware=x\0")[:cut], "firmware") == ()
+
+
+async def test_nbd_client_runs_from_its_initrd_alone(tmp_path: Path) -> None:
+    """Started in a chroot of the archive: every library it needs is there."""
+    if not Path("/usr/sbin/nbd-client").exists():
+        pytest.skip("nbd-client is not installed")
+    packed = await make_nbd_initrd()
+    plain = output("zstd", "-dc", data=packed)
+    output("cpio", "-idm", "--quiet", "-D", tmp_path, data=plain)
+    if os.geteuid() != 0:
+        pytest.skip("only root can chroot")
+    said = output("chroot", tmp_path, "/bin/nbd-client", "-V")
+    assert b"This is nbd-client" in said
+    assert b"error while loading" not in said
+
+
+async def test_nbd_initrd_without_nbd_client_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(LtspError, match="install the package nbd-client"):
+        await make_nbd_initrd(tmp_path)
+
+
+REAL = [
+    ("client", "virtio_net nfsv4 nbd overlay squashfs loop hv_netvsc xen_netfront vmxnet3"),
+    ("trixie", "virtio_net nfsv4 nbd overlay squashfs loop hv_netvsc"),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), REAL)
+async def test_real_kernels(name: str, expected: str) -> None:
+    root = cache_dir() / "try" / name
+    homes = sorted((root / "usr/lib/modules").glob("*")) if root.is_dir() else []
+    if not homes:
+        pytest.skip(f"{root} has no kernel")
+    version = homes[-1].name
+    assert kernel.check_modules(root, version) == ()
+    taken = await kernel.read_modules(root, version)
+    names = {modules.name_of(entry.path) for entry in taken if entry.path.endswith(".ko")}
+    assert set(expected.split()) <= names
+    dep = next(entry.data.decode() for entry in taken if entry.path.endswith("modules.dep"))
+    for line in dep.splitlines():
+        path, _, needs = line.partition(":")
+        assert {modules.name_of(each) for each in (path, *needs.split())} <= names
+    assert len(cpio.archive(taken)) < 25_000_000
