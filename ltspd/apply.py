@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ltspd.desired import File, Output
@@ -23,9 +23,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Record:
-    """What was last applied: digest of each file, the digest each unit runs with, times in µs."""
+    """What was last applied: digest of each file, the digest each unit runs with, times in µs.
+
+    ``writing`` is kept before files are replaced: whatever interrupts that, both the old and the new
+    content are then known as ours.
+    """
 
     files: dict[str, str] = field(default_factory=dict)
+    writing: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
 
@@ -79,7 +84,10 @@ class Applier:
         for output in outputs:
             state, message = await self._one(output, force)
             statuses.append(self._status(output, state, message))
-            self._save()
+            try:
+                self._save()
+            except OSError as error:
+                log.warning("%s can't be written; it will be tried again: %s", self._record_path, error)
         return tuple(statuses)
 
     def preview(self, output: Output) -> str:
@@ -104,12 +112,14 @@ class Applier:
             return (OutputState.FAILED if output.wanted else OutputState.DISABLED), output.missing
         edited = [] if force else [file.path for file in output.files if self._edited(file)]
         if edited:
+            await self._keep_running(output)
             names = ", ".join(edited)
             why = f"{names} was changed by hand and is left alone; 'ltspctl apply --force' replaces it."
             return OutputState.EDITED, why
         try:
             await self._write(output)
         except (ToolFailed, OSError) as error:
+            await self._keep_running(output)
             return OutputState.FAILED, f"not written, the last good one stays: {error}"
         return await self._run(output) if output.unit else (OutputState.IN_SYNC, "")
 
@@ -124,12 +134,16 @@ class Applier:
 
     def _edited(self, file: File) -> bool:
         found = self._on_disk(file)
-        return found not in ("", _digest(file.data), self._record.files.get(file.path))
+        ours = (self._record.files.get(file.path), self._record.writing.get(file.path))
+        return found not in ("", _digest(file.data), *ours)
 
     async def _write(self, output: Output) -> None:
         changes = self._changes(output)
         for file in changes:
             await self._check(output, file)
+        if changes:
+            self._record.writing |= {file.path: _digest(file.data) for file in changes}
+            self._save()
         for file in changes:
             write_atomically(self._paths.at(file.path), file.data, file.mode)
             log.info("Wrote %s (%s)", file.path, output.name)
@@ -138,6 +152,7 @@ class Applier:
             changed |= self._link(link.path, link.target)
         for file in output.files:
             self._record.files[file.path] = _digest(file.data)
+            self._record.writing.pop(file.path, None)
         if changed or output.name not in self._record.applied:
             self._record.applied[output.name] = time.time_ns() // 1000
 
@@ -200,6 +215,17 @@ class Applier:
         self._record.applied[output.name] = time.time_ns() // 1000
         return OutputState.IN_SYNC, ""
 
+    async def _keep_running(self, output: Output) -> None:
+        """Start a unit as its files are, once, when those could not be brought up to date."""
+        if not (output.unit and output.wanted and self._systemd.present):
+            return
+        if output.unit in self._asked or not all(map(self._on_disk, output.files)):
+            return
+        await self._systemd.watch([output.unit])
+        if (await self._systemd.status(output.unit)).active == "inactive":
+            self._asked[output.unit] = ""
+            await self._systemd.act("StartUnit", output.unit)
+
     def _why(self, output: Output, result: str) -> str:
         """Return why a unit does not run; most often somebody else has its port."""
         for holder in holders(self._paths, output.ports):
@@ -214,13 +240,12 @@ class Applier:
     def _load(self) -> Record:
         try:
             whole = json.loads(self._record_path.read_bytes())
-            return Record(dict(whole["files"]), dict(whole["units"]), dict(whole["applied"]))
+            return Record(**{name: dict(whole[name]) for name in Record.__slots__})
         except (OSError, ValueError, KeyError, TypeError):
             return Record()  # a first run; files that differ count as edited by somebody, nothing is lost
 
     def _dump(self) -> bytes:
-        record = {"files": self._record.files, "units": self._record.units, "applied": self._record.applied}
-        return json.dumps(record, indent=1, sort_keys=True).encode()
+        return json.dumps(asdict(self._record), indent=1, sort_keys=True).encode()
 
     def _save(self) -> None:
         data = self._dump()

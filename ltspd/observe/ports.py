@@ -41,17 +41,26 @@ def _address(text: str) -> str:
 
 def _owners(paths: Paths, sockets: dict[str, tuple[str, str, int]]) -> Iterable[PortHolder]:
     for process in paths.at("/proc").glob("[0-9]*"):
-        seen: set[str] = set()
-        try:
-            for descriptor in (process / "fd").iterdir():
-                match = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
-                if match and match[1] in sockets:
-                    seen.add(match[1])
-        except OSError:
-            continue  # ended meanwhile, or not ours to look at
-        for inode in seen:
+        for inode in sorted(_sockets(process) & sockets.keys()):
             protocol, address, port = sockets[inode]
             yield PortHolder(protocol, address, port, int(process.name), *_names(process))
+
+
+def _sockets(process: Path) -> set[str]:
+    """Return the inodes of a process's sockets; none if it ended meanwhile or is not ours to look at."""
+    found: set[str] = set()
+    try:
+        descriptors = list((process / "fd").iterdir())
+    except OSError:
+        return found
+    for descriptor in descriptors:
+        try:
+            match = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+        except OSError:
+            continue  # closed meanwhile
+        if match:
+            found.add(match[1])
+    return found
 
 
 def _names(process: Path) -> tuple[str, str]:
