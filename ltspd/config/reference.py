@@ -1,0 +1,74 @@
+"""The parameter table as a page of the documentation, so that the page can't disagree with the table. Pure.
+
+``python3 -m ltspd.config.reference > docs/ltsp.conf.md`` writes it anew; a test compares.
+"""
+
+from collections.abc import Iterator
+
+from ltspd.config.parameters import PARAMETERS, Parameter, Reader
+
+_HEAD = """# ltsp.conf
+
+`/etc/ltsp/ltsp.conf` says what you want; `ltspd` follows it within a second of a change. It is read
+as data and never run. `ltspctl status` shows mistakes with file, line and reason; as long as there is
+one, the last good settings stay in force.
+
+```
+# Lines above the first section count for everybody.
+[server]
+DHCP_LINKS="eth1=real eth0=proxy"
+
+[clients]
+KERNEL_PARAMETERS="quiet"
+
+[52:54:00:12:34:56]        # one machine, by MAC address, IP address or host name
+HOSTNAME=teacher
+INCLUDE=beamer             # another section's lines, too
+
+[192.168.67.*]             # globs, and alternatives with a|b
+ROOT_TRANSPORT=http
+
+[beamer]
+KERNEL_PARAMETERS="video=1024x768"
+```
+
+Values are as in a shell: `'…'`, `"…"` with `$OTHER` and `\\\\`, several lines inside quotes. Commands are
+refused. For one machine the lines above the first section count first, then `[clients]`, `[common]`, and
+the first section that fits its MAC address, its IP address, its host name; later ones win. `[server]`
+and `[common]` are the server's own.
+
+The boot menu can compare only with exact MAC addresses, IP addresses and host names, so
+`DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` have no effect in sections
+with globs.
+"""
+
+
+def page() -> str:
+    """Return the whole page as Markdown."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield _HEAD
+    yield "## Parameters\n"
+    yield "| parameter | read by | value | default | meaning |"
+    yield "|---|---|---|---|---|"
+    for row in PARAMETERS:
+        if row.supported:
+            yield _row(row)
+    yield "\n## LTSP's parameters without effect yet\n"
+    yield "They are accepted with a warning, so an existing file works.\n"
+    yield ", ".join(f"`{row.name}`" for row in PARAMETERS if not row.supported)
+
+
+def _row(row: Parameter) -> str:
+    readers = [
+        name for flag, name in ((Reader.SERVER, "server"), (Reader.CLIENT, "clients")) if flag & row.readers
+    ]
+    default = f"`{row.default}`" if row.default else ""
+    cells = (f"`{row.name}`", ", ".join(readers), str(row.kind), default, row.help)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
