@@ -107,6 +107,17 @@ def _look(
     return BuildPlan(source, options, kernel, architecture, tree, packages, patterns)
 
 
+def excludes_setting(paths: Paths, value: str) -> tuple[str, ...]:
+    """Return the patterns of ADD_IMAGE_EXCLUDES or OMIT_IMAGE_EXCLUDES: as in LTSP one a line, or a file.
+
+    Blocks for the file's reading. A pattern may contain spaces, so the value is not split at them.
+    """
+    name = value.strip()
+    if name.startswith("/") and "\n" not in name and paths.at(name).is_file():
+        value = paths.at(name).read_text("utf-8", "surrogateescape")
+    return tuple(line.strip() for line in value.split("\n") if line.strip())
+
+
 def _patterns(paths: Paths, root: Path, options: BuildOptions) -> tuple[str, ...]:
     file = paths.etc / "image.excludes"
     listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None

@@ -187,6 +187,14 @@ async def test_excludes_of_file_and_options_apply(paths: Paths, source: Source, 
     assert b"usr/local/tool" not in found
 
 
+def test_a_setting_has_patterns_one_a_line_or_names_a_file(paths: Paths) -> None:
+    assert build.excludes_setting(paths, "") == ()
+    assert build.excludes_setting(paths, " opt/a b/* \n\n... *.o\n") == ("opt/a b/*", "... *.o")
+    write(paths.root, "etc/ltsp/more", "x/*\ny/*\n")
+    assert build.excludes_setting(paths, "/etc/ltsp/more") == ("x/*", "y/*")
+    assert build.excludes_setting(paths, "/no/file") == ("/no/file",)
+
+
 async def test_the_server_itself_never_packs_its_store(paths: Paths, source: Source, tmp_path: Path) -> None:
     root = Path(source.path)
     inside = Paths(root=root, base="/data/ltsp")
