@@ -33,8 +33,10 @@ def watch(
         interesting = False
         for event in inotify.read(timeout=0):
             wanted = names.get(event.wd)
-            # An overflow has no watch (wd -1): something was missed, so look.
-            interesting |= event.wd not in names or wanted is None or event.name in wanted
+            # An overflow has no watch (wd -1): something was missed, so look. Hidden files are
+            # somebody's temporary ones, our own included: a write that fails must not wake us again.
+            named = event.name in wanted if wanted is not None else not event.name.startswith(".")
+            interesting |= event.wd not in names or named
         if interesting:
             wake()
 

@@ -1,0 +1,377 @@
+"""Observing: who holds a port, links in a network of the test's own, files that are replaced, the host."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltspd.model import Account, Group, PortHolder
+from ltspd.observe import facts, files, host
+from ltspd.observe.ports import holders
+from ltspd.paths import Paths
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# ---- ports -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sock(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    family, kind, address = request.param
+    with socket.socket(family, kind) as sock:
+        sock.bind((address, 0))
+        if kind is socket.SOCK_STREAM:
+            sock.listen()
+        yield sock
+
+
+@pytest.mark.parametrize(
+    ("sock", "protocol", "address"),
+    [
+        ((socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"), "tcp", "127.0.0.1"),
+        ((socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1"), "udp", "127.0.0.1"),
+        ((socket.AF_INET, socket.SOCK_STREAM, "0.0.0.0"), "tcp", "0.0.0.0"),
+        ((socket.AF_INET6, socket.SOCK_STREAM, "::1"), "tcp", "::"),
+    ],
+    indirect=["sock"],
+)
+def test_whoever_listens_is_found(sock: socket.socket, protocol: str, address: str) -> None:
+    port = sock.getsockname()[1]
+    (holder,) = holders(Paths(), [(protocol, port)])
+    assert (holder.protocol, holder.address, holder.port) == (protocol, address, port)
+    assert (holder.pid, holder.process) == (os.getpid(), Path("/proc/self/comm").read_text().strip())
+
+
+def test_a_free_port_and_a_mere_connection_have_no_holder() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as one,
+    ):
+        assert holders(Paths(), [("tcp", one.getsockname()[1])]) == ()
+        assert holders(Paths(), [("udp", server.getsockname()[1])]) == ()
+    assert holders(Paths(), []) == ()
+
+
+def test_a_holder_of_systemds_is_named_with_its_unit(tmp_path: Path) -> None:
+    net, process = tmp_path / "proc/net", tmp_path / "proc/77"
+    net.mkdir(parents=True)
+    (process / "fd").mkdir(parents=True)
+    row = "   0: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4242 2 0 0"
+    (net / "udp").write_text(f"header\n{row}\n")
+    (process / "fd/9").symlink_to("socket:[4242]")
+    (process / "fd/8").write_text("closed meanwhile: no link")
+    (process / "comm").write_text("dnsmasq\n")
+    (process / "cgroup").write_text("1:name=systemd:/x\n0::/system.slice/libvirtd.service\n")
+    (tmp_path / "proc/78").mkdir()
+    found = holders(Paths(root=tmp_path), [("udp", 67)])
+    assert found == (PortHolder("udp", "0.0.0.0", 67, 77, "dnsmasq", "libvirtd.service"),)
+
+
+# ---- links -----------------------------------------------------------------------------------------
+
+
+def in_own_network(script: str) -> Any:
+    """Run a Python script in a new network namespace and return the JSON that it prints."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("making a network namespace needs root and iproute2")
+    done = subprocess.run(
+        ["unshare", "--net", "--", sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+SNAPSHOT = r"""
+import asyncio, json, subprocess
+from ltspd.observe.links import snapshot
+
+def ip(*commands):
+    for command in commands:
+        subprocess.run(["ip", *command.split()], check=True)
+
+ip(
+    "link set lo up",
+    "link add eth0 type veth peer name far0",
+    "address add 10.0.3.2/24 dev eth0",
+    "address add 192.168.67.1/24 dev eth0",
+    "link set eth0 up",
+    "link set far0 up",
+    "route add default via 10.0.3.1 dev eth0",
+    "link add br0 type bridge",
+    "link add port0 type veth peer name far1",
+    "link set port0 master br0",
+    "link add docker0 type bridge",
+    "address add 172.17.0.1/16 dev docker0",
+    "tuntap add dev vpn0 mode tun",
+    "-6 address add 2001:db8::1/64 dev far0 nodad",
+)
+found = asyncio.run(snapshot())
+print(json.dumps({
+    link.name: [link.kind, link.up, link.enslaved, link.default_route, link.global_ipv6,
+                [str(each) for each in link.addresses], len(link.mac)]
+    for link in found
+}))
+assert [link.index for link in found] == sorted(link.index for link in found)
+"""
+
+
+def test_a_snapshot_of_the_links() -> None:
+    found = in_own_network(SNAPSHOT)
+    assert found["lo"][:2] == ["loopback", True]
+    assert found["lo"][5] == ["127.0.0.1/8"]
+    assert found["eth0"] == ["veth", True, False, True, False, ["10.0.3.2/24", "192.168.67.1/24"], 17]
+    assert found["far0"] == ["veth", True, False, False, True, [], 17]
+    assert found["br0"][:3] == ["bridge", False, False]
+    assert found["port0"][:3] == ["veth", False, True]
+    assert found["docker0"][:2] == ["virtual", False]
+    assert found["docker0"][5] == ["172.17.0.1/16"]
+    assert found["vpn0"][0] == "virtual"
+
+
+WAKE = r"""
+import asyncio, json, os, subprocess
+from ltspd.observe.links import wake_socket
+
+async def main():
+    woken = asyncio.Event()
+    close = wake_socket(woken.set)
+    result = {}
+
+    async def wakes(*command):
+        woken.clear()
+        process = await asyncio.create_subprocess_exec("ip", *" ".join(command).split())
+        await process.wait()
+        try:
+            async with asyncio.timeout(3):
+                await woken.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(0.2)  # later notices of the same change
+        return True
+
+    result["link"] = await wakes("link add eth0 type veth peer name far0")
+    result["up"] = await wakes("link set eth0 up")
+    result["address"] = await wakes("address add 10.0.3.2/24 dev eth0")
+    result["route"] = await wakes("route add 10.9.0.0/24 dev eth0")
+    result["gone"] = await wakes("link delete eth0")
+    woken.clear()
+    await asyncio.sleep(0.3)
+    result["quiet"] = not woken.is_set()
+    before = len(os.listdir("/proc/self/fd"))
+    close()
+    result["closed"] = before - len(os.listdir("/proc/self/fd"))
+    print(json.dumps(result))
+
+asyncio.run(main())
+"""
+
+
+def test_changes_of_links_wake_and_nothing_else_does() -> None:
+    expected: dict[str, Any] = dict.fromkeys(("link", "up", "address", "route", "gone", "quiet"), True)
+    assert in_own_network(WAKE) == {**expected, "closed": 1}
+
+
+# ---- files -----------------------------------------------------------------------------------------
+
+
+class Woken:
+    """Counts wake-ups of the loop that it is made in."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    async def by(self, change: Callable[[], object]) -> bool:
+        """Return whether a change wakes; that one does not is only known after a while."""
+        self.event.clear()
+        change()
+        try:
+            async with asyncio.timeout(0.15):
+                await self.event.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(0.02)
+        return True
+
+
+def replace(path: Path, text: str) -> None:
+    new = path.with_name(f".{path.name}.tmp")
+    new.write_text(text)
+    new.rename(path)
+
+
+async def test_files_that_are_replaced_written_made_or_removed_wake(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("1")
+    woken = Woken()
+    close = files.watch([(tmp_path, frozenset({"passwd"}))], woken.event.set)
+    try:
+        # Twice: a watch on the file itself would die with the first replacement.
+        for text in "23":
+            assert await woken.by(lambda text=text: replace(tmp_path / "passwd", text))  # type: ignore[misc]
+        assert await woken.by(lambda: (tmp_path / "passwd").write_text("4"))
+        assert await woken.by((tmp_path / "passwd").unlink)
+        assert await woken.by((tmp_path / "passwd").touch)
+        assert not await woken.by(lambda: (tmp_path / "shadow").write_text("x"))
+        assert not await woken.by((tmp_path / "passwd").read_text)
+    finally:
+        close()
+    assert not await woken.by(lambda: (tmp_path / "passwd").write_text("5"))
+
+
+async def test_any_file_of_a_directory_but_temporary_ones(tmp_path: Path) -> None:
+    woken = Woken()
+    close = files.watch([(tmp_path, None)], woken.event.set)
+    try:
+        assert await woken.by((tmp_path / "new").mkdir)
+        assert await woken.by(lambda: (tmp_path / "new").rename(tmp_path / "other"))
+        assert not await woken.by(lambda: (tmp_path / ".x.new").write_text("a write that fails"))
+        assert not await woken.by((tmp_path / ".x.new").unlink)
+        assert await woken.by(lambda: replace(tmp_path / "x", "a write that succeeds"))
+    finally:
+        close()
+
+
+async def test_a_flood_of_changes_wakes_and_goes_on(tmp_path: Path) -> None:
+    woken = Woken()
+    close = files.watch([(tmp_path, frozenset({"wanted"}))], woken.event.set)
+    try:
+        limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+
+        def flood() -> None:
+            for _ in range(limit // 2 + 10):
+                (tmp_path / "a").touch()
+                (tmp_path / "a").unlink()
+
+        if limit <= 1 << 15:
+            assert await woken.by(flood), "an overflow may have hidden the wanted file"
+        assert await woken.by((tmp_path / "wanted").touch)
+    finally:
+        close()
+
+
+async def test_directories_that_do_not_exist_are_left_out(tmp_path: Path) -> None:
+    woken = Woken()
+    close = files.watch([(tmp_path / "none", None), (tmp_path, None)], woken.event.set)
+    try:
+        assert await woken.by((tmp_path / "x").touch)
+    finally:
+        close()
+
+
+# ---- the host --------------------------------------------------------------------------------------
+
+
+def write(paths: Paths, name: str, text: str) -> None:
+    path = paths.at(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(root=tmp_path)
+
+
+def test_people_of_the_server_and_no_password(paths: Paths) -> None:
+    write(
+        paths,
+        "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/bash\nada:$6$secret:1000:1000:Ada,,,:/home/ada:/bin/bash\n"
+        "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\nbroken:x:1001\n+nis::::::\n"
+        "bob:x:59999:100::/home/bob:/bin/sh\n",
+    )
+    found = host.accounts(paths)
+    assert found == (
+        Account("ada", 1000, 1000, "Ada,,,", "/home/ada", "/bin/bash"),
+        Account("bob", 59999, 100, "", "/home/bob", "/bin/sh"),
+    )
+    assert "secret" not in repr(found)
+    write(paths, "/etc/group", "root:x:0:\nsudo:x:27:ada,root\naudio:x:29:\nada:!hash:1000:\nbad\n")
+    groups = host.groups(paths, found)
+    assert groups == (Group("sudo", 27, ("ada",)), Group("ada", 1000, ()))
+    assert "hash" not in repr(groups)
+
+
+def test_without_files_there_is_nobody(paths: Paths) -> None:
+    assert host.accounts(paths) == ()
+    assert host.groups(paths, ()) == ()
+    assert host.resolver(paths) == ((), "")
+    assert host.boot_programs(paths) == {}
+    assert not host.kernel_nfsd(paths)
+    assert not host.in_container(paths)
+
+
+def test_the_resolver(paths: Paths) -> None:
+    write(
+        paths,
+        "/etc/resolv.conf",
+        "# made by hand\nsearch lan.example other\nnameserver 10.0.3.1\nnameserver ::1\nnameserver x\n",
+    )
+    assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "lan.example")
+
+
+def test_behind_a_local_stub_the_real_resolver_is_taken(paths: Paths) -> None:
+    write(paths, "/etc/resolv.conf", "nameserver 127.0.0.53\nsearch stub.example\n")
+    assert host.resolver(paths) == ((), "")
+    write(paths, "/run/systemd/resolve/resolv.conf", "nameserver 10.0.3.1\nsearch real.example\n")
+    assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "real.example")
+
+
+def test_boot_programs_where_debian_has_them(paths: Paths) -> None:
+    write(paths, "/usr/lib/ipxe/undionly.kpxe", "")
+    write(paths, "/boot/ipxe.efi", "")
+    assert host.boot_programs(paths) == {
+        "undionly.kpxe": "/usr/lib/ipxe/undionly.kpxe",
+        "ipxe.efi": "/boot/ipxe.efi",
+    }
+
+
+def test_a_kernel_that_can_serve_nfs(paths: Paths) -> None:
+    write(paths, "/proc/sys/kernel/osrelease", "6.1.0-29-amd64\n")
+    write(paths, "/lib/modules/6.1.0-29-amd64/modules.dep", "kernel/fs/nfs/nfs.ko: kernel/fs/nfsd/nfsd.ko\n")
+    assert not host.kernel_nfsd(paths)
+    write(paths, "/lib/modules/6.1.0-29-amd64/modules.dep", "kernel/fs/nfsd/nfsd.ko.xz: kernel/x.ko\n")
+    assert host.kernel_nfsd(paths)
+    write(paths, "/lib/modules/6.1.0-29-amd64/modules.dep", "")
+    write(paths, "/proc/filesystems", "nodev\tsysfs\nnodev\tnfsd\n")
+    assert host.kernel_nfsd(paths)
+
+
+def stanza(version: str) -> str:
+    return (
+        f"Package: hello\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n"
+        "Description: x\n\n"
+    )
+
+
+def test_the_digest_of_packages_follows_the_database(paths: Paths) -> None:
+    status = paths.at("/var/lib/dpkg/status")
+    assert facts.packages_digest(paths.root) == ""
+    write(paths, "/var/lib/dpkg/status", stanza("2.10-3"))
+    first = facts.packages_digest(paths.root)
+    assert first
+    replace(status, stanza("2.10-3"))
+    assert facts.packages_digest(paths.root) == first
+    replace(status, stanza("2.10-4"))
+    assert facts.packages_digest(paths.root) not in ("", first)
+
+
+async def test_one_look_at_an_empty_system(paths: Paths) -> None:
+    found, problems = await facts.look(paths)
+    assert problems == ()
+    assert found.hostname == socket.gethostname()
+    assert [link.name for link in found.links if link.name == "lo"] == ["lo"]
+    assert (found.images, found.sources, found.accounts) == ((), (), ())
