@@ -193,8 +193,8 @@ class Daemon:
             )
         config, _ = await asyncio.to_thread(self._conf.read)
         wanted = build.BuildOptions(
-            add_excludes=tuple(config.server.add_image_excludes.split()),
-            omit_excludes=tuple(config.server.omit_image_excludes.split()),
+            add_excludes=build.excludes_setting(self._paths, config.server.add_image_excludes),
+            omit_excludes=build.excludes_setting(self._paths, config.server.omit_image_excludes),
             keep=config.server.keep_generations,
             background=bool(options.get("background", False)),
         )
