@@ -1,0 +1,111 @@
+"""A stand-in for systemd's manager on a private bus: units in a table, jobs that end as the test says."""
+
+import asyncio
+
+from dbus_next import Message, MessageType, Variant
+
+from ltspd.bus.connection import Connection, daemon_call
+from ltspd.services import MANAGER, ROOT, SYSTEMD, UNIT, unit_path
+
+PROPERTIES = "org.freedesktop.DBus.Properties"
+
+
+class FakeSystemd1:
+    """Answers as systemd does, as far as ``ltspd.services`` asks; ``acts`` is what it was told to do.
+
+    ``result`` is how jobs end; ``early`` sends JobRemoved before the reply that names the job, and
+    ``silent`` never.
+    """
+
+    def __init__(self, bus: Connection) -> None:
+        self.bus = bus
+        self.units: dict[str, tuple[str, str, str]] = {}
+        self.acts: list[tuple[str, str]] = []
+        self.result = "done"
+        self.early = False
+        self.silent = False
+        self.changed = asyncio.Event()
+        self._jobs = 0
+        bus.add_message_handler(self._handle)
+
+    async def start(self) -> None:
+        """Take systemd's name."""
+        await daemon_call(self.bus, "RequestName", "su", [SYSTEMD, 4])
+
+    def set(self, unit: str, active: str, sub: str = "", result: str = "success") -> None:
+        """Put a unit into a state and tell everyone."""
+        self.units[unit] = (active, sub, result)
+        body: list[object] = [UNIT, {"ActiveState": Variant("s", active)}, []]
+        self._signal(unit_path(unit), PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+
+    def stray_job(self) -> None:
+        """Let a job end that somebody else started."""
+        self._removed("somebody.service", "done")
+
+    def _signal(self, path: str, interface: str, member: str, signature: str, body: list[object]) -> None:
+        message = Message(
+            message_type=MessageType.SIGNAL,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=body,
+        )
+        self.bus.send(message)
+
+    def _removed(self, unit: str, result: str) -> str:
+        self._jobs += 1
+        job = f"{ROOT}/job/{self._jobs}"
+        if not self.silent:
+            body: list[object] = [self._jobs, job, unit, result]
+            self._signal(ROOT, MANAGER, "JobRemoved", "uoss", body)
+        return job
+
+    def _handle(self, message: Message) -> bool:
+        if message.message_type is not MessageType.METHOD_CALL:
+            return False
+        match message.member:
+            case "Subscribe" | "ResetFailedUnit":
+                self._reply(message)
+            case "LoadUnit":
+                self._reply(message, "o", unit_path(message.body[0]))
+            case "GetAll" | "Get":
+                self._properties(message)
+            case "StartUnit" | "StopUnit" | "RestartUnit" | "ReloadUnit":
+                self._act(message)
+            case _:
+                self.bus.send(Message.new_error(message, f"{SYSTEMD}.NoSuch", str(message.member)))
+        return True
+
+    def _reply(self, message: Message, signature: str = "", *body: object) -> None:
+        self.bus.send(Message.new_method_return(message, signature, list(body)))
+
+    def _properties(self, message: Message) -> None:
+        unit = next((name for name in self.units if unit_path(name) == message.path), "")
+        active, sub, result = self.units.get(unit, ("inactive", "dead", "success"))
+        if message.member == "Get":
+            self._reply(message, "v", Variant("s", result))
+            return
+        found = {"ActiveState": active, "SubState": sub, "LoadState": "loaded" if unit else "not-found"}
+        self._reply(message, "a{sv}", {name: Variant("s", value) for name, value in found.items()})
+
+    def _act(self, message: Message) -> None:
+        unit, _mode = message.body
+        if unit not in self.units:
+            self.bus.send(Message.new_error(message, f"{SYSTEMD}.NoSuchUnit", f"Unit {unit} not found."))
+            return
+        self.acts.append((message.member, unit))
+        self.changed.set()
+        done = self.result == "done"
+        if self.early:
+            self._reply(message, "o", self._removed(unit, self.result))
+        else:
+            self._jobs += 1
+            job = f"{ROOT}/job/{self._jobs}"
+            self._reply(message, "o", job)
+            if not self.silent:
+                self._signal(ROOT, MANAGER, "JobRemoved", "uoss", [self._jobs, job, unit, self.result])
+        if message.member == "StopUnit":
+            self.set(unit, "inactive", "dead")
+        elif message.member != "ReloadUnit":
+            self.set(unit, "active" if done else "failed", "running", "success" if done else "exit-code")
