@@ -51,8 +51,14 @@ class Client:
         self.console.type(text)
 
     def login_prompt(self, timeout: float = 150.0) -> Seen:
-        """Wait for the login prompt of the booted system."""
-        return self.expect(r"\S+ login: ", timeout)
+        """Wait for the login prompt of the booted system.
+
+        Raises RuntimeError with the client's own sentence as soon as it says that it can't boot.
+        """
+        seen = self.expect(r"\S+ login: |ltsp: (This client can't boot: .*\n.*\n.*)\n", timeout)
+        if seen.groups[0] is not None:
+            raise RuntimeError(f"client {self.name} says: {seen.groups[0]}")
+        return seen
 
     def shell(self, command: str, timeout: float = 60.0) -> str:
         """Run a shell command as root in the booted client, on its second serial line.
