@@ -79,13 +79,16 @@ class Daemon:
             self._notify.ready()
             self.wake()
             async with asyncio.TaskGroup() as group:
+                passes = group.create_task(self._passes(), name="passes")
                 tasks = [
-                    group.create_task(self._passes(), name="passes"),
                     group.create_task(self._service.wait(), name="bus"),
                     group.create_task(self._notify.watchdog(), name="watchdog"),
                 ]
                 await self._stopping.wait()
                 self._notify.stopping()
+                # A pass speaks to systemd, so it ends before the connection does.
+                passes.cancel()
+                await asyncio.wait([passes])
                 await self._jobs.stop()
                 await self._service.stop()
                 for task in tasks:

@@ -1,6 +1,7 @@
 """Systemd's units over its D-Bus API: what state they are in, and making them run, reload or stop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,6 +9,8 @@ from dbus_next import Message, MessageType
 
 from ltspd.bus.connection import BusError, Connection, call
 from ltspd.model import UnitStatus
+
+log = logging.getLogger(__name__)
 
 SYSTEMD = "org.freedesktop.systemd1"
 ROOT = "/org/freedesktop/systemd1"
@@ -46,10 +49,13 @@ class Systemd:
         for unit in units:
             path = unit_path(unit)
             if path not in self._watched:
-                self._watched[path] = unit
-                await self._match(
-                    f"sender='{SYSTEMD}',interface='org.freedesktop.DBus.Properties',path='{path}'"
-                )
+                rule = f"sender='{SYSTEMD}',interface='org.freedesktop.DBus.Properties',path='{path}'"
+                try:
+                    await self._match(rule)
+                    self._watched[path] = unit
+                except BusError as error:
+                    # With the bus gone the daemon ends anyway, and says so better than this would.
+                    log.warning("Changes of %s will go unnoticed: %s", unit, error.message)
 
     async def status(self, unit: str) -> UnitStatus:
         """Return a unit's state; one that systemd doesn't know is inactive."""

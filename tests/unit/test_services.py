@@ -142,6 +142,7 @@ async def test_a_bus_that_ends_is_an_answer(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         assert (await systemd.status(UNIT)).active == "inactive"
         assert await systemd.act("StartUnit", UNIT)
+        await systemd.watch([UNIT])
     await bus.close()
 
 

@@ -1,0 +1,439 @@
+"""The whole daemon as nobody, below a directory of its own, on a private bus and a private network."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbus_next import Variant
+
+from ltspd.bus import connection
+from ltspd.bus.connection import BusError, Connection
+from ltspd.names import STEM, object_path
+from ltspd.paths import Paths
+from tests.bus.conftest import ALL_GRANTED, CONFIG, ask, end_bus, get_all
+from tests.unit.fake_systemd import FakeSystemd1
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "nbd", "nfs", "radvd", "tftp")]
+# What lies on a server before the daemon's first start: systemd-tmpfiles' and the packages' part.
+DIRECTORIES = [
+    "etc/ltsp", "var/lib/dpkg", "var/lib/ltspd/outputs", "run/ltspd", "run/systemd", "srv/ltsp/images",
+    "srv/tftp/ltsp", "usr/share/ltspd",
+]  # fmt: skip
+NETWORK = (
+    "sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link add eth0 type veth peer name far0; "
+    "ip address add 192.168.67.1/24 dev eth0; ip link set eth0 up; ip link set far0 up; "
+)
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("ip", "unshare", "setpriv", "dbus-daemon"))),
+    reason="needs root (for a network of its own, and to become nobody), iproute2, util-linux and dbus",
+)
+
+
+class World:
+    """A server's surroundings: directories, a bus with systemd's stand-in, and daemons in a network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths = Paths(root=folder / "root")
+        for name in DIRECTORIES:
+            (self.paths.root / name).mkdir(parents=True)
+        self.write("/etc/passwd", "ada:x:1000:1000:Ada:/home/ada:/bin/bash\n")
+        self.write("/etc/group", "ada:x:1000:\n")
+        self.write("/etc/resolv.conf", "nameserver 10.0.3.1\n")
+        self.write("/etc/ltsp/ltsp.conf", "")
+        self.write("/run/systemd/container", "test\n")
+        for path in [self.paths.root, *self.paths.root.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(folder / "notify"))
+        os.chmod(folder / "notify", 0o777)
+        self.notify.setblocking(False)
+        self.address = f"unix:path={folder / 'bus'}"
+        self.bus_process = self._start_bus()
+        self.log = folder / "log"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.systemd: FakeSystemd1
+        self.bus: Connection
+
+    def _start_bus(self) -> "subprocess.Popen[bytes]":
+        # A socket in the file system: an abstract one is not there in another network.
+        config = self.folder / "bus.conf"
+        text = CONFIG.replace("unix:abstract", "unix:path")
+        config.write_text(text.format(socket=self.folder / "bus", policy=ALL_GRANTED))
+        process = subprocess.Popen(
+            ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file as editors and package tools do."""
+        path = self.paths.at(name)
+        new = path.with_name(f".{path.name}.tmp")
+        new.write_text(text)
+        os.chown(new, NOBODY, NOBODY)
+        new.rename(path)
+
+    def start(self, bus: str = "") -> "subprocess.Popen[bytes]":
+        """Start a daemon as nobody in a network with one cable."""
+        drop = f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --no-new-privs"
+        script = f'{NETWORK}{drop} "$0" -m ltspd --root "$1" --bus "$2"'
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *("unshare", "--net", "--", "sh", "-euc", script),
+                    *(sys.executable, str(self.paths.root), bus or self.address),
+                ],
+                cwd=REPOSITORY,
+                env={
+                    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                    "NOTIFY_SOCKET": str(self.folder / "notify"),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    async def heard(self, wanted: str) -> None:
+        """Wait until a daemon tells its service manager so."""
+        async with asyncio.timeout(15):
+            while wanted not in (await asyncio.get_running_loop().sock_recv(self.notify, 4096)).decode():
+                pass
+
+    async def ready(self) -> "subprocess.Popen[bytes]":
+        """Start a daemon and wait until its first pass is over."""
+        process = self.start()
+        await self.heard("READY=1")
+        await self.until(lambda manager: manager["State"] not in ("starting", "applying"))
+        return process
+
+    async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the manager's properties are as wanted, and return them."""
+        manager: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(10):
+                while not condition(manager := await get_all(self.bus, "Manager")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.03)
+        except TimeoutError:
+            pytest.fail(f"never so: {manager}\n{self.log.read_text()}")
+        return manager
+
+    async def settled(self) -> dict[str, Any]:
+        """Wait until nothing is wrong but programs that this machine lacks."""
+        return await self.until(
+            lambda manager: (
+                manager["State"] == ("attention" if manager["Problems"] else "in-sync") and not wrong(manager)
+            )
+        )
+
+    def output(self, name: str) -> str:
+        return (self.paths.outputs / name).read_text()
+
+    def disk(self) -> dict[str, tuple[int, int, int]]:
+        """Return what no write can leave unchanged: of each file and directory inode and times."""
+        return {
+            str(path): (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+            for path in self.paths.root.rglob("*")
+            for stat in [path.lstat()]
+        }
+
+    def ip(self, process: "subprocess.Popen[bytes]", command: str) -> None:
+        """Change the daemon's network."""
+        argv = ["nsenter", f"--net=/proc/{process.pid}/ns/net", "--", "ip", *command.split()]
+        subprocess.run(argv, check=True)
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+        end_bus(self.bus_process)
+        self.notify.close()
+
+
+def wrong(manager: dict[str, Any]) -> list[str]:
+    """Return the problems that are not about programs that this machine happens to lack."""
+    return [problem for problem in manager["Problems"] if "not installed" not in problem]
+
+
+@asynccontextmanager
+async def _world() -> AsyncIterator[World]:
+    with tempfile.TemporaryDirectory(prefix="ltspd-daemon-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        world = World(Path(name))
+        try:
+            systemd_bus = await connection.connect(world.address)
+            world.systemd = FakeSystemd1(systemd_bus)
+            await world.systemd.start()
+            for unit in UNITS:
+                world.systemd.set(unit, "inactive", "dead")
+            world.bus = await connection.connect(world.address)
+            try:
+                yield world
+            finally:
+                await world.bus.close()
+                await systemd_bus.close()
+        finally:
+            world.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with _world() as world:
+        yield world
+
+
+def context_switches(pid: int) -> int:
+    """Return how often the process's threads went to sleep by themselves since they began."""
+    return sum(
+        int(status.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+    )
+
+
+async def idle(pid: int, seconds: float) -> int:
+    """Return how often the process woke up within a time, once it has come to rest."""
+    async with asyncio.timeout(10):
+        before = -1
+        while before != (before := context_switches(pid)):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.4)
+    await asyncio.sleep(seconds)
+    return context_switches(pid) - before
+
+
+# ---- the first pass, and rest ----------------------------------------------------------------------
+
+
+async def test_from_start_to_rest(world: World) -> None:
+    process = await world.ready()
+    manager = await world.settled()
+    assert manager["BaseDirectory"] == "/srv/ltsp"
+    uids = Path(f"/proc/{process.pid}/status").read_text().split("Uid:")[1].split()[:4]
+    assert uids == [str(NOBODY)] * 4
+
+    link = await get_all(world.bus, "Link", object_path("link", "eth0"))
+    assert (link["Name"], link["Dhcp"], link["Addresses"]) == ("eth0", "real", ["192.168.67.1/24"])
+    http = await get_all(world.bus, "Output", object_path("output", "http"))
+    assert (http["State"], http["Unit"]) == ("in-sync", "ltspd-gateway.service")
+    assert http["AppliedAt"] > 0
+    assert '"192.168.67.1"' in world.output("gateway.json")
+    assert ("RestartUnit", "ltspd-gateway.service") in world.systemd.acts
+    assert b"ltsp/passwd" in (world.paths.tftp_dir / "ltsp.img").read_bytes()
+
+    # Nothing changes any more, so nothing is written, reloaded, published, or even looked at.
+    assert await idle(process.pid, 2.0) == 0
+    disk, acts, revision = world.disk(), list(world.systemd.acts), manager["Revision"]
+    await ask(world.bus, "Manager", "Reload")
+    await ask(world.bus, "Manager", "PackagesChanged")
+    await ask(world.bus, "Manager", "Apply", "a{sv}", {"force": Variant("b", False)})
+    process.send_signal(signal.SIGHUP)
+    assert await idle(process.pid, 0.3) == 0
+    assert world.disk() == disk
+    assert world.systemd.acts == acts
+    assert (await get_all(world.bus, "Manager"))["Revision"] == revision
+    assert "Traceback" not in world.log.read_text()
+
+
+# ---- events that wake it ---------------------------------------------------------------------------
+
+
+async def test_changes_of_files_and_links_are_followed(world: World) -> None:
+    process = await world.ready()
+    await world.settled()
+    world.systemd.acts.clear()
+
+    world.write(
+        "/etc/passwd", "ada:x:1000:1000:Ada:/home/ada:/bin/bash\nbob:x:1001:1001::/home/bob:/bin/sh\n"
+    )
+    image = world.paths.tftp_dir / "ltsp.img"
+    await world.until(lambda _: b"bob:x:1001" in image.read_bytes())
+    assert world.systemd.acts == [], "accounts are no business of any service"
+
+    world.write("/etc/ltsp/ltsp.conf", "[server]\nHTTP_PORT=8080\n")
+    await world.until(lambda _: '"port": 8080' in world.output("gateway.json"))
+    await world.settled()
+    assert world.systemd.acts == [("ReloadUnit", "ltspd-gateway.service")]
+    assert ":8080/ltsp" in (world.paths.tftp_dir / "ltsp.ipxe").read_text()
+
+    world.ip(process, "address add 10.0.9.2/24 dev eth0")
+    await world.until(lambda _: "10.0.9.2" in world.output("gateway.json"))
+    await world.settled()
+    link = await get_all(world.bus, "Link", object_path("link", "eth0"))
+    assert link["Addresses"] == ["10.0.9.2/24", "192.168.67.1/24"]
+
+    world.ip(process, "link delete eth0")
+    manager = await world.until(lambda found: bool(wrong(found)))
+    assert any("no interface is served" in problem for problem in manager["Problems"])
+    await world.until(lambda _: ("StopUnit", "ltspd-gateway.service") in world.systemd.acts)
+    with pytest.raises(BusError):
+        await get_all(world.bus, "Link", object_path("link", "eth0"))
+
+
+async def test_a_mistake_in_ltsp_conf_keeps_the_last_good_one(world: World) -> None:
+    world.write("/etc/ltsp/ltsp.conf", "[server]\nHTTP_PORT=8080\n")
+    process = await world.ready()
+    await world.settled()
+    acts = list(world.systemd.acts)
+
+    world.write("/etc/ltsp/ltsp.conf", "[server]\nHTTP_PORT=99999\nREAL_DHCP=0\n")
+    manager = await world.until(lambda found: bool(wrong(found)))
+    assert manager["State"] == "attention"
+    (problem,) = wrong(manager)
+    assert "/etc/ltsp/ltsp.conf:2" in problem
+    assert "HTTP_PORT" in problem
+    with pytest.raises(BusError, match=r"ltsp\.conf:2") as error:
+        await ask(world.bus, "Manager", "Reload")
+    assert error.value.name == f"{STEM}.Error.ConfigError"
+    assert '"port": 8080' in world.output("gateway.json")
+    assert world.systemd.acts == acts
+
+    # Also over a restart.
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 10) == 0
+    process = await world.ready()
+    assert wrong(await get_all(world.bus, "Manager")) == [problem]
+    assert '"port": 8080' in world.output("gateway.json")
+
+    world.write("/etc/ltsp/ltsp.conf", "[server]\nHTTP_PORT=8081\n")
+    await world.until(lambda _: '"port": 8081' in world.output("gateway.json"))
+    await world.settled()
+    await ask(world.bus, "Manager", "Reload")
+
+
+async def test_a_file_that_a_program_refuses_is_not_tried_for_ever(world: World) -> None:
+    if shutil.which("dnsmasq", path="/usr/sbin:/usr/bin") is None:
+        pytest.skip("dnsmasq is not installed")
+    process = await world.ready()
+    await world.settled()
+    good = world.output("dnsmasq.conf")
+    world.write("/etc/ltsp/ltsp.conf", "[server]\nSEARCH_DOMAIN='\"x'\n")
+    manager = await world.until(lambda found: bool(wrong(found)))
+    assert "the last good one stays" in wrong(manager)[0]
+    assert world.output("dnsmasq.conf") == good
+    assert await idle(process.pid, 0.5) == 0
+
+
+async def test_an_edited_output_is_reported_and_replaced_only_by_force(world: World) -> None:
+    process = await world.ready()
+    await world.settled()
+    table = world.paths.outputs / "gateway.json"
+    table.write_text("by hand")
+    manager = await world.until(lambda found: bool(wrong(found)))
+    assert "changed by hand" in wrong(manager)[0]
+    output = object_path("output", "http")
+    assert (await get_all(world.bus, "Output", output))["State"] == "edited"
+    (preview,) = await ask(world.bus, "Output", "Preview", path=output)
+    assert '"port": 80' in preview
+    with pytest.raises(BusError) as error:
+        await ask(world.bus, "Manager", "Apply", "a{sv}", {})
+    assert error.value.name == f"{STEM}.Error.OutputEdited"
+    assert table.read_text() == "by hand"
+    with contextlib.suppress(BusError):  # of programs that this machine lacks
+        await ask(world.bus, "Manager", "Apply", "a{sv}", {"force": Variant("b", True)})
+    await world.settled()
+    assert '"port": 80' in table.read_text()
+    assert await idle(process.pid, 0.3) == 0
+
+
+async def test_a_unit_that_fails_is_reported_not_hammered_and_seen_when_it_is_back(world: World) -> None:
+    world.systemd.result = "failed"
+    process = await world.ready()
+    manager = await world.until(lambda found: any("ltspd-gateway" in each for each in wrong(found)))
+    assert manager["State"] == "attention"
+    assert await idle(process.pid, 0.5) == 0
+    tried = [unit for _, unit in world.systemd.acts]
+    assert len(tried) == len(set(tried))
+    world.systemd.result = "done"
+    for unit in set(tried):
+        world.systemd.set(unit, "active", "running")
+    await world.settled()
+    assert [unit for _, unit in world.systemd.acts] == tried
+
+
+async def test_what_cant_be_built_is_refused_in_the_call(world: World) -> None:
+    await world.ready()
+    with pytest.raises(BusError) as error:
+        await ask(world.bus, "Manager", "BuildImage", "sa{sv}", "none", {})
+    assert error.value.name in (f"{STEM}.Error.NoSuchSource", f"{STEM}.Error.NoSuchImage")
+    assert "none" in error.value.message
+
+
+# ---- its end ---------------------------------------------------------------------------------------
+
+
+async def test_terminate_ends_in_order_and_a_new_start_touches_nothing(world: World) -> None:
+    process = await world.ready()
+    await world.settled()
+    for unit in UNITS:
+        world.systemd.set(unit, world.systemd.units[unit][0])
+    process.terminate()
+    await world.heard("STOPPING=1")
+    assert await asyncio.to_thread(process.wait, 10) == 0
+    assert "Traceback" not in world.log.read_text()
+    (names,) = await connection.daemon_call(world.bus, "ListNames")
+    assert STEM not in names
+
+    before, acts = world.disk(), list(world.systemd.acts)
+    await world.ready()
+    await world.settled()
+    assert world.disk() == before
+    assert world.systemd.acts == acts
+
+
+async def test_terminate_in_the_middle_of_a_pass(world: World) -> None:
+    world.systemd.silent = True
+    process = world.start()
+    await world.heard("READY=1")
+    async with asyncio.timeout(10):
+        await world.systemd.changed.wait()
+    began = time.monotonic()
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 10) == 0, world.log.read_text()
+    assert time.monotonic() - began < 3
+    assert "Traceback" not in world.log.read_text()
+
+
+async def test_when_the_bus_goes_it_ends_with_a_sentence(world: World) -> None:
+    process = await world.ready()
+    world.bus_process.terminate()
+    assert await asyncio.to_thread(process.wait, 10) == 1
+    log = world.log.read_text()
+    assert "The connection to the bus ended" in log
+    assert "Traceback" not in log
+
+
+async def test_a_second_daemon_is_refused(world: World) -> None:
+    await world.ready()
+    second = world.start()
+    assert await asyncio.to_thread(second.wait, 10) == 1
+    log = world.log.read_text()
+    assert "another ltspd is running" in log
+    assert "Traceback" not in log
+    await world.settled()
+
+
+async def test_without_a_bus_it_says_so(world: World) -> None:
+    process = world.start(bus="unix:path=/nonexistent/bus")
+    assert await asyncio.to_thread(process.wait, 10) == 1
+    log = world.log.read_text()
+    assert "Can't connect to unix:path=/nonexistent/bus" in log
+    assert "Traceback" not in log
