@@ -4,12 +4,10 @@ import asyncio
 import inspect
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
 
 import pytest
 
 from tests.lab import leaks, product
-from tests.lab.client import Client, Firmware, power_on
 from tests.lab.net import Lan, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
@@ -98,30 +96,3 @@ def images(server: Server) -> tuple[str, ...]:
     for name in SOURCES:
         product.build(server, name)
     return tuple(SOURCES)
-
-
-class Boot(Protocol):
-    """Configure a client, switch it on, and return it; it goes off at the test's end."""
-
-    def __call__(
-        self, firmware: Firmware = "bios", *, mac: str = ..., external: bool = ..., **conf: str
-    ) -> Client: ...
-
-
-@pytest.fixture
-def boot(lab: Session, lan: Lan, server: Server, images: tuple[str, ...]) -> Iterator[Boot]:
-    """Boot clients of the built images; keywords are ltsp.conf parameters of this client."""
-    clients: list[Client] = []
-
-    def start(
-        firmware: Firmware = "bios", *, mac: str = "52:54:00:67:00:01", external: bool = False, **conf: str
-    ) -> Client:
-        product.configure(server, {mac: conf})
-        clients.append(power_on(lab, lan, firmware, mac=mac, external=external))
-        return clients[-1]
-
-    try:
-        yield start
-    finally:
-        for client in clients:
-            client.off()

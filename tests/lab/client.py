@@ -50,12 +50,15 @@ class Client:
         """Type on the console."""
         self.console.type(text)
 
-    def login_prompt(self, timeout: float = 150.0) -> Seen:
+    def login_prompt(self, timeout: float = 300.0) -> Seen:
         """Wait for the login prompt of the booted system.
 
-        Raises RuntimeError with the client's own sentence as soon as it says that it can't boot.
+        Raises RuntimeError with the client's own sentence as soon as it says that it can't boot. The
+        long ``timeout`` is for a busy machine; on an idle one half a minute is enough.
         """
-        seen = self.expect(r"\S+ login: |ltsp: (This client can't boot: .*\n.*\n.*)\n", timeout)
+        seen = self.expect(
+            rf"{STAGES['login'].pattern}|ltsp: (This client can't boot: .*\n.*\n.*)\n", timeout
+        )
         if seen.groups[0] is not None:
             raise RuntimeError(f"client {self.name} says: {seen.groups[0]}")
         return seen

@@ -14,15 +14,15 @@ BASE: Mapping[str, Mapping[str, str]] = {
 
 
 def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None:
-    """Write /etc/ltsp/ltsp.conf from sections (a MAC address, "clients" …) and have it applied.
+    """Add sections (a MAC address, "clients" …) to /etc/ltsp/ltsp.conf and have it applied.
 
-    Returns when everything is up to date. Raises RuntimeError with ltspctl's words.
+    What was configured before stays, because other clients may be booting by it. Returns when
+    everything is up to date. Raises RuntimeError with ltspctl's words.
     """
-    merged = {name: dict(values) for name, values in BASE.items()}
-    for name, values in sections.items():
-        merged.setdefault(name, {}).update(values)
+    for name, values in [*(BASE.items() if not server.conf else ()), *sections.items()]:
+        server.conf.setdefault(name, {}).update(values)
     lines = []
-    for name, values in merged.items():
+    for name, values in server.conf.items():
         lines += [f"[{name}]", *(f"{key}={shlex.quote(value)}" for key, value in values.items()), ""]
     server.write("/etc/ltsp/ltsp.conf", "\n".join(lines))
     server.run("ltspctl reload")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab import trees
@@ -27,13 +27,14 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(slots=True)
 class Server:
-    """A running server. ``srv`` is its /srv/ltsp as seen from outside."""
+    """A running server. ``srv`` is its /srv/ltsp seen from outside, ``conf`` what product.py configured."""
 
     session: Session
     lan: Lan
     leader: int
     srv: Path
     _process: "subprocess.Popen[bytes]"
+    conf: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def path(self, absolute: str) -> Path:
         """Return where a path of the server lies for us, to read or write files directly."""

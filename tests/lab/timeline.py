@@ -13,7 +13,7 @@ STAGES: Mapping[str, re.Pattern[str]] = {
     "network": re.compile(r"ltsp: network up"),
     "root": re.compile(r"ltsp: root mounted"),
     "init": re.compile(r"ltsp: starting /"),
-    "login": re.compile(r"\S+ login: "),
+    "login": re.compile(r"\S*(?<!Last) login: "),
 }
 REPEATED = frozenset({"menu"})
 
