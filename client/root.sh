@@ -114,7 +114,7 @@ prepare_http() {
     # What the running system needs besides the image, or it would be killed soon after its start.
     [ $((total + 200000000)) -le "$free" ] ||
         fail "the image has $(megabytes $total) and this client only $(megabytes "$free") of free RAM." \
-            "use ltsp.root=nfs or nbd for this client, which needs no RAM for the image."
+            "ltsp.root= of this client: nfs and nbd need no RAM for the image."
     case "$base" in
         http://*) ;;
         *) fail "ltsp.base= is no http address, so the image can't be fetched." "the boot menu on the server." ;;
