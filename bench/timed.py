@@ -1,0 +1,32 @@
+"""How long a command of a server takes, on the clock and of processors."""
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from tests.lab.server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One build of an image: seconds on the clock, seconds of processors, bytes that clients get."""
+
+    wall: float
+    cpu: float
+    size: int
+
+
+def timed(server: Server, command: str, patience: float) -> tuple[float, float]:
+    """Run a command on a server; return its seconds on the clock, and those of it and its children.
+
+    Raises RuntimeError with the end of its output if it fails or takes longer than ``patience`` seconds.
+    """
+    script = f"{{ {command}; }} >/tmp/timed.log 2>&1 || {{ tail -n 20 /tmp/timed.log; exit 1; }}"
+    # bash's own clock covers all its children, and needs no package.
+    clock = f'TIMEFORMAT="time %R %U %S"; time {{ {script}; }}'
+    output = server.run(f"bash -c {shlex.quote(clock)}", timeout=patience)
+    found = re.search(r"^time ([\d.]+) ([\d.]+) ([\d.]+)$", output, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"bash did not say how long {command!r} took: {output[-500:]}")
+    wall, user, system = (float(each) for each in found.groups())
+    return wall, user + system
