@@ -95,6 +95,7 @@ prepare_nbd() {
 
 layer_nbd() {
     retry "NBD from $server" connect_nbd "$1" "/dev/nbd$3" || gone "$1"
+    wait_for_size "nbd$3" || broken "$1"
     echo "$readahead" >"/sys/block/nbd$3/queue/read_ahead_kb"
     mount_layer "/dev/nbd$3" "$3" || broken "$1"
 }
@@ -103,6 +104,19 @@ layer_nbd() {
 # process alive until the end of the shutdown; both need the old interface, without netlink.
 connect_nbd() {
     timeout 15 nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
+}
+
+# wait_for_size DEVICE: nbd-client returns before the process that it leaves behind has started the device.
+wait_for_size() {
+    local sectors
+    tick
+    local deadline=$((clock + 10))
+    while :; do
+        read -r sectors <"/sys/block/$1/size" && [ "$sectors" -gt 0 ] && return
+        tick
+        [ "$clock" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
 }
 
 prepare_http() {
