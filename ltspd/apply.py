@@ -189,9 +189,10 @@ class Applier:
         await self._systemd.watch([unit])
         status = await self._systemd.status(unit)
         if not output.wanted:
-            if status.active not in ("inactive", "failed") and not output.shared:
-                await self._systemd.act("StopUnit", unit)
-            self._record.units.pop(unit, None)
+            self._asked.pop(unit, None)
+            ours = self._record.units.pop(unit, None) is not None
+            if status.active not in ("inactive", "failed") and (ours or not output.shared):
+                await self._systemd.act("ReloadUnit" if output.shared else "StopUnit", unit)
             return OutputState.DISABLED, ""
         digest = _digest(b"".join(file.data for file in output.files))
         asked = self._asked.get(unit) == digest
@@ -200,7 +201,9 @@ class Applier:
             return OutputState.IN_SYNC, ""
         if status.active == "activating" and status.sub != "auto-restart" and asked:
             return OutputState.PENDING, f"{unit} is starting."
-        if status.active != "active" and asked and status.result != "success":
+        if status.active != "active" and asked:
+            # Started once with these very files: what ended it since was systemd's to mend (Restart=), or
+            # somebody's wish. Starting it at every wake-up would hammer it.
             return OutputState.FAILED, self._why(output, status.result)
         self._asked[unit] = digest
         reload = output.reload and status.active == "active"
@@ -235,6 +238,8 @@ class Applier:
                     f"{output.unit} can't start: port {holder.port}/{holder.protocol} is held by "
                     f"{holder.process} (pid {holder.pid}{unit}). Stop that, and this starts by itself."
                 )
+        if result == "success":
+            return f"{output.unit} was stopped by somebody; 'systemctl start {output.unit}' starts it again."
         return f"{output.unit} does not run ({result}); see 'journalctl -u {output.unit}'."
 
     def _load(self) -> Record:

@@ -47,7 +47,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         images_path=f"{paths.base}/images",
         tftp_directory=paths.tftp,
         nameservers=settings.dns_server or facts.nameservers,
-        search_domain=settings.search_domain or facts.search_domain,
+        search_domain=_domain(settings.search_domain or facts.search_domain),
         lease=settings.dhcp_lease,
         http_port=settings.http_port,
         tftp=settings.tftp,
@@ -56,6 +56,12 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         boot_programs=facts.boot_programs,
         problems=tuple(problems),
     )
+
+
+def _domain(text: str) -> str:
+    """Return the first word if it is a domain name; what a DHCP server upstream says is not trusted."""
+    first = next(iter(text.split()), "")
+    return first if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", first) else ""
 
 
 def _served(config: Config, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
