@@ -106,7 +106,7 @@ def open_session() -> Iterator[Session]:
     session.stack.callback(_detach_loop_devices, directory)
     atexit.register(session.close)
     try:
-        with _sigterm_raises():
+        with _signals_raise():
             yield session
     finally:
         session.close()
@@ -186,22 +186,23 @@ def _remove_container(name: str) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack like Ctrl-C does, instead of ending us on the spot."""
+def _signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack like Ctrl-C does, instead of ending us on the spot."""
 
     def unwind(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    previous = signal.signal(signal.SIGTERM, unwind)
+    previous = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    held = {signal.SIGINT, signal.SIGTERM}
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
