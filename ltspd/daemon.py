@@ -7,22 +7,23 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from ltspd import __version__, report
 from ltspd.apply import Applier
+from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
 from ltspd.desired import Desired, Output
-from ltspd.errors import Busy, ConfigError, LtspError, NoSuchOutput
-from ltspd.image import build, source, store
+from ltspd.errors import ConfigError, LtspError, NoSuchOutput
+from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.nbd import make_nbd_initrd
-from ltspd.jobs import JobProgress, Jobs
+from ltspd.jobs import Jobs
 from ltspd.model import Facts, Job, ServerState, State
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
@@ -54,9 +55,12 @@ class Daemon:
         self._systemd = Systemd(bus, self.wake)
         self._applier = Applier(paths, self._systemd)
         self._jobs = Jobs(self._jobs_changed, self._job_finished)
+        self._builds = Builds(paths, self._conf, self._jobs, self._once)
         self._facts = Facts()
         self._outputs: tuple[Output, ...] = ()
         self._nbd: tuple[str, bytes] = ("", b"")
+        self._watched: tuple[tuple[Path, frozenset[str] | None], ...] = ()
+        self._unwatch: Callable[[], None] = lambda: None
         self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
         self._service = Service(bus, self)
 
@@ -74,7 +78,8 @@ class Daemon:
         await self._systemd.start()
         with ExitStack() as undo:
             undo.callback(links.wake_socket(self.wake))
-            undo.callback(files.watch(self._watched(), self.wake))
+            self._watch()
+            undo.callback(lambda: self._unwatch())
             await self._service.start()
             self._notify.ready()
             self.wake()
@@ -94,16 +99,25 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
 
-    def _watched(self) -> list[tuple[Path, frozenset[str] | None]]:
+    def _watch(self) -> None:
+        """Watch the directories that matter now; they change as sources come and go."""
         paths = self._paths
-        return [
+        packages = frozenset({"status"})
+        wanted: tuple[tuple[Path, frozenset[str] | None], ...] = (
             (paths.etc, None),
             (paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})),
-            (paths.at("/var/lib/dpkg"), frozenset({"status"})),
+            (paths.at("/var/lib/dpkg"), packages),
             (paths.base_dir, None),
             (paths.outputs, None),
             (paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})),
-        ]
+            *((Path(each.path) / "var/lib/dpkg", packages) for each in self._facts.sources),
+        )
+        present = tuple(each for each in wanted if each[0].is_dir())
+        if present != self._watched:
+            # The new watches first: what changes in between wakes one of the two.
+            before, self._unwatch = self._unwatch, files.watch(present, self.wake)
+            self._watched = present
+            before()
 
     # ---- passes ----------------------------------------------------------------------------------
 
@@ -138,6 +152,9 @@ class Daemon:
                     outputs=statuses,
                 )
             )
+            self._watch()
+            digests = self._facts.source_packages
+            self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
 
     async def _render(self, desired: Desired) -> tuple[Output, ...]:
         add_on = desired.add_on
@@ -189,27 +206,7 @@ class Daemon:
 
     async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
-        found = await asyncio.to_thread(source.resolve, self._paths, name)
-        if other := self._jobs.running("build", found.name):
-            raise Busy(
-                f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
-            )
-        config, _ = await asyncio.to_thread(self._conf.read)
-        wanted = build.BuildOptions(
-            add_excludes=build.excludes_setting(self._paths, config.server.add_image_excludes),
-            omit_excludes=build.excludes_setting(self._paths, config.server.omit_image_excludes),
-            keep=config.server.keep_generations,
-            background=bool(options.get("background", False)),
-        )
-        ready = await build.preflight(self._paths, found, wanted)
-
-        async def work(progress: JobProgress) -> str:
-            generation = await build.build(self._paths, ready, progress)
-            # Whoever waited for the job may count on clients getting the new generation.
-            await self._once()
-            return generation.id
-
-        return self._jobs.start("build", found.name, started_by, work).id
+        return await self._builds.start(name, options, started_by)
 
     async def revert_image(self, name: str, generation: str, started_by: int) -> None:
         """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""

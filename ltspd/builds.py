@@ -1,0 +1,95 @@
+"""Image builds as jobs: asked for over the bus, or started by themselves after an upgrade of the source."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from ltspd.conf import ConfFile
+from ltspd.config import Config
+from ltspd.errors import Busy
+from ltspd.image import build, source
+from ltspd.jobs import JobProgress, Jobs
+from ltspd.model import ImageState, Source
+from ltspd.paths import Paths
+
+log = logging.getLogger(__name__)
+
+# Who started a build that nobody asked for: the daemon's own user.
+DAEMON_UID = 0
+
+
+class Builds:
+    """Starts builds; ``served`` is awaited after each, so that a job is done once clients get its result."""
+
+    def __init__(
+        self, paths: Paths, conf: ConfFile, jobs: Jobs, served: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Build below ``paths`` with the settings in force at the time."""
+        self._paths = paths
+        self._conf = conf
+        self._jobs = jobs
+        self._served = served
+        # The state of packages that a build was tried for by itself: one that failed waits for the next.
+        self._tried: dict[str, str] = {}
+
+    async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
+        """Check everything foreseeable, start the build and return the id of its job."""
+        found = await asyncio.to_thread(source.resolve, self._paths, name)
+        if other := self._jobs.running("build", found.name):
+            raise Busy(
+                f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
+            )
+        config, _ = await asyncio.to_thread(self._conf.read)
+        wanted = self._options(config, bool(options.get("background", False)))
+        ready = await build.preflight(self._paths, found, wanted)
+
+        async def work(progress: JobProgress) -> str:
+            return await self._build(ready, progress)
+
+        return self._jobs.start("build", found.name, started_by, work).id
+
+    def start_stale(
+        self,
+        config: Config,
+        sources: tuple[Source, ...],
+        images: tuple[ImageState, ...],
+        digests: Mapping[str, str],
+    ) -> None:
+        """Start a build of each built image whose source has other packages since (AUTO_REBUILD).
+
+        The build waits for the package manager's lock, so an upgrade under way is let finish; one that
+        was interrupted fails the job with its reason, and the next change of packages tries again.
+        """
+        if not config.server.auto_rebuild:
+            return
+        by_name = {each.name: each for each in sources}
+        for image in images:
+            found, digest = by_name.get(image.name), digests.get(image.name, "")
+            if found is None or not image.current or not image.stale_because or image.job:
+                continue
+            if self._tried.get(image.name) == digest:
+                continue
+            self._tried[image.name] = digest
+            log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
+            self._jobs.start("build", found.name, DAEMON_UID, self._unasked(found, config))
+
+    def _unasked(self, found: Source, config: Config) -> Callable[[JobProgress], Awaitable[str]]:
+        async def work(progress: JobProgress) -> str:
+            ready = await build.preflight(self._paths, found, self._options(config, background=True))
+            return await self._build(ready, progress)
+
+        return work
+
+    def _options(self, config: Config, background: bool) -> build.BuildOptions:
+        settings = config.server
+        return build.BuildOptions(
+            add_excludes=build.excludes_setting(self._paths, settings.add_image_excludes),
+            omit_excludes=build.excludes_setting(self._paths, settings.omit_image_excludes),
+            keep=settings.keep_generations,
+            background=background,
+        )
+
+    async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
+        generation = await build.build(self._paths, ready, progress)
+        await self._served()
+        return generation.id
