@@ -100,8 +100,9 @@ layer_nbd() {
     mount_layer "/dev/nbd$3" "$3" || broken "$1"
 }
 
-# connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted; -systemd-mark keeps the
-# process alive until the end of the shutdown; both need the old interface, without netlink.
+# connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted, but until then reads fail at
+# once (nbd-client can't ask the kernel to wait, as NFS does): a running server is reloaded, not restarted.
+# -systemd-mark keeps the process from being ended at shutdown. Both need the old interface, without netlink.
 connect_nbd() {
     timeout 15 nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
 }
