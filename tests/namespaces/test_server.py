@@ -1,0 +1,211 @@
+"""The daemon on a real server: taken ports, other people's servers, mistakes in ltsp.conf, networks, rest."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.lab import product
+from tests.lab.server import Server
+
+pytestmark = pytest.mark.lab
+
+UNITS = "ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd ltspd-radvd"
+# Holds a port as a program would that is none of ours.
+HOLDER = """import socket, sys, time
+for word in sys.argv[1:]:
+    kind, port = word.split(":")
+    held = socket.socket(type=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+    held.bind(("0.0.0.0", int(port)))
+    if kind == "tcp":
+        held.listen()
+    globals()[word] = held
+time.sleep(600)
+"""
+
+
+def outputs(server: Server) -> dict[str, Any]:
+    return {each["Name"]: each for each in product.status(server)["Outputs"]}
+
+
+def problems(server: Server) -> list[str]:
+    return list(product.status(server)["Problems"])
+
+
+@contextmanager
+def transient(server: Server, unit: str, command: str) -> Iterator[None]:
+    """Run a command as a unit of the server for a while."""
+    server.run(f"systemd-run --quiet --collect --unit={unit} {command}")
+    try:
+        yield
+    finally:
+        server.run(f"systemctl stop {unit}", check=False)
+
+
+def settled(server: Server) -> None:
+    server.wait_for(lambda: product.status(server)["State"] == "in-sync", 40)
+
+
+def test_everything_serves(server: Server) -> None:
+    settled(server)
+    states = {name: each["State"] for name, each in outputs(server).items()}
+    assert set(states.values()) <= {"in-sync", "disabled"}, states
+    for name in ("boot-files", "menu", "http", "tftp", "dhcp", "nfs", "router-advertisements"):
+        assert states[name] == "in-sync", name
+    assert product.status(server)["Links"]
+
+
+def test_a_taken_port_is_a_problem_with_the_holders_name_and_the_rest_serves(server: Server) -> None:
+    settled(server)
+    server.run(f"systemctl stop ltspd {UNITS}")
+    server.write("/root/holder.py", HOLDER)
+    try:
+        with transient(server, "holder", "python3 /root/holder.py udp:67 udp:69 tcp:80"):
+            server.wait_for("ss -ltun | grep -q ':80 '")
+            server.run("systemctl start ltspd")
+            product.wait_until_up(server)
+            server.wait_for(lambda: len([each for each in problems(server) if "is held by" in each]) == 3, 40)
+            told = "\n".join(problems(server))
+            for port in ("67/udp", "69/udp", "80/tcp"):
+                assert f"port {port} is held by python3 (pid " in told
+            assert "holder.service" in told
+            states = {name: each["State"] for name, each in outputs(server).items()}
+            assert states["nfs"] == "in-sync"
+            assert states["router-advertisements"] == "in-sync"
+        # Once the ports are free, everything starts by itself.
+        settled(server)
+    finally:
+        server.run(f"systemctl restart ltspd; systemctl reset-failed {UNITS}", check=False)
+    settled(server)
+
+
+def test_it_lives_beside_other_peoples_dnsmasq(server: Server) -> None:
+    settled(server)
+    server.run(f"systemctl stop ltspd {UNITS}; ip link add virbr0 type bridge; ip link set virbr0 up")
+    try:
+        server.run("ip address add 192.168.122.1/24 dev virbr0")
+        distribution = "dnsmasq --keep-in-foreground --conf-file=/dev/null --interface=lo --bind-interfaces"
+        libvirt = (
+            "dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=virbr0 "
+            "--bind-interfaces --except-interface=lo --dhcp-range=192.168.122.2,192.168.122.254 "
+            "--dhcp-leasefile=/run/virbr0.leases"
+        )
+        with transient(server, "other-dns", distribution), transient(server, "other-dhcp", libvirt):
+            server.run("systemctl start ltspd")
+            product.wait_until_up(server)
+            settled(server)
+            server.run("systemctl is-active other-dns other-dhcp ltspd-dnsmasq ltspd-tftp")
+            roles = {each["Name"]: each["Dhcp"] for each in product.status(server)["Links"]}
+            assert roles["virbr0"] == "off"
+            assert roles["lan0"] == "real"
+    finally:
+        server.run("ip link delete virbr0; systemctl restart ltspd", check=False)
+    settled(server)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[server\nHTTP_PORT=80\n", "ltsp.conf:1"),
+        ("[server]\nHTTP_PORT=high\n", "ltsp.conf:2"),
+        ('[clients]\nHOSTNAME="pc\n', "ltsp.conf:2"),
+        ("[clients]\nA=$(reboot)\n", "ltsp.conf:2"),
+        ("[clients]\nINCLUDE=nowhere\n", "ltsp.conf:2"),
+        ("[server]\nDHCP_LINKS=lan0=sometimes\n", "ltsp.conf:2"),
+    ],
+)
+def test_a_broken_ltsp_conf_keeps_the_last_good_state_serving(server: Server, text: str, says: str) -> None:
+    settled(server)
+    before = server.path("/etc/ltsp/ltsp.conf").read_text()
+    menu = server.path("/srv/tftp/ltsp/ltsp.ipxe").read_bytes()
+    try:
+        server.write("/etc/ltsp/ltsp.conf", text)
+        server.wait_for(lambda: any(says in each for each in problems(server)), 10)
+        assert product.status(server)["State"] == "attention"
+        assert server.path("/srv/tftp/ltsp/ltsp.ipxe").read_bytes() == menu
+        server.run("systemctl is-active ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs")
+        with pytest.raises(RuntimeError, match=r"ltsp\.conf"):
+            server.run("systemctl reload ltspd || { ltspctl reload; exit 1; }")
+    finally:
+        server.write("/etc/ltsp/ltsp.conf", before)
+    settled(server)
+
+
+def test_networks_that_come_and_go_are_followed(server: Server) -> None:
+    settled(server)
+    try:
+        server.run("ip link add br7 type bridge; ip address add 10.7.0.1/24 dev br7; ip link set br7 up")
+        configuration = server.path("/var/lib/ltspd/outputs/dnsmasq.conf")
+        server.wait_for(lambda: "10.7.0.0,proxy" in configuration.read_text(), 10)
+        server.run("ip address replace 10.8.0.1/24 dev br7; ip address del 10.7.0.1/24 dev br7")
+        server.wait_for(lambda: "10.7.0.0" not in configuration.read_text(), 10)
+        assert "10.8.0.0,proxy" in configuration.read_text()
+    finally:
+        server.run("ip link delete br7", check=False)
+    server.wait_for(lambda: "10.8.0.0" not in configuration.read_text(), 10)
+    settled(server)
+
+
+def test_a_second_pass_writes_and_reloads_nothing(server: Server) -> None:
+    settled(server)
+    look = (
+        f"systemctl show -P InvocationID {UNITS}; "
+        "find /srv/tftp/ltsp /var/lib/ltspd -type f -printf '%p %T@ %i\\n' | sort"
+    )
+    before = server.run(look)
+    server.run("ltspctl apply")
+    assert server.run(look) == before
+
+
+def test_a_restart_of_the_daemon_leaves_the_services_running(server: Server) -> None:
+    settled(server)
+    look = f"systemctl show -P InvocationID {UNITS}"
+    before = server.run(look)
+    server.run("systemctl restart ltspd")
+    product.wait_until_up(server)
+    settled(server)
+    assert server.run(look) == before
+
+
+def test_a_killed_service_comes_back_and_is_no_lasting_problem(server: Server) -> None:
+    settled(server)
+    pid = server.run("systemctl show -P MainPID ltspd-tftp").strip()
+    server.run(f"kill -KILL {pid}")
+    server.wait_for(f"p=$(systemctl show -P MainPID ltspd-tftp); [ $p != 0 ] && [ $p != {pid} ]", 20)
+    settled(server)
+
+
+def test_an_idle_daemon_sleeps(server: Server) -> None:
+    settled(server)
+    pid = server.run("systemctl show -P MainPID ltspd").strip()
+    # The watchdog's ping is the one wake-up of its own; it comes twice a minute.
+    count = f"cat /proc/{pid}/task/*/status | awk '/^voluntary/ {{ n += $2 }} END {{ print n }}'"
+    before = int(server.run(count))
+    time.sleep(10)
+    assert int(server.run(count)) - before <= 2
+
+
+def test_everybody_may_look_and_only_the_allowed_may_act(server: Server) -> None:
+    settled(server)
+    json.loads(server.run("setpriv --reuid=65534 --regid=65534 --clear-groups ltspctl status --json"))
+    refused = "setpriv --reuid=65534 --regid=65534 --clear-groups ltspctl"
+    for words in ("reload", "apply", "image build trixie"):
+        status = server.run(f"{refused} {words} >/dev/null 2>&1; echo $?").strip()
+        assert status == "3", words
+
+
+def test_a_build_that_is_killed_leaves_nothing_and_the_next_start_sweeps(server: Server) -> None:
+    settled(server)
+    mounts = server.run("wc -l </proc/mounts")
+    server.run("ltspctl image build --no-wait bookworm")
+    server.wait_for("find /srv/ltsp/images -name '.work-*' | grep -q .", 20)
+    server.run("systemctl kill --signal=KILL ltspd; sleep 2")
+    server.wait_for("systemctl is-active --quiet ltspd", 20)
+    product.wait_until_up(server)
+    assert server.run("find /srv/ltsp/images -name '.*'").strip() == ""
+    assert server.run("wc -l </proc/mounts") == mounts
+    assert server.run("pgrep -c mksquashfs || :").strip() == "0"
+    settled(server)
