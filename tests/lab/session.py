@@ -139,6 +139,7 @@ def leftovers(name: str) -> list[str]:
     found += [f"control group {path}" for path in _cgroups(name)]
     found += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
     found += [f"loop device {device}" for device in loop_devices(cache_dir() / "runs" / name)]
+    found += [f"process {pid}" for pid in _processes(name)]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if name.encode() in (process / "cmdline").read_bytes():
@@ -175,7 +176,24 @@ def _cgroups(name: str) -> list[Path]:
     return [*_CGROUPS.glob(name), *_CGROUPS.glob(f"*/{name}")]
 
 
+def _processes(name: str) -> set[int]:
+    """Return the processes in the run's control groups; nobody else's are there."""
+    lists = [path for top in _cgroups(name) for path in top.rglob("cgroup.procs")]
+    found: set[int] = set()
+    for path in lists:
+        with contextlib.suppress(OSError):
+            found.update(int(line) for line in path.read_text().split())
+    return found - {0}
+
+
 def _remove_container(name: str) -> None:
+    # The kernel ends a container's processes when its first one dies, but that takes it a moment.
+    deadline = time.monotonic() + 10
+    while (left := _processes(name)) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
     shutil.rmtree(_NSPAWN / name, ignore_errors=True)
     for top in _cgroups(name):
         for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):

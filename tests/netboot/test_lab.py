@@ -178,9 +178,12 @@ def test_a_run_leaves_nothing_behind_however_it_ends(number: signal.Signals) -> 
         process.stdout.close()
     if number == signal.SIGKILL:
         # Nobody could clean up; its programs must be gone all the same, the rest goes with the next run.
-        deadline = time.monotonic() + 5
-        while any(line.startswith("process") for line in leftovers(name)) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 10
+        while (left := leftovers(name)) and time.monotonic() < deadline:
+            if not any(line.startswith("process") for line in left):
+                break
             time.sleep(0.1)
+        assert not any(line.startswith("process") for line in leftovers(name))
         with open_session():
             pass
     assert leftovers(name) == []
