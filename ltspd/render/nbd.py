@@ -23,7 +23,9 @@ def exports(desired: Desired) -> Output:
         files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
         unit="ltspd-nbd.service",
         wanted=bool(layers) and bool(desired.served),
-        reload=True,
+        # Not by a reload: after SIGHUP, nbd-server 3.24 serves only exports that are new. A restart leaves
+        # the processes of connected clients alone (KillMode=process in the unit).
+        reload=False,
         ports=(("tcp", PORT),),
         missing=missing,
     )
