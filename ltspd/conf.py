@@ -4,11 +4,15 @@ import logging
 import threading
 
 from ltspd.apply import write_atomically
-from ltspd.config import Config, load
+from ltspd.config import Config, Finding, load
+from ltspd.errors import ConfigError
 from ltspd.model import Problem
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
+
+# How findings name the file, wherever the root is.
+NAME = "/etc/ltsp/ltsp.conf"
 
 
 class ConfFile:
@@ -30,6 +34,16 @@ class ConfFile:
         with self._lock:
             return self._read()
 
+    def check(self) -> tuple[Finding, ...]:
+        """Return every finding of the file on disk, also of one that is not in force; raises ConfigError."""
+        try:
+            text = self._paths.conf.read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            raise ConfigError(f"{NAME} can't be read ({error.strerror}).") from error
+        return load({NAME: text}).findings
+
     def _read(self) -> tuple[Config, tuple[Problem, ...]]:
         try:
             text = self._paths.conf.read_text(encoding="utf-8", errors="surrogateescape")
@@ -45,7 +59,7 @@ class ConfFile:
         return self._config, self._wrong
 
     def _take(self, text: str) -> None:
-        config = load({"/etc/ltsp/ltsp.conf": text})
+        config = load({NAME: text})
         if config.ok:
             self._config, self._wrong = config, ()
             self._keep(text.encode("utf-8", "surrogateescape"))
@@ -71,5 +85,5 @@ class ConfFile:
             text = self._kept.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             text = ""
-        kept = load({"/etc/ltsp/ltsp.conf": text})
+        kept = load({NAME: text})
         return kept if kept.ok else load({})

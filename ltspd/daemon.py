@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from ltspd import __version__, report
+from ltspd import __version__, explain, report
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
@@ -24,7 +24,7 @@ from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
-from ltspd.model import Facts, Job, ServerState, State
+from ltspd.model import ConfigFinding, Facts, Job, ServerState, Setting, State
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links
@@ -225,6 +225,16 @@ class Daemon:
     async def cancel_job(self, job_id: str) -> None:
         """Ask a job to stop; raises NoSuchJob."""
         self._jobs.cancel(job_id)
+
+    async def explain_config(self, host: Mapping[str, object]) -> tuple[Setting, ...]:
+        """Return what counts for a host (``mac``, ``ip``, ``hostname``; none: the server) and why."""
+        wanted = explain.host_of(host)
+        config, _ = await asyncio.to_thread(self._conf.read)
+        return explain.explain(config, wanted)
+
+    async def check_config(self) -> tuple[ConfigFinding, ...]:
+        """Return everything wrong with ltsp.conf as it is on disk now; raises ConfigError."""
+        return explain.findings(await asyncio.to_thread(self._conf.check))
 
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""

@@ -1,13 +1,14 @@
 """What each method of the contract does, and what a caller must be allowed to. No D-Bus messages here."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ltspd import names
 from ltspd.bus.refusal import Refusal
+from ltspd.bus.tree import finding, setting
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
-from ltspd.model import ImageState, Job, OutputStatus, State
+from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, State
 
 MANAGER = names.interface("Manager")
 IMAGE = names.interface("Image")
@@ -53,6 +54,12 @@ class Server(Protocol):
 
     async def cancel_job(self, job_id: str) -> None:
         """Ask a job to stop; raises NoSuchJob."""
+
+    async def explain_config(self, host: Mapping[str, object]) -> Sequence[Setting]:
+        """Return what counts for a host (``mac``, ``ip``, ``hostname``; none: the server); no secrets."""
+
+    async def check_config(self) -> Sequence[ConfigFinding]:
+        """Return everything wrong with the configuration on disk; raises ConfigError."""
 
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""
@@ -196,6 +203,14 @@ async def _packages_changed(server: Server, _call: Call) -> tuple[Any, ...]:
     return ()
 
 
+async def _explain_config(server: Server, call: Call) -> tuple[Any, ...]:
+    return (tuple(setting(each) for each in await server.explain_config(call.arguments[0])),)
+
+
+async def _check_config(server: Server, _call: Call) -> tuple[Any, ...]:
+    return (tuple(finding(each) for each in await server.check_config()),)
+
+
 async def _image_build(server: Server, call: Call) -> tuple[Any, ...]:
     name = _image(server.state, call).name
     return (names.object_path("job", await server.build_image(name, call.arguments[0], call.uid)),)
@@ -222,6 +237,7 @@ async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
 
 BUILD_OPTIONS: Mapping[str, str] = {"background": "b"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
+HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
 
 # Every method of the contract; a test holds this table, the XML and the live introspection together.
 METHODS: Mapping[tuple[str, str], Method] = {
@@ -230,6 +246,8 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "BuildImage"): Method(_manager_build, BUILD_IMAGE, _named_image, BUILD_OPTIONS),
     (MANAGER, "GetImage"): Method(_get_image, None, _nothing),
     (MANAGER, "PackagesChanged"): Method(_packages_changed, CONFIGURE, _nothing),
+    (MANAGER, "ExplainConfig"): Method(_explain_config, CONFIGURE, _nothing, HOST_OPTIONS),
+    (MANAGER, "CheckConfig"): Method(_check_config, CONFIGURE, _nothing),
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
     (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),

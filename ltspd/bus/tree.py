@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ltspd.model import Generation, ImageState, Job, LinkState, OutputStatus, State
+from ltspd.model import ConfigFinding, Generation, ImageState, Job, LinkState, OutputStatus, Setting, State
 from ltspd.names import ROOT_PATH, interface, object_path
 
 # What an object-path property says when there is no object.
@@ -65,6 +65,28 @@ def _generation(generation: Generation) -> Mapping[str, Typed]:
         "Size": Typed("t", generation.size),
         "Layers": Typed("u", len(generation.layers)),
         "Summary": Typed("s", generation.summary),
+    }
+
+
+def setting(each: Setting) -> Mapping[str, Typed]:
+    """Return a setting as ExplainConfig tells it."""
+    return {
+        "Name": Typed("s", each.name),
+        "Value": Typed("s", each.value),
+        "File": Typed("s", each.file),
+        "Line": Typed("u", each.line),
+        "Withheld": Typed("b", each.withheld),
+    }
+
+
+def finding(each: ConfigFinding) -> Mapping[str, Typed]:
+    """Return a finding as CheckConfig tells it."""
+    return {
+        "Severity": Typed("s", each.severity),
+        "File": Typed("s", each.file),
+        "Line": Typed("u", each.line),
+        "Column": Typed("u", each.column),
+        "Message": Typed("s", each.message),
     }
 
 

@@ -20,6 +20,7 @@ from ltspd.errors import (
 )
 from ltspd.jobs import Jobs
 from ltspd.model import (
+    ConfigFinding,
     DhcpRole,
     Generation,
     ImageState,
@@ -30,6 +31,7 @@ from ltspd.model import (
     OutputStatus,
     Progress,
     ServerState,
+    Setting,
     State,
 )
 
@@ -73,6 +75,7 @@ class FakeServer:
         self.build_error: LtspError | None = None
         self.crash: Exception | None = None
         self.config_error = ""
+        self.findings: tuple[ConfigFinding, ...] = ()
         self.slow_apply = 0.0
         self.applying = asyncio.Event()
         self.jobs = Jobs(self._changed, self._finished)
@@ -146,6 +149,18 @@ class FakeServer:
         if job_id not in {job.id for job in self.jobs.all}:
             raise NoSuchJob(f"There is no job {job_id}.")
         self.jobs.cancel(job_id)
+
+    async def explain_config(self, host: Mapping[str, object]) -> tuple[Setting, ...]:
+        self.calls.append(("explain", dict(host)))
+        return (
+            Setting("HOSTNAME", "pc01", "/etc/ltsp/ltsp.conf", 7, False),
+            Setting("PASSWORDS_A", "", "/etc/ltsp/ltsp.conf", 9, True),
+            Setting("MENU_TIMEOUT", "5000", "", 0, False),
+        )
+
+    async def check_config(self) -> tuple[ConfigFinding, ...]:
+        self.calls.append(("check",))
+        return self.findings
 
     def preview(self, output: str) -> str:
         return f"--- {output}\n+ a line\n"

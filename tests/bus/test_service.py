@@ -15,7 +15,7 @@ from ltspd.bus.introspection import standard
 from ltspd.bus.service import Service
 from ltspd.bus.tree import tree
 from ltspd.errors import ToolFailed
-from ltspd.model import LinkState, ServerState
+from ltspd.model import ConfigFinding, LinkState, ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
 from tests.bus.fakes import STATE, FakeServer
@@ -310,3 +310,20 @@ async def test_a_reply_that_can_not_be_sent_is_an_error_reply(
     monkeypatch.setattr(server, "preview", lambda name: 5)
     with pytest.raises(BusError, match="could not be sent"):
         await ask(client, "Output", "Preview", path=object_path("output", "dnsmasq"))
+
+
+async def test_settings_are_explained_and_findings_listed(
+    service: Service, client: Connection, server: FakeServer
+) -> None:
+    server.findings = (ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 3, 0, "odd"),)
+    host = {"mac": Variant("s", "52:54:00:00:00:01")}
+    ((first, second, _),) = await ask(client, "Manager", "ExplainConfig", "a{sv}", host)
+    assert {name: each.value for name, each in first.items()} == {
+        "Name": "HOSTNAME", "Value": "pc01", "File": "/etc/ltsp/ltsp.conf", "Line": 7, "Withheld": False
+    }  # fmt: skip
+    assert (second["Value"].value, second["Withheld"].value) == ("", True)
+    ((found,),) = await ask(client, "Manager", "CheckConfig")
+    assert (found["Severity"].value, found["Line"].value, found["Message"].value) == ("warning", 3, "odd")
+    with pytest.raises(BusError, match="known options: hostname, ip, mac"):
+        await ask(client, "Manager", "ExplainConfig", "a{sv}", {"name": Variant("s", "x")})
+    assert server.calls == [("explain", {"mac": "52:54:00:00:00:01"}), ("check",)]

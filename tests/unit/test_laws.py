@@ -18,7 +18,7 @@ SOURCES = {
 }
 
 PURE = re.compile(
-    r"ltspd\.(config(\..*)?|render(\..*)?|plan|desired|model|errors|names|paths|report|gateway\.table"
+    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|desired|model|errors|names|paths|report|gateway\.table"
     r"|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}

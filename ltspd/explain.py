@@ -1,0 +1,68 @@
+"""(Config, host) → which settings count for it and which line set each, fit for the bus. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import AddressValueError, IPv4Address
+
+from ltspd.config import Config, Finding, Host, Value, effective, effective_server, withheld
+from ltspd.config.parameters import EXACT, Reader, is_secret
+from ltspd.errors import InvalidOption
+from ltspd.model import ConfigFinding, Setting
+
+# LTSP reads these from [server] for all clients, unless a client's own sections say otherwise.
+MENU = ("DEFAULT_IMAGE", "KERNEL_PARAMETERS", "MENU_TIMEOUT", "ROOT_TRANSPORT")
+
+_MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")
+_HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+
+
+def host_of(words: Mapping[str, object]) -> Host:
+    """Return the host that ``mac``, ``ip`` and ``hostname`` name; none of them: the server itself.
+
+    Raises InvalidOption for text that can't be such an address or name.
+    """
+    mac, ip, name = (str(words.get(key, "")) for key in ("mac", "ip", "hostname"))
+    mac = mac.lower()
+    if mac and not _MAC.fullmatch(mac):
+        raise InvalidOption(f"mac {mac[:40]!r} is not a MAC address; write it as 52:54:00:12:34:56.")
+    if ip:
+        try:
+            IPv4Address(ip)
+        except AddressValueError:
+            raise InvalidOption(f"ip {ip[:40]!r} is not an IPv4 address.") from None
+    if name and not _HOSTNAME.fullmatch(name):
+        raise InvalidOption(f"hostname {name[:40]!r} can't be a host name: use letters, digits, '.' and '-'.")
+    return Host(mac.replace("-", ":"), ip, name, "client" if mac or ip or name else "server")
+
+
+def explain(config: Config, host: Host) -> tuple[Setting, ...]:
+    """Return the settings of a host by name: what lines set, then our defaults (file empty, line 0).
+
+    Secrets are withheld: the line is told, the value is not.
+    """
+    server = effective_server(config.document)
+    values: dict[str, Value] = dict(server)
+    if host.kind == "client":
+        values = {name: server[name] for name in MENU if name in server}
+        values.update(effective(config.document, host))
+    hidden = withheld(config.document)
+    told = (_told(name, value, name in hidden) for name, value in sorted(values.items()))
+    return (*told, *_defaults(values, Reader.CLIENT if host.kind == "client" else Reader.SERVER))
+
+
+def findings(found: Iterable[Finding]) -> tuple[ConfigFinding, ...]:
+    """Return findings in the order of the file."""
+    return tuple(
+        ConfigFinding(str(each.severity), each.file, each.line, each.column, each.message) for each in found
+    )
+
+
+def _told(name: str, value: Value, hidden: bool) -> Setting:
+    hidden = hidden or is_secret(name)
+    return Setting(name, "" if hidden else value.text, value.file, value.line, hidden)
+
+
+def _defaults(values: Mapping[str, Value], reader: Reader) -> Iterator[Setting]:
+    for name, row in sorted(EXACT.items()):
+        if row.supported and row.default and reader & row.readers and name not in values:
+            yield Setting(name, row.default, "", 0, False)
