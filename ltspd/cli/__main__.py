@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from ltspd.cli import server
 from ltspd.cli.client import CallError, Client, Unreachable
 from ltspd.cli.commands import COMMANDS
-from ltspd.cli.parser import parser
+from ltspd.cli.parser import misspelt, parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if sentence := misspelt(words):
+        return _fail(sentence, server.USAGE)
+    options = parser().parse_args(words)
     if options.version:
         from ltspd import __version__
 

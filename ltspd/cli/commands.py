@@ -1,34 +1,14 @@
 """What each command asks of the daemon, and prints. Every function returns the exit status."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ltspd.cli import server, show
+from ltspd.cli import configuration, server, setup, show
+from ltspd.cli.answer import Command, as_json, coloured, done
 from ltspd.cli.client import Client
 from ltspd.names import ROOT_PATH, object_path
-
-Command = Callable[[Client, argparse.Namespace], int]
-
-
-def _coloured() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _print_json(value: object) -> int:
-    import json
-
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-    return server.OK
-
-
-def _done(options: argparse.Namespace, text: str, **values: object) -> int:
-    if options.json:
-        return _print_json(values)
-    print(text)
-    return server.OK
 
 
 def _status(client: Client, options: argparse.Namespace) -> int:
@@ -40,8 +20,8 @@ def _status(client: Client, options: argparse.Namespace) -> int:
         for name, noun in (("Images", "Image"), ("Links", "Link"), ("Outputs", "Output"), ("Jobs", "Job"))
     }
     if options.json:
-        return _print_json({**manager, **groups})
-    print(overview.status(manager, groups, _coloured()))
+        return as_json({**manager, **groups})
+    print(overview.status(manager, groups, coloured()))
     return server.OK
 
 
@@ -51,8 +31,8 @@ def _list(noun: str) -> Command:
 
         found = server.objects(client, noun)
         if options.json:
-            return _print_json(found)
-        print(overview.LISTS[noun](found, _coloured()))
+            return as_json(found)
+        print(overview.LISTS[noun](found, coloured()))
         return server.OK
 
     return command
@@ -64,8 +44,8 @@ def _show(noun: str) -> Command:
 
         found = server.one(client, noun, options.id if noun == "Job" else options.name)
         if options.json:
-            return _print_json(found)
-        print(overview.details(noun, found, _coloured()))
+            return as_json(found)
+        print(overview.details(noun, found, coloured()))
         return server.OK
 
     return command
@@ -83,7 +63,7 @@ def _image_build(client: Client, options: argparse.Namespace) -> int:
 
     if options.no_wait:
         job_id = start()
-        return _done(options, job_id, Id=job_id)
+        return done(options, job_id, Id=job_id)
     return _report(follow(client, start), options)
 
 
@@ -100,7 +80,7 @@ def _report(job: Mapping[str, Any], options: argparse.Namespace) -> int:
 
     sentence, status = verdict(job)
     if options.json:
-        _print_json(job)
+        as_json(job)
     else:
         print(sentence, file=sys.stdout if status == server.OK else sys.stderr)
     return status
@@ -111,7 +91,7 @@ def _image_revert(client: Client, options: argparse.Namespace) -> int:
     path = object_path("image", options.name)
     server.act(client, path, "Image", "Revert", "s", [options.generation])
     current = server.one(client, "Image", options.name)["Current"]
-    return _done(options, f"{options.name}: new clients boot {current}", Name=options.name, Current=current)
+    return done(options, f"{options.name}: new clients boot {current}", Name=options.name, Current=current)
 
 
 def _image_remove(client: Client, options: argparse.Namespace) -> int:
@@ -119,14 +99,14 @@ def _image_remove(client: Client, options: argparse.Namespace) -> int:
     path = object_path("image", options.name)
     server.act(client, path, "Image", "Remove", "s", [options.generation])
     text = f"{options.name}: generation {options.generation} is removed"
-    return _done(options, text, Name=options.name, Removed=options.generation)
+    return done(options, text, Name=options.name, Removed=options.generation)
 
 
 def _output_preview(client: Client, options: argparse.Namespace) -> int:
     server.one(client, "Output", options.name)
     (text,) = server.act(client, object_path("output", options.name), "Output", "Preview")
     if options.json:
-        return _print_json({"Name": options.name, "Preview": text})
+        return as_json({"Name": options.name, "Preview": text})
     if text:
         print(show.clean_lines(text) if sys.stdout.isatty() else text.removesuffix("\n"))
     return server.OK
@@ -141,7 +121,7 @@ def _job_watch(client: Client, options: argparse.Namespace) -> int:
 def _job_cancel(client: Client, options: argparse.Namespace) -> int:
     server.one(client, "Job", options.id)
     server.act(client, object_path("job", options.id), "Job", "Cancel")
-    return _done(options, f"Job {options.id} was asked to stop", Id=options.id)
+    return done(options, f"Job {options.id} was asked to stop", Id=options.id)
 
 
 def _reload(client: Client, options: argparse.Namespace) -> int:
@@ -159,17 +139,19 @@ def _after_pass(client: Client, options: argparse.Namespace) -> int:
     """Say how the server is after everything was brought up to date."""
     manager = server.manager(client)
     lines = [str(manager["State"]), *(f"  {show.clean(each)}" for each in manager["Problems"])]
-    return _done(options, "\n".join(lines), State=manager["State"], Problems=manager["Problems"])
+    return done(options, "\n".join(lines), State=manager["State"], Problems=manager["Problems"])
 
 
 COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("status", None): _status,
+    ("setup", None): setup.setup,
     ("image", "list"): _list("Image"),
     ("image", "show"): _show("Image"),
     ("image", "build"): _image_build,
     ("image", "revert"): _image_revert,
     ("image", "remove"): _image_remove,
     ("link", "list"): _list("Link"),
+    ("link", "show"): _show("Link"),
     ("output", "list"): _list("Output"),
     ("output", "show"): _show("Output"),
     ("output", "preview"): _output_preview,
@@ -177,6 +159,8 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("job", "show"): _show("Job"),
     ("job", "watch"): _job_watch,
     ("job", "cancel"): _job_cancel,
+    ("config", "show"): configuration.explain,
+    ("config", "check"): configuration.check,
     ("reload", None): _reload,
     ("apply", None): _apply,
 }

@@ -1,90 +1,85 @@
-"""The command line: its grammar and its help, nothing else."""
+"""The command line: a parser made from the grammar, and what was probably meant by an unknown word."""
 
 import argparse
+from collections.abc import Iterable, Sequence
 
-EXIT = """\
-exit status:
-  0    done
-  1    the daemon refused it, or the job failed
-  2    the command line is wrong
-  3    not authorized
-  4    the daemon or the system bus can't be reached
-  130  interrupted; a job that was started goes on
-"""
+from ltspd.cli.grammar import COMMANDS, EXIT, JSON, NOUNS, VERSION, Argument, Command
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; the chosen command's name is in ``command`` (and ``verb``)."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print JSON instead of text")
+    lines = "\n".join(f"  {status:<4} {meaning}" for status, meaning in EXIT.items())
     top = argparse.ArgumentParser(
         prog="ltspctl",
         description="Talk to ltspd, the network boot server daemon.",
-        epilog=EXIT,
+        epilog=f"{_verbs_in_help()}\n\nexit status:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="store_true", help="print the version of ltspctl and end")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
-
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, parents=[common], help=text, description=text)
-
-    def verbs(name: str, text: str) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
-        group = commands.add_parser(name, help=text, description=text)
-        return group.add_subparsers(dest="verb", metavar="VERB", required=True)
-
-    command("status", "show how the server is doing and what needs attention")
-
-    image = verbs("image", "root images: list, build, revert")
-    _verb(image, common, "list", "list images")
-    one = _verb(image, common, "show", "show an image and its generations")
-    one.add_argument("name", metavar="NAME")
-    build = _verb(image, common, "build", "build a new generation and make it the one that clients boot")
-    build.add_argument("name", metavar="NAME", nargs="?", help="may be left out if there is only one image")
-    build.add_argument("--background", action="store_true", help="build with low CPU and disk priority")
-    _no_wait(build)
-    revert = _verb(image, common, "revert", "make an older generation the one that new clients boot")
-    revert.add_argument("name", metavar="NAME")
-    revert.add_argument(
-        "generation", metavar="GENERATION", nargs="?", default="", help="default: the previous"
-    )
-    remove = _verb(image, common, "remove", "remove a generation that nothing uses")
-    remove.add_argument("name", metavar="NAME")
-    remove.add_argument("generation", metavar="GENERATION")
-
-    link = verbs("link", "network interfaces")
-    _verb(link, common, "list", "list interfaces and what is answered on them")
-
-    output = verbs("output", "generated files")
-    _verb(output, common, "list", "list outputs and whether they are in sync")
-    one = _verb(output, common, "show", "show an output")
-    one.add_argument("name", metavar="NAME")
-    one = _verb(output, common, "preview", "show what applying an output would change")
-    one.add_argument("name", metavar="NAME")
-
-    job = verbs("job", "long work, such as builds")
-    _verb(job, common, "list", "list running and recently finished jobs")
-    for name, text in (
-        ("show", "show a job"),
-        ("watch", "follow a job to its end; fails if the job fails"),
-        ("cancel", "ask a job to stop"),
-    ):
-        _verb(job, common, name, text).add_argument("id", metavar="ID")
-
-    command("reload", "read the configuration again and bring everything up to date")
-    apply = command("apply", "bring everything up to date")
-    apply.add_argument("--force", action="store_true", help="overwrite generated files that were edited")
+    _add(top, VERSION)
+    nouns = top.add_subparsers(dest="command", metavar="COMMAND")
+    for noun, text in NOUNS.items():
+        verbs = [each for each in COMMANDS if each.noun == noun]
+        if not verbs[0].verb:
+            _fill(nouns.add_parser(noun, help=text, description=_sentence(verbs[0])), verbs[0])
+            continue
+        group = nouns.add_parser(noun, help=text, description=f"{noun}: {text}.")
+        inner = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+        for each in verbs:
+            _fill(inner.add_parser(each.verb, help=each.help, description=_sentence(each)), each)
     return top
 
 
-def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    common: argparse.ArgumentParser,
-    name: str,
-    text: str,
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, parents=[common], help=text, description=text)
+def _sentence(command: Command) -> str:
+    text = command.help[0].upper() + command.help[1:] + "."
+    return f"{text} {command.more}".rstrip()
 
 
-def _no_wait(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--no-wait", action="store_true", help="start the job, print its id, don't wait for it")
+def _verbs_in_help() -> str:
+    """Return the verbs of every noun that has some: the list of nouns alone would hide them."""
+    groups: dict[str, list[str]] = {}
+    for each in COMMANDS:
+        if each.verb:
+            groups.setdefault(each.noun, []).append(each.verb)
+    width = max(map(len, groups))
+    lines = (f"  {noun:<{width}}  {' | '.join(verbs)}" for noun, verbs in groups.items())
+    return "verbs ('ltspctl COMMAND VERB --help' says more):\n" + "\n".join(lines)
+
+
+def _fill(into: argparse.ArgumentParser, command: Command) -> None:
+    for argument in (*command.arguments, JSON):
+        _add(into, argument)
+
+
+def _add(into: argparse.ArgumentParser, argument: Argument) -> None:
+    if argument.option:
+        into.add_argument(*argument.names, action="store_true", help=argument.help)
+        return
+    name = argument.names[0]
+    if argument.nargs == "?":
+        into.add_argument(name, metavar=argument.metavar, nargs="?", default="", help=argument.help)
+    elif argument.nargs:
+        into.add_argument(name, metavar=argument.metavar, nargs=argument.nargs, help=argument.help)
+    else:
+        into.add_argument(name, metavar=argument.metavar, help=argument.help)
+
+
+def misspelt(arguments: Sequence[str]) -> str:
+    """Return a sentence about an unknown command or verb, or an empty string if there is none."""
+    words = [each for each in arguments if not each.startswith("-")]
+    if not words:
+        return ""
+    noun = words[0]
+    if noun not in NOUNS:
+        return _unknown(f"There is no command {noun!r}.", noun, NOUNS, "ltspctl --help")
+    verbs = [each.verb for each in COMMANDS if each.noun == noun and each.verb]
+    if verbs and len(words) > 1 and words[1] not in verbs:
+        return _unknown(f"{noun!r} has no verb {words[1]!r}.", words[1], verbs, f"ltspctl {noun} --help")
+    return ""
+
+
+def _unknown(sentence: str, word: str, known: Iterable[str], where: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1, 0.6)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{sentence} {meant}'{where}' lists what there is."

@@ -82,7 +82,7 @@ class FakeServer:
 
     @property
     def state(self) -> State:
-        return replace(self._state, jobs=self.jobs.all)
+        return replace(self._state, jobs=self._state.jobs or self.jobs.all)
 
     def set(self, **changes: Any) -> None:
         """Change what is published, as a pass would."""

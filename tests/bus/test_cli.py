@@ -8,14 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from ltspd.bus.service import Service
 from ltspd.errors import ToolFailed
-from ltspd.model import ServerState
+from ltspd.model import ConfigFinding, ImageState, ServerState
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakePolkit, FakeServer
 
@@ -197,11 +197,121 @@ async def test_errors_are_sentences(ltspctl: Ltspctl, running: FakeServer) -> No
     assert (await ltspctl("job", "watch", "no")).status == 1
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["image"], ["image", "show"], [], ["job", "watch"]])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["frobnicate"], "There is no command 'frobnicate'. 'ltspctl --help'"),
+        (["imag", "list"], "There is no command 'imag'. Did you mean 'image'?"),
+        (["image", "--json", "bild"], "'image' has no verb 'bild'. Did you mean 'build'?"),
+    ],
+)
+async def test_an_unknown_word_is_answered_with_what_was_meant(
+    ltspctl: Ltspctl, arguments: list[str], sentence: str
+) -> None:
+    ran = await ltspctl(*arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert sentence in ran.err
+
+
+@pytest.mark.parametrize("arguments", [["image"], ["image", "show"], [], ["job", "watch"]])
 async def test_a_wrong_command_line(ltspctl: Ltspctl, arguments: list[str]) -> None:
     ran = await ltspctl(*arguments)
     assert ran.status == 2
     assert "usage: ltspctl" in ran.err
+
+
+async def test_the_settings_of_a_client(ltspctl: Ltspctl, running: FakeServer) -> None:
+    ran = await ltspctl("config", "show", "pc01", "52:54:00:00:00:01", "10.0.0.9")
+    assert ran.status == 0
+    assert ran.out.splitlines()[1:] == [
+        "HOSTNAME     pc01        /etc/ltsp/ltsp.conf:7",
+        "PASSWORDS_A  (withheld)  /etc/ltsp/ltsp.conf:9",
+    ]
+    assert running.calls == [("explain", {"hostname": "pc01", "mac": "52:54:00:00:00:01", "ip": "10.0.0.9"})]
+    assert "MENU_TIMEOUT  5000        default" in (await ltspctl("config", "show", "--all")).out
+    assert (await ltspctl("config", "show", "--json")).json[0]["Line"] == 7
+    twice = await ltspctl("config", "show", "10.0.0.9", "10.0.0.8")
+    assert (twice.status, "give one ip" in twice.err) == (1, True)
+
+
+async def test_ltsp_conf_is_checked(ltspctl: Ltspctl, running: FakeServer) -> None:
+    assert (await ltspctl("config", "check")) == Ran(0, "ltsp.conf has no mistakes.\n", "")
+    warning = ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 3, 0, "odd")
+    running.findings = (warning,)
+    assert (await ltspctl("config", "check")) == Ran(0, "/etc/ltsp/ltsp.conf:3: warning: odd\n", "")
+    running.findings = (warning, ConfigFinding("error", "/etc/ltsp/ltsp.conf", 4, 2, "bad"))
+    ran = await ltspctl("config", "check")
+    assert (ran.status, ran.out.splitlines()[1]) == (1, "/etc/ltsp/ltsp.conf:4:2: error: bad")
+    assert (await ltspctl("config", "check", "--json")).json[1]["Column"] == 2
+
+
+NEVER_BUILT = ImageState("x86_64", "/", "")
+
+
+async def test_setup_builds_the_first_image_and_then_only_says_so(
+    ltspctl: Ltspctl, running: FakeServer
+) -> None:
+    running.set(images=(NEVER_BUILT,), problems=())
+    asked = await ltspctl("setup")
+    assert (asked.status, "add --yes" in asked.err) == (1, True)
+    running.go.set()
+    ran = await ltspctl("setup", "--yes")
+    assert running.calls == [("build", "x86_64", {}, os.getuid())]
+    assert "eth0  real  10.0.0.1/24  gives addresses and boots clients" in ran.out
+    assert "build of x86_64: done in" in ran.out
+    # The stand-in publishes no image for its build; a server does.
+    assert ran.status == 1
+    running.set(images=(ImageState("x86_64", "/", "g1"),))
+    again = await ltspctl("setup", "--yes")
+    assert (again.status, len(running.calls)) == (0, 1)
+    assert "boots from the network at eth0; it gets x86_64" in again.out
+    found = (await ltspctl("setup", "--json")).json
+    assert (found["Ready"], found["Job"], found["Links"][0]["Dhcp"]) == (True, None, "real")
+
+
+async def test_setup_follows_the_build_that_is_under_way(ltspctl: Ltspctl, running: FakeServer) -> None:
+    running.set(images=(NEVER_BUILT,))
+    job = await running.build_image("x86_64", {}, 0)
+    running.set(images=(replace(NEVER_BUILT, job=job),))
+    running.go.set()
+    assert "build of x86_64: done" in (await ltspctl("setup", "--yes")).out
+    assert len(running.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "built"),
+    [
+        (("/", "/srv/ltsp/a"), "i1"),
+        (("/srv/ltsp/a", "/srv/ltsp/b"), ""),
+        (("/", "/srv/ltsp/a", "/srv/ltsp/b"), ""),
+        (("/",), "i0"),
+        ((), ""),
+    ],
+)
+async def test_setup_builds_only_what_nobody_must_choose(
+    ltspctl: Ltspctl, running: FakeServer, sources: tuple[str, ...], built: str
+) -> None:
+    running.set(images=tuple(ImageState(f"i{at}", path, "") for at, path in enumerate(sources)))
+    ran = await ltspctl("setup", "--yes", "--no-wait")
+    assert ran.status == 0
+    assert [call[1] for call in running.calls] == ([built] if built else [])
+    assert ("being built" in ran.out) == bool(built)
+
+
+async def test_setup_fails_with_the_build(ltspctl: Ltspctl, running: FakeServer) -> None:
+    running.set(images=(NEVER_BUILT,))
+    running.build_error = ToolFailed("No space left")
+    running.go.set()
+    ran = await ltspctl("setup", "--yes")
+    assert (ran.status, "No space left" in ran.err) == (1, True)
+    assert "Correct what the build said" in ran.out
+
+
+async def test_setup_asks_on_a_terminal(running: FakeServer, bus_address: str) -> None:
+    running.set(images=(NEVER_BUILT,))
+    text = await _on_terminal(bus_address, "setup", answer=b"n\n", status=1)
+    assert "Build the image x86_64 now? [Y/n]" in text
+    assert running.calls == []
 
 
 async def test_help_names_the_exit_statuses(ltspctl: Ltspctl) -> None:
@@ -260,7 +370,7 @@ async def test_on_a_terminal_there_is_a_bar_and_colour(running: FakeServer, bus_
     assert "\033[32min-sync" in await _on_terminal(bus_address, "status")
 
 
-async def _on_terminal(address: str, *arguments: str) -> str:
+async def _on_terminal(address: str, *arguments: str, answer: bytes = b"", status: int = 0) -> str:
     """Run ltspctl on a pseudo terminal and return everything that appeared there."""
     ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
@@ -270,11 +380,12 @@ async def _on_terminal(address: str, *arguments: str) -> str:
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
+    os.write(ours, answer)
     pieces = []
     try:
         while piece := await asyncio.to_thread(_read, ours):
             pieces.append(piece)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 10) == status
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,0 +1,63 @@
+"""``ltspctl config``: what ltsp.conf says for whom, and what is wrong with it."""
+
+import argparse
+
+from ltspd.cli import server, show
+from ltspd.cli.answer import as_json, coloured
+from ltspd.cli.client import Client
+from ltspd.names import ROOT_PATH
+
+
+def host_of(words: list[str]) -> dict[str, tuple[str, str]]:
+    """Return ExplainConfig's options for words in any order; raises NoSuch for two of a kind."""
+    found: dict[str, tuple[str, str]] = {}
+    for word in words:
+        kind = "mac" if ":" in word or word.count("-") == 5 else "hostname"
+        if word.replace(".", "").isdigit():
+            kind = "ip"
+        if kind in found:
+            raise server.NoSuch(f"{found[kind][1]} and {word} can't be one client's: give one {kind}.")
+        found[kind] = ("s", word)
+    return found
+
+
+def explain(client: Client, options: argparse.Namespace) -> int:
+    """Show settings with the line that set each."""
+    wanted = host_of(options.host)
+    (settings,) = server.act(client, ROOT_PATH, "Manager", "ExplainConfig", "a{sv}", [wanted])
+    shown = [each for each in settings if options.all or each["File"]]
+    if options.json:
+        return as_json(shown)
+    if not shown:
+        who = " ".join(options.host) or "the server"
+        print(f"ltsp.conf sets nothing for {who}; '--all' shows the defaults.")
+        return server.OK
+    rows = [(each["Name"], _value(each), _where(each)) for each in shown]
+    print(show.table(("PARAMETER", "VALUE", "SET BY"), rows, coloured()))
+    return server.OK
+
+
+def _value(setting: server.Properties) -> str:
+    return "(withheld)" if setting["Withheld"] else str(setting["Value"])
+
+
+def _where(setting: server.Properties) -> str:
+    return f"{setting['File']}:{setting['Line']}" if setting["File"] else "default"
+
+
+def check(client: Client, options: argparse.Namespace) -> int:
+    """List findings as compilers do; errors make the status FAILED, warnings do not."""
+    (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
+    errors = [each for each in findings if each["Severity"] == "error"]
+    if options.json:
+        as_json(findings)
+    elif not findings:
+        print("ltsp.conf has no mistakes.")
+    else:
+        for each in findings:
+            column = f":{each['Column']}" if each["Column"] else ""
+            code = show.RED if each["Severity"] == "error" else show.YELLOW
+            severity = show.colour(each["Severity"], code, coloured())
+            where = show.clean(f"{each['File']}:{each['Line']}{column}")
+            print(f"{where}: {severity}: {show.clean(each['Message'])}")
+    return server.FAILED if errors else server.OK

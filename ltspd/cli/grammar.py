@@ -1,0 +1,159 @@
+"""Every command of ``ltspctl`` as data: the parser, the completions and the manual are made from it. Pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Argument(NamedTuple):
+    """An option (its names begin with ``-``) or a word. ``complete`` says what a shell can offer for it.
+
+    ``nargs`` is argparse's, ``?`` or ``*``; empty: exactly one. An option never takes a value.
+    """
+
+    names: tuple[str, ...]
+    help: str
+    metavar: str = ""
+    nargs: str = ""
+    complete: str = ""
+
+    @property
+    def option(self) -> bool:
+        """Whether it is an option and not a word."""
+        return self.names[0].startswith("-")
+
+
+class Command(NamedTuple):
+    """``ltspctl NOUN VERB ARGUMENTS``, or ``ltspctl NOUN ARGUMENTS`` if the verb is empty."""
+
+    noun: str
+    verb: str
+    help: str
+    arguments: tuple[Argument, ...] = ()
+    more: str = ""
+
+    @property
+    def words(self) -> str:
+        """How the command begins, without the program's name."""
+        return f"{self.noun} {self.verb}".rstrip()
+
+
+JSON = Argument(("--json",), "print JSON instead of text")
+NO_WAIT = Argument(("--no-wait",), "start the job, print its id, don't wait for it")
+VERSION = Argument(("--version",), "print the version of ltspctl and end")
+HELP = Argument(("-h", "--help"), "print help and end")
+
+IMAGE = Argument(("name",), "an image", "NAME", complete="image")
+OUTPUT = Argument(("name",), "an output", "NAME", complete="output")
+LINK = Argument(("name",), "an interface", "NAME", complete="link")
+JOB = Argument(("id",), "a job", "ID", complete="job")
+
+NOUNS: Mapping[str, str] = {
+    "status": "how the server is doing and what needs attention",
+    "setup": "what is served where, and the first image",
+    "image": "root images: list, build, revert",
+    "link": "network interfaces",
+    "output": "generated files",
+    "job": "long work, such as builds",
+    "config": "what ltsp.conf says",
+    "reload": "read ltsp.conf again",
+    "apply": "bring everything up to date",
+}
+
+COMMANDS: tuple[Command, ...] = (
+    Command("status", "", "show how the server is doing and what needs attention"),
+    Command(
+        "setup",
+        "",
+        "show what is answered on each interface, and build the first image",
+        (Argument(("--yes",), "ask nothing"), NO_WAIT),
+        "Builds the only source there is: the one chroot below /srv/ltsp, or else the server's own root. "
+        "With several sources, or an image built already, it builds nothing and says what to do next, "
+        "so it can be run as often as you like.",
+    ),
+    Command("image", "list", "list images"),
+    Command("image", "show", "show an image and its generations", (IMAGE,)),
+    Command(
+        "image",
+        "build",
+        "build a new generation and make it the one that clients boot",
+        (
+            Argument(
+                ("name",),
+                "an image, or / for this server's own root; may be left out if there is only one",
+                "NAME",
+                "?",
+                "image",
+            ),
+            Argument(("--background",), "build with low CPU and disk priority"),
+            NO_WAIT,
+        ),
+        "Clients that run keep the generation that they booted. Ctrl-C ends the watching, not the build.",
+    ),
+    Command(
+        "image",
+        "revert",
+        "make an older generation the one that new clients boot",
+        (
+            IMAGE,
+            Argument(
+                ("generation",),
+                "the one to go to; default: the one before the current",
+                "GENERATION",
+                "?",
+                "generation",
+            ),
+        ),
+    ),
+    Command(
+        "image",
+        "remove",
+        "remove a generation that is not current and that nothing uses",
+        (IMAGE, Argument(("generation",), "the one to remove", "GENERATION", complete="generation")),
+    ),
+    Command("link", "list", "list interfaces and what is answered on them"),
+    Command("link", "show", "show an interface", (LINK,)),
+    Command("output", "list", "list outputs and whether they are in sync"),
+    Command("output", "show", "show an output", (OUTPUT,)),
+    Command("output", "preview", "show what applying an output would change", (OUTPUT,)),
+    Command("job", "list", "list running and recently finished jobs"),
+    Command("job", "show", "show a job", (JOB,)),
+    Command("job", "watch", "follow a job to its end; fails if the job fails", (JOB,)),
+    Command("job", "cancel", "ask a job to stop", (JOB,)),
+    Command(
+        "config",
+        "show",
+        "show the settings of a client, or of the server, and which line sets each",
+        (
+            Argument(
+                ("host",),
+                "a client's MAC address, IP address or host name; give all that you know, because sections "
+                "are chosen by each of them; none: the server itself",
+                "HOST",
+                "*",
+            ),
+            Argument(("--all",), "show defaults, too"),
+        ),
+        "Secrets are withheld. What is shown is in force; 'ltspctl config check' looks at the file.",
+    ),
+    Command(
+        "config",
+        "check",
+        "check ltsp.conf as it is on disk, without applying it; fails if there are errors",
+    ),
+    Command("reload", "", "read ltsp.conf again and bring everything up to date"),
+    Command(
+        "apply",
+        "",
+        "bring everything up to date",
+        (Argument(("--force",), "overwrite generated files that were edited"),),
+    ),
+)
+
+EXIT: Mapping[int, str] = {
+    0: "done",
+    1: "the daemon refused it, the job failed, or what was checked has errors",
+    2: "the command line is wrong",
+    3: "not authorized",
+    4: "the daemon or the system bus can't be reached",
+    130: "interrupted; a job that was started goes on",
+}

@@ -1,0 +1,115 @@
+"""Every page of ltspctl against its snapshot, and every method of the contract against the commands.
+
+``SNAPSHOTS=write pytest tests/bus/test_pages.py`` writes them anew; read the difference before committing.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ltspd.bus.methods import IMAGE, MANAGER, METHODS
+from ltspd.cli import grammar
+from ltspd.cli.commands import COMMANDS
+from ltspd.cli.parser import parser
+from ltspd.model import ConfigFinding, Job, JobState
+from tests.bus.fakes import STATE, FakeServer
+from tests.bus.test_cli import Ltspctl, ltspctl, running
+
+__all__ = ["ltspctl", "running"]
+
+FOLDER = Path(__file__).parent / "snapshots"
+JOBS = (
+    Job(
+        "0a1b2c3d", "build", "x86_64", 0, JobState.RUNNING, "packing", 0.25, started_at=1_700_000_000_000_000
+    ),
+    Job(
+        "4e5f6071", "build", "old", 1000, JobState.FAILED, "", 0.4,
+        "org.ltsp.Server1.Error.NoSpace", "The store's file system has 10 MB free, 200 MB are needed.", "",
+        1_700_000_100_000_000, 1_700_000_107_500_000,
+    ),
+)  # fmt: skip
+
+# What can be read without changing anything, or is refused before it changes anything.
+PAGES = {
+    each.words: [*each.words.split(), *words]
+    for each in grammar.COMMANDS
+    for words in [{
+        "image show": ["x86_64"], "link show": ["eth0"], "output show": ["dnsmasq"], "job show": ["0a1b2c3d"],
+        "output preview": ["dnsmasq"], "job watch": ["4e5f6071"], "config show": ["pc01", "--all"],
+        "image revert": ["x86_64", "g1"], "image remove": ["x86_64", "g2"], "job cancel": ["nope"],
+        "image build": ["nothing"], "setup": ["--yes"],
+    }.get(each.words, [])]
+}  # fmt: skip
+EMPTY = ["status", "image list", "link list", "output list", "job list"]
+
+
+def compare(name: str, text: str) -> None:
+    path = FOLDER / f"{name.replace(' ', '-')}.txt"
+    if os.environ.get("SNAPSHOTS") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.fixture(autouse=True)
+def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_pages(ltspctl: Ltspctl, running: FakeServer, page: str) -> None:
+    running.set(jobs=JOBS)
+    running.findings = (
+        ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 3, 0, "HOSTNAM is unknown; is HOSTNAME meant?"),
+    )
+    ran = await ltspctl(*PAGES[page])
+    compare(page, f"$ ltspctl {' '.join(PAGES[page])}\n{ran.out}{ran.err}exit status {ran.status}\n")
+
+
+@pytest.mark.parametrize("page", EMPTY)
+async def test_pages_of_a_server_with_nothing(ltspctl: Ltspctl, running: FakeServer, page: str) -> None:
+    running.set(images=(), links=(), outputs=(), problems=())
+    ran = await ltspctl(*page.split())
+    compare(f"{page} empty", f"$ ltspctl {page}\n{ran.out}{ran.err}exit status {ran.status}\n")
+
+
+@pytest.mark.parametrize("words", ["", *dict.fromkeys(w for n in PAGES for w in (n.split()[0], n))])
+def test_help(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parser().parse_args([*words.split(), "--help"])
+    assert end.value.code == 0
+    compare(f"help {words}".rstrip(), capsys.readouterr().out)
+
+
+def test_every_snapshot_has_its_page() -> None:
+    names = {*PAGES, *(f"{each} empty" for each in EMPTY), "help"}
+    names |= {f"help {each}" for name in PAGES for each in (name, name.split()[0])}
+    assert {path.stem for path in FOLDER.iterdir()} == {name.replace(" ", "-") for name in names}
+
+
+def test_every_command_of_the_grammar_is_one() -> None:
+    assert {(each.noun, each.verb or None) for each in grammar.COMMANDS} == set(COMMANDS)
+    assert {each.noun for each in grammar.COMMANDS} == set(grammar.NOUNS)
+    assert not any(each.nargs and each.option for one in grammar.COMMANDS for each in one.arguments)
+
+
+def test_every_method_of_the_contract_has_its_command() -> None:
+    served = {
+        "Reload": "reload", "Apply": "apply", "BuildImage": "image build", "Revert": "image revert",
+        "Remove": "image remove", "Preview": "output preview", "Cancel": "job cancel",
+        "ExplainConfig": "config show", "CheckConfig": "config check",
+    }  # fmt: skip
+    # The hook of the package manager; two for programs that hold a path where a person has a name.
+    not_for_people = {(MANAGER, "PackagesChanged"), (MANAGER, "GetImage"), (IMAGE, "Build")}
+    assert {key for key in METHODS if key[1] not in served} == not_for_people
+    assert set(served.values()) <= set(PAGES)
+
+
+def test_the_state_of_the_pages_shows_something_of_everything() -> None:
+    assert STATE.images
+    assert STATE.links
+    assert STATE.outputs
+    assert STATE.problems
