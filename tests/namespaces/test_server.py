@@ -61,9 +61,9 @@ def test_everything_serves(server: Server) -> None:
 def test_a_taken_port_is_a_problem_with_the_holders_name_and_the_rest_serves(server: Server) -> None:
     settled(server)
     server.run(f"systemctl stop ltspd {UNITS}")
-    server.write("/root/holder.py", HOLDER)
+    server.write("/run/holder.py", HOLDER)
     try:
-        with transient(server, "holder", "python3 /root/holder.py udp:67 udp:69 tcp:80"):
+        with transient(server, "holder", "python3 /run/holder.py udp:67 udp:69 tcp:80"):
             server.wait_for("ss -ltun | grep -q ':80 '")
             server.run("systemctl start ltspd")
             product.wait_until_up(server)
