@@ -90,6 +90,6 @@ class Builds:
         )
 
     async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
-        generation = await build.build(self._paths, ready, progress)
+        built = await build.build(self._paths, ready, progress)
         await self._served()
-        return generation.id
+        return built.generation.id

@@ -10,6 +10,17 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class BootPart:
+    """What of a generation's initrd the next one may use again: its first ``size`` bytes.
+
+    ``key`` is a digest of all that they and the kernel were made from; empty: not known.
+    """
+
+    key: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All that is known of a generation: what the bus shows, and what only a comparison needs."""
 
@@ -18,6 +29,7 @@ class Manifest:
     excludes: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     level: int = 0
+    boot: BootPart = BootPart()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,7 @@ def to_text(manifest: Manifest) -> str:
         "format": FORMAT,
         **asdict(manifest.generation),
         "level": manifest.level,
+        "boot": asdict(manifest.boot),
         "tools": dict(manifest.tools),
         "excludes": list(manifest.excludes),
         "packages": dict(sorted(manifest.packages.items())),
@@ -111,7 +124,9 @@ def from_text(text: str) -> Manifest:
         packages = {str(name): str(version) for name, version in content.get("packages", {}).items()}
         tools = {str(name): str(version) for name, version in content.get("tools", {}).items()}
         excludes = tuple(str(each) for each in content.get("excludes", ()))
-        return Manifest(generation, packages, excludes, tools, int(content.get("level", 0)))
+        boot = content.get("boot", {})
+        part = BootPart(str(boot.get("key", "")), int(boot.get("size", 0)))
+        return Manifest(generation, packages, excludes, tools, int(content.get("level", 0)), part)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks or misuses {error}") from error
 

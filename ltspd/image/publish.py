@@ -13,15 +13,14 @@ from pathlib import Path
 from ltspd.paths import Paths
 
 LINK_PREFIX = ".current-"
+Step = Callable[[str], None]
 
 
-def _nothing(_step: str) -> None:
+def nothing(_step: str) -> None:
     """Do nothing between two steps; tests kill the process here."""
 
 
-def publish(
-    paths: Paths, image: str, work: Path, identity: str, step: Callable[[str], None] = _nothing
-) -> None:
+def publish(paths: Paths, image: str, work: Path, identity: str, step: Step = nothing) -> None:
     """Make a finished work directory the image's current generation; raises OSError, all undone then.
 
     ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``. Call it locked.
@@ -59,7 +58,7 @@ def sync_work(work: Path) -> None:
     sync(work / "generation")
 
 
-def point(home: Path, identity: str, step: Callable[[str], None] = _nothing) -> None:
+def point(home: Path, identity: str, step: Step = nothing) -> None:
     """Make a generation current by one rename; raises OSError. The caller syncs ``home``."""
     link = home / f"{LINK_PREFIX}{identity}"
     link.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Driving mksquashfs 4.5 and newer: one source directory to one layer, some files replaced on the way."""
 
+import hashlib
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ltspd.errors import InconsistentSource, NoSpace, ToolFailed
 from ltspd.image.excludes import literal
-from ltspd.run import run
+from ltspd.run import Completed, run
 
 # A minimal Debian, 399 MB to pack, in CPU seconds: 1: 2.9 s, 128.8 MB; 2: 2.7 s, 125.4 MB;
 # 3: 3.4 s, 123.4 MB; 4: 4.3 s, 121.9 MB; 6: 7.4 s, 115.9 MB; 9: 10.6 s, 114.5 MB. Blocks of 256 KiB
@@ -18,6 +19,8 @@ LEVEL = 2
 # mksquashfs would take a quarter of the machine's memory for its queues; this much keeps two
 # processors busy and its peak at 175 MB.
 MEMORY = "256M"
+# Names that mksquashfs's list of replaced files can carry.
+PLAIN_NAME = re.compile(rb"[A-Za-z0-9._/-]+")
 _BAR = re.compile(rb"(\d+)/(\d+)")
 _UNREADABLE = re.compile(rb"Failed to read file (.*), creating empty file")
 
@@ -33,6 +36,11 @@ class Replacement:
     gid: int = 0
     mtime: int = 0
 
+    @property
+    def digest(self) -> int:
+        """A number of 63 bits that changes when the content does."""
+        return int.from_bytes(hashlib.blake2b(self.content, digest_size=8).digest(), "big") >> 1
+
 
 def like(root: Path, name: str, content: bytes, mode: int = 0o644) -> Replacement:
     """Return a replacement with the attributes that the source's file has, if it has one."""
@@ -43,7 +51,7 @@ def like(root: Path, name: str, content: bytes, mode: int = 0o644) -> Replacemen
     if not stat.S_ISREG(status.st_mode):
         return Replacement(name, content, mode)
     return Replacement(
-        name, content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, int(status.st_mtime)
+        name, content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns // 10**9
     )
 
 
@@ -68,33 +76,62 @@ async def pack(
     lines = [*excludes, *(literal(os.fsencode(each.name)) for each in replaced)]
     (scratch / "excludes").write_bytes(b"".join(os.fsencode(line) + b"\n" for line in lines))
     (scratch / "pseudo").write_text("".join(_pseudo(each, scratch, n) for n, each in enumerate(replaced)))
-    argv = ["mksquashfs", str(root), str(target), "-noappend", "-no-recovery"]
-    argv += ["-comp", "zstd", "-Xcompression-level", str(level), "-mem", MEMORY, "-mkfs-time", "0"]
-    argv += ["-wildcards", "-ef", "excludes", "-pf", "pseudo"]
+    argv = [*_command(str(root), target, level), "-wildcards", "-ef", "excludes", "-pf", "pseudo"]
+    done = await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
+    _check_unreadable(root, done.stderr)
+
+
+async def pack_spooled(
+    spooled: Path,
+    target: Path,
+    top: os.stat_result,
+    *,
+    level: int = LEVEL,
+    background: bool = False,
+) -> None:
+    """Write ``target``, a squashfs of a tar file; raises ToolFailed, NoSpace.
+
+    ``top`` has the attributes of its root. mksquashfs reads the stream with an option of its own,
+    because sqfstar 4.5.1 takes the compression level for the name of the file to write. 4.5.1 ignores
+    the root's owner and time; a client sees the root of its own writable layer in any case.
+    """
+    argv = [*_command("-", target, level), "-tar", "-exports", "-root-mode", f"{stat.S_IMODE(top.st_mode):o}"]
+    argv += ["-root-uid", str(top.st_uid), "-root-gid", str(top.st_gid)]
+    argv += ["-root-time", str(max(0, top.st_mtime_ns // 10**9)), "-no-progress"]
+    await _run(["sh", "-c", 'exec "$@" <"$0"', str(spooled), *argv], target, spooled.parent, background)
+
+
+def _command(source: str, target: Path, level: int) -> list[str]:
+    # The end of the process that waits for it ends it too, however that one ended.
+    argv = ["setpriv", "--pdeathsig", "KILL", "mksquashfs", source, str(target), "-noappend", "-no-recovery"]
+    return [*argv, "-comp", "zstd", "-Xcompression-level", str(level), "-mem", MEMORY, "-mkfs-time", "0"]
+
+
+async def _run(
+    argv: list[str],
+    target: Path,
+    scratch: Path,
+    background: bool,
+    on_output: Callable[[bytes], None] | None = None,
+) -> Completed:
     # Names are bytes: in the C locale wildcards match any of them. SOURCE_DATE_EPOCH would clash
     # with -mkfs-time.
     env: Mapping[str, str] = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
     try:
-        done = await run(
-            argv,
-            env=env,
-            cwd=scratch,
-            background=background,
-            on_output=lambda piece: _report(piece, progress),
-        )
+        return await run(argv, env=env, cwd=scratch, background=background, on_output=on_output)
     except ToolFailed as error:
         if "No space left" in error.message:
             raise NoSpace(
                 f"{target.parent} ran full while the image was being packed. Make room there, for example "
                 "by removing old generations, and build again."
             ) from error
-        raise
-    _check_unreadable(root, done.stderr)
+        # Its message begins with what mksquashfs was started through.
+        raise ToolFailed(re.sub(r"^\S+", "mksquashfs", error.message)) from error
 
 
 def _pseudo(each: Replacement, scratch: Path, number: int) -> str:
     """Return mksquashfs's definition of a file: the output of a command that runs in ``scratch``."""
-    if not re.fullmatch(r"[A-Za-z0-9._/-]+", each.name):
+    if not PLAIN_NAME.fullmatch(os.fsencode(each.name)):
         raise ValueError(f"{each.name!r} can't be replaced")
     command = "true"
     if each.content:

@@ -15,12 +15,14 @@ from pathlib import Path
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest
 from ltspd.image.manifest import Manifest
-from ltspd.image.publish import LINK_PREFIX, entries, point, sync
+from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source import is_valid_name, valid_name
 from ltspd.model import Generation, Image, Problem
 from ltspd.paths import Paths
 
 WORK_PREFIX = ".work-"
+# What the next build compares the source with; a generation without it is whole, but needs a full build.
+ENTRIES = "entries"
 GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -119,7 +121,7 @@ def find(paths: Paths, image: str) -> Image:
     return found
 
 
-def revert(paths: Paths, image: str, generation: str = "") -> Generation:
+def revert(paths: Paths, image: str, generation: str = "", step: Step = nothing) -> Generation:
     """Make an older generation current (default: the one before the current) and return it.
 
     Raises NoSuchImage, NoSuchGeneration, NothingToRevert, Busy.
@@ -138,13 +140,18 @@ def revert(paths: Paths, image: str, generation: str = "") -> Generation:
             target = found.generations[before - 1]
         if target.id == found.current:
             raise NothingToRevert(f"Image {image} is at generation {target.id} already.")
-        point(paths.images / image, target.id)
+        step("begin")
+        point(paths.images / image, target.id, step)
         sync(paths.images / image)
         return target
 
 
 def remove_generation(
-    paths: Paths, image: str, generation: str, in_use: frozenset[str] = frozenset()
+    paths: Paths,
+    image: str,
+    generation: str,
+    in_use: frozenset[str] = frozenset(),
+    step: Step = nothing,
 ) -> None:
     """Remove a generation and layers that no other one has; raises InUse for current and used ones."""
     with locked(paths, image):
@@ -153,8 +160,8 @@ def remove_generation(
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
         if target.id in in_use:
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
-        _remove(paths, image, target.id)
-        _drop_layers(paths.images / image)
+        _remove(paths, image, target.id, step)
+        _drop_layers(paths.images / image, step)
 
 
 def prune(paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -164,16 +171,20 @@ def prune(paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozense
 
 
 def prune_locked(
-    paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozenset()
+    paths: Paths,
+    image: str,
+    keep: int,
+    in_use: frozenset[str] = frozenset(),
+    step: Step = nothing,
 ) -> tuple[str, ...]:
     """Do what ``prune`` does for a caller that holds the image's lock already."""
     found = find(paths, image)
     old = found.generations[: max(0, len(found.generations) - max(1, keep))]
     gone = tuple(each.id for each in old if each.id != found.current and each.id not in in_use)
     for each in gone:
-        _remove(paths, image, each)
+        _remove(paths, image, each, step)
     if gone:
-        _drop_layers(paths.images / image)
+        _drop_layers(paths.images / image, step)
     return gone
 
 
@@ -208,15 +219,19 @@ def _drop_if_empty(home: Path) -> None:
             pass  # not empty, or not there: both are fine
 
 
-def _remove(paths: Paths, image: str, generation: str) -> None:
+def _remove(paths: Paths, image: str, generation: str, step: Step) -> None:
     """Remove a generation; the rename first, so that a half removed one never looks whole."""
     directory = paths.images / image / "generations" / generation
     doomed = paths.images / image / f"{WORK_PREFIX}removed-{generation}"
+    step("remove")
     os.rename(directory, doomed)
+    sync(directory.parent)
+    step("removed")
     shutil.rmtree(doomed)
+    step("cleared")
 
 
-def _drop_layers(home: Path) -> list[str]:
+def _drop_layers(home: Path, step: Step = nothing) -> list[str]:
     """Remove layers that no generation lists; none at all if one can't say what it needs."""
     wanted: set[str] = set()
     for generation in entries(home / "generations"):
@@ -230,6 +245,7 @@ def _drop_layers(home: Path) -> list[str]:
         digest = file.name.removesuffix(".squashfs")
         if _DIGEST.fullmatch(digest) and digest not in wanted:
             file.unlink()
+            step("layer")
             gone.append(str(file))
     return gone
 

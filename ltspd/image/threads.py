@@ -7,7 +7,6 @@ from typing import TypeVar, TypeVarTuple
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
-C = TypeVar("C")
 Ts = TypeVarTuple("Ts")
 # A cancelled job must end within 2 s, so no longer is waited for a thread that can't be interrupted.
 PATIENCE = 1.0
@@ -38,9 +37,9 @@ async def to_the_end(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
     return work.result()
 
 
-async def together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
-    """Run three works side by side; the first error ends the others and is raised as it is."""
-    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second), asyncio.ensure_future(third))
+async def together(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """Run two works side by side; the first error ends the other and is raised as it is."""
+    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second))
     try:
         return await asyncio.gather(*tasks)
     finally:

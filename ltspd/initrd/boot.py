@@ -28,6 +28,7 @@ _APPLETS = tuple(
     stat switch_root tail timeout tr true udhcpc umount uname vi wget
     """.split()  # noqa: SIM905
 )
+_BUSYBOXES = [Path("/usr/bin/busybox"), Path("/bin/busybox")]
 # The kernel starts this to load a module that it misses (CONFIG_MODPROBE_PATH).
 _MODPROBE = "sbin/modprobe"
 
@@ -86,6 +87,12 @@ async def build_boot_initrd(
     await asyncio.to_thread(target.write_bytes, part + make_identity(image, generation, layers))
 
 
+def installed_files() -> tuple[Path, ...]:
+    """Return the files of this server that every boot part has in it: the client's, and a busybox."""
+    home = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
+    return (home / "init", *sorted(home.glob("*.sh")), *_BUSYBOXES)
+
+
 async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
     """Return an archive compressed for the kernel; raises ToolFailed."""
     argv = ["zstd", "--quiet", "-T0", _ZSTD_LEVEL] if zstd else ["gzip", "-n", _GZIP_LEVEL]
@@ -109,7 +116,7 @@ def _client(home: Path) -> list[cpio.Entry]:
 def _busybox(source_root: Path, version: str, given: Path | None) -> bytes:
     """Return a static busybox that runs on the source's kernel: this server's, else the source's own."""
     machine = _machine(source_root)
-    here = [given] if given else [Path("/usr/bin/busybox"), Path("/bin/busybox")]
+    here = [given] if given else _BUSYBOXES
     there = [rooted.inside(source_root, path) for path in ("usr/bin/busybox", "bin/busybox")]
     for path in (*here, *there):
         if path is None or not path.is_file():

@@ -92,7 +92,7 @@ def source(paths: Paths) -> Source:
 
 async def make(paths: Paths, source: Source, options: BuildOptions | None = None) -> Generation:
     plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
-    return await build.build(paths, plan, Said(), make_boot_part=boot_part)
+    return (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
 
 
 def layer_of(paths: Paths, generation: Generation) -> Path:
@@ -108,7 +108,9 @@ async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, s
     said = Said()
     plan = await build.preflight(paths, source, missing_modules=no_module_missing)
     assert not paths.images.exists()
-    generation = await build.build(paths, plan, said, make_boot_part=boot_part)
+    built = await build.build(paths, plan, said, make_boot_part=boot_part)
+    generation = built.generation
+    assert built.changed
     (image,), problems = store.read_images(paths)
     assert (problems, image.current_generation) == ((), generation)
     home = paths.images / "tiny/generations" / generation.id
@@ -119,7 +121,7 @@ async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, s
     digest, size = (home / "layers").read_text().split()
     assert f"{digest} {size}".encode() in initrd
     assert hashlib.sha256(layer_of(paths, generation).read_bytes()).hexdigest() == digest
-    assert said.phases == ["scan", "squashfs", "digest", "initrd", "publish"]
+    assert said.phases == ["scan", "squashfs", "copy", "initrd", "publish"]
     assert said.shares == pytest.approx(1.0)
     assert generation.summary == f"first build, 2 packages, kernel {RELEASE}"
     assert names(Path(source.path)) == before
@@ -155,21 +157,44 @@ async def test_no_secret_gets_into_an_image(paths: Paths, source: Source, tmp_pa
     assert {name: (root / name).read_bytes() for name in before} == before
 
 
-async def test_an_unchanged_source_shares_its_layer(paths: Paths, source: Source) -> None:
+async def test_an_unchanged_source_is_left_as_it_is(paths: Paths, source: Source) -> None:
     first = await make(paths, source)
-    second = await make(paths, source)
-    assert first.id != second.id
-    assert first.layers == second.layers
+    before = untouched(paths)
+    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    said = Said()
+    built = await build.build(paths, plan, said, make_boot_part=boot_part)
+    assert (built.generation, built.changed) == (first, False)
+    assert said.phases == ["scan", "unchanged"]
+    assert untouched(paths) == before
+    second = await make(paths, source, BuildOptions(full=True))
+    assert second.id != first.id
+    assert second.layers == first.layers
     assert second.summary == "no package changed"
+
+
+async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source: Source) -> None:
+    first = await make(paths, source)
     with open(Path(source.path) / "var/lib/dpkg/status", "a") as file:
         file.write("\nPackage: cups\nStatus: install ok installed\nVersion: 2\n")
-    third = await make(paths, source)
-    assert third.summary == "1 package added"
-    assert third.packages_digest != second.packages_digest
-    fourth = await make(paths, source, BuildOptions(keep=2))
+    said = Said()
+    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    second = (await build.build(paths, plan, said, make_boot_part=boot_part)).generation
+    assert said.phases == ["scan", "copy", "squashfs", "initrd", "publish"]
+    assert said.shares == pytest.approx(1.0)
+    assert second.layers[:-1] == first.layers
+    assert second.summary == "1 package added"
+    assert second.packages_digest != first.packages_digest
+    home = paths.images / "tiny/generations" / second.id
+    initrd = (home / "initrd.img").read_bytes()
+    assert initrd.startswith(f"boot part of {RELEASE}".encode())
+    assert "".join(f"{each.digest} {each.size}\n" for each in second.layers).encode() in initrd
+    assert f"tiny {second.id}".encode() in initrd
+    assert (home / "vmlinuz").read_bytes() == b"kernel" * 1000
+    write(Path(source.path), "usr/new", "x")
+    third = await make(paths, source, BuildOptions(keep=2))
     (image,), _ = store.read_images(paths)
-    assert image.generations == (third, fourth)
-    assert len(list((paths.images / "tiny/layers").iterdir())) == 1
+    assert image.generations == (second, third)
+    assert len(list((paths.images / "tiny/layers").iterdir())) == 3
 
 
 async def test_excludes_of_file_and_options_apply(paths: Paths, source: Source, tmp_path: Path) -> None:
@@ -265,10 +290,10 @@ async def test_a_cancel_while_publishing_comes_too_late_and_is_not_reported(
 ) -> None:
     begun = threading.Event()
 
-    def slowly(paths: Paths, image: str, work: Path, identity: str) -> None:
+    def slowly(paths: Paths, image: str, work: Path, identity: str, step: publish.Step) -> None:
         begun.set()
         time.sleep(0.3)
-        real(paths, image, work, identity)
+        real(paths, image, work, identity, step)
 
     real = publish.publish
     monkeypatch.setattr(publish, "publish", slowly)
@@ -303,7 +328,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("phase", ["scan", "squashfs", "digest", "initrd", "publish"])
+@pytest.mark.parametrize("phase", ["scan", "squashfs", "copy", "initrd", "publish"])
 async def test_a_killed_build_leaves_the_old_image_and_is_swept(
     paths: Paths, source: Source, phase: str
 ) -> None:
@@ -366,7 +391,7 @@ async def test_a_full_store_is_foreseen_and_survived(paths: Paths, source: Sourc
 async def test_a_real_debian_is_built_small(paths: Paths) -> None:
     source = Source("client", SourceKind.DIRECTORY, str(REAL_TREE))
     plan = await build.preflight(paths, source)
-    generation = await build.build(paths, plan, Said())
+    generation = (await build.build(paths, plan, Said())).generation
     # LTSP makes 155 MB of this tree (its defaults, gzip); half of its 428 MB is a layer gone wrong.
     assert 80e6 < generation.layers[0].size < 1.1 * 155e6
     assert generation.source_files == scan(REAL_TREE, plan.excludes).files

@@ -1,0 +1,77 @@
+"""A layer of everything, and what of a living source got into it that no look before or after has seen."""
+
+import os
+from pathlib import Path
+
+from ltspd.image import squashfs
+from ltspd.image.entries import Changes, Table, compare, records
+from ltspd.image.look import BuildPlan, Contents
+from ltspd.image.workshop import Workshop
+from ltspd.model import Progress
+from ltspd.run import run
+
+_TOP = b"squashfs-root"
+
+
+async def pack(plan: BuildPlan, work: Workshop, contents: Contents, progress: Progress) -> Path:
+    """Pack a whole source and return the layer's file; raises ToolFailed, NoSpace, InconsistentSource."""
+    target = work.layers / "base"
+    target.unlink(missing_ok=True)
+    await squashfs.pack(
+        Path(plan.source.path),
+        target,
+        work.scratch,
+        (*plan.excludes, *contents.tree.patterns),
+        contents.replaced.values(),
+        level=plan.options.level,
+        background=plan.options.background,
+        progress=progress.done,
+    )
+    return target
+
+
+async def changes_since(base: Path, before: Contents, after: Contents) -> Changes | None:
+    """Return what a layer above ``base`` needs, so that ``after`` is seen; None if the base must go.
+
+    ``base`` was packed while the source was free to change from ``before`` to ``after``. A file that
+    came and went in between is in it, and is hidden like one that is gone; but where secrets and logs
+    are, nothing may be in a layer that was not looked at before it was packed.
+    """
+    changes = compare(before.table, after.table)
+    if not changes:
+        return changes
+    if any(_has(before.table, path) for path in after.tree.dropped):
+        return None
+    moved = _moved(before.table, after.table)
+    inside = [path for path in await _listed(base) if path.rpartition(b"/")[0] in moved]
+    surplus = [path for path in inside if not _has(before.table, path)]
+    if any(path.startswith((b"etc/", b"var/log/")) for path in surplus):
+        return None
+    unknown = {path for path in surplus if not _has(after.table, path)}
+    return Changes(changes.put, tuple(sorted({*changes.gone, *unknown})), changes.opaque)
+
+
+def _moved(before: Table, after: Table) -> set[bytes]:
+    """Return the directories in which entries may have come and gone: their own times changed."""
+    moved = set() if before.root == after.root else {b""}
+    for path, listing in before.directories.items():
+        now = after.directories.get(path)
+        if now == listing:
+            continue
+        prefix = path + b"/" if path else b""
+        new = records(now) if now else {}
+        moved |= {prefix + name for name, record in records(listing).items() if new.get(name) != record}
+    return moved & before.directories.keys()
+
+
+async def _listed(base: Path) -> list[bytes]:
+    """Return the paths in a layer. One with a line break comes as two, which fit nothing that is there."""
+    output = (await run(["unsquashfs", "-l", os.fspath(base)])).stdout
+    return [line[len(_TOP) + 1 :] for line in output.split(b"\n") if line.startswith(_TOP + b"/")]
+
+
+def _has(table: Table, path: bytes) -> bool:
+    """Return whether a table has a path, or one of which it is the first line."""
+    parent, _, name = path.rpartition(b"/")
+    names = table.directories.get(parent, (b"", b""))[0].split(b"\0")
+    return name in names or any(each.startswith(name + b"\n") for each in names)

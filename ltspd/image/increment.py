@@ -1,0 +1,110 @@
+"""A layer of what changed since the current generation, and when such a layer is not the right thing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltspd.image import entries, spool, squashfs, store
+from ltspd.image.entries import Changes, Table
+from ltspd.image.look import BuildPlan, Contents, check_space
+from ltspd.image.manifest import Manifest
+from ltspd.image.threads import in_thread
+from ltspd.image.workshop import Workshop
+from ltspd.model import Progress
+from ltspd.paths import Paths
+
+# Above this share of a source's bytes a layer would take as long as a full build, and space besides.
+MOST_CHANGED = 0.5
+# Clients mount each layer: far more than the fold allows only come together when it never gets to run.
+MOST_LAYERS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The generation that a new one is compared with."""
+
+    manifest: Manifest
+    table: Table
+
+
+def find_previous(paths: Paths, image: str) -> Manifest | None:
+    """Return the manifest of the current generation, or None if there is no usable one. Blocks."""
+    current = store.current_id(paths, image)
+    try:
+        return store.read_manifest(paths, image, current) if current else None
+    except (OSError, ValueError):
+        return None
+
+
+def comparable(
+    paths: Paths, previous: Manifest | None, plan: BuildPlan, tools: Mapping[str, str]
+) -> Previous | None:
+    """Return what a layer could be made against, or None if only a full build will do. Blocks."""
+    if previous is None or plan.options.full or len(previous.generation.layers) >= MOST_LAYERS:
+        return None
+    same = (
+        previous.excludes == plan.excludes
+        and dict(previous.tools) == dict(tools)
+        and previous.level == plan.options.level
+        and previous.generation.source == plan.source.path
+        and previous.generation.architecture == plan.architecture
+    )
+    if not same:
+        return None
+    facts = previous.generation
+    file = paths.images / facts.image / "generations" / facts.id / store.ENTRIES
+    try:
+        return Previous(previous, entries.from_bytes(file.read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def too_much(changes: Changes, contents: Contents) -> bool:
+    """Return whether so much changed that packing everything is as quick."""
+    changed = entries.size_of(contents.table, changes.put)
+    return changed > MOST_CHANGED * max(1, contents.tree.size)
+
+
+async def copy(
+    paths: Paths,
+    plan: BuildPlan,
+    work: Workshop,
+    old: Table,
+    contents: Contents,
+    changes: Changes,
+    progress: Progress,
+) -> Table:
+    """Copy what changed out of the source and return the table of what was copied.
+
+    Raises NoSpace, InconsistentSource, OSError. The source's packages should be locked meanwhile.
+    """
+    size = entries.size_of(contents.table, changes.put)
+    # Once as it is, and once packed.
+    check_space(paths, f"the changes in {plan.source.path}", size, 2.0)
+    spooled = await in_thread(
+        lambda: spool.spool(
+            Path(plan.source.path),
+            contents.tree,
+            old,
+            changes,
+            contents.replaced,
+            work.spool,
+            stop=work.ended.is_set,
+            progress=progress.done,
+        )
+    )
+    return entries.with_records(contents.table, spooled.corrections)
+
+
+async def pack(plan: BuildPlan, work: Workshop) -> Path:
+    """Pack what was copied and return the layer's file; raises ToolFailed, NoSpace."""
+    target = work.layers / "increment"
+    await squashfs.pack_spooled(
+        work.spool,
+        target,
+        Path(plan.source.path).lstat(),
+        level=plan.options.level,
+        background=plan.options.background,
+    )
+    work.spool.unlink()
+    return target

@@ -1,0 +1,132 @@
+"""Looking at a source before and during a build: what it is, what of it an image has, whether it fits."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ltspd.errors import NoSpace
+from ltspd.image import clean, dpkg, excludes, inspect, squashfs
+from ltspd.image.entries import Table
+from ltspd.image.inside import read_inside
+from ltspd.image.scan import Tree, scan
+from ltspd.image.spool import with_replaced
+from ltspd.image.squashfs import Replacement
+from ltspd.model import Source
+from ltspd.paths import Paths
+
+# zstd at its fastest level leaves 40 % of a desktop's bytes; a source of incompressible data that
+# does not fit ends the build with NoSpace all the same, only later.
+SPACE_SHARE = 0.6
+# Kernel, initrd, manifest, and what the file system itself needs.
+SPACE_MARGIN = 96 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build. ``keep`` counts generations that stay, ``lock_timeout`` is in seconds.
+
+    ``full`` packs everything anew even where a layer with the changes would do.
+    """
+
+    add_excludes: tuple[str, ...] = ()
+    omit_excludes: tuple[str, ...] = ()
+    level: int = squashfs.LEVEL
+    keep: int = 3
+    lock_timeout: float = 60.0
+    background: bool = False
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What a look at a source found. A plan without a ``tree`` did not walk it."""
+
+    source: Source
+    options: BuildOptions
+    kernel: inspect.Kernel
+    architecture: str
+    packages: dpkg.Packages
+    excludes: tuple[str, ...]
+    tree: Tree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an image of a source has: the walk, the files in another form, and the table of both."""
+
+    tree: Tree
+    replaced: Mapping[bytes, Replacement]
+    table: Table
+
+
+def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = False) -> BuildPlan:
+    """Look at everything but the tree; raises NoKernel, NoInit, WrongArchitecture, InconsistentSource.
+
+    ``owned`` says that we hold its package lock, so what we see is at rest. Blocks.
+    """
+    root = Path(source.path)
+    architecture = inspect.check_init(root)
+    kernel = inspect.find_kernel(root)
+    packages = dpkg.read_packages(root)
+    # While somebody installs packages they are half done by nature; the build waits for that.
+    if owned or not dpkg.lock_holder(root):
+        dpkg.check_consistent(root, packages)
+    return BuildPlan(source, options, kernel, architecture, packages, _patterns(paths, root, options))
+
+
+def contents(root: Path, patterns: tuple[str, ...], stop: Callable[[], bool]) -> Contents:
+    """Walk a source and return what an image of it has; raises OSError. Blocks."""
+    tree = scan(root, patterns, stop=stop)
+    new = clean.replacements({name: read_inside(root, name) for name in clean.READ})
+    changed = [
+        squashfs.like(root, name, content, 0o444 if name == "etc/machine-id" else 0o644)
+        for name, content in new.items()
+    ]
+    # Log files exist for their owners and modes; content and times are this machine's history.
+    plain = [each.decode() for each in tree.logs if squashfs.PLAIN_NAME.fullmatch(each)]
+    changed += [replace(squashfs.like(root, each, b""), mtime=0) for each in plain]
+    known = tree.table.directories
+    replaced = {os.fsencode(each.name): each for each in changed}
+    replaced = {path: each for path, each in replaced.items() if path.rpartition(b"/")[0] in known}
+    return Contents(tree, replaced, with_replaced(tree.table, replaced))
+
+
+def excludes_setting(paths: Paths, value: str) -> tuple[str, ...]:
+    """Return the patterns of ADD_IMAGE_EXCLUDES or OMIT_IMAGE_EXCLUDES: as in LTSP one a line, or a file.
+
+    Blocks for the file's reading. A pattern may contain spaces, so the value is not split at them.
+    """
+    name = value.strip()
+    if name.startswith("/") and "\n" not in name and paths.at(name).is_file():
+        value = paths.at(name).read_text("utf-8", "surrogateescape")
+    return tuple(line.strip() for line in value.split("\n") if line.strip())
+
+
+def _patterns(paths: Paths, root: Path, options: BuildOptions) -> tuple[str, ...]:
+    file = paths.etc / "image.excludes"
+    listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
+    patterns = excludes.effective(listed, options.add_excludes, options.omit_excludes)
+    # Never an image inside an image, wherever the base directory is.
+    store_path = os.path.realpath(paths.images)
+    own = os.path.realpath(root).rstrip("/") + "/"
+    if store_path.startswith(own):
+        inside = excludes.literal(os.fsencode(store_path[len(own) :]))
+        patterns = (*patterns, f"{inside}/*", f"{inside}/.*")
+    return patterns
+
+
+def check_space(paths: Paths, what: str, size: int, share: float = SPACE_SHARE) -> None:
+    """Raise NoSpace if the store can't take ``share`` of ``size`` bytes; ``what`` is for the message."""
+    place = paths.images
+    while not place.exists():
+        place = place.parent
+    figures = os.statvfs(place)
+    free = figures.f_bavail * figures.f_frsize
+    need = int(size * share) + SPACE_MARGIN
+    if free < need:
+        raise NoSpace(
+            f"An image of {what} ({size >> 20} MiB to pack) may need {need >> 20} MiB "
+            f"in {paths.images}, but only {free >> 20} MiB are free there. "
+            "Remove old generations or exclude more."
+        )

@@ -1,0 +1,247 @@
+"""Copying what changed in a source into one tar file, which is packed into a layer later.
+
+The copy is short and made while the source's packages are locked; the compression is not.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ltspd.errors import InconsistentSource
+from ltspd.image import entries, tarstream
+from ltspd.image.entries import RECORD, WIDTH, Changes, Table
+from ltspd.image.scan import MOUNT_POINT, UNSURE, Tree, record
+from ltspd.image.squashfs import Replacement
+
+# Smaller files are read and written at once, larger ones go from file to file inside the kernel.
+SMALL = 64 << 10
+# A cancel is heeded between two pieces.
+PIECE = 8 << 20
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What a copy met: entries that changed after they were scanned, with what the table must say of them.
+
+    None is an entry that is gone. The next build looks at all of these again.
+    """
+
+    corrections: Mapping[bytes, bytes | None]
+
+
+def members(changes: Changes, links: Iterable[tuple[bytes, ...]]) -> frozenset[bytes]:
+    """Return the entries that a layer must hold: all names of a changed file, and every parent directory."""
+    wanted = set(changes.put)
+    for group in links:
+        if not wanted.isdisjoint(group):
+            wanted.update(group)
+    for path in (*wanted, *changes.gone):
+        while path:
+            path = path.rpartition(b"/")[0]
+            if path in wanted:
+                break
+            wanted.add(path)
+    # The root of a squashfs is made from options of mksquashfs.
+    return frozenset(wanted - {b""})
+
+
+def spool(
+    root: Path,
+    tree: Tree,
+    old: Table,
+    changes: Changes,
+    replaced: Mapping[bytes, Replacement],
+    target: Path,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[float], None] = lambda _fraction: None,
+) -> Spooled:
+    """Write the tar file of a layer that turns ``old``'s tree into ``tree``; blocks.
+
+    Raises InconsistentSource, OSError. When ``stop`` says so the file stays incomplete.
+    """
+    wanted = members(changes, tree.links)
+    known = dict(_records(tree.table, wanted))
+    expected = sum(RECORD.unpack(each)[4] for each in known.values()) or 1
+    gone = frozenset(changes.gone)
+    corrections: dict[bytes, bytes | None] = {}
+    lost: set[bytes] = set()
+    first: dict[tuple[int, int], bytes] = {}
+    copied = 0
+    with open(target, "xb", buffering=1 << 20) as out:
+        for path in sorted(wanted | gone):
+            if stop():
+                return Spooled({})
+            if path.rpartition(b"/")[0] in lost:
+                lost.add(path)
+            elif path in gone:
+                out.write(tarstream.whiteout(path))
+            elif path in replaced:
+                _replacement(out, path, replaced[path])
+            else:
+                extra = tarstream.OPAQUE if path in changes.opaque else {}
+                after = _copy(out, root, path, known[path], extra, first, stop)
+                if after is None:
+                    lost.add(path)
+                    if entries.record_of(old, path) is not None:
+                        out.write(tarstream.whiteout(path))
+                if after != known[path]:
+                    corrections[path] = after
+            if path in known:
+                copied += RECORD.unpack(known[path])[4]
+                progress(copied / expected)
+        out.write(tarstream.END)
+        out.truncate()
+    return Spooled(corrections)
+
+
+def with_replaced(table: Table, replaced: Mapping[bytes, Replacement]) -> Table:
+    """Return the table of the image: replaced files as they will be in it, not as the source has them."""
+    return entries.with_records(table, {path: _replaced_record(each) for path, each in replaced.items()})
+
+
+def _replaced_record(each: Replacement) -> bytes:
+    mode = stat.S_IFREG | each.mode
+    return RECORD.pack(mode, each.uid, each.gid, 0, len(each.content), each.mtime * 10**9, each.digest)
+
+
+def _records(table: Table, paths: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    parents: dict[bytes, dict[bytes, bytes]] = {}
+    for path in paths:
+        parent, _, name = path.rpartition(b"/")
+        if parent not in parents:
+            parents[parent] = entries.records(table.directories[parent])
+        yield path, parents[parent][name]
+
+
+def _replacement(out: BinaryIO, path: bytes, each: Replacement) -> None:
+    size = len(each.content)
+    mode = stat.S_IFREG | each.mode
+    out.write(tarstream.header(tarstream.Entry(path, mode, each.uid, each.gid, size, each.mtime)))
+    out.write(each.content + bytes(tarstream.padding(size)))
+
+
+def _copy(
+    out: BinaryIO,
+    root: Path,
+    path: bytes,
+    known: bytes,
+    extra: Mapping[str, bytes],
+    first: dict[tuple[int, int], bytes],
+    stop: Callable[[], bool],
+) -> bytes | None:
+    """Write one entry and return its record, an unsure one if it changed since; None if it is gone."""
+    if known == MOUNT_POINT:
+        out.write(tarstream.header(tarstream.Entry(path, stat.S_IFDIR | 0o755), extra))
+        return known
+    full = os.path.join(os.fsencode(root), path)
+    mode = RECORD.unpack(known)[0]
+    descriptor = -1
+    try:
+        # Not to be led elsewhere by a link that took the file's place, nor blocked by a FIFO.
+        if stat.S_ISREG(mode):
+            descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.fstat(descriptor) if descriptor >= 0 else os.lstat(full)
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(mode):
+            return None
+        target = os.readlink(full) if stat.S_ISLNK(mode) else b""
+        _write(out, path, status, target, descriptor, full, extra, first, stop)
+        now = record(os.fstat(descriptor) if descriptor >= 0 else status)
+        # The end of a record is its ctime; an entry that was unsure stays so.
+        if now == known or known[-8:] == _UNSURE_TIME:
+            return known if now[:-8] == known[:-8] else now[:-8] + _UNSURE_TIME
+        return now[:-8] + _UNSURE_TIME
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        if error.errno in (errno.EIO, errno.EACCES, errno.EPERM) and error.filename is not None:
+            name = full.decode(errors="replace")
+            raise InconsistentSource(
+                f"{name} can't be read ({error.strerror}), so an image of {root} would lack it. "
+                "Check the disk, or leave it out with ADD_IMAGE_EXCLUDES."
+            ) from error
+        raise
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+_UNSURE_TIME = RECORD.pack(0, 0, 0, 0, 0, 0, UNSURE)[WIDTH - 8 :]
+
+
+def _write(
+    out: BinaryIO,
+    path: bytes,
+    status: os.stat_result,
+    target: bytes,
+    descriptor: int,
+    full: bytes,
+    extra: Mapping[str, bytes],
+    first: dict[tuple[int, int], bytes],
+    stop: Callable[[], bool],
+) -> None:
+    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+        identity = (status.st_dev, status.st_ino)
+        if identity in first:
+            out.write(tarstream.link(path, first[identity]))
+            return
+        first[identity] = path
+    size = status.st_size if descriptor >= 0 else 0
+    entry = tarstream.Entry(
+        path,
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        size,
+        status.st_mtime_ns // 10**9,
+        os.major(status.st_rdev),
+        os.minor(status.st_rdev),
+        target,
+    )
+    attributes = _attributes(full if descriptor < 0 else descriptor)
+    out.write(tarstream.header(entry, {**attributes, **extra}))
+    if descriptor >= 0:
+        _content(out, descriptor, size, stop)
+
+
+def _attributes(file: bytes | int) -> dict[str, bytes]:
+    follow = isinstance(file, int)
+    try:
+        names = os.listxattr(file, follow_symlinks=follow)
+        return {
+            name: os.getxattr(file, name, follow_symlinks=follow) for name in names if tarstream.keeps(name)
+        }
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
+            return {}
+        raise
+
+
+def _content(out: BinaryIO, descriptor: int, size: int, stop: Callable[[], bool]) -> None:
+    """Copy exactly ``size`` bytes; holes stay holes, and what was cut off meanwhile becomes one."""
+    if size <= SMALL:
+        out.write(os.pread(descriptor, size, 0).ljust(size + tarstream.padding(size), b"\0"))
+        return
+    out.flush()
+    start, at = out.tell(), 0
+    while at < size and not stop():
+        try:
+            at = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                break
+            raise
+        end = min(os.lseek(descriptor, at, os.SEEK_HOLE), size, at + PIECE)
+        out.seek(start + at)
+        while at < end:
+            sent = os.sendfile(out.fileno(), descriptor, at, end - at)
+            if not sent:
+                at = size
+                break
+            at += sent
+    out.seek(start + size + tarstream.padding(size))

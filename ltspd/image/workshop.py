@@ -1,0 +1,91 @@
+"""The directory in which a generation is made, the names in it, and sealing what was made there."""
+
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltspd.image import entries, manifest, store
+from ltspd.model import Layer
+from ltspd.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A work directory of one build or fold; its threads stop soon after ``ended`` is set."""
+
+    home: Path
+    ended: threading.Event
+
+    @property
+    def layers(self) -> Path:
+        """Where new layers are packed, and get their names when sealed."""
+        return self.home / "layers"
+
+    @property
+    def generation(self) -> Path:
+        """What will be the generation's directory."""
+        return self.home / "generation"
+
+    @property
+    def scratch(self) -> Path:
+        """What nobody needs afterwards."""
+        return self.home / "scratch"
+
+    @property
+    def spool(self) -> Path:
+        """What changed, as a tar file."""
+        return self.scratch / "changes.tar"
+
+
+@contextmanager
+def workshop(paths: Paths, image: str, prefix: str = store.WORK_PREFIX) -> Iterator[Workshop]:
+    """Make a work directory in the image's store and remove it with all that is in it at the end."""
+    made = Workshop(paths.images / image / f"{prefix}{os.getpid()}-{time.time_ns():x}", threading.Event())
+    for each in (made.layers, made.generation, made.scratch):
+        each.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        made.ended.set()
+        shutil.rmtree(made.home, ignore_errors=True)
+        store.discard_empty(paths, image)
+
+
+def seal(packed: Path, stopped: Callable[[], bool]) -> Layer:
+    """Give a packed layer its name, the digest of its content, and return it. Blocks; raises OSError."""
+    digest = hashlib.sha256()
+    with open(packed, "rb", buffering=0) as file:
+        while (piece := file.read(1 << 20)) and not stopped():
+            digest.update(piece)
+    layer = Layer(digest.hexdigest(), packed.stat().st_size)
+    packed.chmod(0o644)
+    packed.rename(packed.with_name(layer.file_name))
+    return layer
+
+
+def new_identity(paths: Paths, image: str, now: float, layer: Layer) -> str:
+    """Return a free generation id: UTC stamp and the start of the top layer's digest."""
+    while True:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        identity = f"{stamp}-{layer.digest[:8]}"
+        if not (paths.images / image / "generations" / identity).exists():
+            return identity
+        now += 1
+
+
+def write(work: Workshop, record: manifest.Manifest, initrd: bytes, table: entries.Table) -> None:
+    """Write the files of a generation but for the kernel. Blocks; raises OSError."""
+    lines = "".join(f"{layer.digest} {layer.size}\n" for layer in record.generation.layers)
+    (work.generation / "initrd.img").write_bytes(initrd)
+    (work.generation / "layers").write_text(lines, "ascii")
+    (work.generation / store.ENTRIES).write_bytes(entries.to_bytes(table))
+    (work.generation / "manifest.json").write_text(manifest.to_text(record), "utf-8")
+    for name in (*store.GENERATION_FILES, store.ENTRIES):
+        (work.generation / name).chmod(0o644)
+    work.generation.chmod(0o755)

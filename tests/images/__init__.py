@@ -1,0 +1,1 @@
+"""Layers as clients see them: random trees, real mounts, real package trees."""

@@ -1,0 +1,84 @@
+"""A base with layers of changes above it shows a client exactly what a full build of the source would."""
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ltspd.image import entries, spool, squashfs
+from ltspd.image.entries import Table
+from ltspd.image.look import Contents, contents
+from ltspd.image.scan import TICK_NS
+from tests.images.random_trees import STEPS, apply
+from tests.images.seen import Seen, difference, through_layers, walk
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+
+
+def look(root: Path, patient: bool = True) -> Contents:
+    if patient:
+        time.sleep(TICK_NS / 1e9)
+    return contents(root, (), lambda: False)
+
+
+def full(root: Path, place: Path, name: str) -> Path:
+    scratch = place / f"scratch-{name}"
+    scratch.mkdir()
+    asyncio.run(squashfs.pack(root, place / name, scratch, (), level=1))
+    return place / name
+
+
+def layer(root: Path, place: Path, name: str, old: Table, now: Contents) -> tuple[Path, Table]:
+    changes = entries.compare(old, now.table)
+    tar = place / f"{name}.tar"
+    spooled = spool.spool(root, now.tree, old, changes, now.replaced, tar)
+    assert spooled.corrections == {}
+    asyncio.run(squashfs.pack_spooled(tar, place / name, root.lstat(), level=1))
+    # As it is kept beside the manifest.
+    return place / name, entries.from_bytes(entries.to_bytes(now.table))
+
+
+# An example takes half a second: to make a failing one smaller would take the whole suite's time.
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+@given(
+    st.lists(STEPS, max_size=40),
+    st.lists(st.tuples(st.lists(STEPS, min_size=1, max_size=15), st.booleans()), min_size=1, max_size=3),
+)
+def test_layers_show_what_a_full_build_would(
+    first: list[tuple[str, int, int, bytes]], rounds: list[tuple[list[tuple[str, int, int, bytes]], bool]]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        root = place / "root"
+        root.mkdir()
+        apply(root, first)
+        now = look(root)
+        layers, table = [full(root, place, "base")], now.table
+        assert not entries.compare(table, look(root).table)
+        for number, (edits, patient) in enumerate(rounds):
+            apply(root, edits)
+            made, table = layer(root, place, f"layer{number}", table, look(root, patient))
+            layers.append(made)
+        seen = _without_root(through_layers(*layers))
+        _check(seen, _without_root(through_layers(full(root, place, "again"))))
+        _check(seen, _without_root(walk(os.fsencode(root))))
+
+
+def _check(seen: dict[bytes, Seen], expected: dict[bytes, Seen]) -> None:
+    wrong = difference(seen, expected)
+    assert not wrong, "\n".join(f"{path!r}: {one} instead of {two}" for path, (one, two) in wrong.items())
+
+
+def _without_root(found: dict[bytes, Seen]) -> dict[bytes, Seen]:
+    """Leave the root itself out: a client's is the root of its own memory."""
+    return {path: each for path, each in found.items() if path}
