@@ -11,7 +11,7 @@ install:
 	    $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d \
 	    $(DESTDIR)/usr/share/dbus-1/system.d $(DESTDIR)/usr/share/dbus-1/system-services \
 	    $(DESTDIR)/usr/share/dbus-1/interfaces $(DESTDIR)/usr/share/polkit-1/actions
-	find ltspd -name '*.py' -o -name '*.xml' | while read -r file; do \
+	find ltspd -path ltspd/manual -prune -o -name '*.py' -print -o -name '*.xml' -print | while read -r file; do \
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
@@ -29,4 +29,9 @@ install:
 	install -m 644 dbus/org.ltsp.Server1.service $(DESTDIR)/usr/share/dbus-1/system-services/
 	install -m 644 ltspd/bus/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
 	install -m 644 polkit/org.ltsp.Server1.policy $(DESTDIR)/usr/share/polkit-1/actions/
+	for page in man/*; do \
+	    install -D -m 644 "$$page" "$(DESTDIR)/usr/share/man/man$${page##*.}/$${page##*/}"; done
+	install -D -m 644 completion/ltspctl.bash $(DESTDIR)/usr/share/bash-completion/completions/ltspctl
+	install -D -m 644 completion/_ltspctl $(DESTDIR)/usr/share/zsh/vendor-completions/_ltspctl
+	install -D -m 644 completion/ltspctl.fish $(DESTDIR)/usr/share/fish/vendor_completions.d/ltspctl.fish
 	install -m 644 apt/80ltspd $(DESTDIR)/etc/apt/apt.conf.d/

@@ -287,6 +287,22 @@ class ImageState:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientState:
+    """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
+
+    ``stage`` is the last one that it reported; what is not known is empty.
+    """
+
+    mac: str
+    hostname: str = ""
+    address: str = ""
+    image: str = ""
+    generation: str = ""
+    stage: str = ""
+    last_seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OutputStatus:
     """An output as published. ``applied_at`` is in microseconds since the epoch, 0 = never."""
 
@@ -328,6 +344,7 @@ class State:
     tftp_directory: str = ""
     images: tuple[ImageState, ...] = ()
     links: tuple[LinkState, ...] = ()
+    clients: tuple[ClientState, ...] = ()
     outputs: tuple[OutputStatus, ...] = ()
     jobs: tuple[Job, ...] = ()
 

@@ -13,6 +13,7 @@ from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, S
 MANAGER = names.interface("Manager")
 IMAGE = names.interface("Image")
 LINK = names.interface("Link")
+CLIENT = names.interface("Client")
 OUTPUT = names.interface("Output")
 JOB = names.interface("Job")
 

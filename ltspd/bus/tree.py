@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ltspd.model import ConfigFinding, Generation, ImageState, Job, LinkState, OutputStatus, Setting, State
+from ltspd.model import (
+    ClientState,
+    ConfigFinding,
+    Generation,
+    ImageState,
+    Job,
+    LinkState,
+    OutputStatus,
+    Setting,
+    State,
+)
 from ltspd.names import ROOT_PATH, interface, object_path
 
 # What an object-path property says when there is no object.
@@ -26,6 +36,7 @@ def tree(state: State) -> Tree:
         ROOT_PATH: {interface("Manager"): _manager(state)},
         **{object_path("image", each.name): {interface("Image"): _image(each)} for each in state.images},
         **{object_path("link", each.name): {interface("Link"): _link(each)} for each in state.links},
+        **{object_path("client", each.mac): {interface("Client"): _client(each)} for each in state.clients},
         **{object_path("output", each.name): {interface("Output"): _output(each)} for each in state.outputs},
         **{object_path("job", each.id): {interface("Job"): _job(each)} for each in state.jobs},
     }
@@ -97,6 +108,18 @@ def _link(link: LinkState) -> Mapping[str, Any]:
         "State": link.state,
         "Addresses": link.addresses,
         "Dhcp": str(link.dhcp),
+    }
+
+
+def _client(client: ClientState) -> Mapping[str, Any]:
+    return {
+        "Mac": client.mac,
+        "Hostname": client.hostname,
+        "Address": client.address,
+        "Image": client.image,
+        "Generation": client.generation,
+        "Stage": client.stage,
+        "LastSeen": client.last_seen,
     }
 
 

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ltspd.cli import configuration, server, setup, show
+from ltspd.cli import complete, configuration, server, setup, show
 from ltspd.cli.answer import Command, as_json, coloured, done
 from ltspd.cli.client import Client
+from ltspd.cli.grammar import HIDDEN
 from ltspd.names import ROOT_PATH, object_path
 
 
@@ -163,4 +164,5 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("config", "check"): configuration.check,
     ("reload", None): _reload,
     ("apply", None): _apply,
+    (HIDDEN, None): complete.complete,
 }

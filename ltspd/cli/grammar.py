@@ -42,6 +42,10 @@ NO_WAIT = Argument(("--no-wait",), "start the job, print its id, don't wait for 
 VERSION = Argument(("--version",), "print the version of ltspctl and end")
 HELP = Argument(("-h", "--help"), "print help and end")
 
+# What completions call: KINDS are the values of Argument.complete.
+HIDDEN = "complete"
+KINDS = ("image", "generation", "link", "output", "job")
+
 IMAGE = Argument(("name",), "an image", "NAME", complete="image")
 OUTPUT = Argument(("name",), "an output", "NAME", complete="output")
 LINK = Argument(("name",), "an interface", "NAME", complete="link")

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable, Sequence
 
-from ltspd.cli.grammar import COMMANDS, EXIT, JSON, NOUNS, VERSION, Argument, Command
+from ltspd.cli.grammar import COMMANDS, EXIT, HIDDEN, JSON, KINDS, NOUNS, VERSION, Argument, Command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
         inner = group.add_subparsers(dest="verb", metavar="VERB", required=True)
         for each in verbs:
             _fill(inner.add_parser(each.verb, help=each.help, description=_sentence(each)), each)
+    hidden = nouns.add_parser(HIDDEN)  # without help, so that it is not listed
+    hidden.add_argument("kind", choices=KINDS)
+    hidden.add_argument("image", nargs="?", default="")
     return top
 
 
@@ -69,6 +72,8 @@ def misspelt(arguments: Sequence[str]) -> str:
     if not words:
         return ""
     noun = words[0]
+    if noun == HIDDEN:
+        return ""
     if noun not in NOUNS:
         return _unknown(f"There is no command {noun!r}.", noun, NOUNS, "ltspctl --help")
     verbs = [each.verb for each in COMMANDS if each.noun == noun and each.verb]

@@ -16,6 +16,8 @@ OK, FAILED, USAGE, NOT_AUTHORIZED, NOT_REACHABLE = 0, 1, 2, 3, 4
 INTERRUPTED = 130
 
 Properties = Mapping[str, Any]
+# path -> interface -> properties
+Objects = Mapping[str, Mapping[str, Properties]]
 
 
 class NoSuch(Exception):
@@ -49,13 +51,13 @@ def objects(client: Client, noun: str) -> list[Properties]:
     return select(everything(client), noun)
 
 
-def everything(client: Client) -> Mapping[str, Mapping[str, Properties]]:
+def everything(client: Client) -> Objects:
     """Return all objects by path and interface."""
     (found,) = client.call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
     return dict(found)
 
 
-def select(found: Mapping[str, Mapping[str, Properties]], noun: str) -> list[Properties]:
+def select(found: Objects, noun: str) -> list[Properties]:
     """Return the objects with an interface; jobs in the order in which they began."""
     name = interface(noun)
     chosen = [each[name] for _, each in sorted(found.items()) if name in each]

@@ -20,6 +20,7 @@ from ltspd.errors import (
 )
 from ltspd.jobs import Jobs
 from ltspd.model import (
+    ClientState,
     ConfigFinding,
     DhcpRole,
     Generation,
@@ -58,6 +59,9 @@ STATE = State(
         ImageState("bad name/%", "/srv/ltsp/odd", ""),
     ),
     links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL),),
+    clients=(
+        ClientState("52:54:00:00:00:01", "pc01", "10.0.0.20", "x86_64", "g2", "up", 1_700_000_000_000_000),
+    ),
     outputs=(
         OutputStatus("dnsmasq", ("/etc/a", "/etc/b"), "dnsmasq.service", OutputState.EDITED, "by hand", 5),
     ),

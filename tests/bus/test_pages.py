@@ -91,8 +91,11 @@ def test_every_snapshot_has_its_page() -> None:
 
 
 def test_every_command_of_the_grammar_is_one() -> None:
-    assert {(each.noun, each.verb or None) for each in grammar.COMMANDS} == set(COMMANDS)
+    assert {(each.noun, each.verb or None) for each in grammar.COMMANDS} == set(COMMANDS) - {
+        (grammar.HIDDEN, None)
+    }
     assert {each.noun for each in grammar.COMMANDS} == set(grammar.NOUNS)
+    assert {each.complete for one in grammar.COMMANDS for each in one.arguments} - {""} == set(grammar.KINDS)
     assert not any(each.nargs and each.option for one in grammar.COMMANDS for each in one.arguments)
 
 

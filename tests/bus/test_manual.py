@@ -1,0 +1,197 @@
+"""Pages, manual and completions are what their generators make of the program; their examples work."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from ltspd.bus.contract import contract
+from ltspd.bus.methods import METHODS
+from ltspd.bus.service import Service
+from ltspd.cli import complete, grammar
+from ltspd.manual.dbus import _documented
+from ltspd.manual.pages import CONTRACT, made
+from ltspd.manual.roff import Page, roff
+from ltspd.names import STEM
+from tests.bus.fakes import FakeServer
+
+TOP = Path(__file__).parents[2]
+RELEASED = Path(__file__).parent / "contract-1.txt"
+
+
+def read(name: str) -> str:
+    return (TOP / name).read_text()
+
+
+MADE = made(read)
+PAGES = [name for name in MADE if name.startswith("man/")]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_made_is_what_is_there(name: str) -> None:
+    assert read(name) == MADE[name], "run: python3 -m ltspd.manual"
+
+
+def test_nothing_old_is_left() -> None:
+    there = {f"{folder}/{each.name}" for folder in ("man", "completion") for each in (TOP / folder).iterdir()}
+    assert there == {name for name in MADE if not name.startswith("docs/")}
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="needs man-db")
+@pytest.mark.parametrize("name", PAGES)
+def test_man_shows_it_without_a_warning(name: str, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        ["man", "--warnings", "-E", "UTF-8", "-P", "cat", "-l", name],
+        cwd=TOP, env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stderr == ""
+    assert "NAME\n" in ran.stdout
+    assert not re.search(r"\*\*|`|\]\(|\\f", ran.stdout), "Markdown or troff shows through"
+
+
+def test_roff_keeps_text_from_being_read_as_requests() -> None:
+    page = roff(Page("x", 1, "y", "'.'\n\n.so /etc/passwd\n\n```\n.so a\\b\n'x\n```\n\n- `.c`\n"))
+    body = [line for line in page.splitlines() if not re.match(r"\.(\\\"|TH|SH|PP|RS|RE|EX|EE|IP)", line)]
+    assert body == ["x \\- y", "\\&'.'", "\\&.so /etc/passwd", "\\&.so a\\eb", "\\&'x", "\\fB.c\\fR"]
+
+
+# ---- the contract ----------------------------------------------------------------------------
+
+
+def members() -> Iterator[str]:
+    for name, interface in sorted(contract().items()):
+        for method in interface.methods.values():
+            yield f"{name}.{method.name}({method.in_signature}) -> {method.out_signature}"
+        for signal in interface.signals.values():
+            yield f"{name}.{signal.name} signal {signal.signature}"
+        for each in interface.properties.values():
+            yield f"{name}.{each.name} property {each.signature} {each.access} {each.emits}"
+
+
+def test_nothing_is_taken_out_of_the_contract_or_changed_in_it() -> None:
+    """The rule of versions: what was once there stays. Add new members to the file, never take one out."""
+    assert set(RELEASED.read_text().splitlines()) <= set(members())
+    assert list(members()) == RELEASED.read_text().splitlines(), "add the new members to contract-1.txt"
+
+
+def _described() -> Iterator[tuple[str, ElementTree.Element, str]]:
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    for interface in ElementTree.fromstring(read(CONTRACT), parser).iter("interface"):
+        for member, text in _documented(interface):
+            yield interface.attrib["name"], member, text
+
+
+def test_every_method_and_signal_is_described_with_the_action_that_it_needs() -> None:
+    for interface, member, text in _described():
+        if member.tag == "property":
+            continue
+        name = member.attrib["name"]
+        assert text.endswith("."), name
+        if member.tag == "method":
+            action = METHODS[interface, name].action
+            needs = re.search(r"Needs:? ([a-z -]+)[.,]", text)
+            if name == "Build":
+                continue  # "As Manager.BuildImage"
+            assert needs, name
+            wanted = "nothing" if action is None else "the action that started the job"
+            assert needs[1] == (action.removeprefix(STEM + ".") if isinstance(action, str) else wanted), name
+
+
+# ---- examples --------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("busctl", "gdbus"))), reason="needs busctl and gdbus")
+async def test_the_examples_of_the_page_work(service: Service, server: FakeServer, bus_address: str) -> None:
+    server.go.set()
+    examples = re.findall(r"^    (.*)$", MADE["docs/dbus.md"], re.MULTILINE)
+    assert len(examples) == 7
+    script = "\n".join(["set -eu", *examples]).replace("--system", f"--address={bus_address}")
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, err) == (0, b"")
+    for text in (b"x86_5f64", b"PropertiesChanged", b's "in-sync"', b'o "/org/ltsp/Server1/job/'):
+        assert text in out
+    assert [call[0] for call in server.calls] == ["build", "apply"]
+
+
+# ---- completions -----------------------------------------------------------------------------
+
+BASH = """
+source completion/ltspctl.bash
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_ltspctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+ZSH = """
+_describe() { print -rl -- ${(P)2%%:*} }
+words=("$@") CURRENT=$#
+source completion/_ltspctl
+"""
+FISH = "source completion/ltspctl.fish; complete --do-complete (string join ' ' -- $argv)"
+SHELLS = {
+    "bash": ["bash", "-c", BASH, "bash"],
+    "zsh": ["zsh", "-f", "-c", ZSH, "zsh"],
+    "fish": ["fish", "--no-config", "-c", FISH],
+}
+
+
+async def offered(shell: str, address: str, folder: Path, *words: str) -> set[str]:
+    """Return what a shell offers for the last word."""
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    program = folder / "ltspctl"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ltspd.cli "$@"\n')
+    program.chmod(0o755)
+    process = await asyncio.create_subprocess_exec(
+        *SHELLS[shell], *words,
+        cwd=TOP, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={
+            "PATH": f"{folder}:{os.environ['PATH']}", "DBUS_SYSTEM_BUS_ADDRESS": address,
+            "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP),
+        },
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, err) == (0, b"")
+    found = {line.partition("\t")[0] for line in out.decode().splitlines()}
+    # zsh itself chooses among what is offered; bash and fish are asked to.
+    return {each for each in found if each.startswith(words[-1])} - {""}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_shells_complete(
+    shell: str, service: Service, server: FakeServer, bus_address: str, tmp_path: Path
+) -> None:
+    async def ask(*words: str) -> set[str]:
+        return await offered(shell, bus_address, tmp_path, "ltspctl", *words)
+
+    assert await ask("") == set(grammar.NOUNS)
+    assert await ask("st") == {"status"}
+    assert await ask("image", "re") == {"revert", "remove"}
+    assert await ask("image", "build", "--json", "") == {"x86_64", "/"}, (
+        "a name that shells would read is not"
+    )
+    assert await ask("image", "revert", "x86_64", "") == {"g1", "g2"}
+    assert await ask("image", "revert", "x86_64", "g1", "") == set()
+    assert await ask("output", "preview", "d") == {"dnsmasq"}
+    assert await ask("link", "show", "") == {"eth0"}
+    assert await ask("image", "build", "--") == {"--background", "--no-wait", "--json", "--help"}
+    assert await ask("apply", "--f") == {"--force"}
+
+
+async def test_completion_without_a_daemon_is_silent(bus_address: str, tmp_path: Path) -> None:
+    assert await offered("bash", bus_address, tmp_path, "ltspctl", "image", "show", "") == set()
+
+
+def test_jobs_are_offered_too() -> None:
+    found = {"/j": {f"{STEM}.Job": {"Id": "0a1b", "StartedAt": 1}}}
+    assert complete.names(found, "job", "") == ["0a1b"]
