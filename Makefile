@@ -15,7 +15,7 @@ install:
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
-	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ \
+	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
 	    lib/ltspd/gateway:ltspd.gateway.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \

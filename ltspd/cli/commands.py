@@ -52,7 +52,8 @@ def _show(noun: str) -> Command:
     return command
 
 
-def _image_build(client: Client, options: argparse.Namespace) -> int:
+def build_image(client: Client, options: argparse.Namespace) -> int:
+    """Build an image and follow the job to its end, unless that is not wanted."""
     from ltspd.cli.follow import follow
 
     name = options.name or _only_image(client)
@@ -148,7 +149,7 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("setup", None): setup.setup,
     ("image", "list"): _list("Image"),
     ("image", "show"): _show("Image"),
-    ("image", "build"): _image_build,
+    ("image", "build"): build_image,
     ("image", "revert"): _image_revert,
     ("image", "remove"): _image_remove,
     ("link", "list"): _list("Link"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ltspd.config import reference
-from ltspd.manual import commands, completion, dbus
+from ltspd.manual import applets, commands, completion, dbus
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
 
@@ -14,6 +14,7 @@ def made(read: Callable[[str], str]) -> Mapping[str, str]:
     """Return every made file, by path below the project; ``read`` gives the text of a file there."""
     docs = {
         "docs/ltspctl.md": commands.page(),
+        "docs/ltsp.md": applets.page(),
         "docs/dbus.md": dbus.page(read(CONTRACT)),
         "docs/ltsp.conf.md": reference.page(),
     }
@@ -21,6 +22,7 @@ def made(read: Callable[[str], str]) -> Mapping[str, str]:
         Page("ltspctl", 1, "talk to the network boot server daemon", docs["docs/ltspctl.md"]),
         Page("ltsp.conf", 5, "configuration of ltspd", docs["docs/ltsp.conf.md"]),
         Page(STEM, 7, "D-Bus interface of ltspd", docs["docs/dbus.md"]),
+        Page("ltsp", 8, "LTSP's commands for ltspd", docs["docs/ltsp.md"]),
         Page("ltspd", 8, "network boot server daemon", read("docs/ltspd.md")),
     )
     return {

@@ -80,6 +80,11 @@ class FakeServer:
         self.crash: Exception | None = None
         self.config_error = ""
         self.findings: tuple[ConfigFinding, ...] = ()
+        self.settings: tuple[Setting, ...] = (
+            Setting("HOSTNAME", "pc01", "/etc/ltsp/ltsp.conf", 7, False),
+            Setting("PASSWORDS_A", "", "/etc/ltsp/ltsp.conf", 9, True),
+            Setting("MENU_TIMEOUT", "5000", "", 0, False),
+        )
         self.slow_apply = 0.0
         self.applying = asyncio.Event()
         self.jobs = Jobs(self._changed, self._finished)
@@ -156,11 +161,7 @@ class FakeServer:
 
     async def explain_config(self, host: Mapping[str, object]) -> tuple[Setting, ...]:
         self.calls.append(("explain", dict(host)))
-        return (
-            Setting("HOSTNAME", "pc01", "/etc/ltsp/ltsp.conf", 7, False),
-            Setting("PASSWORDS_A", "", "/etc/ltsp/ltsp.conf", 9, True),
-            Setting("MENU_TIMEOUT", "5000", "", 0, False),
-        )
+        return self.settings
 
     async def check_config(self) -> tuple[ConfigFinding, ...]:
         self.calls.append(("check",))

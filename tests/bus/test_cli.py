@@ -36,10 +36,12 @@ class Ran:
 Ltspctl = Callable[..., Awaitable[Ran]]
 
 
-async def begin(address: str, *arguments: str, **options: Any) -> asyncio.subprocess.Process:
-    """Start ltspctl without a terminal."""
+async def begin(
+    address: str, *arguments: str, module: str = "ltspd.cli", **options: Any
+) -> asyncio.subprocess.Process:
+    """Start a program of ours without a terminal."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ltspd.cli", *arguments,
+        sys.executable, "-m", module, *arguments,
         env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         **options,

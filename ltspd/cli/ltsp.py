@@ -1,0 +1,217 @@
+"""``ltsp``: LTSP's applets for old habits and scripts. Each is a D-Bus call, and says what it did.
+
+An option that asks for something that the call can't do is refused before anything is done; one that
+makes no difference here is accepted.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+from ltspd.cli import server, show
+from ltspd.cli.answer import coloured
+from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read
+from ltspd.cli.client import Client
+from ltspd.cli.run import guarded
+from ltspd.names import ROOT_PATH, object_path
+
+CONF = "/etc/ltsp/ltsp.conf"
+# LTSP's applets that run on clients; nobody calls them by hand.
+ON_CLIENTS = ("init", "initrd-bottom", "login", "service", "session", "remoteapps")
+
+Given = Mapping[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one applet and return the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        at = leading(words)
+        name, rest = (words[at], words[at + 1 :]) if at < len(words) else ("", [])
+        if {"-V", "--version"} & set(words[:at]):
+            from ltspd import __version__
+
+            print(f"ltsp (ltspd {__version__})")
+            return server.OK
+        if not name or "--help" in rest or {"-h", "--help"} & set(words[:at]):
+            # LTSP's own way is "ltsp --help APPLET"; a later "-h" is an option of some applets.
+            print(usage(name if name in APPLETS else ""), file=sys.stdout if words else sys.stderr)
+            return server.OK if words else server.USAGE
+        common, _ = read(words[:at], GLOBAL)
+        applet = find(name)
+        given, images = read(rest, applet.options)
+        if images and not applet.words:
+            raise Usage(f"ltsp {name} takes no arguments, and got {images[0]!r}.")
+    except Usage as error:
+        print(f"ltsp: {error} 'ltsp --help' shows what there is.", file=sys.stderr)
+        return server.USAGE
+    return guarded("ltsp", lambda client: run(client, applet, {**given, **common}, images))
+
+
+def find(name: str) -> Applet:
+    """Return an applet by its name; raises Usage with what was probably meant."""
+    if found := APPLETS.get(name):
+        return found
+    if name in ON_CLIENTS:
+        raise Usage(f"{name} is for clients, where it is done without a command now.")
+    import difflib
+
+    near = difflib.get_close_matches(name, APPLETS, 1, 0.6)
+    raise Usage(f"There is no applet {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+
+
+def usage(name: str = "") -> str:
+    """Return the help of an applet, or of all."""
+    if not name:
+        rows = [(f"  {each.name}", each.about) for each in APPLETS.values()]
+        return (
+            "usage: ltsp [OPTIONS] APPLET [APPLET-OPTIONS] [ARGUMENTS]\n\n"
+            "LTSP's commands, as far as they still mean something: ltspd keeps everything up to date by "
+            "itself.\n'ltspctl --help' shows the commands of today.\n\n"
+            f"applets:\n{_aligned(rows)}\n\n{_options(GLOBAL)}"
+        )
+    applet = APPLETS[name]
+    words = f" [{applet.words} …]" if applet.words else ""
+    text = f"usage: ltsp {name}{' [OPTIONS]' if applet.options else ''}{words}\n\n"
+    text += f"{applet.about[0].upper()}{applet.about[1:]}."
+    return f"{text}\n\n{_options(applet.options)}" if applet.options else text
+
+
+def _options(options: Sequence[Option]) -> str:
+    rows = []
+    for each in options:
+        value = f"[={each.value}]" if each.optional else f"={each.value}"
+        rows.append((f"  -{each.short}, --{each.long}{value}", each.about))
+    return f"options:\n{_aligned(rows)}"
+
+
+def _aligned(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(left) for left, _ in rows)
+    return "\n".join(f"{left:<{width}}  {right}" for left, right in rows)
+
+
+# ---- what applets do -------------------------------------------------------------------------------
+
+
+def run(client: Client, applet: Applet, given: Given, words: list[str]) -> int:
+    """Check the options against what is in force, do what the applet is for, and say so."""
+    manager = server.manager(client)
+    _check_places(given, manager)
+    if applet.name == "info":
+        return _info(client, manager)
+    _check_settings(client, applet, given)
+    if applet.name == "image":
+        return _image(client, given, [image_name(each, manager) for each in words])
+    force = {"force": ("b", True)} if given.get("overwrite") == "1" else {}
+    server.act(client, ROOT_PATH, "Manager", "Apply", "a{sv}", [force])
+    print("Everything is up to date. ltspd sees to that by itself, so this command is not needed any more.")
+    for name in applet.outputs:
+        output = server.one(client, "Output", name)
+        state = show.word(str(output["State"]), coloured())
+        print(f"  {name}: {state}" + (f" ({show.clean(output['Message'])})" if output["Message"] else ""))
+    if applet.name == "kernel":
+        _kernels(client, [image_name(each, manager) for each in words])
+    return server.OK
+
+
+def image_name(word: str, manager: server.Properties) -> str:
+    """Return the image that LTSP's word means: a name, or a path below the base directory."""
+    base = str(manager["BaseDirectory"]).rstrip("/")
+    name = word.rstrip("/").removeprefix(f"{base}/images/").removeprefix(f"{base}/").removesuffix(".img")
+    if word == "/" or "/" not in name:
+        return name or "/"
+    if ",," in word:
+        raise server.NoSuch(
+            f"{word!r}: lists of mounts are not read. What is mounted below a source is in it."
+        )
+    raise server.NoSuch(f"{word!r} is outside {base}: put the system into {base}/NAME, and say NAME.")
+
+
+def _check_places(given: Given, manager: server.Properties) -> None:
+    for option, name in (("base-dir", "BaseDirectory"), ("tftp-dir", "TftpDirectory")):
+        wanted, have = given.get(option, "").rstrip("/"), str(manager[name])
+        if wanted and wanted not in (have, have.removesuffix("/ltsp") if name == "TftpDirectory" else have):
+            raise server.NoSuch(f"--{option}: the daemon uses {have}, and a command can't change that.")
+
+
+def _check_settings(client: Client, applet: Applet, given: Given) -> None:
+    """Refuse options that ask for something else than ltsp.conf does, instead of ignoring them."""
+    if given.get("cleanup") == "0":
+        raise server.NoSuch(
+            "--cleanup=0: images never hold accounts and secrets, because everyone can read them."
+        )
+    if given.get("nfs-home") == "1":
+        raise server.NoSuch("--nfs-home=1: homes are not exported.")
+    asked = [each for each in applet.options if each.setting and each.long in given]
+    if not asked:
+        return
+    (settings,) = server.act(client, ROOT_PATH, "Manager", "ExplainConfig", "a{sv}", [{}])
+    in_force = {each["Name"]: str(each["Value"]) for each in settings}
+    for option in asked:
+        wanted, have = given[option.long], in_force.get(option.setting, "")
+        if option.setting == "ROOT_TRANSPORT":
+            wanted = "http" if wanted == "1" else have if have != "http" else "nfs"
+        elif option.value == "0|1":
+            have = have or "0"
+        if wanted.split() != have.split():
+            line = f"{option.setting}={_quoted(wanted)}"
+            raise server.NoSuch(
+                f"--{option.long}: this is set in {CONF} now. Write {line} into its section [server]; "
+                "ltspd follows by itself."
+            )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
+
+
+def _info(client: Client, manager: server.Properties) -> int:
+    from ltspd.cli import overview
+
+    print(show.fields([("Version", manager["Version"]), ("State", manager["State"])], coloured()))
+    print("\n" + overview.LISTS["Image"](server.objects(client, "Image"), coloured()))
+    if manager["Problems"]:
+        print("\nProblems:\n" + "\n".join(f"  {show.clean(each)}" for each in manager["Problems"]))
+    return server.OK
+
+
+def _kernels(client: Client, names: list[str]) -> None:
+    for image in server.objects(client, "Image"):
+        if image["Current"] and (not names or image["Name"] in names):
+            print(f"  {show.clean(image['Name'])}: kernel {image['Kernel']} of {image['Current']}")
+    built = {image["Name"] for image in server.objects(client, "Image") if image["Current"]}
+    if missing := [each for each in names if each not in built]:
+        raise server.NoSuch(
+            f"{missing[0]} was never built: 'ltsp image {missing[0]}' builds it with its kernel."
+        )
+
+
+def _image(client: Client, given: Given, names: list[str]) -> int:
+    found = server.objects(client, "Image")
+    names = names or [str(each["Name"]) for each in found if each["Current"]]
+    if not names:
+        known = ", ".join(str(each["Name"]) for each in found if each["Source"]) or "none"
+        raise server.NoSuch(f"Say which image to build. Sources: {known}; '/' is this server's own root.")
+    return max([_revert(client, found, name) for name in names] if given.get("revert") == "1" else
+               [_build(client, name, bool(given.get("ionice"))) for name in names])  # fmt: skip
+
+
+def _revert(client: Client, found: Sequence[server.Properties], name: str) -> int:
+    if name == "/":
+        name = next((str(each["Name"]) for each in found if each["Source"] == "/"), name)
+    server.one(client, "Image", name)
+    server.act(client, object_path("image", name), "Image", "Revert", "s", [""])
+    print(f"{name}: new clients boot {server.one(client, 'Image', name)['Current']}")
+    return server.OK
+
+
+def _build(client: Client, name: str, background: bool) -> int:
+    from ltspd.cli.commands import build_image
+
+    return build_image(
+        client, argparse.Namespace(name=name, background=background, no_wait=False, json=False)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
