@@ -22,6 +22,7 @@ MACHINES = {
     },
     "uefi": Machine({"DEFAULT_IMAGE": "bookworm"}, firmware="uefi"),
     "trixie": Machine({"DEFAULT_IMAGE": "trixie"}),
+    "chrootless": Machine({"DEFAULT_IMAGE": "x86_64"}),
     "proxy": Machine({"DEFAULT_IMAGE": "bookworm"}, external=True),
 }
 
@@ -52,6 +53,10 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
         if image == "trixie":
             # An image with nothing of ours in it, so without the shell that the other tests use.
             assert "Debian GNU/Linux 13" in client.console.text
+        elif image == "x86_64":
+            # The server's own root: what makes it a server must not start.
+            assert "LTSP network boot server daemon" not in client.console.text
+            assert "FAILED" not in client.console.text
         else:
             _look_closer(client, MACHINES[name])
 
@@ -61,6 +66,10 @@ def _look_closer(client: Client, machine: Machine) -> None:
     # The root takes changes, and they stay in memory.
     assert client.shell("findmnt -n -o FSTYPE /").strip() == "overlay"
     client.shell("touch /etc/changed /usr/changed")
+    # The server's people are here, without hashes and without what a person's password could be tried on.
+    assert client.shell("getent passwd alice").split(":")[2] == "1500"
+    assert "$" not in client.shell("cut -d: -f2 /etc/shadow")
+    assert client.shell("cat /etc/machine-id").strip() not in ("", "uninitialized")
     if transport := machine.conf.get("ROOT_TRANSPORT"):
         assert f"ltsp.root={transport}" in client.shell("cat /proc/cmdline").split()
         assert client.shell("hostname").strip() == f"pc-{transport}"
