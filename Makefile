@@ -23,6 +23,7 @@ install:
 	    chmod 755 "$$target"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
 	install -m 644 systemd/*.service $(UNITS)
+	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/
