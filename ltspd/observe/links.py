@@ -7,8 +7,6 @@ from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Address
 from typing import Any
 
-from pyroute2 import IPRoute
-
 from ltspd.model import Link, LinkKind
 
 # linux/rtnetlink.h: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR
@@ -65,6 +63,9 @@ async def snapshot() -> tuple[Link, ...]:
 
 
 def _snapshot() -> tuple[Link, ...]:
+    # Here, because it costs as much to import as everything else together, and the daemon is ready before.
+    from pyroute2 import IPRoute
+
     with IPRoute() as route:
         links = list(route.get_links())
         addresses = list(route.get_addr())
