@@ -7,15 +7,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from ltspd.conf import ConfFile
 from ltspd.config import Config
 from ltspd.errors import Busy
-from ltspd.image import build, source
+from ltspd.image import build, source, store
 from ltspd.jobs import JobProgress, Jobs
 from ltspd.model import ImageState, Source
+from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
 
 # Who started a build that nobody asked for: the daemon's own user.
 DAEMON_UID = 0
+
+
+def in_use_of(paths: Paths, name: str) -> frozenset[str]:
+    """Return the ids of an image's generations that clients are reading now. Blocks."""
+    images, _ = store.read_images(paths)
+    layers = layers_in_use(paths)
+    return frozenset().union(*(generations_in_use(each, layers) for each in images if each.name == name))
 
 
 class Builds:
@@ -90,6 +98,7 @@ class Builds:
         )
 
     async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
-        built = await build.build(self._paths, ready, progress)
+        in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name)
+        built = await build.build(self._paths, ready, progress, in_use=in_use)
         await self._served()
         return built.generation.id

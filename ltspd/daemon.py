@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ltspd import __version__, explain, report
 from ltspd.apply import Applier
-from ltspd.builds import Builds
+from ltspd.builds import Builds, in_use_of
 from ltspd.bus.connection import Connection, connect
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
@@ -215,7 +215,8 @@ class Daemon:
 
     async def remove_generation(self, name: str, generation: str) -> None:
         """Remove a generation that is not the current one; raises NoSuchGeneration, InUse."""
-        await asyncio.to_thread(store.remove_generation, self._paths, name, generation)
+        in_use = await asyncio.to_thread(in_use_of, self._paths, name)
+        await asyncio.to_thread(store.remove_generation, self._paths, name, generation, in_use)
         await self._once()
 
     async def packages_changed(self) -> None:
