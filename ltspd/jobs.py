@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -125,7 +126,15 @@ class Jobs:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _run(self, job_id: str, work: Work) -> None:
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
         def publish(phase: str, progress: float) -> None:
+            if threading.get_ident() != thread:
+                # Copying and digesting say how far they are from threads of their own.
+                loop.call_soon_threadsafe(publish, phase, progress)
+                return
+            if self._jobs[job_id].state.final:
+                return
             self._update(job_id, phase=phase, progress=progress)
             self._changed()
 

@@ -320,3 +320,27 @@ async def test_a_running_job_is_never_forgotten(watch: Watch, clock: Clock) -> N
     assert [each.id for each in watch.jobs.all] == [job.id]
     await watch.jobs.stop()
     assert clock.timers == []
+
+
+async def test_progress_may_come_from_a_thread() -> None:
+    changes: list[float] = []
+    ended = asyncio.Event()
+    jobs = Jobs(lambda: changes.append(jobs.all[0].progress), lambda _: ended.set())
+    loop = asyncio.get_running_loop()
+
+    async def work(progress: JobProgress) -> str:
+        def copy() -> None:
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            progress.done(1.0)
+
+        progress.phase("copy", 1.0)
+        await loop.run_in_executor(None, copy)
+        await asyncio.sleep(0)
+        return ""
+
+    job = jobs.start("build", "x", 0, work)
+    await ended.wait()
+    assert jobs.get(job.id).state is JobState.DONE
+    assert 1.0 in changes[:-1]
+    await jobs.stop()
