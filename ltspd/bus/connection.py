@@ -12,6 +12,11 @@ from ltspd.errors import LtspError
 
 log = logging.getLogger(__name__)
 
+# A message that is bytes already, all but its serial number, which it is told when it leaves.
+Packed = Callable[[int], bytes]
+# How much may leave at once, in bytes: fewer turns of the loop when there are many small messages.
+LETTER = 65536
+
 # The D-Bus reference library's own default for a method call, in seconds.
 CALL_TIMEOUT = 25.0
 # How long close() waits for the last messages to leave, and for the end, in seconds.
@@ -42,15 +47,15 @@ class NoBus(LtspError):
 class Connection:
     """One connection, around dbus-next's, with the two things that its own lacks.
 
-    Messages leave one at a time: two in its queue and a full socket make dbus-next 0.2.3 take
-    EAGAIN for a broken connection and drop it, so that any flood of calls would end the daemon.
+    Messages leave as one piece at a time: two in its queue and a full socket make dbus-next 0.2.3
+    take EAGAIN for a broken connection and drop it, so that any flood of calls would end the daemon.
     And whoever waits for a reply is told when the connection ends.
     """
 
     def __init__(self, bus: MessageBus) -> None:
         """Take over a connected bus; nothing else may send on it."""
         self._bus = bus
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message | Packed] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         bus.add_message_handler(self._reply)
         self._postman = asyncio.create_task(self._deliver(), name="bus outbox")
@@ -70,7 +75,7 @@ class Connection:
         """Have every incoming message shown to ``handler``; true keeps it from later handlers."""
         self._bus.add_message_handler(handler)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message | Packed) -> None:
         """Put a message into the outbox; without a connection it is dropped."""
         if self.connected:
             self._outbox.put_nowait(message)
@@ -117,17 +122,32 @@ class Connection:
 
     async def _deliver(self) -> None:
         while True:
-            message = await self._outbox.get()
+            batch = [await self._outbox.get()]
+            letter = self._bytes(batch[0])
+            while len(letter) < LETTER and not self._outbox.empty():
+                batch.append(self._outbox.get_nowait())
+                letter += self._bytes(batch[-1])
             try:
-                await self._bus.send(message)
+                if letter:
+                    await self._bus.send(_envelope(letter))
             except (EOFError, OSError):
                 return  # _watch() sees the same end, and says so
-            except Exception:
-                # A body that doesn't fit its signature: a mistake of ours, and no reason to go silent.
-                log.exception("Can't send %s", message.member or "a reply")
-                self._unsendable(message)
             finally:
-                self._outbox.task_done()
+                for _ in batch:
+                    self._outbox.task_done()
+
+    def _bytes(self, message: Message | Packed) -> bytes:
+        try:
+            if not isinstance(message, Message):
+                return message(self._bus.next_serial())
+            message.serial = message.serial or self._bus.next_serial()
+            return bytes(message._marshall())
+        except Exception:
+            # A body that doesn't fit its signature: a mistake of ours, and no reason to go silent.
+            log.exception("Can't send %s", getattr(message, "member", None) or "a reply or signal")
+            if isinstance(message, Message):
+                self._unsendable(message)
+            return b""
 
     def _unsendable(self, message: Message) -> None:
         why = "The reply could not be sent; see the journal."
@@ -162,6 +182,14 @@ class Connection:
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(BusError(DISCONNECTED, "the bus connection ended"))
+
+
+def _envelope(data: bytes) -> Message:
+    """Return a message that dbus-next sends as these bytes, which are whole messages."""
+    message = Message.new_signal("/", DAEMON, "Envelope")
+    message.serial = 1  # not sent: the messages inside have theirs
+    message._marshall = lambda negotiate_unix_fd=False: data
+    return message
 
 
 async def connect(address: str | None = None) -> Connection:

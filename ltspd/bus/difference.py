@@ -26,6 +26,8 @@ def difference(old: Tree, new: Tree) -> Difference:
     changed: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     for path in old.keys() | new.keys():
         before, after = old.get(path, {}), new.get(path, {})
+        if before is after:
+            continue
         if came := {name: values for name, values in after.items() if name not in before}:
             added[path] = came
         if gone := tuple(name for name in before if name not in after):

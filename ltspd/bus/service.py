@@ -10,7 +10,8 @@ from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
-from ltspd.bus import connection, standard, values
+from ltspd import wire
+from ltspd.bus import connection, packing, standard, values
 from ltspd.bus.connection import Connection
 from ltspd.bus.contract import Method, contract
 from ltspd.bus.difference import Difference, difference
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 # Calls under way at one time; what comes above that is refused at once instead of piling up.
 CALLS_PER_SENDER = 200
 CALLS_IN_ALL = 2000
+# Signals leave in sets, at most one in this many seconds when there is much to tell: a screen's refresh.
+PACE = 0.02
 # Only connections that vanish: their new owner is empty.
 VANISHED = (
     f"type='signal',sender='{connection.DAEMON}',interface='{connection.DAEMON}',"
@@ -47,7 +50,11 @@ class Service:
         self._server = server
         self._name = name
         self._authority = Authority(bus, frozenset({0, os.geteuid()}) if trusted is None else trusted)
-        self._tree: Tree = tree(server.state)
+        self._state = server.state
+        self._tree: Tree = tree(self._state)
+        self._entries: packing.Entries = {}
+        self._flushed = 0.0
+        self._timer: asyncio.Handle | None = None
         self._pending: State | None = None
         self._calls: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
         self._asking: set[asyncio.Task[None]] = set()
@@ -81,9 +88,12 @@ class Service:
     # ---- out: state and signals ------------------------------------------------------------------
 
     def publish(self, state: State) -> None:
-        """Show a state; several calls in one turn of the loop become one set of signals."""
+        """Show a state, soon: what is published within one PACE becomes one set of signals."""
         if self._pending is None:
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            # Now and then a change: at once. Change after change, as when a school boots: at the pace.
+            wait = self._flushed + PACE - loop.time()
+            self._timer = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
         self._pending = state
 
     def job_finished(self, job: Job) -> None:
@@ -94,17 +104,21 @@ class Service:
 
     def _flush(self) -> None:
         state, self._pending = self._pending, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if state is None or self._stopping:
             return
-        new = tree(state)
+        self._flushed = asyncio.get_running_loop().time()
+        new = tree(state, (self._state, self._tree))
         change = difference(self._tree, new)
-        self._tree = new
+        self._state, self._tree = state, new
         self._announce(change)
 
     def _announce(self, change: Difference) -> None:
         """Send what came, then what changed, then what went: a property never names an unknown object."""
         for path, added in change.added.items():
-            self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", [path, values.interfaces(added)])
+            self._emit(ROOT_PATH, OBJECT_MANAGER, "InterfacesAdded", [path, packing.interfaces(added)])
         for path, changed in change.changed.items():
             for name, properties in changed.items():
                 self._properties_changed(path, name, properties)
@@ -119,12 +133,16 @@ class Service:
 
         changed, invalidated = those("true"), those("invalidates")
         if changed or invalidated:
-            body = [name, values.properties(interface, changed), list(invalidated)]
+            body = [name, packing.typed(interface, changed), list(invalidated)]
             self._emit(path, PROPERTIES, "PropertiesChanged", body)
 
     def _emit(self, path: str, interface: str, member: str, body: list[Any]) -> None:
         signal = {**standard_interfaces(), **contract()}[interface].signals[member]
-        self._bus.send(Message.new_signal(path, interface, member, signal.signature, body))
+        fields = {1: path, 2: interface, 3: member, 8: signal.signature}
+        # Packed when it leaves: a value that doesn't fit its type then costs this one signal.
+        self._bus.send(
+            lambda serial: wire.assemble(wire.SIGNAL, serial, fields, wire.content(signal.signature, body))
+        )
 
     # ---- in: calls -------------------------------------------------------------------------------
 
@@ -163,7 +181,12 @@ class Service:
         """Answer one call; the only place where errors become replies."""
         try:
             signature, body = await self._answer(message)
-            if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            if message.flags & MessageFlag.NO_REPLY_EXPECTED:
+                return
+            if isinstance(body, bytes):
+                fields = {5: message.serial, 6: message.sender, 8: signature}
+                self._bus.send(lambda serial: wire.assemble(wire.RETURN, serial, fields, body))
+            else:
                 self._bus.send(Message.new_method_return(message, signature, body))
         except asyncio.CancelledError:
             if self._stopping:
@@ -180,13 +203,17 @@ class Service:
         if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
             self._bus.send(Message.new_error(message, error.dbus_name, values.plain(error.message)))
 
-    async def _answer(self, message: Message) -> tuple[str, list[Any]]:
+    async def _answer(self, message: Message) -> tuple[str, list[Any] | bytes]:
+        """Return a reply's signature and its body, which may be packed already."""
         self._flush()  # a reply must not be older than what publish() was told
         name, method = standard.resolve(
             self._tree, message.path, message.interface, message.member, message.signature
         )
         if name == PEER:
             return method.out_signature, await self._peer(method)
+        if name == OBJECT_MANAGER:
+            data, self._entries = packing.objects(self._tree, message.path, self._entries)
+            return method.out_signature, data
         if name not in contract():
             body = standard.answer(self._tree, message.path, name, method.name, message.body)
         else:

@@ -1,11 +1,11 @@
-"""Answers to the standard interfaces (Properties, ObjectManager, Introspectable) from a tree; no I/O."""
+"""Answers to the standard interfaces (Properties, Introspectable) from a tree; no I/O."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ltspd.bus import values
 from ltspd.bus.contract import Interface, Method, contract
-from ltspd.bus.introspection import INTROSPECTABLE, OBJECT_MANAGER, PROPERTIES, introspect, standard
+from ltspd.bus.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
 from ltspd.bus.introspection import interface_names as names_at
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import Tree
@@ -40,12 +40,10 @@ def resolve(tree: Tree, path: str, interface: str | None, member: str, signature
 
 
 def answer(tree: Tree, path: str, interface: str, member: str, body: Sequence[Any]) -> list[Any]:
-    """Return the out-arguments of a standard method, other than Peer's; raises Refusal."""
+    """Return the out-arguments of a standard method, Peer's and ObjectManager's apart; raises Refusal."""
     match interface, member:
         case (str(name), "Introspect") if name == INTROSPECTABLE:
             return [introspect(tree, path, contract())]
-        case (str(name), "GetManagedObjects") if name == OBJECT_MANAGER:
-            return [values.objects(tree, path)]
         case (str(name), "Get") if name == PROPERTIES:
             owner, have = _interface(tree, path, body[0])
             _check(owner, body[1])

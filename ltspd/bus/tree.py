@@ -1,6 +1,8 @@
 """State → the objects on the bus with their properties, as plain values. Pure; no D-Bus library here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ltspd.model import (
@@ -30,16 +32,44 @@ class Typed(NamedTuple):
     value: Any
 
 
-def tree(state: State) -> Tree:
-    """Return all objects of a state; sequences are tuples, so that equal states give equal trees."""
+def tree(state: State, before: tuple[State, Tree] | None = None) -> Tree:
+    """Return all objects of a state; sequences are tuples, so that equal states give equal trees.
+
+    What a noun of ``before`` gave, the same noun gives again, as the same mapping: with hundreds of
+    clients almost nothing changes from one state to the next.
+    """
+    old, known = before if before is not None else (State(""), {})
     return {
         ROOT_PATH: {interface("Manager"): _manager(state)},
-        **{object_path("image", each.name): {interface("Image"): _image(each)} for each in state.images},
-        **{object_path("link", each.name): {interface("Link"): _link(each)} for each in state.links},
-        **{object_path("client", each.mac): {interface("Client"): _client(each)} for each in state.clients},
-        **{object_path("output", each.name): {interface("Output"): _output(each)} for each in state.outputs},
-        **{object_path("job", each.id): {interface("Job"): _job(each)} for each in state.jobs},
+        **_objects("Image", _image, _NAME, state.images, old.images, known),
+        **_objects("Link", _link, _NAME, state.links, old.links, known),
+        **_objects("Client", _client, attrgetter("mac"), state.clients, old.clients, known),
+        **_objects("Output", _output, _NAME, state.outputs, old.outputs, known),
+        **_objects("Job", _job, attrgetter("id"), state.jobs, old.jobs, known),
     }
+
+
+_NAME = attrgetter("name")
+# Names are few, and escaping one takes longer than all else that is done for an unchanged object.
+_path = lru_cache(maxsize=4096)(object_path)
+
+
+def _objects(
+    noun: str,
+    describe: Callable[[Any], Mapping[str, Any]],
+    key: Callable[[Any], str],
+    now: tuple[Any, ...],
+    before: tuple[Any, ...],
+    known: Tree,
+) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    name, collection = interface(noun), noun.lower()
+    old = {id(each) for each in before}
+    found = {}
+    for each in now:
+        path = _path(collection, key(each))
+        # Both states are alive, so that no two of their nouns share an id.
+        found[path] = known[path] if id(each) in old else {name: describe(each)}
+    return found
 
 
 def _manager(state: State) -> Mapping[str, Any]:

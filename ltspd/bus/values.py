@@ -5,8 +5,8 @@ from typing import Any
 
 from dbus_next import Variant
 
-from ltspd.bus.contract import Interface, contract
-from ltspd.bus.tree import Tree, Typed
+from ltspd.bus.contract import Interface
+from ltspd.bus.tree import Typed
 
 
 def plain(value: Any) -> Any:
@@ -33,13 +33,3 @@ def properties(interface: Interface, values: Mapping[str, Any]) -> dict[str, Any
     return {
         name: Variant(interface.properties[name].signature, plain(value)) for name, value in values.items()
     }
-
-
-def interfaces(values: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return ``a{sa{sv}}`` for one object."""
-    return {name: properties(contract()[name], each) for name, each in values.items()}
-
-
-def objects(tree: Tree, root: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return ``a{oa{sa{sv}}}`` for everything below ``root``, which itself is not part of it."""
-    return {path: interfaces(each) for path, each in tree.items() if path.startswith(root + "/")}

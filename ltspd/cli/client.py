@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from ltspd.cli import wire
+from ltspd import wire
 from ltspd.names import STEM
 
 SYSTEM_BUS = "unix:path=/var/run/dbus/system_bus_socket"

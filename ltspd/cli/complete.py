@@ -3,7 +3,8 @@
 import argparse
 import re
 
-from ltspd.cli import server, wire
+from ltspd import wire
+from ltspd.cli import server
 from ltspd.cli.client import CallError, Client
 from ltspd.names import ROOT_PATH
 

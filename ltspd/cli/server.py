@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltspd.cli import wire
+from ltspd import wire
 from ltspd.cli.client import CallError, Client
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface, object_path
 

@@ -18,7 +18,7 @@ SOURCES = {
 }
 
 PURE = re.compile(
-    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|desired|model|errors|names|paths|report|gateway\.table"
+    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|gateway\.table"
     r"|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
@@ -34,13 +34,13 @@ HOMES = {
 
 # What a room may import of ours, its own modules apart.
 ALLOWED = {
-    "cli": r"ltspd|ltspd\.(names|model|errors)",
+    "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
     "gateway": r"ltspd",
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
-    "bus": r"ltspd|ltspd\.(names|model|errors|paths)",
+    "bus": r"ltspd|ltspd\.(names|model|errors|paths|wire)",
     "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd)(\..*)?",
 }
 

@@ -1,0 +1,166 @@
+"""bench/bus: what callers of the D-Bus interface wait for, and what it costs, in a school of 500 clients."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.figures import Figure
+from bench.served import CLIENTS, IMAGES
+from ltspd import wire
+from ltspd.cli import server
+from ltspd.cli.client import Client, Unreachable
+from ltspd.names import ROOT_PATH, STEM, interface, object_path
+from tests.bus.conftest import end_bus, start_bus
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RATE = 1000
+CLIENT = object_path("client", "52:54:00:00:00:07")
+
+
+class Served:
+    """The serving process, and orders to it."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def answer(self, order: str = "") -> Mapping[str, float]:
+        """Send an order and return its answer; without one, wait for the first answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if order:
+            self._process.stdin.write(order + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the serving process ended")
+        found: Mapping[str, float] = json.loads(line)
+        return found
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Start a bus and the serving process on it; end both."""
+    bus, address = start_bus(folder)
+    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = address
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.served", address],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            served = Served(process)
+            served.answer()
+            yield served
+        finally:
+            process.communicate(timeout=10)
+    finally:
+        end_bus(bus)
+
+
+def timed(call: Callable[[], object], times: int) -> list[float]:
+    """Return how long each call took, in ms, sorted."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        took.append((time.perf_counter() - began) * 1000)
+    return sorted(took)
+
+
+def everything(client: Client) -> bytes:
+    """Call GetManagedObjects and return the reply's bytes, not yet taken apart: that is the caller's work."""
+    client._serial += 1
+    call = wire.call(client._serial, STEM, ROOT_PATH, server.OBJECT_MANAGER, "GetManagedObjects")
+    client._socket.settimeout(25)
+    client._socket.sendall(call)
+    head = client._peek(wire.PREFIX, None)
+    assert head is not None
+    whole = client._peek(wire.size(head), None)
+    assert whole is not None
+    del client._buffer[: len(whole)]
+    assert whole[1] == wire.RETURN
+    return whole
+
+
+def share(values: list[float], part: float) -> float:
+    """Return the value that ``part`` of all are not above."""
+    return values[min(len(values) - 1, int(len(values) * part))]
+
+
+class Watcher:
+    """A connection that counts the changes of clients that it hears of."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self._client = Client()
+        self._client.subscribe(
+            f"type='signal',sender='{STEM}',path_namespace='{ROOT_PATH}/client',interface='{server.PROPERTIES}'"
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with suppress(Unreachable):  # the bus ends before we do
+            while True:
+                self.heard += self._client.signal().member == "PropertiesChanged"
+
+    def settle(self, expected: int, patience: float = 5.0) -> None:
+        """Wait until all that is expected was heard, or for ``patience`` seconds."""
+        deadline = time.monotonic() + patience
+        while self.heard < expected and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def measure(served: Served, seconds: float) -> Iterator[Figure]:
+    """Yield the figures."""
+    client = Client()
+    get = [interface("Client"), "Stage"]
+
+    def read() -> object:
+        return client.call(CLIENT, server.PROPERTIES, "Get", "ss", get)
+
+    timed(read, 50)
+    whole = timed(lambda: everything(client), 21)
+    note = f"median of 21, worst {whole[-1]:.1f} ms, {len(everything(client)) / 1000:.0f} kB"
+    yield Figure(
+        f"GetManagedObjects, {CLIENTS} clients, {IMAGES} images", share(whole, 0.5), 30, " ms", note, 1
+    )
+    reads = timed(read, 3000)
+    note = f"of 3000, median {share(reads, 0.5):.2f} ms, worst {reads[-1]:.1f} ms"
+    yield Figure("property read, p99", share(reads, 0.99), 3, " ms", note, 2)
+    watcher = Watcher()
+    answer = served.answer(f"update {RATE} {seconds}")
+    watcher.settle(int(answer["changed"]))
+    note = f"{answer['changed'] / seconds:.0f} a second for {seconds:.0f} s, {watcher.heard} heard"
+    yield Figure("core used by 1000 client updates a second", answer["share"] * 100, 25, " %", note, 1)
+    lost = answer["changed"] - watcher.heard
+    yield Figure("updates that were published and never heard", lost, 0, digits=0)
+    slow = answer["changed"] / seconds < RATE * 0.98
+    yield Figure("updates too slow", float(slow), 0, digits=0)
+    yield Figure("resident size", served.answer("resident")["resident"], 60, " MB", "all of ltspd loaded", 1)
+    client.close()
+
+
+def main() -> int:
+    """Measure and print; return 1 if a figure missed its bar."""
+    parser = argparse.ArgumentParser(prog="bench/bus", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5, help="how long to send updates (default: 5)")
+    seconds = parser.parse_args().seconds
+    missed = False
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+        for figure in measure(served, seconds):
+            print(figure.line(), flush=True)
+            missed |= figure.missed
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
