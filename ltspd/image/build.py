@@ -11,7 +11,7 @@ from pathlib import Path
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import base, bootfiles, dpkg, increment, manifest, publish, store
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
-from ltspd.image.entries import Table, compare
+from ltspd.image.entries import Table, compare, to_bytes
 from ltspd.image.look import BuildOptions, BuildPlan, Contents, check_space, contents, excludes_setting, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.scan import TICK_NS
@@ -289,7 +289,7 @@ async def _describe(
     )
     boot = bootfiles.as_manifest(made.boot)
     record = Manifest(generation, plan.packages.installed, plan.excludes, tools, plan.options.level, boot)
-    await in_thread(write, work, record, initrd, made.table)
+    await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation
 
 

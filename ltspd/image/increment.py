@@ -84,8 +84,9 @@ async def copy(
     spooled = await in_thread(
         lambda: spool.spool(
             Path(plan.source.path),
-            contents.tree,
             old,
+            contents.table,
+            contents.tree.links,
             changes,
             contents.replaced,
             work.spool,

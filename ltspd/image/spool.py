@@ -14,7 +14,7 @@ from typing import BinaryIO
 from ltspd.errors import InconsistentSource
 from ltspd.image import entries, tarstream
 from ltspd.image.entries import RECORD, WIDTH, Changes, Table
-from ltspd.image.scan import MOUNT_POINT, UNSURE, Tree, record
+from ltspd.image.scan import MOUNT_POINT, UNSURE, record
 from ltspd.image.squashfs import Replacement
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
@@ -52,8 +52,9 @@ def members(changes: Changes, links: Iterable[tuple[bytes, ...]]) -> frozenset[b
 
 def spool(
     root: Path,
-    tree: Tree,
     old: Table,
+    new: Table,
+    links: Iterable[tuple[bytes, ...]],
     changes: Changes,
     replaced: Mapping[bytes, Replacement],
     target: Path,
@@ -61,12 +62,13 @@ def spool(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> Spooled:
-    """Write the tar file of a layer that turns ``old``'s tree into ``tree``; blocks.
+    """Write the tar file of a layer that turns ``old``'s tree into ``new``'s; blocks.
 
-    Raises InconsistentSource, OSError. When ``stop`` says so the file stays incomplete.
+    ``links`` are the names of each file that has several. When ``stop`` says so the file stays
+    incomplete. Raises InconsistentSource, OSError.
     """
-    wanted = members(changes, tree.links)
-    known = dict(_records(tree.table, wanted))
+    wanted = members(changes, links)
+    known = dict(_records(new, wanted))
     expected = sum(RECORD.unpack(each)[4] for each in known.values()) or 1
     gone = frozenset(changes.gone)
     corrections: dict[bytes, bytes | None] = {}

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,47 @@ async def pack_spooled(
     argv += ["-root-uid", str(top.st_uid), "-root-gid", str(top.st_gid)]
     argv += ["-root-time", str(max(0, top.st_mtime_ns // 10**9)), "-no-progress"]
     await _run(["sh", "-c", 'exec "$@" <"$0"', str(spooled), *argv], target, spooled.parent, background)
+
+
+async def pack_layers(
+    layers: Sequence[Path],
+    target: Path,
+    scratch: Path,
+    *,
+    level: int,
+    background: bool = False,
+    progress: Callable[[float], None] = lambda _fraction: None,
+) -> None:
+    """Write ``target``, a squashfs of what is seen through layers, base first; raises ToolFailed, NoSpace.
+
+    Needs root. The mounts are in a namespace of the packing process and end with it, however that ends.
+    """
+    argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", _MOUNTED, str(scratch)]
+    argv += [str(len(layers)), *map(str, layers), *_command("view", target, level)]
+    await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
+
+
+# $0 is a directory of ours, $1 how many layers follow; after them comes what to run with "view" mounted.
+_MOUNTED = """
+set -e
+mount -t tmpfs none "$0"
+cd "$0"
+left=$1 lower= number=0
+shift
+while [ "$left" -gt 0 ]; do
+    mkdir "$number"
+    mount -t squashfs -o loop,ro "$1" "$number"
+    lower=$number${lower:+:$lower} left=$((left - 1)) number=$((number + 1))
+    shift
+done
+mkdir view
+if [ "$number" -gt 1 ]; then
+    mount -t overlay -o "ro,lowerdir=$lower" none view
+else
+    mount --bind 0 view
+fi
+exec "$@"
+"""
 
 
 def _command(source: str, target: Path, level: int) -> list[str]:

@@ -21,6 +21,7 @@ from ltspd.model import Generation, Image, Problem
 from ltspd.paths import Paths
 
 WORK_PREFIX = ".work-"
+FOLD_PREFIX = f"{WORK_PREFIX}fold-"
 # What the next build compares the source with; a generation without it is whole, but needs a full build.
 ENTRIES = "entries"
 GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
@@ -31,15 +32,26 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 @contextmanager
 def locked(paths: Paths, image: str) -> Iterator[None]:
     """Keep all other builds, removals and sweeps of an image out; raises Busy. Vanishes with us."""
+    with _lock(paths, image, "lock", "is being built or changed"):
+        yield
+
+
+@contextmanager
+def folding(paths: Paths, image: str) -> Iterator[None]:
+    """Keep other folds of an image out, and sweeps from its work; raises Busy. Builds may go on."""
+    with _lock(paths, image, "fold-lock", "is being folded"):
+        yield
+
+
+@contextmanager
+def _lock(paths: Paths, image: str, kind: str, what: str) -> Iterator[None]:
     directory = paths.run / "images"
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / f"{valid_name(image)}.lock", "ab") as file:
+    with open(directory / f"{valid_name(image)}.{kind}", "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(
-                f"Image {image} is being built or changed already; try again when that is done."
-            ) from None
+            raise Busy(f"Image {image} {what} already; try again when that is done.") from None
         yield
 
 
@@ -195,8 +207,9 @@ def sweep(paths: Paths) -> tuple[str, ...]:
         home = paths.images / name
         try:
             with locked(paths, name):
+                spared = FOLD_PREFIX if _is_folded(paths, name) else "/"
                 for each in (*entries(home, hidden=True), *entries(home / "generations", hidden=True)):
-                    if each.name.startswith((WORK_PREFIX, LINK_PREFIX)):
+                    if each.name.startswith((WORK_PREFIX, LINK_PREFIX)) and not each.name.startswith(spared):
                         gone.append(str(each))
                         each.unlink() if each.is_symlink() else shutil.rmtree(each)
                 gone += _drop_layers(home)
@@ -204,6 +217,14 @@ def sweep(paths: Paths) -> tuple[str, ...]:
         except Busy:
             continue
     return tuple(gone)
+
+
+def _is_folded(paths: Paths, image: str) -> bool:
+    try:
+        with folding(paths, image):
+            return False
+    except Busy:
+        return True
 
 
 def discard_empty(paths: Paths, image: str) -> None:

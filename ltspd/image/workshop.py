@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image import entries, manifest, store
+from ltspd.image import manifest, store
 from ltspd.model import Layer
 from ltspd.paths import Paths
 
@@ -79,12 +79,12 @@ def new_identity(paths: Paths, image: str, now: float, layer: Layer) -> str:
         now += 1
 
 
-def write(work: Workshop, record: manifest.Manifest, initrd: bytes, table: entries.Table) -> None:
+def write(work: Workshop, record: manifest.Manifest, initrd: bytes, table: bytes) -> None:
     """Write the files of a generation but for the kernel. Blocks; raises OSError."""
     lines = "".join(f"{layer.digest} {layer.size}\n" for layer in record.generation.layers)
     (work.generation / "initrd.img").write_bytes(initrd)
     (work.generation / "layers").write_text(lines, "ascii")
-    (work.generation / store.ENTRIES).write_bytes(entries.to_bytes(table))
+    (work.generation / store.ENTRIES).write_bytes(table)
     (work.generation / "manifest.json").write_text(manifest.to_text(record), "utf-8")
     for name in (*store.GENERATION_FILES, store.ENTRIES):
         (work.generation / name).chmod(0o644)

@@ -45,9 +45,14 @@ def mkdir(path: bytes, _number: int) -> None:
     os.mkdir(path, 0o700)
 
 
+def _here(path: bytes | str, flags: int) -> int:
+    """Open without being led out of the tree by a link, or blocked by a FIFO."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+
+
 @_kind
 def file(path: bytes, number: int) -> None:
-    with open(path, "wb") as out:
+    with open(path, "wb", opener=_here) as out:
         size = SIZES[number % len(SIZES)]
         out.write((bytes([number % 251]) * 37 + str(number).encode()) * (size // 37 + 1))
         out.truncate(size)
@@ -55,7 +60,7 @@ def file(path: bytes, number: int) -> None:
 
 @_kind
 def sparse(path: bytes, number: int) -> None:
-    with open(path, "wb") as out:
+    with open(path, "wb", opener=_here) as out:
         out.seek(number % 7 * 50_000)
         out.write(b"island" * (number % 5))
         out.truncate(300_000 + number)

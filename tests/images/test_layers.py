@@ -36,7 +36,7 @@ def full(root: Path, place: Path, name: str) -> Path:
 def layer(root: Path, place: Path, name: str, old: Table, now: Contents) -> tuple[Path, Table]:
     changes = entries.compare(old, now.table)
     tar = place / f"{name}.tar"
-    spooled = spool.spool(root, now.tree, old, changes, now.replaced, tar)
+    spooled = spool.spool(root, old, now.table, now.tree.links, changes, now.replaced, tar)
     assert spooled.corrections == {}
     asyncio.run(squashfs.pack_spooled(tar, place / name, root.lstat(), level=1))
     # As it is kept beside the manifest.
