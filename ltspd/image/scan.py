@@ -22,8 +22,6 @@ KEY_BYTES = 64 << 10
 TICK_NS = 20_000_000
 # A file from a later future than this has a wrong clock to thank for it, and is no race.
 FUTURE_NS = 3600 * 10**9
-# In place of a ctime: this entry differs from what the next look will find, whatever that is.
-UNSURE = -1
 # What is mounted there is not looked at, and the directory below it can't be.
 MOUNT_POINT = RECORD.pack(S_IFDIR | 0o755, 0, 0, 0, 0, 0, 0)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|openssh-key-v1")
@@ -95,6 +93,7 @@ def scan(
     # What changed in the tick in which it was looked at may change again with the same time.
     recent = time.time_ns() - TICK_NS
     far = recent + FUTURE_NS
+    unsure = -recent
     files = total = 0
     emptied: list[bytes] = []
     dropped: list[bytes] = []
@@ -140,7 +139,7 @@ def scan(
                 kind = mode & 0o170000
                 ctime = status.st_ctime_ns
                 if recent <= ctime < far:
-                    ctime = UNSURE
+                    ctime = unsure
                 size = rdev = 0
                 if kind == S_IFDIR:
                     todo.append((entry.path, prefix + name, below))

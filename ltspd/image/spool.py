@@ -6,6 +6,8 @@ The copy is short and made while the source's packages are locked; the compressi
 import errno
 import os
 import stat
+import struct
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,15 @@ from typing import BinaryIO
 
 from ltspd.errors import InconsistentSource
 from ltspd.image import entries, tarstream
-from ltspd.image.entries import RECORD, WIDTH, Changes, Table
-from ltspd.image.scan import MOUNT_POINT, UNSURE, record
+from ltspd.image.entries import RECORD, Changes, Table
+from ltspd.image.scan import MOUNT_POINT, record
 from ltspd.image.squashfs import Replacement
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
 # A cancel is heeded between two pieces.
 PIECE = 8 << 20
+_TIME = struct.Struct("<q")
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -155,9 +158,9 @@ def _copy(
         _write(out, path, status, target, descriptor, full, extra, first, stop)
         now = record(os.fstat(descriptor) if descriptor >= 0 else status)
         # The end of a record is its ctime; an entry that was unsure stays so.
-        if now == known or known[-8:] == _UNSURE_TIME:
-            return known if now[:-8] == known[:-8] else now[:-8] + _UNSURE_TIME
-        return now[:-8] + _UNSURE_TIME
+        if now == known or (RECORD.unpack(known)[-1] < 0 and now[:-8] == known[:-8]):
+            return known
+        return now[:-8] + _TIME.pack(-time.time_ns())
     except OSError as error:
         if error.errno in _GONE:
             return None
@@ -171,9 +174,6 @@ def _copy(
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-
-
-_UNSURE_TIME = RECORD.pack(0, 0, 0, 0, 0, 0, UNSURE)[WIDTH - 8 :]
 
 
 def _write(
