@@ -103,6 +103,18 @@ class NoInit(LtspError):
     name = "NoInit"
 
 
+class BadDisk(LtspError):
+    """A disk image whose content can't be right: damaged, cut short or made to do harm."""
+
+    name = "BadDisk"
+
+
+class UnsupportedDisk(LtspError):
+    """A disk image of a kind, or with parts, that this server can't read."""
+
+    name = "UnsupportedDisk"
+
+
 class WrongArchitecture(LtspError):
     """The source is of an architecture that this server can't build a boot initrd for."""
 

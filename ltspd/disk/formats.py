@@ -1,0 +1,139 @@
+"""What kind of disk image a file is, and what QEMU's description of one means. Pure.
+
+Raises nothing but UnsupportedDisk and BadDisk.
+The kind comes from the content, never from the name; QEMU is told it and never guesses.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ltspd.disk.reading import little
+from ltspd.errors import BadDisk, UnsupportedDisk
+
+# Enough of a file's beginning to tell what it is; a tar's mark is the last, at 257.
+HEAD = 4096
+# A VMDK's description names its parts; VMware writes at most some kilobytes.
+MAX_DESCRIPTION = 64 << 10
+MAX_PARTS = 64
+# A disk that says it is larger is lying; ext4's own limit on common settings.
+MAX_SIZE = 1 << 54
+# An image of an image of an image: more generations of snapshots than this are not followed.
+MAX_BACKING = 8
+
+_UNUSABLE = (
+    (0, b"vhdxfile", "is a Hyper-V disk (VHDX)", "Convert it: qemu-img convert -O qcow2 {0} new.qcow2"),
+    (
+        0,
+        b"conectix",
+        "is a Virtual PC disk (VHD)",
+        "Convert it: qemu-img convert -f vpc -O qcow2 {0} new.qcow2",
+    ),
+    (0, b"QED\0", "is a QED disk", "Convert it: qemu-img convert -f qed -O qcow2 {0} new.qcow2"),
+    (
+        0,
+        b"COWD",
+        "is an old ESX disk (vmfsSparse)",
+        "Convert it: qemu-img convert -f vmdk -O qcow2 {0} new.qcow2",
+    ),
+    (0, b"\x1f\x8b", "is compressed (gzip)", "Unpack it first"),
+    (0, b"\xfd7zXZ\0", "is compressed (xz)", "Unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "is compressed (zstd)", "Unpack it first"),
+    (0, b"BZh", "is compressed (bzip2)", "Unpack it first"),
+    (0, b"PK\3\4", "is an archive (zip)", "Unpack it first"),
+    (0, b"7z\xbc\xaf", "is an archive (7z)", "Unpack it first"),
+    (257, b"ustar", "is an archive (tar, as .ova files are)", "Unpack it and use the disk in it"),
+)
+# A part's name: in the same directory, no option syntax, no protocol ("json:", "nbd:…").
+_PLAIN = re.compile(r"[A-Za-z0-9 ._()+@~-]*[A-Za-z0-9_()+@~-]")
+_EXTENT = re.compile(
+    r'^\s*(?:RW|RDONLY|NOACCESS)\s+(\d{1,18})\s+([A-Z]+)(?:\s+"([^"\n]*)")?(?:\s+(\d{1,18}))?\s*$'
+)
+
+
+def detect(head: bytes, name: str) -> str:
+    """Return QEMU's word for what a file is: qcow2, vmdk, vdi, or raw for all else it could be."""
+    if head[:4] == b"QFI\xfb":
+        if int.from_bytes(head[4:8], "big") not in (2, 3):
+            raise UnsupportedDisk(f"{name} is a QCOW of an unknown version. Convert it with qemu-img.")
+        return "qcow2"
+    if head[:4] == b"KDMV" or head.lstrip()[:21].lower() == b"# disk descriptorfile":
+        return "vmdk"
+    if little(head, 64, 4) == 0xBEDA107F:
+        return "vdi"
+    for at, mark, what, advice in _UNUSABLE:
+        if head[at : at + len(mark)] == mark:
+            raise UnsupportedDisk(f"{name} {what}, which is not read as it is. {advice.format(name)}.")
+    return "raw"
+
+
+def plain_name(part: str, name: str) -> str:
+    """Return the name of a file beside an image if it is one; raises UnsupportedDisk."""
+    if not _PLAIN.fullmatch(part) or part.startswith((".", "-")):
+        raise UnsupportedDisk(
+            f"{name} refers to {part[:200]!r}, which is not a file in the same directory. "
+            "Only files beside an image are opened for it. Make one file of it: qemu-img convert -O qcow2."
+        )
+    return part
+
+
+def vmdk_parts(description: bytes, name: str) -> tuple[str, ...]:
+    """Return the files that a VMDK's text description names, each beside it."""
+    if len(description) > MAX_DESCRIPTION:
+        raise BadDisk(f"{name} has a description of over {MAX_DESCRIPTION} bytes.")
+    parts: dict[str, None] = {}
+    for line in description.decode("latin-1").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip().lower() == "parentcid" and value.strip().lower() != "ffffffff":
+            raise UnsupportedDisk(f"{name} is a snapshot of another disk. Consolidate it in VMware first.")
+        if not (match := _EXTENT.match(line)):
+            continue
+        if match[2] not in ("FLAT", "SPARSE", "ZERO"):
+            raise UnsupportedDisk(f"{name} has a part of the kind {match[2]}, which is not read.")
+        if match[3]:
+            parts[plain_name(match[3], name)] = None
+    if not parts or len(parts) > MAX_PARTS:
+        raise BadDisk(f"{name} names {len(parts)} parts; 1 to {MAX_PARTS} would be right.")
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What QEMU says of an image: its size as a disk, in bytes, and the file it is a difference to."""
+
+    size: int
+    backing: str = ""
+
+
+def read_info(output: bytes, name: str) -> Info:
+    """Return what ``qemu-img info --output=json`` printed of an image, if all of it can be used."""
+    try:
+        info = json.loads(output)
+        size, backing = info["virtual-size"], info.get("backing-filename", "")
+        special = info.get("format-specific", {}).get("data", {})
+        encrypted = bool(info.get("encrypted")) or "encrypt" in special
+        data_file, corrupt = special.get("data-file"), special.get("corrupt")
+    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise BadDisk(f"{name} can't be described by qemu-img ({error}).") from error
+    if not isinstance(size, int) or not isinstance(backing, str) or not 0 < size <= MAX_SIZE:
+        raise BadDisk(f"{name} says that it is a disk of {size!r} bytes.")
+    if encrypted:
+        raise UnsupportedDisk(f"{name} is encrypted. Decrypt it into another image with qemu-img convert.")
+    if data_file:
+        raise UnsupportedDisk(
+            f"{name} keeps its data in another file. Make one of it: qemu-img convert -O qcow2."
+        )
+    if corrupt:
+        raise BadDisk(f"{name} is marked as corrupt. Run: qemu-img check -r all {name}.")
+    return Info(size, plain_name(backing, name) if backing else "")
+
+
+def drive(kind: str, file: str, backing: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Return the description of one read-only image file for ``qemu-storage-daemon --blockdev``."""
+    # Nobody here may take a lock: the file may be a running machine's, and we only read it.
+    below = {"driver": "file", "filename": file, "locking": "off", "read-only": True}
+    found: dict[str, object] = {"driver": kind, "read-only": True, "file": below}
+    if kind == "qcow2":
+        found["backing"] = backing
+    return found

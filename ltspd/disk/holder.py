@@ -1,0 +1,142 @@
+"""The process that holds one disk open: alone in its namespaces, with all mounts, and gone with them.
+
+Started by `ltspd.disk.opening`, as the first process of its own process namespace. Prints one line of
+JSON, an answer or an error, and then stays until it is told to end or its program for the image ends.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+from ltspd.disk import formats, jail, loops, tree, volumes
+from ltspd.disk.reading import View
+from ltspd.disk.tree import Bench
+from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
+from ltspd.run import Completed, run
+
+# Room for directories to mount on and QEMU's jail; nothing of a disk is ever stored there.
+WORK_OPTIONS = "size=16m,nr_inodes=4k,mode=0700,nosuid"
+
+
+async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
+    """Open the disk, say where its system is, and wait; raises LtspError, OSError."""
+    await run(["mount", "-t", "tmpfs", "-o", WORK_OPTIONS, "ltspd-disk", str(work)])
+    opened = _open(file)
+    kind = formats.detect(os.pread(opened, formats.HEAD, 0), file.name)
+    server = None
+    if kind != "raw":
+        opened, server = await _serve(file, opened, kind, work)
+    disk = View(tree.reader(opened), os.fstat(opened).st_size)
+    layout = volumes.look(disk)
+    bench = Bench(file.name, opened, disk, work, layout.volumes)
+    if layout.damaged:
+        bench.warnings.append(
+            f"{file.name}: the first copy of its partition table is damaged; the spare one was read."
+        )
+    root = await tree.find_root(bench, number)
+    path = await tree.assemble(bench, root)
+    if subdir:
+        path = _below(path, subdir, file.name)
+    answer = {
+        # As this name is resolved where the daemon's processes are seen, it is our number there.
+        "pid": int(os.readlink("/proc/self")),
+        "root": str(path),
+        "format": kind,
+        "table": layout.table,
+        "volume": str(root.volume),
+        "loops": sorted({number: loops.backing(number) for number in bench.loops.values()}.items()),
+        "warnings": bench.warnings,
+    }
+    print(json.dumps(answer), flush=True)
+    await _until_the_end(server)
+
+
+def _open(file: Path) -> int:
+    # A link of the administrator's is followed, a FIFO not waited for.
+    opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsupportedDisk(f"{file} is not a file. A disk image is one; a directory is built as a chroot.")
+    if status.st_size == 0:
+        raise BadDisk(f"{file} is empty.")
+    return opened
+
+
+async def _serve(file: Path, opened: int, kind: str, work: Path) -> "tuple[int, asyncio.Task[Completed]]":
+    """Return the open content of an image that QEMU reads for us, and QEMU's task."""
+    place = work / "jail"
+    await jail.make_jail(place)
+    real = file.resolve()
+    user = jail.reader_of(os.fstat(opened))
+    if kind == "vmdk" and os.pread(opened, 4, 0) != b"KDMV":
+        for part in formats.vmdk_parts(os.pread(opened, formats.MAX_DESCRIPTION + 1, 0), file.name):
+            await jail.show(place, _beside(real, part), part)
+    drive: dict[str, object] | None = None
+    chain: list[tuple[str, str]] = []
+    name, format_ = real.name, kind
+    while True:
+        shown = await jail.show(place, _beside(real, name), name)
+        info = await jail.describe(place, format_, shown, user, name)
+        chain.append((format_, shown))
+        if not info.backing:
+            break
+        if len(chain) > formats.MAX_BACKING or any(shown.endswith(f"/{info.backing}") for _, shown in chain):
+            raise BadDisk(
+                f"{file.name} is a difference of a difference … of over {formats.MAX_BACKING} files."
+            )
+        name = info.backing
+        with open(_beside(real, name), "rb") as below:
+            format_ = formats.detect(below.read(formats.HEAD), name)
+    for format_, shown in reversed(chain):
+        drive = formats.drive(format_, shown, drive)
+    assert drive is not None
+    server = await jail.serve(place, work / "view", drive, user, file.name)
+    return os.open(work / "view", os.O_RDONLY | os.O_CLOEXEC), server
+
+
+def _beside(real: Path, name: str) -> Path:
+    """Return a file in the image's own directory; raises UnsupportedDisk if it is none, or a link."""
+    path = real.parent / name
+    try:
+        regular = stat.S_ISREG(path.lstat().st_mode)
+    except OSError as error:
+        raise BadDisk(f"{real.name} needs the file {name} beside it: {error.strerror}.") from error
+    if not regular:
+        raise UnsupportedDisk(f"{real.name} needs {name} beside it, which is not a file there but a link.")
+    return path
+
+
+def _below(root: Path, subdir: str, name: str) -> Path:
+    found = tree.resolved(root, subdir)
+    if found is None:
+        raise BadDisk(f"{name} has no directory {subdir} in its system.")
+    return found
+
+
+async def _until_the_end(server: "asyncio.Task[Completed] | None") -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    told = asyncio.create_task(ended.wait())
+    waiting: list[asyncio.Task[object]] = [told]
+    if server is not None:
+        waiting.append(server)
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+
+def main() -> None:
+    """Hold the disk that the arguments name: file, work directory, partition number, directory in it."""
+    file, work, number, subdir = sys.argv[1:]
+    # The first process of a namespace is told to end only if it listens.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    try:
+        asyncio.run(hold(Path(file), Path(work), int(number), subdir))
+    except LtspError as error:
+        print(json.dumps({"error": error.name, "message": error.message}), flush=True)
+    except OSError as error:
+        print(json.dumps({"error": "BadDisk", "message": f"{file} can't be opened: {error}."}), flush=True)
+    # All processes and mounts of the namespaces end with this one; there is nothing to tidy up.
+    os._exit(0)

@@ -1,0 +1,143 @@
+"""Disk images as directories to read: for as long as they are wanted, without a mount of our own.
+
+The mounts are in the namespace of a process of ours and seen through /proc/PID/root. Nobody else sees
+them, and whatever ends that process, also the end of this one, ends them and their loop devices.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ltspd
+from ltspd import errors
+from ltspd.disk import loops
+from ltspd.errors import BadDisk, LtspError, ToolFailed, UnsupportedDisk
+from ltspd.paths import Paths
+from ltspd.run import Completed, run
+
+# A disk is opened in a second; one whose file system keeps the kernel busy for longer is not meant well.
+OPEN_SECONDS = 60.0
+# Loop devices are given back by the kernel a moment after their last user ended.
+LOOPS_SECONDS = 3.0
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ltspd.disk.holder import main; main()"
+_ERRORS: dict[str, type[LtspError]] = {
+    each.name: each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, LtspError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRoot:
+    """The system on a disk image: ``path`` is its root directory, read-only, never to be resolved.
+
+    ``format`` is raw, qcow2, vmdk or vdi; ``table`` gpt, mbr or none; ``volume`` says where the system is;
+    ``warnings`` are sentences for a person.
+    """
+
+    path: Path
+    format: str
+    table: str
+    volume: str
+    warnings: tuple[str, ...]
+    pid: int
+
+
+@asynccontextmanager
+async def open_disk(
+    paths: Paths, file: Path, *, partition: int = 0, subdir: str = ""
+) -> AsyncIterator[DiskRoot]:
+    """Show the system on a disk image as a directory; needs root.
+
+    ``partition`` says which one has it if there are several, ``subdir`` a directory in it that is wanted
+    instead. Raises BadDisk, UnsupportedDisk, ToolFailed: also later, if the disk can't be read any
+    more; then what is done with it is cancelled first.
+    """
+    work = paths.run / "disk"
+    work.mkdir(parents=True, exist_ok=True)
+    lines = bytearray()
+    said = asyncio.Event()
+
+    def listen(piece: bytes) -> None:
+        lines.extend(piece)
+        if b"\n" in lines:
+            said.set()
+
+    library = str(Path(ltspd.__file__).parents[1])
+    argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--ipc"]
+    argv += ["--fork", "--kill-child=KILL", "--", sys.executable, "-I", "-c", _START, library]
+    argv += [str(file), str(work), str(partition), subdir]
+    body = asyncio.current_task()
+    assert body is not None
+    holder = asyncio.create_task(run(argv, on_output=listen, check=False), name=f"disk {file.name}")
+    held: list[tuple[int, str]] = []
+    gone = False
+
+    def lost(_task: "asyncio.Task[Completed]") -> None:
+        nonlocal gone
+        gone = True
+        body.cancel()
+
+    try:
+        answer = await _answer(holder, said, lines, file)
+        held = [(int(number), str(name)) for number, name in answer.pop("loops")]
+        pid = int(answer.pop("pid"))
+        root = Path(f"/proc/{pid}/root") / str(answer.pop("root")).lstrip("/")
+        disk = DiskRoot(path=root, pid=pid, warnings=tuple(answer.pop("warnings")), **answer)
+        holder.add_done_callback(lost)
+        try:
+            yield disk
+        except asyncio.CancelledError:
+            if gone and body.uncancel() == 0:
+                raise ToolFailed(f"{file} can't be read any more: {_last_words(holder)}") from None
+            raise
+        finally:
+            holder.remove_done_callback(lost)
+    finally:
+        holder.cancel()
+        with suppress(asyncio.CancelledError, LtspError):
+            await holder
+        await _given_back(held)
+
+
+async def _answer(
+    holder: "asyncio.Task[Completed]", said: asyncio.Event, lines: bytearray, file: Path
+) -> dict[str, Any]:
+    waiting = asyncio.create_task(said.wait())
+    try:
+        async with asyncio.timeout(OPEN_SECONDS):
+            await asyncio.wait((holder, waiting), return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        raise BadDisk(
+            f"{file} can't be opened within {OPEN_SECONDS:g} s; its file system may be damaged."
+        ) from None
+    finally:
+        waiting.cancel()
+    if b"\n" not in lines:
+        raise ToolFailed(f"{file} can't be opened: {_last_words(holder)}")
+    answer: dict[str, Any] = json.loads(bytes(lines).split(b"\n", 1)[0])
+    if "error" in answer:
+        raise _ERRORS.get(str(answer["error"]), UnsupportedDisk)(str(answer["message"]))
+    return answer
+
+
+def _last_words(holder: "asyncio.Task[Completed]") -> str:
+    if holder.cancelled() or (error := holder.exception()) is not None:
+        return str(error) if not holder.cancelled() else "it was cancelled."
+    done = holder.result()
+    words = done.stderr.decode(errors="replace").strip().splitlines()
+    return words[-1] if words else f"the process that held it ended (status {done.status})."
+
+
+async def _given_back(held: list[tuple[int, str]]) -> None:
+    """Wait until the kernel has freed the loop devices, so that whoever looks finds none."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOPS_SECONDS):
+            # The kernel tells nobody.
+            while any(name and loops.backing(number) == name for number, name in held):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)

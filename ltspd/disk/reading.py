@@ -1,0 +1,47 @@
+"""Reading a disk's bytes with limits, and integers out of them. Pure: the caller brings the bytes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Nothing that is looked at in a table or a superblock is larger than this many bytes.
+MAX_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A disk or a part of one: ``read(offset, length)`` returns fewer bytes only past ``size``."""
+
+    read: Callable[[int, int], bytes]
+    size: int
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes, zeros where there are none; never raises for odd places."""
+        if not 0 < length <= MAX_READ or not 0 <= offset < self.size:
+            return bytes(max(0, min(length, MAX_READ)))
+        return self.read(offset, min(length, self.size - offset)).ljust(length, b"\0")
+
+    def part(self, offset: int, size: int) -> "View":
+        """Return a part of this; what sticks out at the end is not in it."""
+        offset = max(0, min(offset, self.size))
+        return View(lambda at, length: self.read(offset + at, length), max(0, min(size, self.size - offset)))
+
+
+def of_bytes(content: bytes) -> View:
+    """Return a view of bytes in memory."""
+    return View(lambda offset, length: content[offset : offset + length], len(content))
+
+
+def little(data: bytes, offset: int, length: int) -> int:
+    """Return an unsigned little-endian number."""
+    return int.from_bytes(data[offset : offset + length], "little")
+
+
+def big(data: bytes, offset: int, length: int) -> int:
+    """Return an unsigned big-endian number."""
+    return int.from_bytes(data[offset : offset + length], "big")
+
+
+def text(data: bytes) -> str:
+    """Return a label: up to the first NUL, nothing unprintable in it."""
+    words = data.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    return "".join(each if each.isprintable() else "?" for each in words)

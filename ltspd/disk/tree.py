@@ -1,0 +1,217 @@
+"""Putting a disk's system together below one directory, read-only, inside the holder's namespace.
+
+Which volume is the root is told by what is in it, where the others belong by the system's own fstab.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ltspd.disk import fstab, loops, volumes
+from ltspd.disk.filesystems import MOUNT_TYPES
+from ltspd.disk.fstab import Mount
+from ltspd.disk.reading import View
+from ltspd.disk.volumes import Volume
+from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
+from ltspd.image.inside import open_inside, read_inside, stat_inside
+from ltspd.image.inspect import INITS
+from ltspd.run import run
+
+# Never device nodes, set-id programs or anything run from there; nothing is written.
+FLAGS = "ro,nodev,nosuid,noexec"
+# What distributions call the subvolume that is "/" where it is not the file system's default.
+ROOT_SUBVOLUMES = ("@", "@rootfs", "root", "@root", "rootfs")
+# A system without one of these is none; anything else that is on another disk is only left out.
+_VITAL = ("/usr", "/var", "/boot", "/opt", "/etc")
+_ROOTS = frozenset(MOUNT_TYPES) - {"vfat"}
+
+
+@dataclass(slots=True)
+class Bench:
+    """What is being worked on: the open disk, its volumes, a directory of ours, and what was noticed."""
+
+    name: str
+    file: int
+    disk: View
+    work: Path
+    volumes: tuple[Volume, ...]
+    loops: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def directory(self) -> Path:
+        """Return a new, empty directory to mount on."""
+        self.count += 1
+        path = self.work / "volumes" / str(self.count)
+        path.mkdir(parents=True)
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A volume with a system on it, mounted at ``path``; ``subvolume`` is the mount option it needed."""
+
+    volume: Volume
+    path: Path
+    subvolume: str = ""
+
+
+async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: str = "") -> None:
+    """Mount a volume read-only without touching its journal; raises BadDisk, UnsupportedDisk."""
+    if volume.kind not in MOUNT_TYPES:
+        raise UnsupportedDisk(f"{bench.name}: {volume} can't be mounted.")
+    if not volumes.whole(volume, bench.disk):
+        raise BadDisk(
+            f"{bench.name}: the file system of {volume} is larger than its place. "
+            "If the image is a copy of a disk, it was cut short: copy it whole again."
+        )
+    kind, options = MOUNT_TYPES[volume.kind]
+    wanted = ",".join(each for each in (FLAGS, options, subvolume) if each)
+    key = f"{volume.offset}+{volume.size}"
+    held = -1
+    if key not in bench.loops:
+        bench.loops[key], held = loops.attach(bench.file, volume.offset, volume.size)
+    device = f"/dev/loop{bench.loops[key]}"
+    try:
+        done = await run(["mount", "-i", "-t", kind, "-o", wanted, device, str(target)], check=False)
+    finally:
+        if held >= 0:
+            os.close(held)
+    if done.status == 0:
+        return
+    del bench.loops[key]
+    words = done.stderr.decode(errors="replace").strip().replace(str(target), "it").splitlines()
+    if b"unknown filesystem type" in done.stderr:
+        raise UnsupportedDisk(
+            f"{bench.name}: {volume} can't be mounted, because this machine's kernel has no {kind}."
+        )
+    raise BadDisk(f"{bench.name}: {volume} can't be mounted: {words[0] if words else 'no reason was given'}")
+
+
+def is_system(root: Path) -> bool:
+    """Return whether a directory is the root of a system: programs, configuration, and a way to start."""
+    if not _is_directory(root, "etc") or not (_is_directory(root, "usr") or _is_directory(root, "bin")):
+        return False
+    if any(stat_inside(root, name) is not None for name in INITS):
+        return True
+    # Its programs may be on another partition.
+    return any(each.point == "/usr" for each in fstab.read_fstab(read_inside(root, "etc/fstab") or b""))
+
+
+def _is_directory(root: Path, name: str) -> bool:
+    status = stat_inside(root, name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+async def find_root(bench: Bench, number: int = 0) -> Root:
+    """Return the one system on the disk (``number``: in that partition); raises BadDisk, UnsupportedDisk."""
+    chosen = [each for each in bench.volumes if number in (0, each.number)]
+    if not chosen:
+        known = ", ".join(map(str, bench.volumes))
+        raise UnsupportedDisk(f"{bench.name} has no partition {number}. It has: {known}.")
+    found: list[Root] = []
+    reasons: list[str] = []
+    for volume in chosen:
+        if volume.kind not in _ROOTS:
+            reasons += filter(None, [volumes.why_not(volume)])
+            continue
+        try:
+            found += await _systems(bench, volume)
+        except LtspError as error:
+            reasons.append(error.message.removeprefix(f"{bench.name}: ").rstrip("."))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = " and ".join(str(each.volume) for each in found)
+        raise UnsupportedDisk(
+            f"{bench.name} has {len(found)} systems, on {several}. Say which: {bench.name},partition=N."
+        )
+    have = ", ".join(map(str, chosen))
+    raise (UnsupportedDisk if reasons else BadDisk)(
+        f"{bench.name} has no system on it that could be read. It has: {have}."
+        + "".join(f" {each[:1].upper()}{each[1:]}." for each in reasons)
+    )
+
+
+async def _systems(bench: Bench, volume: Volume) -> list[Root]:
+    path = bench.directory()
+    await mount_volume(bench, volume, path)
+    if is_system(path):
+        return [Root(volume, path)]
+    if volume.kind != "btrfs":
+        return []
+    top = bench.directory()
+    await mount_volume(bench, volume, top, "subvolid=5")
+    for name in ROOT_SUBVOLUMES:
+        if _is_directory(top, name) and is_system(top / name):
+            path = bench.directory()
+            await mount_volume(bench, volume, path, f"subvol={name}")
+            return [Root(volume, path, f"subvol={name}")]
+    return []
+
+
+async def assemble(bench: Bench, root: Root) -> Path:
+    """Mount the system's other parts where its fstab says, and return its root directory."""
+    if root.volume.file_system and root.volume.file_system.unclean:
+        bench.warnings.append(
+            f"{bench.name} was not shut down cleanly, or is in use: the last changes on it may be missing."
+        )
+    mounts = fstab.read_fstab(read_inside(root.path, "etc/fstab") or b"")
+    device = next((fstab.device_partition(each.spec) for each in mounts if each.point == "/"), None)
+    own = device[0] if device else ""
+    for mount in fstab.of_the_system(mounts):
+        try:
+            await _add(bench, root, mount, own)
+        except LtspError as error:
+            if mount.point in _VITAL and not mount.optional:
+                raise
+            bench.warnings.append(error.message)
+    return root.path
+
+
+async def _add(bench: Bench, root: Root, mount: Mount, own: str) -> None:
+    target = resolved(root.path, mount.point)
+    if target is None:
+        raise BadDisk(f"{bench.name}: its fstab mounts {mount.point}, but there is no such directory.")
+    if mount.bind:
+        source = resolved(root.path, mount.spec)
+        if source is None:
+            raise BadDisk(f"{bench.name}: its fstab shows {mount.spec} at {mount.point}; it is not there.")
+        await run(["mount", "-c", "--bind", str(source), str(target)])
+        return
+    volume = volumes.find(bench.volumes, mount, own)
+    if volume is None:
+        have = ", ".join(map(str, bench.volumes))
+        raise UnsupportedDisk(
+            f"{bench.name}: its {mount.point} is on {mount.spec}, which is not on this disk. It has: {have}."
+        )
+    if (reason := volumes.why_not(volume)) or volume.kind not in MOUNT_TYPES:
+        raise UnsupportedDisk(f"{bench.name}: its {mount.point}: {reason or f'{volume} can not be mounted'}.")
+    await mount_volume(bench, volume, target, mount.subvolume if volume.kind == "btrfs" else "")
+
+
+def resolved(root: Path, name: str) -> Path | None:
+    """Return where a directory of the system really is; its own links never lead out of it."""
+    try:
+        descriptor = open_inside(root, name, os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
+    return path if path.is_relative_to(root) and path != root else None
+
+
+def reader(file: int) -> Callable[[int, int], bytes]:
+    """Return a function that reads an open file; what can't be read is BadDisk."""
+
+    def read(offset: int, length: int) -> bytes:
+        try:
+            return os.pread(file, length, offset)
+        except OSError as error:
+            raise BadDisk(f"The disk can't be read at byte {offset}: {error.strerror}.") from error
+
+    return read
