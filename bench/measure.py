@@ -39,7 +39,7 @@ class Seen:
             say(f"{name}: {self.wrong[name]}")
         else:
             into.append(value)
-            say(f"{name}: {value.words() if isinstance(value, Boot) else value}")
+            say(f"{name}: {value.words() if isinstance(value, Boot | Build) else value}")
 
 
 def measure(theirs: Server, ours: Server, runs: int) -> Seen:

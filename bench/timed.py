@@ -15,6 +15,10 @@ class Build:
     cpu: float
     size: int
 
+    def words(self) -> str:
+        """Return the build in one line."""
+        return f"{self.wall:.1f} s, {self.cpu:.1f} s of processors, {self.size / 1e6:.1f} MB"
+
 
 def timed(server: Server, command: str, patience: float) -> tuple[float, float]:
     """Run a command on a server; return its seconds on the clock, and those of it and its children.
