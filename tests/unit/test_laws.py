@@ -19,7 +19,7 @@ SOURCES = {
 
 PURE = re.compile(
     r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|gateway\.table"
-    r"|image\.manifest|bus\.(tree|difference))"
+    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes)|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -41,6 +41,7 @@ ALLOWED = {
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
     "bus": r"ltspd|ltspd\.(names|model|errors|paths|wire)",
+    "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|image\.(inside|inspect))",
     "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd)(\..*)?",
 }
 

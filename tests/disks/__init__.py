@@ -1,0 +1,1 @@
+"""Disk images as sources: made here, opened, attacked."""

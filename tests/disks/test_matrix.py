@@ -1,0 +1,309 @@
+"""Every format with every table shows the same system; nothing of it is left when it is closed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ltspd.disk import loops
+from ltspd.disk.opening import DiskRoot, open_disk
+from ltspd.errors import ToolFailed, UnsupportedDisk
+from ltspd.paths import Paths
+from tests.disks.conftest import Look
+from tests.disks.making import ESP, LINUX, MIB, SWAP, Part, call, convert, disk, ext4, fat, swap, system
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+
+FORMATS = {
+    "raw": ("raw", ()),
+    "qcow2": ("qcow2", ("-c",)),
+    "vdi": ("vdi", ()),
+    "vmdk": ("vmdk", ()),
+    "vmdk-flat": ("vmdk", ("-o", "subformat=monolithicFlat")),
+    "vmdk-split": ("vmdk", ("-o", "subformat=twoGbMaxExtentSparse")),
+    "vmdk-stream": ("vmdk", ("-o", "subformat=streamOptimized")),
+}
+TABLES = ("none", "dos", "gpt", "gpt-esp-second", "dos-logical")
+
+
+def lay_out(place: Path, table: str) -> Path:
+    root = Part(ext4(place, system(place / "root", etc__hostname="a-client\n")))
+    esp, rest = Part(fat(), ESP), Part(swap(), SWAP)
+    match table:
+        case "none":
+            return disk(place / "disk", "none", [root])
+        case "dos":
+            return disk(place / "disk", "dos", [Part(swap(), "82"), root])
+        case "gpt":
+            return disk(place / "disk", "gpt", [esp, root, rest])
+        case "gpt-esp-second":
+            return disk(place / "disk", "gpt", [root, esp])
+        case _:
+            other = Part(bytes(MIB))
+            return disk(place / "disk", "dos", [other, other, other, Part(swap(), "82"), root])
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_every_format_and_table_shows_the_system(
+    tmp_path: Path, look: Look, kind: str, table: str
+) -> None:
+    raw = lay_out(tmp_path, table)
+    driver, options = FORMATS[kind]
+    image = convert(raw, tmp_path / "client.img", driver, *options)
+    before = image.read_bytes()
+    found, files = await look(image)
+    assert files["etc/hostname"] == "a-client\n"
+    assert found.format == driver
+    assert found.table == {"none": "none", "dos": "mbr", "gpt": "gpt"}[table.partition("-")[0]]
+    assert found.warnings == ()
+    assert image.read_bytes() == before
+
+
+async def test_nothing_can_be_written_or_run_there(tmp_path: Path, paths: Paths) -> None:
+    image = disk(tmp_path / "disk", "none", [Part(ext4(tmp_path, system(tmp_path / "root")))])
+    async with open_disk(paths, image) as found:
+        with pytest.raises(OSError, match="Read-only"):
+            (found.path / "new").touch()
+        table = Path(f"/proc/{found.pid}/mountinfo").read_text()
+        (line,) = [each for each in table.splitlines() if "/dev/loop" in each]
+        assert {"ro", "nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
+        ours = Path("/proc/self/mountinfo").read_text()
+        assert str(paths.run) not in ours
+
+
+async def test_parts_are_put_where_fstab_says(tmp_path: Path, look: Look) -> None:
+    ids = [f"12345678-0000-4000-8000-00000000000{number}" for number in range(4)]
+    fstab = f"""
+# root by UUID, the others by all the names there are
+UUID={ids[0]} / ext4 errors=remount-ro 0 1
+/dev/sda3 /boot ext4 defaults 0 2
+LABEL=the\\040var /var ext4 defaults 0 2
+PARTLABEL=software /opt ext4 nofail 0 2
+UUID=none /home ext4 defaults 0 2
+UUID=1234-5678 /boot/efi vfat umask=0077 0 1
+UUID={ids[1]} none swap sw 0 0
+server:/x /data nfs4 defaults 0 0
+/opt/shared /var/shared none bind 0 0
+"""
+    root = system(tmp_path / "root", fstab)
+    parts = {}
+    for name in ("boot", "var", "opt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"in-{name}").write_text(name)
+        (tmp_path / name / "shared").mkdir()
+        parts[name] = tmp_path / name
+    (tmp_path / "opt/shared/bound").write_text("bound")
+    image = disk(
+        tmp_path / "disk",
+        "gpt",
+        [
+            Part(fat(), ESP),
+            Part(ext4(tmp_path, root, 4 * MIB, "-U", ids[0])),
+            Part(ext4(tmp_path, parts["boot"], 2 * MIB)),
+            Part(ext4(tmp_path, parts["var"], 2 * MIB, "-L", "the var")),
+            Part(ext4(tmp_path, parts["opt"], 2 * MIB), LINUX, "software"),
+            Part(swap(), SWAP),
+        ],
+    )
+    found, files = await look(image)
+    assert {"boot/in-boot", "var/in-var", "opt/in-opt", "etc/os-release"} <= set(files)
+    assert files["var/shared/bound"] == "bound"
+    assert found.volume.startswith("partition 2 (ext4")
+    assert found.warnings == ()
+
+
+async def test_a_separate_usr_is_part_of_the_system(tmp_path: Path, look: Look) -> None:
+    root = system(tmp_path / "root", "LABEL=r / ext4 defaults 0 1\nLABEL=u /usr ext4 defaults 0 1\n")
+    usr = tmp_path / "usr"
+    (root / "usr").rename(usr)
+    (root / "usr").mkdir()
+    parts = [
+        Part(ext4(tmp_path, usr, 4 * MIB, "-L", "u")),
+        Part(ext4(tmp_path, root, 4 * MIB, "-L", "r")),
+    ]
+    _, files = await look(disk(tmp_path / "disk", "gpt", parts))
+    assert "usr/sbin/init" in files
+
+
+async def test_a_part_on_another_disk_is_named(tmp_path: Path, look: Look) -> None:
+    root = system(tmp_path / "root", "/dev/sda1 / ext4 defaults 0 1\n/dev/sdb1 /var ext4 defaults 0 1\n")
+    image = disk(tmp_path / "disk", "gpt", [Part(ext4(tmp_path, root))])
+    with pytest.raises(UnsupportedDisk, match=r"its /var is on /dev/sdb1, which is not on this disk"):
+        await look(image)
+    (root / "data").mkdir()
+    (root / "etc/fstab").write_text("/dev/sda1 / ext4 defaults 0 1\n/dev/sdb1 /data ext4 defaults 0 1\n")
+    found, _ = await look(disk(tmp_path / "disk", "gpt", [Part(ext4(tmp_path, root))]))
+    assert "/data is on /dev/sdb1" in found.warnings[0]
+
+
+async def test_of_several_systems_one_must_be_chosen(tmp_path: Path, look: Look) -> None:
+    parts = []
+    for name in ("one", "two"):
+        parts.append(Part(ext4(tmp_path, system(tmp_path / name, etc__hostname=name))))
+    image = disk(tmp_path / "disk", "dos", parts)
+    with pytest.raises(UnsupportedDisk, match=r"has 2 systems, on partition 1 .*partition=N"):
+        await look(image)
+    _, files = await look(image, 2)
+    assert files["etc/hostname"] == "two"
+    with pytest.raises(UnsupportedDisk, match=r"has no partition 7. It has: partition 1"):
+        await look(image, 7)
+
+
+@pytest.mark.parametrize("kind", ["ext2", "ext3"])
+async def test_older_file_systems(tmp_path: Path, look: Look, kind: str) -> None:
+    image = disk(tmp_path / "disk", "dos", [Part(ext4(tmp_path, system(tmp_path / "root"), kind=kind))])
+    found, files = await look(image)
+    assert "etc/os-release" in files
+    assert found.volume == f"partition 1 ({kind})"
+
+
+async def test_a_difference_is_read_with_what_it_differs_from(tmp_path: Path, look: Look) -> None:
+    raw = lay_out(tmp_path, "gpt")
+    convert(raw, tmp_path / "base.qcow2", "qcow2")
+    image = tmp_path / "client.img"
+    call("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "base.qcow2", image)
+    _, files = await look(image)
+    assert files["etc/hostname"] == "a-client\n"
+
+
+async def test_a_file_that_only_its_owner_may_read(tmp_path: Path, look: Look) -> None:
+    image = convert(lay_out(tmp_path, "gpt"), tmp_path / "client.img", "qcow2")
+    image.chmod(0o600)
+    _, files = await look(image)
+    assert files["etc/hostname"] == "a-client\n"
+    link = tmp_path / "link.img"
+    link.symlink_to(image)
+    _, files = await look(link)
+    assert files["etc/hostname"] == "a-client\n"
+
+
+# ---- life: cancel, kill, and what is left ---------------------------------------------------------
+
+
+def children_of(pid: int) -> set[int]:
+    found = set[int]()
+    for name in Path("/proc").iterdir():
+        if name.name.isdigit():
+            try:
+                status = (name / "stat").read_text()
+            except OSError:
+                continue
+            if int(status.rpartition(")")[2].split()[1]) == pid:
+                found |= {int(name.name)} | children_of(int(name.name))
+    return found
+
+
+def loops_of(place: Path) -> list[int]:
+    return [number for number in range(64) if str(place) in loops.backing(number)]
+
+
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Path:
+    return convert(lay_out(tmp_path, "gpt"), tmp_path / "client.img", "qcow2")
+
+
+async def test_while_a_disk_is_open_it_has_processes_and_a_loop_device_and_after_that_none(
+    opened: Path, paths: Paths
+) -> None:
+    async with open_disk(paths, opened) as found:
+        assert len(children_of(os.getpid())) >= 3
+        table = Path(f"/proc/{found.pid}/mountinfo").read_text()
+        assert "/dev/loop" in table
+    assert children_of(os.getpid()) == set()
+    assert not Path(f"/proc/{found.pid}").exists()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.2, 0.3, 0.4])
+async def test_cancelled_at_any_time_it_leaves_nothing(opened: Path, paths: Paths, delay: float) -> None:
+    async def use() -> None:
+        async with open_disk(paths, opened):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(use())
+    await asyncio.sleep(delay)
+    task.cancel()
+    begin = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - begin < 2
+    wait_until("processes are left", lambda: children_of(os.getpid()) == set())
+    wait_until("loop devices are left", lambda: not loops_of(opened.parent))
+
+
+async def lose(image: Path, paths: Paths, find: Callable[[int], int]) -> None:
+    async with open_disk(paths, image) as found:
+        os.kill(find(found.pid), signal.SIGKILL)
+        await asyncio.sleep(10)
+
+
+def qemu_of(holder: int) -> int:
+    names = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children_of(holder)}
+    (server,) = [pid for pid, name in names.items() if name.startswith("qemu-storage")]
+    status = Path(f"/proc/{server}/status").read_text()
+    assert {"CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"} <= set(status.splitlines())
+    assert "NoNewPrivs:\t1" in status
+    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    assert os.listdir(f"/proc/{server}/root/disk") == ["client.img"]
+    assert set(os.listdir(f"/proc/{server}/root/dev")) == {"fd", "null"}
+    return server
+
+
+async def test_when_the_disk_is_lost_its_use_is_cancelled_and_fails(opened: Path, paths: Paths) -> None:
+    with pytest.raises(ToolFailed, match="can't be read any more"):
+        await lose(opened, paths, lambda holder: holder)
+
+
+async def test_qemu_has_no_rights_and_when_it_ends_the_use_of_the_disk_fails(
+    opened: Path, paths: Paths
+) -> None:
+    with pytest.raises(ToolFailed, match="can't be read any more"):
+        await lose(opened, paths, qemu_of)
+
+
+_USER = """
+import asyncio, sys
+from pathlib import Path
+from ltspd.disk.opening import open_disk
+from ltspd.paths import Paths
+
+async def main():
+    async with open_disk(Paths(root=Path(sys.argv[2])), Path(sys.argv[1])) as found:
+        print(found.pid, flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_when_the_daemon_is_killed_nothing_of_the_disk_stays(opened: Path, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _USER, str(opened), str(tmp_path / "server")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as daemon:
+        assert daemon.stdout is not None
+        holder = int(daemon.stdout.readline())
+        ours = children_of(daemon.pid)
+        assert holder in ours
+        daemon.kill()
+    wait_until("processes stay", lambda: not any(Path(f"/proc/{pid}").exists() for pid in ours))
+    wait_until("loop devices stay", lambda: not loops_of(tmp_path))
+
+
+async def test_two_can_read_the_same_disk(opened: Path, paths: Paths) -> None:
+    async with open_disk(paths, opened) as one, open_disk(paths, opened) as two:
+        assert one.pid != two.pid
+        for each in (one, two):
+            assert isinstance(each, DiskRoot)
+            assert (each.path / "etc/hostname").read_text() == "a-client\n"
