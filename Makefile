@@ -22,7 +22,7 @@ install:
 	        "$(PYTHON)" "$$module" > "$$target"; \
 	    chmod 755 "$$target"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
-	install -m 644 systemd/*.service $(UNITS)
+	install -m 644 systemd/*.service systemd/*.socket $(UNITS)
 	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf

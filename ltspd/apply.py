@@ -196,7 +196,7 @@ class Applier:
             return OutputState.DISABLED, ""
         digest = _digest(b"".join(file.data for file in output.files))
         asked = self._asked.get(unit) == digest
-        if status.active == "active" and (asked or self._record.units.get(unit) == digest):
+        if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == digest):
             self._record.units[unit] = digest
             return OutputState.IN_SYNC, ""
         if status.active == "activating" and status.sub != "auto-restart" and asked:

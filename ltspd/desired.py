@@ -94,7 +94,8 @@ class Symlink:
 class Output:
     """One rendered output: its files, and the unit that must run (or not) with them.
 
-    ``reload``: the unit takes new files by a reload; otherwise it is restarted. ``check`` is a
+    ``reload``: the unit takes new files by a reload; ``follows``: it takes them without being told;
+    otherwise it is restarted. ``check`` is a
     command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
     output can't be had on this machine; then nothing is written. ``shared``: the unit belongs to the
     distribution and others too, so it is never stopped.
@@ -106,6 +107,7 @@ class Output:
     unit: str = ""
     wanted: bool = True
     reload: bool = False
+    follows: bool = False
     check: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
     shared: bool = False

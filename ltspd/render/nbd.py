@@ -14,18 +14,17 @@ def exports(desired: Desired) -> Output:
         for generation in image.generations
         for layer in generation.layers
     }
-    lines = ["[generic]", "    user = nobody", "    group = nogroup", f"    port = {PORT}"]
+    lines = ["[generic]", f"    port = {PORT}"]
     for digest, path in sorted(layers.items()):
         lines += [f"[{digest}]", f"    exportname = {path}", "    readonly = true", "    multifile = false"]
     missing = "" if "nbd-server" in desired.programs else "nbd-server is not installed; NBD roots won't work."
     return Output(
         name="nbd",
         files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
-        unit="ltspd-nbd.service",
+        unit="ltspd-nbd.socket",
         wanted=bool(layers) and bool(desired.served),
-        # Not by a reload: after SIGHUP, nbd-server 3.24 serves only exports that are new. A restart leaves
-        # the processes of connected clients alone (KillMode=process in the unit).
-        reload=False,
+        # Each connection is served by a process of its own that reads the exports when it starts.
+        follows=True,
         ports=(("tcp", PORT),),
         missing=missing,
     )

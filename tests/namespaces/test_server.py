@@ -13,7 +13,7 @@ from tests.lab.server import Server
 
 pytestmark = pytest.mark.lab
 
-UNITS = "ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd ltspd-radvd"
+UNITS = "ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd.socket ltspd-radvd"
 # Holds a port as a program would that is none of ours.
 HOLDER = """import socket, sys, time
 for word in sys.argv[1:]:

@@ -20,7 +20,7 @@ EXPOSURE = {
     "ltspd-gateway": 2.0,
     "ltspd-dnsmasq": 3.0,
     "ltspd-tftp": 2.5,
-    "ltspd-nbd": 2.5,
+    "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,
     "ltspd-radvd": 2.0,
 }
@@ -82,7 +82,7 @@ asyncio.run(pack_layers(layers, home / "folded.squashfs", home / "scratch", leve
 def built(server: Server) -> str:
     """Build the image `bookworm` and return its layer's digest."""
     product.build(server, "bookworm")
-    server.wait_for("systemctl is-active --quiet ltspd-nbd ltspd-nfs ltspd-tftp ltspd-gateway", 30)
+    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket ltspd-nfs ltspd-tftp ltspd-gateway", 30)
     return server.run("head -n 1 /srv/ltsp/images/bookworm/current/layers").split()[0]
 
 
