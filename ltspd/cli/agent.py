@@ -20,8 +20,10 @@ def terminal_agent() -> Iterator[None]:
         yield
         return
     ready, tell = os.pipe()
-    # --fallback: a desktop's own agent goes first; the notify descriptor closes once it is registered.
-    argv = [program, "--notify-fd", str(tell), "--fallback", "--process", str(os.getpid())]
+    # The notify descriptor closes once the agent is registered.
+    argv = [program, "--notify-fd", str(tell), "--process", str(os.getpid())]
+    if _in_session():
+        argv.append("--fallback")  # a desktop's own agent goes first
     try:
         agent = subprocess.Popen(argv, pass_fds=(tell,))
     except OSError:
@@ -40,6 +42,15 @@ def terminal_agent() -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 agent.kill()
                 agent.wait()
+
+
+def _in_session() -> bool:
+    """Whether this is a login that systemd-logind knows: polkit never asks a fallback agent elsewhere."""
+    try:
+        with open("/proc/self/cgroup") as groups:
+            return "/user.slice/" in groups.read()
+    except OSError:
+        return True
 
 
 def _wait(ready: int) -> None:
