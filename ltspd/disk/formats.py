@@ -114,7 +114,7 @@ def read_info(output: bytes, name: str) -> Info:
         special = info.get("format-specific", {}).get("data", {})
         encrypted = bool(info.get("encrypted")) or "encrypt" in special
         data_file, corrupt = special.get("data-file"), special.get("corrupt")
-    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadDisk(f"{name} can't be described by qemu-img ({error}).") from error
     if not isinstance(size, int) or not isinstance(backing, str) or not 0 < size <= MAX_SIZE:
         raise BadDisk(f"{name} says that it is a disk of {size!r} bytes.")

@@ -151,6 +151,10 @@ def _gpt(disk: View, header: bytes, place: int, sector: int) -> list[Partition] 
         entry = entries[index * each : (index + 1) * each]
         if entry[:16] != _UNUSED:
             first, last = little(entry, 32, 8), little(entry, 40, 8)
+            if first < max(2, little(header, 40, 8)):
+                raise BadDisk(
+                    f"Its partition {index + 1} overlaps the partition table, which is damaged or hostile."
+                )
             name = text(entry[56:128].decode("utf-16-le", "replace").encode("utf-8", "replace"))
             kind, own = (str(UUID(bytes_le=entry[begin : begin + 16])) for begin in (0, 16))
             found.append(Partition(index + 1, first * sector, (last + 1 - first) * sector, kind, own, name))

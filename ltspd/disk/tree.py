@@ -69,7 +69,7 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
         )
     kind, options = MOUNT_TYPES[volume.kind]
     wanted = ",".join(each for each in (FLAGS, options, subvolume) if each)
-    key = f"{volume.offset}+{volume.size}"
+    key = _key(volume)
     held = -1
     if key not in bench.loops:
         bench.loops[key], held = loops.attach(bench.file, volume.offset, volume.size)
@@ -81,7 +81,7 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
             os.close(held)
     if done.status == 0:
         return
-    del bench.loops[key]
+    bench.loops.pop(key, None)
     words = done.stderr.decode(errors="replace").strip().replace(str(target), "it").splitlines()
     if b"unknown filesystem type" in done.stderr:
         raise UnsupportedDisk(
@@ -136,20 +136,37 @@ async def find_root(bench: Bench, number: int = 0) -> Root:
 
 
 async def _systems(bench: Bench, volume: Volume) -> list[Root]:
-    path = bench.directory()
-    await mount_volume(bench, volume, path)
-    if is_system(path):
-        return [Root(volume, path)]
+    """Return the system on a volume, if there is one; nothing else of it stays mounted."""
+    found: list[Root] = []
+    tried: list[Path] = []
+    for subvolume in await _subvolumes(bench, volume):
+        path = bench.directory()
+        await mount_volume(bench, volume, path, subvolume)
+        if is_system(path):
+            found.append(Root(volume, path, subvolume))
+            break
+        tried.append(path)
+    for path in tried:
+        await run(["umount", str(path)])
+    if not found:
+        bench.loops.pop(_key(volume), None)
+    return found
+
+
+async def _subvolumes(bench: Bench, volume: Volume) -> tuple[str, ...]:
+    """Return the mount options to try: the default subvolume, then those that are named like a root."""
     if volume.kind != "btrfs":
-        return []
+        return ("",)
     top = bench.directory()
     await mount_volume(bench, volume, top, "subvolid=5")
-    for name in ROOT_SUBVOLUMES:
-        if _is_directory(top, name) and is_system(top / name):
-            path = bench.directory()
-            await mount_volume(bench, volume, path, f"subvol={name}")
-            return [Root(volume, path, f"subvol={name}")]
-    return []
+    names = [name for name in ROOT_SUBVOLUMES if _is_directory(top, name)]
+    await run(["umount", str(top)])
+    bench.loops.pop(_key(volume), None)
+    return ("", *(f"subvol={name}" for name in names))
+
+
+def _key(volume: Volume) -> str:
+    return f"{volume.offset}+{volume.size}"
 
 
 async def assemble(bench: Bench, root: Root) -> Path:
