@@ -16,7 +16,7 @@ install:
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
-	    lib/ltspd/gateway:ltspd.gateway.__main__; do \
+	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \
@@ -35,4 +35,5 @@ install:
 	install -D -m 644 completion/ltspctl.bash $(DESTDIR)/usr/share/bash-completion/completions/ltspctl
 	install -D -m 644 completion/_ltspctl $(DESTDIR)/usr/share/zsh/vendor-completions/_ltspctl
 	install -D -m 644 completion/ltspctl.fish $(DESTDIR)/usr/share/fish/vendor_completions.d/ltspctl.fish
+	install -D -m 644 desktop/ltspd-notifier.desktop $(DESTDIR)/etc/xdg/autostart/ltspd-notifier.desktop
 	install -m 644 apt/80ltspd $(DESTDIR)/etc/apt/apt.conf.d/

@@ -34,9 +34,9 @@ class Unreachable(Exception):
 class Client:
     """One connection. Signals that come while a call waits for its reply are kept for ``signal``."""
 
-    def __init__(self) -> None:
-        """Connect and say hello; raises Unreachable."""
-        address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
+    def __init__(self, address: str = "") -> None:
+        """Connect to the system bus, or the bus at an address, and say hello; raises Unreachable."""
+        address = address or os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
         self._socket = _connect(address)
         self._buffer = bytearray()
         self._serial = 0
@@ -45,7 +45,7 @@ class Client:
             self._authenticate()
             self.bus("Hello")
         except OSError as error:
-            raise Unreachable(f"The system bus at {address} refused us ({error}).") from error
+            raise Unreachable(f"The bus at {address} refused us ({error}).") from error
 
     def close(self) -> None:
         """End the connection."""
@@ -105,6 +105,15 @@ class Client:
             if message is not None and message.kind == wire.SIGNAL:
                 return message
         return self._signals.popleft()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, to wait on for more than one connection."""
+        return self._socket.fileno()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something was received already, so that the descriptor need not tell of it."""
+        return bool(self._signals or self._buffer)
 
     def _receive(self, deadline: float | None) -> wire.Message | None:
         """Return the next message, or None after the deadline; raises Unreachable."""

@@ -19,7 +19,7 @@ SOURCES = {
 
 PURE = re.compile(
     r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|gateway\.table"
-    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes)|image\.manifest|bus\.(tree|difference))"
+    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm)|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -35,6 +35,7 @@ HOMES = {
 # What a room may import of ours, its own modules apart.
 ALLOWED = {
     "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
+    "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
     "gateway": r"ltspd",
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store|dpkg))",
@@ -45,8 +46,9 @@ ALLOWED = {
     "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd)(\..*)?",
 }
 
-# The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal.
-STARTS_PROGRAMS = {"ltspd.run", "ltspd.cli.agent"}
+# The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
+# the notifier runs in a user's session.
+STARTS_PROGRAMS = {"ltspd.run", "ltspd.cli.agent", "ltspd.notifier.log"}
 
 
 @cache
