@@ -6,7 +6,7 @@ The kind comes from the content, never from the name; QEMU is told it and never 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ltspd.disk.reading import little
@@ -96,6 +96,13 @@ def vmdk_parts(description: bytes, name: str) -> tuple[str, ...]:
     if not parts or len(parts) > MAX_PARTS:
         raise BadDisk(f"{name} names {len(parts)} parts; 1 to {MAX_PARTS} would be right.")
     return tuple(parts)
+
+
+def join_description(extents: Iterable[tuple[int, int]], file: str) -> str:
+    """Return a VMDK description of a disk made of pieces of a file, each an offset and a size in bytes."""
+    lines = [f'RW {size // 512} FLAT "{file}" {offset // 512}' for offset, size in extents]
+    head = ("# Disk DescriptorFile", "version=1", "CID=fffffffe", "parentCID=ffffffff")
+    return "\n".join([*head, 'createType="twoGbMaxExtentFlat"', *lines, ""])
 
 
 @dataclass(frozen=True, slots=True)

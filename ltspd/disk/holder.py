@@ -10,11 +10,13 @@ import os
 import signal
 import stat
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ltspd.disk import formats, jail, loops, tree, volumes
 from ltspd.disk.reading import View
 from ltspd.disk.tree import Bench
+from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
 from ltspd.run import Completed, run
 
@@ -22,17 +24,45 @@ from ltspd.run import Completed, run
 WORK_OPTIONS = "size=16m,nr_inodes=4k,mode=0700,nosuid"
 
 
+@dataclass(slots=True)
+class Served:
+    """What QEMU reads for us: its jail, once there is one, and its running programs."""
+
+    name: str
+    work: Path
+    user: int
+    jail: Path | None = None
+    programs: "list[asyncio.Task[Completed]]" = field(default_factory=list)
+
+    async def place(self) -> Path:
+        """Return the jail; made when it is first needed."""
+        if self.jail is None:
+            self.jail = self.work / "jail"
+            await jail.make_jail(self.jail)
+        return self.jail
+
+    async def open(self, drive: dict[str, object]) -> int:
+        """Return the open content of an image whose files are in the jail."""
+        view = self.work / f"view-{len(self.programs)}"
+        self.programs.append(await jail.serve(await self.place(), view, drive, self.user, self.name))
+        return os.open(view, os.O_RDONLY | os.O_CLOEXEC)
+
+
 async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
     """Open the disk, say where its system is, and wait; raises LtspError, OSError."""
     await run(["mount", "-t", "tmpfs", "-o", WORK_OPTIONS, "ltspd-disk", str(work)])
     opened = _open(file)
     kind = formats.detect(os.pread(opened, formats.HEAD, 0), file.name)
-    server = None
+    served = Served(file.name, work, jail.reader_of(os.fstat(opened)))
     if kind != "raw":
-        opened, server = await _serve(file, opened, kind, work)
+        opened = await _image(file, opened, kind, served)
     disk = View(tree.reader(opened), os.fstat(opened).st_size)
     layout = volumes.look(disk)
-    bench = Bench(file.name, opened, disk, work, layout.volumes)
+
+    async def join(volume: Volume) -> int:
+        return await _joined(served, opened, volume)
+
+    bench = Bench(file.name, opened, disk, work, layout.volumes, join)
     if layout.damaged:
         bench.warnings.append(
             f"{file.name}: the first copy of its partition table is damaged; the spare one was read."
@@ -52,7 +82,7 @@ async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
         "warnings": bench.warnings,
     }
     print(json.dumps(answer), flush=True)
-    await _until_the_end(server)
+    await _until_the_end(served)
 
 
 def _open(file: Path) -> int:
@@ -66,36 +96,43 @@ def _open(file: Path) -> int:
     return opened
 
 
-async def _serve(file: Path, opened: int, kind: str, work: Path) -> "tuple[int, asyncio.Task[Completed]]":
-    """Return the open content of an image that QEMU reads for us, and QEMU's task."""
-    place = work / "jail"
-    await jail.make_jail(place)
+async def _image(file: Path, opened: int, kind: str, served: Served) -> int:
+    """Return the open content of an image that is not raw, with the files beside it that it consists of."""
+    place = await served.place()
     real = file.resolve()
-    user = jail.reader_of(os.fstat(opened))
     if kind == "vmdk" and os.pread(opened, 4, 0) != b"KDMV":
         for part in formats.vmdk_parts(os.pread(opened, formats.MAX_DESCRIPTION + 1, 0), file.name):
             await jail.show(place, _beside(real, part), part)
-    drive: dict[str, object] | None = None
     chain: list[tuple[str, str]] = []
-    name, format_ = real.name, kind
+    name = real.name
     while True:
         shown = await jail.show(place, _beside(real, name), name)
-        info = await jail.describe(place, format_, shown, user, name)
-        chain.append((format_, shown))
+        info = await jail.describe(place, kind, shown, served.user, name)
+        chain.append((kind, shown))
         if not info.backing:
             break
-        if len(chain) > formats.MAX_BACKING or any(shown.endswith(f"/{info.backing}") for _, shown in chain):
+        if len(chain) > formats.MAX_BACKING or any(shown == f"/disk/{info.backing}" for _, shown in chain):
             raise BadDisk(
                 f"{file.name} is a difference of a difference … of over {formats.MAX_BACKING} files."
             )
         name = info.backing
         with open(_beside(real, name), "rb") as below:
-            format_ = formats.detect(below.read(formats.HEAD), name)
-    for format_, shown in reversed(chain):
-        drive = formats.drive(format_, shown, drive)
+            kind = formats.detect(below.read(formats.HEAD), name)
+    drive: dict[str, object] | None = None
+    for each, shown in reversed(chain):
+        drive = formats.drive(each, shown, drive)
     assert drive is not None
-    server = await jail.serve(place, work / "view", drive, user, file.name)
-    return os.open(work / "view", os.O_RDONLY | os.O_CLOEXEC), server
+    return await served.open(drive)
+
+
+async def _joined(served: Served, opened: int, volume: Volume) -> int:
+    """Return the open content of a volume that lies on the disk in several pieces."""
+    place, name = await served.place(), f"pieces-{len(served.programs)}"
+    await jail.show(place, Path(os.readlink(f"/proc/self/fd/{opened}")), f"{name}.disk")
+    description = served.work / name
+    description.write_text(formats.join_description(volume.extents, f"{name}.disk"))
+    description.chmod(0o644)
+    return await served.open(formats.drive("vmdk", await jail.show(place, description, name)))
 
 
 def _beside(real: Path, name: str) -> Path:
@@ -117,14 +154,11 @@ def _below(root: Path, subdir: str, name: str) -> Path:
     return found
 
 
-async def _until_the_end(server: "asyncio.Task[Completed] | None") -> None:
+async def _until_the_end(served: Served) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     told = asyncio.create_task(ended.wait())
-    waiting: list[asyncio.Task[object]] = [told]
-    if server is not None:
-        waiting.append(server)
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([told, *served.programs], return_when=asyncio.FIRST_COMPLETED)
 
 
 def main() -> None:

@@ -26,6 +26,23 @@ class View:
         return View(lambda at, length: self.read(offset + at, length), max(0, min(size, self.size - offset)))
 
 
+def joined(disk: View, extents: tuple[tuple[int, int], ...]) -> View:
+    """Return the view of a disk's pieces, each an offset and a size in bytes, one after the other."""
+    if len(extents) == 1:
+        return disk.part(*extents[0])
+
+    def read(offset: int, length: int) -> bytes:
+        found = bytearray()
+        for start, size in extents:
+            if offset < size and length > len(found):
+                found += disk.at(start + offset, min(size - offset, length - len(found)))
+                offset = size
+            offset -= size
+        return bytes(found)
+
+    return View(read, sum(size for _, size in extents))
+
+
 def of_bytes(content: bytes) -> View:
     """Return a view of bytes in memory."""
     return View(lambda offset, length: content[offset : offset + length], len(content))

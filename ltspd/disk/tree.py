@@ -5,7 +5,7 @@ Which volume is the root is told by what is in it, where the others belong by th
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,13 +30,17 @@ _ROOTS = frozenset(MOUNT_TYPES) - {"vfat"}
 
 @dataclass(slots=True)
 class Bench:
-    """What is being worked on: the open disk, its volumes, a directory of ours, and what was noticed."""
+    """What is being worked on: the open disk, its volumes, a directory of ours, and what was noticed.
+
+    ``join`` opens a volume that consists of several pieces.
+    """
 
     name: str
     file: int
     disk: View
     work: Path
     volumes: tuple[Volume, ...]
+    join: Callable[[Volume], Awaitable[int]]
     loops: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     count: int = 0
@@ -72,7 +76,10 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
     key = _key(volume)
     held = -1
     if key not in bench.loops:
-        bench.loops[key], held = loops.attach(bench.file, volume.offset, volume.size)
+        file, offset, size = bench.file, *volume.extents[0]
+        if len(volume.extents) > 1:
+            file, offset, size = await bench.join(volume), 0, 0
+        bench.loops[key], held = loops.attach(file, offset, size)
     device = f"/dev/loop{bench.loops[key]}"
     try:
         done = await run(["mount", "-i", "-t", kind, "-o", wanted, device, str(target)], check=False)
@@ -166,7 +173,7 @@ async def _subvolumes(bench: Bench, volume: Volume) -> tuple[str, ...]:
 
 
 def _key(volume: Volume) -> str:
-    return f"{volume.offset}+{volume.size}"
+    return str(volume.extents)
 
 
 async def assemble(bench: Bench, root: Root) -> Path:

@@ -1,29 +1,31 @@
 """What a disk consists of: its partitions, or itself, with what each holds. Pure; raises BadDisk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ltspd.disk.filesystems import REFUSALS, FileSystem, block_size_is_sane, recognize
 from ltspd.disk.fstab import Mount, device_partition, logical_volume, tag
-from ltspd.disk.reading import View
+from ltspd.disk.lvm import read_volumes
+from ltspd.disk.reading import View, joined
 from ltspd.disk.tables import Partition, read_table
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A part of a disk that may hold a file system: ``offset`` and ``size`` in bytes of the disk.
+    """A part of a disk that may hold a file system: ``extents`` are offsets and sizes in bytes of the disk.
 
-    ``number`` is the partition's (0: there is none); ``group`` and ``logical`` name an LVM volume.
+    ``number`` is the partition's (0: there is none); ``group`` and ``logical`` name an LVM volume, which
+    can't be read if there is a ``refusal``.
     """
 
     title: str
-    offset: int
-    size: int
+    extents: tuple[tuple[int, int], ...]
     file_system: FileSystem | None
     number: int = 0
     partition: Partition | None = None
     group: str = ""
     logical: str = ""
+    refusal: str = ""
 
     @property
     def kind(self) -> str:
@@ -48,18 +50,38 @@ class Layout:
 def look(disk: View) -> Layout:
     """Return what is on a disk; raises BadDisk if its table can't be right."""
     table = read_table(disk)
-    if not table.partitions:
-        return Layout(table.kind, (Volume("the whole disk", 0, disk.size, recognize(disk)),), table.damaged)
-    found = []
-    for each in table.partitions:
-        here = recognize(disk.part(each.start, each.size))
-        found.append(Volume(f"partition {each.number}", each.start, each.size, here, each.number, each))
-    return Layout(table.kind, tuple(found), table.damaged)
+    found = [
+        Volume(
+            f"partition {each.number}",
+            ((each.start, each.size),),
+            recognize(disk.part(each.start, each.size)),
+            each.number,
+            each,
+        )
+        for each in table.partitions
+    ] or [Volume("the whole disk", ((0, disk.size),), recognize(disk))]
+    return Layout(table.kind, (*found, *_logical(disk, found)), table.damaged)
+
+
+def _logical(disk: View, found: list[Volume]) -> Iterator[Volume]:
+    physical = [each for each in found if each.kind == "lvm"]
+    for each in read_volumes(disk, dict(volume.extents[0] for volume in physical)):
+        title = f"LVM volume {each.group}/{each.name}"
+        here = None if each.refusal else recognize(joined(disk, each.extents))
+        number = next(
+            (
+                one.number
+                for one in physical
+                if each.extents and 0 <= each.extents[0][0] - one.extents[0][0] < one.extents[0][1]
+            ),
+            0,
+        )
+        yield Volume(title, each.extents, here, number, None, each.group, each.name, each.refusal)
 
 
 def whole(volume: Volume, disk: View) -> bool:
     """Return whether the file system fits in its volume; a copy that was cut short does not."""
-    return block_size_is_sane(volume.kind, disk.part(volume.offset, volume.size))
+    return block_size_is_sane(volume.kind, joined(disk, volume.extents))
 
 
 def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
@@ -75,7 +97,7 @@ def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
             if _tagged(each, *named):
                 return each
         elif device is not None:
-            if each.number == device[1] and own in ("", device[0]):
+            if not each.logical and each.number == device[1] and own in ("", device[0]):
                 return each
         elif logical is not None and each.logical and (each.group, each.logical) == logical:
             return each
@@ -97,6 +119,8 @@ def _tagged(volume: Volume, key: str, value: str) -> bool:
 
 def why_not(volume: Volume) -> str:
     """Return why there is no system on a volume, as far as its kind tells; else an empty string."""
+    if volume.refusal:
+        return f"{volume.title} {volume.refusal}"
     if volume.kind in REFUSALS:
         return f"{volume.title} {REFUSALS[volume.kind]}"
     return ""

@@ -1,5 +1,6 @@
 """Makes disk images for tests: small roots in file systems, partitions, formats. Needs no mount."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ class Part:
 
 def call(*argv: str | Path, stdin: bytes | None = None) -> bytes:
     """Run a program and return what it printed."""
-    done = subprocess.run([str(each) for each in argv], input=stdin, capture_output=True, check=False)
+    env = {**os.environ, "LVM_SUPPRESS_FD_WARNINGS": "1"}
+    done = subprocess.run(
+        [str(each) for each in argv], input=stdin, capture_output=True, check=False, env=env
+    )
     assert done.returncode == 0, f"{argv}: {done.stderr.decode()}{done.stdout.decode()}"
     return done.stdout
 
@@ -93,6 +97,46 @@ def disk(path: Path, label: str, parts: Sequence[Part]) -> Path:
             file.seek(place)
             file.write(part.content)
     return path
+
+
+def lvm(place: Path, group: str, volumes: Sequence[tuple[str, bytes]], size: int = 32 * MIB) -> bytes:
+    """Return a physical volume with logical ones that hold these contents; each odd one is in two pieces."""
+    path = place / "physical"
+    with open(path, "wb") as file:
+        file.truncate(size)
+    device = call("losetup", "--find", "--show", path).decode().strip()
+    only = f'["a|^{device}$|","r|.*|"]'
+    settings = f"devices{{use_devicesfile=0 filter={only} global_filter={only}}} backup{{backup=0 archive=0}}"
+    before = ("--driverloaded", "n", "--config", settings)
+    taken, pieces = 0, []
+
+    def make(what: str, *words: str) -> None:
+        call("lvm", what, *before, *words)
+
+    try:
+        make("pvcreate", device)
+        make("vgcreate", "-s", "1m", group, device)
+        for index, (name, content) in enumerate(volumes):
+            extents = len(content) // MIB
+            first = extents // 2 if index % 2 else extents
+            make("lvcreate", "-an", "-Zn", "-Wn", "-n", name, "-l", str(first), group)
+            pieces.append((taken, content[: first * MIB]))
+            taken += first
+            if first < extents:
+                make("lvcreate", "-an", "-Zn", "-Wn", "-n", f"between-{index}", "-l", "1", group)
+                make("lvextend", "-l", str(extents), f"{group}/{name}")
+                pieces.append((taken + 1, content[first * MIB :]))
+                taken += 1 + extents - first
+    finally:
+        call("losetup", "--detach", device)
+    with open(path, "r+b") as filled:
+        for extent, piece in pieces:
+            # LVM's data begins at 1 MiB.
+            filled.seek((1 + extent) * MIB)
+            filled.write(piece)
+    content = path.read_bytes()
+    path.unlink()
+    return content
 
 
 def convert(raw: Path, target: Path, kind: str, *options: str) -> Path:

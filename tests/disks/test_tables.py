@@ -151,7 +151,7 @@ def look_at(disk_: View) -> None:
         for each in volumes.look(disk_).volumes:
             volumes.whole(each, disk_)
             str(each)
-            assert 0 <= each.offset <= each.offset + each.size <= disk_.size
+            assert all(0 <= at <= at + size <= disk_.size for at, size in each.extents)
 
 
 @settings(max_examples=300, deadline=1000)
