@@ -142,7 +142,7 @@ async def _build(
     progress.phase("publish", 0.1)
     await in_thread(publish.sync_work, work.home)
     await to_the_end(lambda: publish.publish(paths, name, work.home, generation.id, step))
-    await to_the_end(lambda: store.prune_locked(paths, name, plan.options.keep, in_use, step))
+    await to_the_end(lambda: _prune(paths, plan, in_use, step))
     progress.done(1.0)
     return Built(generation, changed=True)
 
@@ -291,6 +291,13 @@ async def _describe(
     record = Manifest(generation, plan.packages.installed, plan.excludes, tools, plan.options.level, boot)
     await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation
+
+
+def _prune(paths: Paths, plan: BuildPlan, in_use: frozenset[str], step: publish.Step) -> None:
+    options = plan.options
+    store.prune_locked(
+        paths, plan.source.name, options.keep, in_use, step, days=options.keep_days, grace=options.grace
+    )
 
 
 def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:

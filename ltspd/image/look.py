@@ -9,6 +9,7 @@ from ltspd.errors import NoSpace
 from ltspd.image import clean, dpkg, excludes, inspect, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.inside import read_inside
+from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.scan import Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
@@ -24,15 +25,18 @@ SPACE_MARGIN = 96 << 20
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How to build. ``keep`` counts generations that stay, ``lock_timeout`` is in seconds.
+    """How to build; ``lock_timeout`` is in seconds.
 
-    ``full`` packs everything anew even where a layer with the changes would do.
+    The newest ``keep`` generations stay, and those younger than ``keep_days``; for ``grace`` seconds
+    also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
     """
 
     add_excludes: tuple[str, ...] = ()
     omit_excludes: tuple[str, ...] = ()
     level: int = squashfs.LEVEL
     keep: int = 3
+    keep_days: float = 0.0
+    grace: float = GRACE_SECONDS
     lock_timeout: float = 60.0
     background: bool = False
     full: bool = False

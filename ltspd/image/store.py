@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest
+from ltspd.image.keeping import surplus
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source import is_valid_name, valid_name
@@ -24,6 +26,8 @@ WORK_PREFIX = ".work-"
 FOLD_PREFIX = f"{WORK_PREFIX}fold-"
 # What the next build compares the source with; a generation without it is whole, but needs a full build.
 ENTRIES = "entries"
+# The ids that a person pinned, one a line, beside the generations: those are never modified.
+KEPT = "kept"
 GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -165,21 +169,54 @@ def remove_generation(
     in_use: frozenset[str] = frozenset(),
     step: Step = nothing,
 ) -> None:
-    """Remove a generation and layers that no other one has; raises InUse for current and used ones."""
+    """Remove a generation and layers that no other one has; raises InUse for current, used, kept ones."""
     with locked(paths, image):
         target = _generation(find(paths, image), generation)
         if target.id == current_id(paths, image):
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
         if target.id in in_use:
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
+        if target.id in kept(paths, image):
+            raise InUse(f"Generation {target.id} of {image} is to be kept; take that back first.")
         _remove(paths, image, target.id, step)
         _drop_layers(paths.images / image, step)
 
 
-def prune(paths: Paths, image: str, keep: int, in_use: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """Remove all but the newest ``keep`` generations, the current and used ones; return what went."""
+def kept(paths: Paths, image: str) -> frozenset[str]:
+    """Return the ids of the generations that a person wants to be kept."""
+    try:
+        return frozenset((paths.images / image / KEPT).read_text("ascii").split())
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def keep_generation(paths: Paths, image: str, generation: str, keep: bool = True) -> None:
+    """Keep a generation however old it gets, or stop doing so; raises NoSuchImage, NoSuchGeneration, Busy."""
     with locked(paths, image):
-        return prune_locked(paths, image, keep, in_use)
+        found = find(paths, image)
+        target = _generation(found, generation)
+        wanted = {each.id for each in found.generations} & kept(paths, image) - {target.id}
+        home = paths.images / image
+        new = home / f"{WORK_PREFIX}{KEPT}"
+        new.unlink(missing_ok=True)
+        new.write_text("".join(f"{each}\n" for each in sorted({*wanted, *([target.id] if keep else [])})))
+        sync(new)
+        os.rename(new, home / KEPT)
+        sync(home)
+
+
+def prune(
+    paths: Paths,
+    image: str,
+    keep: int,
+    in_use: frozenset[str] = frozenset(),
+    *,
+    days: float = 0.0,
+    grace: float = 0.0,
+) -> tuple[str, ...]:
+    """Remove what ``keeping.surplus`` says, and return it; raises NoSuchImage, Busy."""
+    with locked(paths, image):
+        return prune_locked(paths, image, keep, in_use, days=days, grace=grace)
 
 
 def prune_locked(
@@ -188,11 +225,14 @@ def prune_locked(
     keep: int,
     in_use: frozenset[str] = frozenset(),
     step: Step = nothing,
+    *,
+    days: float = 0.0,
+    grace: float = 0.0,
 ) -> tuple[str, ...]:
     """Do what ``prune`` does for a caller that holds the image's lock already."""
+    needed = in_use | kept(paths, image)
     found = find(paths, image)
-    old = found.generations[: max(0, len(found.generations) - max(1, keep))]
-    gone = tuple(each.id for each in old if each.id != found.current and each.id not in in_use)
+    gone = surplus(found, needed, now=time.time(), keep=keep, days=days, grace=grace)
     for each in gone:
         _remove(paths, image, each, step)
     if gone:
@@ -211,7 +251,7 @@ def sweep(paths: Paths) -> tuple[str, ...]:
                 for each in (*entries(home, hidden=True), *entries(home / "generations", hidden=True)):
                     if each.name.startswith((WORK_PREFIX, LINK_PREFIX)) and not each.name.startswith(spared):
                         gone.append(str(each))
-                        each.unlink() if each.is_symlink() else shutil.rmtree(each)
+                        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
                 gone += _drop_layers(home)
                 _drop_if_empty(home)
         except Busy:

@@ -28,7 +28,7 @@ def build_first(paths: Paths, source: Source, step: Step) -> None:
 
 def build_changes(paths: Paths, source: Source, step: Step) -> None:
     """Build a layer of changes; the oldest generation with its layer goes."""
-    asyncio.run(make(paths, source, BuildOptions(keep=1), step=step))
+    asyncio.run(make(paths, source, BuildOptions(keep=1, grace=0), step=step))
 
 
 def build_all(paths: Paths, source: Source, step: Step) -> None:
@@ -38,7 +38,9 @@ def build_all(paths: Paths, source: Source, step: Step) -> None:
         write(root, "usr/meanwhile", os.urandom(8))
         return await boot_part(root, release)
 
-    asyncio.run(make(paths, source, BuildOptions(keep=1, full=True), make_boot_part=changing, step=step))
+    asyncio.run(
+        make(paths, source, BuildOptions(keep=1, grace=0, full=True), make_boot_part=changing, step=step)
+    )
 
 
 def fold_layers(paths: Paths, source: Source, step: Step) -> None:

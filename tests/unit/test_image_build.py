@@ -191,7 +191,7 @@ async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source
     assert f"tiny {second.id}".encode() in initrd
     assert (home / "vmlinuz").read_bytes() == b"kernel" * 1000
     write(Path(source.path), "usr/new", "x")
-    third = await make(paths, source, BuildOptions(keep=2))
+    third = await make(paths, source, BuildOptions(keep=2, grace=0))
     (image,), _ = store.read_images(paths)
     assert image.generations == (second, third)
     assert len(list((paths.images / "tiny/layers").iterdir())) == 3

@@ -11,6 +11,7 @@ import pytest
 
 from ltspd.errors import Busy, InUse, InvalidName, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest, publish, store
+from ltspd.image.keeping import surplus
 from ltspd.model import Generation, Image, Layer
 from ltspd.paths import Paths
 
@@ -172,6 +173,36 @@ def test_prune_keeps_the_newest_the_current_and_the_used(paths: Paths) -> None:
     assert layers(paths) == {"a", "b", "d", "e"}
     assert store.prune(paths, "lab", 2) == (ids[1],)
     assert store.prune(paths, "lab", 2) == ()
+
+
+def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
+    first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
+    store.keep_generation(paths, "lab", first)
+    store.keep_generation(paths, "lab", first)
+    store.keep_generation(paths, "lab", second)
+    assert store.kept(paths, "lab") == {first, second}
+    with pytest.raises(InUse, match="to be kept"):
+        store.remove_generation(paths, "lab", first)
+    assert store.prune(paths, "lab", 1) == ()
+    store.keep_generation(paths, "lab", second, keep=False)
+    assert store.prune(paths, "lab", 1) == (second,)
+    assert store.kept(paths, "lab") == {first}
+    with pytest.raises(NoSuchGeneration):
+        store.keep_generation(paths, "lab", second)
+    assert [each.id for each in store.find(paths, "lab").generations] == [first, third]
+
+
+def test_young_and_just_replaced_generations_stay() -> None:
+    ids = [generation(number, ()).id for number in range(4)]
+    image = Image("lab", tuple(generation(number, ("a" * 64,)) for number in range(4)), ids[3])
+    none: frozenset[str] = frozenset()
+    # They were made at 1000 … 1003 s.
+    assert surplus(image, none, now=1003, keep=1) == tuple(ids[:3])
+    assert surplus(image, none, now=1003, keep=0) == tuple(ids[:3])
+    assert surplus(image, none, now=1003, keep=3) == (ids[0],)
+    assert surplus(image, none, now=1004, keep=1, grace=2) == tuple(ids[:2])
+    assert surplus(image, none, now=1001 + 86400, keep=1, days=1) == tuple(ids[:2])
+    assert surplus(image, frozenset([ids[1]]), now=2000, keep=1) == (ids[0], ids[2])
 
 
 @pytest.mark.parametrize(
