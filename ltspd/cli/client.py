@@ -170,4 +170,4 @@ def _connect(address: str) -> socket.socket:
             why = error
         else:
             return connection
-    raise Unreachable(f"The system bus can't be reached at {address} ({why}).")
+    raise Unreachable(f"The bus can't be reached at {address} ({why}).")

@@ -1,5 +1,6 @@
 """XML contract == handlers == what is shown == packaging files."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -39,6 +40,17 @@ def test_messages_of_the_policy_name_only_details_that_are_always_sent() -> None
     for action in policy.iter("action"):
         message = action.findtext("message") or ""
         assert ("$(image)" in message) == (action.attrib["id"].endswith("-image"))
+
+
+def test_every_text_of_the_policy_is_translated_with_its_details() -> None:
+    language = "{http://www.w3.org/XML/1998/namespace}lang"
+    policy = ElementTree.parse(TOP / "polkit" / f"{names.STEM}.policy")
+    for action in policy.iter("action"):
+        for tag in ("description", "message"):
+            texts = {each.attrib.get(language, ""): each.text or "" for each in action.findall(tag)}
+            assert set(texts) == {"", "de", "el", "es", "fr"}
+            assert len(set(texts.values())) == len(texts)
+            assert len({tuple(re.findall(r"\$\(\w+\)", text)) for text in texts.values()}) == 1
 
 
 def test_options_are_declared_exactly_where_the_contract_has_options() -> None:

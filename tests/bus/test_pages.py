@@ -10,7 +10,9 @@ import pytest
 
 from ltspd.bus.methods import IMAGE, MANAGER, METHODS
 from ltspd.cli import grammar
+from ltspd.cli.applets import APPLETS
 from ltspd.cli.commands import COMMANDS
+from ltspd.cli.ltsp import usage
 from ltspd.cli.parser import parser
 from ltspd.model import ConfigFinding, Job, JobState
 from tests.bus.fakes import STATE, FakeServer
@@ -84,9 +86,15 @@ def test_help(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     compare(f"help {words}".rstrip(), capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("applet", ["", *APPLETS])
+def test_help_of_ltsp(applet: str) -> None:
+    compare(f"ltsp help {applet}".rstrip(), usage(applet) + "\n")
+
+
 def test_every_snapshot_has_its_page() -> None:
     names = {*PAGES, *(f"{each} empty" for each in EMPTY), "help"}
     names |= {f"help {each}" for name in PAGES for each in (name, name.split()[0])}
+    names |= {f"ltsp help {each}".rstrip() for each in ("", *APPLETS)}
     assert {path.stem for path in FOLDER.iterdir()} == {name.replace(" ", "-") for name in names}
 
 
