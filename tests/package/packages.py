@@ -1,0 +1,88 @@
+"""Building the Debian packages of this working tree, and root trees of machines to install them on."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab import trees
+from tests.lab.cache import REPOSITORY, cache_dir
+
+# Suites that the packages are for.
+SUITES = ("bookworm", "trixie")
+# What an administrator has besides: an NFS server in user space, since the lab's kernel has none.
+_BESIDES = ("apt-utils", "ca-certificates", "curl", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind")
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """One build: where its files are."""
+
+    directory: Path
+
+    @property
+    def debs(self) -> tuple[Path, ...]:
+        """The binary packages."""
+        return tuple(sorted(self.directory.glob("*.deb")))
+
+    @property
+    def changes(self) -> Path:
+        """The list of all that was built."""
+        (found,) = self.directory.glob("*.changes")
+        return found
+
+
+def run(argv: list[str], cwd: Path) -> str:
+    """Run a program and return all it printed; raises RuntimeError with the end of that."""
+    done = subprocess.run(
+        argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{argv[0]} ended with {done.returncode}: {done.stdout[-3000:]}")
+    return done.stdout
+
+
+def build(directory: Path, version: str = "") -> Packages:
+    """Build source and binary packages in ``directory``; ``version`` replaces debian/changelog's.
+
+    Takes about 15 s. What is fetched for it is kept in the cache. Raises RuntimeError.
+    """
+    directory.mkdir(parents=True)
+    kept = cache_dir() / "package"
+    kept.mkdir(parents=True, exist_ok=True)
+    for component in kept.glob("*.orig-*.tar.gz"):
+        shutil.copy(component, directory)
+    command = ["env", f"PYTHON={sys.executable}", str(REPOSITORY / "debian/make-source"), str(directory)]
+    run(command, REPOSITORY)
+    for component in directory.glob("*.orig-*.tar.gz"):
+        shutil.copy(component, kept)
+    (source,) = (each for each in directory.iterdir() if each.is_dir())
+    if version:
+        changelog = source / "debian/changelog"
+        text = changelog.read_text()
+        first, rest = text.split("\n", 1)
+        name, _, after = first.partition(" (")
+        entry = f"{name} ({version}){after.partition(')')[2]}\n{rest}"
+        changelog.write_text(f"{entry}\n{text}")
+    run(["dpkg-buildpackage", "-us", "-uc"], source)
+    return Packages(directory)
+
+
+def dependencies() -> tuple[str, ...]:
+    """Return the packages that ltspd depends on, but for our own one of inotify_simple."""
+    control = (REPOSITORY / "debian/control").read_text()
+    (paragraph,) = (each for each in control.split("\n\n") if each.startswith("Package: ltspd\n"))
+    field = paragraph.partition("\nDepends:")[2].partition("\nRecommends:")[0]
+    names = [each.split()[0] for each in field.split(",") if each.split()]
+    return tuple(each for each in names if "$" not in each and "inotify" not in each)
+
+
+def fresh_tree(suite: str) -> str:
+    """Return the name of the tree of a machine with all that ltspd depends on, and without ltspd.
+
+    There is no network in the container, so apt could not fetch these there.
+    """
+    name = f"fresh-{suite}"
+    trees.RECIPES[name] = trees.Recipe(suite, (*trees._BASE, *dependencies(), *_BESIDES))
+    return name

@@ -1,0 +1,181 @@
+"""The life of the package on a fresh machine: installed, used, upgraded, removed, purged."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab import product
+from tests.lab.cache import REPOSITORY
+from tests.lab.net import Lan
+from tests.lab.server import Server, start_server
+from tests.lab.session import Session
+from tests.package import packages
+from tests.package.packages import Packages
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+NEXT = "0.1.0-2"
+# Services of other packages' programs, which an upgrade of ltspd has no reason to touch.
+SERVICES = "ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd.socket ltspd-radvd"
+APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
+# Everything that a package could leave: files with their content, accounts, units, firewall rules. What is
+# left out changes by itself or is dpkg's and apt's record of what was done; /srv/ltsp is looked at apart.
+STATE = r"""
+cd /
+find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./var/tmp \
+    -o -path ./srv/ltsp \
+    -o -path ./run/systemd -o -path ./run/user -o -path ./run/udev -o -path ./run/dbus -o -path ./run/log \
+    -o -path ./run/host -o -path ./var/log -o -path ./var/lib/dpkg -o -path ./var/lib/apt \
+    -o -path ./var/cache/apt -o -path ./var/cache/ldconfig -o -path ./var/cache/debconf \
+    -o -path ./var/cache/man -o -path ./var/lib/systemd -o -path ./root -o -path './etc/*-' -o -name __pycache__ \
+    -o -path ./var/lib/nfs/ganesha \) -prune \
+    -o -type f ! -path './run/*' -printf '%p %M %U %G ' -exec sha256sum {} \; -o -printf '%p %M %U %G %l\n'
+find run -maxdepth 1 | sort
+find var/lib/systemd/deb-systemd-helper-* var/lib/dpkg/info
+systemctl list-unit-files --no-legend --no-pager
+systemctl list-units --no-legend --no-pager --plain --all --type=service | awk '{ print $1, $3, $4 }'
+getent passwd; getent group
+busctl --list --no-legend --activatable | awk '{ print $1 }' | grep -v '^:'
+"""
+# A client of NBD as its protocol has it (doc/proto.md): one connection, one read after the other.
+READER = """import pathlib, socket, struct, sys, time
+line = socket.create_connection(("127.0.0.1", 10809), 10)
+def take(count):
+    data = b""
+    while len(data) < count:
+        piece = line.recv(count - len(data))
+        assert piece, "the server hung up"
+        data += piece
+    return data
+take(18)
+name = sys.argv[1].encode()
+line.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, len(name)) + name)
+take(10)
+for number in range(1, 3000):
+    line.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, number, 0, 4))
+    assert take(20)[16:] == b"hsqs"
+    pathlib.Path("/run/reads").write_text(str(number))
+    time.sleep(0.1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """The packages of this tree, and the same with a higher version."""
+
+    now: Packages
+    next: Packages
+
+
+@pytest.fixture(scope="module")
+def builds(lab: Session) -> Builds:
+    """Build both."""
+    home = lab.directory / "package"
+    return Builds(packages.build(home / "now"), packages.build(home / "next", NEXT))
+
+
+@pytest.fixture(scope="module", params=packages.SUITES)
+def machine(request: pytest.FixtureRequest, lab: Session, lan: Lan, builds: Builds) -> Iterator[Server]:
+    """Boot a fresh machine that has everything but our packages, which lie in /root."""
+    tree = packages.fresh_tree(request.param)
+    # debian/tests/server makes this source itself where there is a network.
+    sources = {"autopkgtest": "client"}
+    server = start_server(lab, lan, tree=tree, sources=sources, install=False, name=f"fresh-{request.param}")
+    for build in (builds.now, builds.next):
+        target = server.path(f"/root/{build.directory.name}")
+        target.mkdir()
+        for deb in build.debs:
+            shutil.copy(deb, target)
+    # As an administrator has it who lets ltspd do this: nothing else serves these.
+    server.run("systemctl disable --now nfs-ganesha; systemctl disable --now radvd nbd-server || true")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def before(machine: Server) -> set[str]:
+    """Take down what the machine is like without our packages."""
+    return state(machine)
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Server, before: set[str]) -> Server:
+    """Install the packages with apt."""
+    machine.run(f"{APT} install /root/now/*.deb", timeout=300)
+    return machine
+
+
+def state(server: Server) -> set[str]:
+    return set(server.run(STATE).splitlines())
+
+
+def invocations(server: Server) -> list[str]:
+    return server.run(f"systemctl show -P InvocationID {SERVICES}").split()
+
+
+def test_lintian_has_no_warning(builds: Builds) -> None:
+    argv = ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]
+    packages.run([*argv, str(builds.now.changes)], Path("/"))
+
+
+def test_the_source_holds_no_copy_of_what_is_fetched() -> None:
+    assert not (REPOSITORY / "inotify-simple").exists()
+
+
+def test_installing_enables_and_starts_it(installed: Server) -> None:
+    installed.run("systemctl is-enabled ltspd; systemctl is-active ltspd")
+    product.configure(installed, {})
+    installed.wait_for(lambda: product.status(installed)["State"] == "in-sync", 30)
+    owners = installed.run("ps -o user= -p $(systemctl show -P MainPID ltspd-gateway)").split()
+    assert owners[0].startswith("ltspd-g")
+    assert "error" not in installed.run("journalctl -q --no-pager -p err -u 'ltspd*'").lower()
+
+
+def test_it_passes_its_own_autopkgtest(installed: Server) -> None:
+    installed.write("/run/server-test", (REPOSITORY / "debian/tests/server").read_text())
+    installed.run("sh /run/server-test", timeout=200)
+    installed.run("systemctl is-active ltspd-nbd.socket")
+
+
+def test_an_upgrade_keeps_state_and_running_clients(installed: Server) -> None:
+    installed.wait_for(lambda: product.status(installed)["State"] == "in-sync", 30)
+    look = "readlink /srv/ltsp/images/autopkgtest/current; cat /etc/ltsp/ltsp.conf"
+    outputs = "find /var/lib/ltspd -type f ! -name '*.json' | sort | xargs sha256sum"
+    generation, files, running = installed.run(look), installed.run(outputs), invocations(installed)
+    daemon = installed.run("systemctl show -P InvocationID ltspd")
+    digest = installed.run("head -n 1 /srv/ltsp/images/autopkgtest/current/layers").split()[0]
+    installed.write("/run/reader.py", READER)
+    installed.run(f"systemd-run --quiet --collect --unit=reader python3 /run/reader.py {digest}")
+    installed.wait_for("[ -s /run/reads ]", 10)
+    installed.run(f"{APT} install /root/next/*.deb", timeout=300)
+    assert installed.run("dpkg-query -W -f '${Version}' ltspd") == NEXT
+    product.wait_until_up(installed)
+    installed.wait_for(lambda: product.status(installed)["State"] == "in-sync", 30)
+    assert installed.run("systemctl show -P InvocationID ltspd") != daemon
+    assert installed.run(look) == generation
+    assert installed.run(outputs) == files
+    assert invocations(installed) == running
+    # The client that was reading goes on with the connection it had.
+    reads = int(installed.run("cat /run/reads"))
+    installed.wait_for(lambda: int(installed.run("cat /run/reads") or 0) > reads, 10)
+    installed.run("systemctl stop reader")
+
+
+def test_removing_it_ends_its_services_and_purging_leaves_only_images(
+    installed: Server, before: set[str]
+) -> None:
+    installed.run(f"{APT} remove ltspd", timeout=120)
+    units = installed.run("systemctl list-units --all --no-legend --plain 'ltspd*'").split()
+    assert [each for each in units if each in ("active", "failed")] == []
+    assert installed.run("pgrep -f 'ltspd|nbd-server' || :").strip() == ""
+    assert installed.path("/etc/ltsp/ltsp.conf").exists()
+    said = installed.run(f"{APT} purge ltspd python3-inotify-simple", timeout=120)
+    assert "/srv/ltsp" in said
+    installed.run("systemctl daemon-reload; systemctl reset-failed")
+    after = state(installed)
+    assert sorted(after - before) == []
+    assert sorted(before - after) == []
+    assert installed.path("/srv/ltsp/images/autopkgtest/current/vmlinuz").exists()
