@@ -13,15 +13,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltspd.disk import formats, jail, loops, tree, volumes
+from ltspd.disk import formats, iso, jail, live, loops, tree, volumes
 from ltspd.disk.reading import View
 from ltspd.disk.tree import Bench
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
 from ltspd.run import Completed, run
 
-# Room for directories to mount on and QEMU's jail; nothing of a disk is ever stored there.
-WORK_OPTIONS = "size=16m,nr_inodes=4k,mode=0700,nosuid"
+# Room for directories to mount on, QEMU's jail, and the kernel of a live medium; nothing else of a disk.
+WORK_OPTIONS = "size=80m,nr_inodes=4k,mode=0700,nosuid"
 
 
 @dataclass(slots=True)
@@ -57,7 +57,11 @@ async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
     if kind != "raw":
         opened = await _image(file, opened, kind, served)
     disk = View(tree.reader(opened), os.fstat(opened).st_size)
-    layout = volumes.look(disk)
+    medium: tuple[iso.File, ...] | None = None
+    if iso.is_iso(disk):
+        layout, medium = live.look(disk)
+    else:
+        layout = volumes.look(disk)
 
     async def join(volume: Volume) -> int:
         return await _joined(served, opened, volume)
@@ -67,7 +71,10 @@ async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
         bench.warnings.append(
             f"{file.name}: the first copy of its partition table is damaged; the spare one was read."
         )
-    root = await tree.find_root(bench, number)
+    if medium is None:
+        root = await tree.find_root(bench, number)
+    else:
+        root = await live.find_root(bench, medium)
     path = await tree.assemble(bench, root)
     if subdir:
         path = _below(path, subdir, file.name)

@@ -36,8 +36,8 @@ _ERRORS: dict[str, type[LtspError]] = {
 class DiskRoot:
     """The system on a disk image: ``path`` is its root directory, read-only, never to be resolved.
 
-    ``format`` is raw, qcow2, vmdk or vdi; ``table`` gpt, mbr or none; ``volume`` says where the system is;
-    ``warnings`` are sentences for a person.
+    ``format`` is raw, qcow2, vmdk or vdi; ``table`` gpt, mbr, iso or none; ``volume`` says where the
+    system is; ``warnings`` are sentences for a person.
     """
 
     path: Path

@@ -73,14 +73,14 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
         )
     kind, options = MOUNT_TYPES[volume.kind]
     wanted = ",".join(each for each in (FLAGS, options, subvolume) if each)
-    key = _key(volume)
+    name = key(volume)
     held = -1
-    if key not in bench.loops:
+    if name not in bench.loops:
         file, offset, size = bench.file, *volume.extents[0]
         if len(volume.extents) > 1:
             file, offset, size = await bench.join(volume), 0, 0
-        bench.loops[key], held = loops.attach(file, offset, size)
-    device = f"/dev/loop{bench.loops[key]}"
+        bench.loops[name], held = loops.attach(file, offset, size)
+    device = f"/dev/loop{bench.loops[name]}"
     try:
         done = await run(["mount", "-i", "-t", kind, "-o", wanted, device, str(target)], check=False)
     finally:
@@ -88,7 +88,7 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
             os.close(held)
     if done.status == 0:
         return
-    bench.loops.pop(key, None)
+    bench.loops.pop(name, None)
     words = done.stderr.decode(errors="replace").strip().replace(str(target), "it").splitlines()
     if b"unknown filesystem type" in done.stderr:
         raise UnsupportedDisk(
@@ -156,7 +156,7 @@ async def _systems(bench: Bench, volume: Volume) -> list[Root]:
     for path in tried:
         await run(["umount", str(path)])
     if not found:
-        bench.loops.pop(_key(volume), None)
+        bench.loops.pop(key(volume), None)
     return found
 
 
@@ -168,11 +168,12 @@ async def _subvolumes(bench: Bench, volume: Volume) -> tuple[str, ...]:
     await mount_volume(bench, volume, top, "subvolid=5")
     names = [name for name in ROOT_SUBVOLUMES if _is_directory(top, name)]
     await run(["umount", str(top)])
-    bench.loops.pop(_key(volume), None)
+    bench.loops.pop(key(volume), None)
     return ("", *(f"subvol={name}" for name in names))
 
 
-def _key(volume: Volume) -> str:
+def key(volume: Volume) -> str:
+    """Return the name under which a volume's loop device is kept."""
     return str(volume.extents)
 
 
