@@ -34,7 +34,7 @@ class Boot:
         )
 
 
-def boot(server: Server, root: str, name: str, mac: str, patience: float = 300.0) -> Boot:
+def boot(server: Server, root: str, name: str, mac: str, patience: float = 600.0) -> Boot:
     """Switch a PC on, wait for its login prompt, switch it off; return what was seen.
 
     ``root`` is the pattern that says the root is mounted. Raises TimeoutError or ConnectionError with
