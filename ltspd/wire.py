@@ -8,6 +8,7 @@ a variant that was received is its bare value.
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
@@ -41,8 +42,13 @@ class Message(NamedTuple):
     body: tuple[Any, ...]
 
 
-def split(signature: str) -> Iterator[str]:
-    """Yield the single complete types of a signature."""
+@lru_cache(maxsize=256)
+def split(signature: str) -> tuple[str, ...]:
+    """Return the single complete types of a signature."""
+    return tuple(_split(signature))
+
+
+def _split(signature: str) -> Iterator[str]:
     start = at = 0
     while at < len(signature):
         if signature[at] == "a":
@@ -61,6 +67,7 @@ def split(signature: str) -> Iterator[str]:
         start = at
 
 
+@lru_cache(maxsize=256)
 def alignment(kind: str) -> int:
     """Return the alignment of a single type in bytes."""
     if kind[0] in "({":
