@@ -14,7 +14,8 @@ def exports(desired: Desired) -> Output:
         for generation in image.generations
         for layer in generation.layers
     }
-    lines = ["[generic]", f"    port = {PORT}"]
+    # No port: the unit's command line has it, and a port here would make it listen instead.
+    lines = ["[generic]"]
     for digest, path in sorted(layers.items()):
         lines += [f"[{digest}]", f"    exportname = {path}", "    readonly = true", "    multifile = false"]
     missing = "" if "nbd-server" in desired.programs else "nbd-server is not installed; NBD roots won't work."
