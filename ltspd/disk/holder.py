@@ -48,7 +48,7 @@ class Served:
         return os.open(view, os.O_RDONLY | os.O_CLOEXEC)
 
 
-async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
+async def hold(file: Path, work: Path, number: int, directory: str) -> None:
     """Open the disk, say where its system is, and wait; raises LtspError, OSError."""
     await run(["mount", "-t", "tmpfs", "-o", WORK_OPTIONS, "ltspd-disk", str(work)])
     opened = _open(file)
@@ -76,8 +76,8 @@ async def hold(file: Path, work: Path, number: int, subdir: str) -> None:
     else:
         root = await live.find_root(bench, medium)
     path = await tree.assemble(bench, root)
-    if subdir:
-        path = _below(path, subdir, file.name)
+    if directory:
+        path = _below(path, directory, file.name)
     answer = {
         # As this name is resolved where the daemon's processes are seen, it is our number there.
         "pid": int(os.readlink("/proc/self")),
@@ -154,10 +154,10 @@ def _beside(real: Path, name: str) -> Path:
     return path
 
 
-def _below(root: Path, subdir: str, name: str) -> Path:
-    found = tree.resolved(root, subdir)
+def _below(root: Path, directory: str, name: str) -> Path:
+    found = tree.resolved(root, directory)
     if found is None:
-        raise BadDisk(f"{name} has no directory {subdir} in its system.")
+        raise BadDisk(f"{name} has no directory {directory} in its system.")
     return found
 
 
@@ -170,11 +170,11 @@ async def _until_the_end(served: Served) -> None:
 
 def main() -> None:
     """Hold the disk that the arguments name: file, work directory, partition number, directory in it."""
-    file, work, number, subdir = sys.argv[1:]
+    file, work, number, directory = sys.argv[1:]
     # The first process of a namespace is told to end only if it listens.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
-        asyncio.run(hold(Path(file), Path(work), int(number), subdir))
+        asyncio.run(hold(Path(file), Path(work), int(number), directory))
     except LtspError as error:
         print(json.dumps({"error": error.name, "message": error.message}), flush=True)
     except OSError as error:

@@ -96,6 +96,11 @@ async def describe(jail: Path, kind: str, file: str, user: int, name: str) -> fo
 
 def _refused(done: Completed, name: str) -> LtspError:
     words = done.stderr.decode(errors="replace").strip().splitlines()
+    if done.status == 125:
+        # chroot(1) itself: what this process may do is limited by whoever started it.
+        return ToolFailed(
+            f"{name} can't be read by QEMU here: {words[-1] if words else 'no reason was given'}"
+        )
     if done.status in (126, 127):
         return UnsupportedDisk(f"{name} can't be read without QEMU's tools. Install the package qemu-utils.")
     return BadDisk(

@@ -49,7 +49,7 @@ async def find_root(bench: Bench, files: tuple[File, ...]) -> Root:
 
 
 async def _layered(bench: Bench) -> Root | None:
-    """Return the system that Ubuntu's media divide: ``a.squashfs``, ``a.b.squashfs``, ``a.b.live.squashfs``."""
+    """Return the system that Ubuntu divides: ``a.squashfs``, ``a.b.squashfs``, ``a.b.live.squashfs``."""
     stems = {each.title.rsplit(".", 1)[0]: each for each in bench.volumes}
     tops = sorted(stem for stem in stems if stem.endswith(".live"))
     if not tops:

@@ -50,11 +50,11 @@ class DiskRoot:
 
 @asynccontextmanager
 async def open_disk(
-    paths: Paths, file: Path, *, partition: int = 0, subdir: str = ""
+    paths: Paths, file: Path, *, partition: int = 0, directory: str = ""
 ) -> AsyncIterator[DiskRoot]:
     """Show the system on a disk image as a directory; needs root.
 
-    ``partition`` says which one has it if there are several, ``subdir`` a directory in it that is wanted
+    ``partition`` says which one has it if there are several, ``directory`` one in it that is wanted
     instead. Raises BadDisk, UnsupportedDisk, ToolFailed: also later, if the disk can't be read any
     more; then what is done with it is cancelled first.
     """
@@ -71,7 +71,7 @@ async def open_disk(
     library = str(Path(ltspd.__file__).parents[1])
     argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--ipc"]
     argv += ["--fork", "--kill-child=KILL", "--", sys.executable, "-I", "-c", _START, library]
-    argv += [str(file), str(work), str(partition), subdir]
+    argv += [str(file), str(work), str(partition), directory]
     body = asyncio.current_task()
     assert body is not None
     holder = asyncio.create_task(run(argv, on_output=listen, check=False), name=f"disk {file.name}")

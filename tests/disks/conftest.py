@@ -21,9 +21,9 @@ def look(paths: Paths) -> Look:
     """Return a function that opens a disk and reads its small files, by name."""
 
     async def open_and_read(
-        file: Path, partition: int = 0, subdir: str = ""
+        file: Path, partition: int = 0, directory: str = ""
     ) -> tuple[DiskRoot, dict[str, str]]:
-        async with open_disk(paths, file, partition=partition, subdir=subdir) as found:
+        async with open_disk(paths, file, partition=partition, directory=directory) as found:
             names = [each for each in found.path.rglob("*") if each.is_file() and not each.is_symlink()]
             return found, {
                 str(each.relative_to(found.path)): each.read_text("latin-1") for each in sorted(names)

@@ -212,13 +212,13 @@ async def test_links_that_lead_nowhere_are_refused(tmp_path: Path, look: Look, t
     assert "there is no such directory" in await refused(look, linked(tmp_path, target), BadDisk)
 
 
-@pytest.mark.parametrize("subdir", ["../../../../etc", "/etc/../..", "out", "none"])
-async def test_a_directory_inside_stays_inside(tmp_path: Path, look: Look, subdir: str) -> None:
+@pytest.mark.parametrize("directory", ["../../../../etc", "/etc/../..", "out", "none"])
+async def test_a_directory_inside_stays_inside(tmp_path: Path, look: Look, directory: str) -> None:
     root = system(tmp_path / "root", etc__inside="yes")
     (root / "out").symlink_to("/")
     image = disk(tmp_path / "disk", "none", [Part(ext4(tmp_path, root))])
     try:
-        _, files = await look(image, 0, subdir)
+        _, files = await look(image, 0, directory)
     except BadDisk:
         return
     assert any(name.endswith("inside") for name in files)

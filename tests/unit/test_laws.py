@@ -19,7 +19,7 @@ SOURCES = {
 
 PURE = re.compile(
     r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|gateway\.table"
-    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso)|image\.manifest|bus\.(tree|difference))"
+    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso|words)|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
