@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from ltspd.conf import ConfFile
 from ltspd.config import Config
 from ltspd.errors import Busy
-from ltspd.image import build, source, store
+from ltspd.image import build, fold, folding, source, store
 from ltspd.jobs import JobProgress, Jobs
-from ltspd.model import ImageState, Source
+from ltspd.model import Image, ImageState, Source
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 
@@ -39,6 +39,8 @@ class Builds:
         self._served = served
         # The state of packages that a build was tried for by itself: one that failed waits for the next.
         self._tried: dict[str, str] = {}
+        # The generation that a fold was tried for: one that failed is not tried again before a build.
+        self._folded: dict[str, str] = {}
 
     async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
@@ -80,6 +82,28 @@ class Builds:
             self._tried[image.name] = digest
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
             self._jobs.start("build", found.name, DAEMON_UID, self._unasked(found, config))
+
+    def start_folds(self, images: tuple[Image, ...]) -> None:
+        """Start folding an image whose layers have outgrown their base, when nothing else is being done."""
+        if any(not job.state.final for job in self._jobs.all):
+            return
+        for image in images:
+            current = image.current_generation
+            if current is None or self._folded.get(image.name) == current.id:
+                continue
+            if reason := folding.reason(current.layers):
+                self._folded[image.name] = current.id
+                log.info("Folding %s: %s", image.name, reason)
+                self._jobs.start("fold", image.name, DAEMON_UID, self._fold(image.name))
+                return
+
+    def _fold(self, name: str) -> Callable[[JobProgress], Awaitable[str]]:
+        async def work(progress: JobProgress) -> str:
+            generation = await fold.fold(self._paths, name, progress)
+            await self._served()
+            return generation.id
+
+        return work
 
     def _unasked(self, found: Source, config: Config) -> Callable[[JobProgress], Awaitable[str]]:
         async def work(progress: JobProgress) -> str:

@@ -155,6 +155,7 @@ class Daemon:
             self._watch()
             digests = self._facts.source_packages
             self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
+            self._builds.start_folds(self._facts.images)
 
     async def _render(self, desired: Desired) -> tuple[Output, ...]:
         add_on = desired.add_on
