@@ -1,0 +1,128 @@
+"""A package that apt installs on the server: the daemon hears of it, and images follow once, unasked."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.lab import product
+from tests.lab.server import Server
+
+pytestmark = pytest.mark.lab
+
+# A package of nothing but its own record; apt installs it from a file, without any archive.
+MAKE = """set -e
+mkdir -p /run/pkg/DEBIAN
+printf 'Package: lab-nothing\\nVersion: %s\\nArchitecture: all\\nMaintainer: lab <lab@lab.invalid>\\n\
+Description: nothing\\n' "$1" >/run/pkg/DEBIAN/control
+dpkg-deb --build --root-owner-group /run/pkg "/run/lab-nothing_$1.deb" >/dev/null
+"""
+APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y"
+
+
+def install(server: Server, version: str) -> float:
+    """Make and install a version of the package on the server; return how long apt took, in seconds."""
+    server.run(f"sh -s {version}", stdin=MAKE)
+    began = time.monotonic()
+    server.run(f"{APT} install /run/lab-nothing_{version}.deb")
+    return time.monotonic() - began
+
+
+def image(server: Server, name: str) -> Any:
+    (found,) = (each for each in product.status(server)["Images"] if each["Name"] == name)
+    return found
+
+
+def of_the_root(server: Server) -> str:
+    """Return the name of the image of /."""
+    (found,) = (each["Name"] for each in product.status(server)["Images"] if each["Source"] == "/")
+    return str(found)
+
+
+def builds(server: Server, name: str) -> list[str]:
+    """Return the ids of the builds of an image, running and finished."""
+    jobs = json.loads(server.run("ltspctl job list --json"))
+    return [each["Id"] for each in jobs if (each["Kind"], each["Subject"]) == ("build", name)]
+
+
+def wait_current(server: Server, name: str, after: str) -> str:
+    """Wait until an image has another current generation and nothing is left to do; return its id."""
+    server.wait_for(lambda: image(server, name)["Current"] not in ("", after, "/"), 90)
+    server.wait_for(lambda: not [each for each in builds(server, name) if running(server, each)], 30)
+    return str(image(server, name)["Current"])
+
+
+def running(server: Server, job: str) -> bool:
+    return bool(json.loads(server.run(f"ltspctl job show --json {job}"))["State"] == "running")
+
+
+@pytest.fixture
+def clean(server: Server) -> Any:
+    """Leave the server and the source without the package."""
+    yield
+    server.run(f"{APT} purge lab-nothing; rm -rf /run/pkg /run/lab-nothing_*", check=False)
+    server.run("chroot /srv/ltsp/bookworm dpkg --purge lab-nothing", check=False)
+    server.conf.pop("server", None)
+    product.configure(server, {})
+
+
+def test_an_installation_makes_the_image_of_the_server_stale_at_once(server: Server, clean: None) -> None:
+    name = of_the_root(server)
+    product.configure(server, {"server": {"AUTO_REBUILD": "0"}})
+    server.run("ltspctl image build /")
+    listen = "busctl monitor --match=\"member='PackagesChanged'\""
+    server.run(f"systemd-run --quiet --collect --unit=listener -p StandardOutput=file:/run/heard {listen}")
+    server.wait_for("grep -q Monitoring /run/heard || journalctl -u listener | grep -q Monitoring", 10)
+    install(server, "1")
+    server.wait_for(lambda: image(server, name)["StaleBecause"], 3)
+    server.run("systemctl stop listener")
+    # The daemon also watches dpkg's files; this is the hook itself, which counts as one call an apt run.
+    assert server.run("grep -c Member=PackagesChanged /run/heard").strip() == "1"
+
+
+def test_an_image_of_the_server_is_rebuilt_once_by_itself(server: Server, clean: None) -> None:
+    name = of_the_root(server)
+    server.run("ltspctl image build /")
+    product.configure(server, {"server": {"AUTO_REBUILD": "1"}})
+    before, known = image(server, name)["Current"], builds(server, name)
+    install(server, "2")
+    wait_current(server, name, before)
+    time.sleep(3)
+    assert len(set(builds(server, name)) - set(known)) == 1
+    assert not image(server, name)["StaleBecause"]
+
+
+def test_an_image_of_a_chroot_is_rebuilt_once_by_itself(server: Server, clean: None) -> None:
+    product.build(server, "bookworm")
+    product.configure(server, {"server": {"AUTO_REBUILD": "1"}})
+    before, known = image(server, "bookworm")["Current"], builds(server, "bookworm")
+    server.run("sh -s 3", stdin=MAKE)
+    server.run("cp /run/lab-nothing_3.deb /srv/ltsp/bookworm/tmp/")
+    server.run("chroot /srv/ltsp/bookworm dpkg -i /tmp/lab-nothing_3.deb")
+    current = wait_current(server, "bookworm", before)
+    time.sleep(3)
+    assert len(set(builds(server, "bookworm")) - set(known)) == 1
+    assert image(server, "bookworm")["Current"] == current
+
+
+def test_apt_neither_starts_the_daemon_nor_waits_nor_fails(server: Server, clean: None) -> None:
+    hook = server.run("sed -n 's/.*{ \"\\(.*\\)\"; };/\\1/p' /etc/apt/apt.conf.d/80ltspd")
+    assert "busctl" in hook
+    server.run("systemctl stop ltspd")
+    try:
+        assert install(server, "4") < 20
+        assert server.run("systemctl is-active ltspd || :").strip() == "inactive"
+    finally:
+        server.run("systemctl start ltspd")
+    # A daemon that hangs holds it up for a moment and no longer.
+    server.run("systemctl kill --signal=STOP ltspd")
+    try:
+        began = time.monotonic()
+        server.run(hook)
+        assert time.monotonic() - began < 5
+    finally:
+        server.run("systemctl kill --signal=CONT ltspd")
+    # In a chroot there is no bus.
+    server.run(f"unshare --mount sh -c 'mount -t tmpfs none /run; {hook}'")
+    product.wait_until_up(server)
