@@ -176,6 +176,8 @@ def start_server(
     # 'degraded' is up, too: some unit of the distribution failed, which is for a test to say.
     ready = "case $(systemctl is-system-running) in running|degraded) ;; *) false ;; esac"
     server.wait_for(ready, 60)
+    # On a real machine the kernel makes these as they are needed; a container's /dev is its own.
+    server.run('for n in $(seq 8 40); do [ -e "/dev/loop$n" ] || mknod "/dev/loop$n" b 7 "$n"; done')
     return server
 
 
