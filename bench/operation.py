@@ -80,7 +80,10 @@ def _main(kind: str, store: Path, source: Path) -> None:
     began, before = time.monotonic(), os.times()
     generation, changed = asyncio.run(_operate(kind, store, source, watch))
     wall, after = time.monotonic() - began, os.times()
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    # Not ru_maxrss for ourselves: that counts what the process that started this one had.
+    status = Path("/proc/self/status").read_text()
+    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    peaks = [own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]
     took = {
         "wall": wall,
         "cpu": sum(after[:4]) - sum(before[:4]),

@@ -1,4 +1,4 @@
-"""A large source tree: a real small one, and around it 300,000 files of 8 GB in all; made once and kept."""
+"""A large source tree: a real small one, and around it as much again that 300,000 files have 8 GB; kept."""
 
 import os
 import random
@@ -11,13 +11,15 @@ from tests.lab.cache import cache_dir, locked
 
 FILES = 300_000
 BYTES = 8 << 30
-# Half of a real system's bytes compress well and half hardly; the sparse rest is what VM disks and
-# databases are like. Part of the cached tree's name, so that another recipe makes another tree.
-RECIPE = 1
+# Part of the cached tree's name, so that another recipe makes another tree.
+RECIPE = 2
 _IN_DIRECTORY = 300
+# Like VM disks and databases: a tenth of all bytes is in holes.
 _SPARSE_FILES = 20
-_MEAN = 10_000
-_POOL = 32 << 20
+_SPARSE_SHARE = 0.1
+# Media and archives: every tenth file is random, the others are cut out of the real tree's own files.
+_RANDOM_EVERY = 10
+_POOL = 256 << 20
 
 
 def large(small: Path) -> Path:
@@ -37,27 +39,42 @@ def large(small: Path) -> Path:
     return path
 
 
-def _fill(root: Path) -> None:
+def _fill(root: Path, files: int = FILES, size: int = BYTES) -> None:
     chance = random.Random(RECIPE)
-    words = [chance.randbytes(chance.randint(2, 9)).hex().encode() for _ in range(5000)]
-    text = b" ".join(chance.choices(words, k=_POOL // 8))[: _POOL // 2]
-    pool = text + chance.randbytes(_POOL // 2)
-    have = sum(len(names) + len(files) for _, names, files in os.walk(root))
-    size = subprocess.run(["du", "-s", "-b", str(root)], check=True, capture_output=True, text=True).stdout
-    left = FILES - have - _SPARSE_FILES
-    left -= left // _IN_DIRECTORY
-    for number in range(left):
+    pool = _real(root)
+    noise = chance.randbytes(_POOL // 8)
+    have = sum(len(names) + len(others) for _, names, others in os.walk(root))
+    du = subprocess.run(["du", "-s", "-b", str(root)], check=True, capture_output=True, text=True).stdout
+    count = files - have - _SPARSE_FILES
+    count -= count // _IN_DIRECTORY
+    holes = int(size * _SPARSE_SHARE)
+    mean = (size - holes - int(du.split()[0])) // count
+    for number in range(count):
         place = root / f"opt/many/{number // _IN_DIRECTORY:04}"
         if number % _IN_DIRECTORY == 0:
             place.mkdir(parents=True)
-        length = min(int(chance.expovariate(1 / _MEAN)), 40 * _MEAN)
-        start = chance.randrange(len(pool) - length)
+        source = pool if number % _RANDOM_EVERY else noise
+        length = min(int(chance.expovariate(1 / mean)), len(source) // 2)
+        start = chance.randrange(len(source) - length)
         descriptor = os.open(place / f"f{number:06}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        os.write(descriptor, pool[start : start + length])
+        os.write(descriptor, source[start : start + length])
         os.close(descriptor)
-    hole = (BYTES - int(size.split()[0]) - left * _MEAN) // _SPARSE_FILES
     for number in range(_SPARSE_FILES):
         with open(root / f"opt/many/sparse{number}", "wb") as file:
             file.seek(number * (1 << 20))
-            file.write(pool[: 1 << 20])
-            file.truncate(hole)
+            file.write(noise[: 1 << 20])
+            file.truncate(holes // _SPARSE_FILES)
+
+
+def _real(root: Path) -> memoryview:
+    """Return the real tree's own bytes, so that the large one compresses as well."""
+    pool = bytearray()
+    for directory, names, files in os.walk(root / "usr"):
+        names.sort()
+        for name in sorted(files):
+            file = Path(directory, name)
+            if file.is_file() and not file.is_symlink():
+                pool += file.read_bytes()
+        if len(pool) > _POOL:
+            break
+    return memoryview(pool)
