@@ -36,9 +36,17 @@ find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -pa
 find run -maxdepth 1 | sort
 find var/lib/systemd/deb-systemd-helper-* var/lib/dpkg/info
 systemctl list-unit-files --no-legend --no-pager
-systemctl list-units --no-legend --no-pager --plain --all --type=service | awk '{ print $1, $3, $4 }'
+systemctl list-units --no-legend --no-pager --plain --all 'ltspd*' | awk '{ print $1, $3, $4 }'
 getent passwd; getent group
 busctl --list --no-legend --activatable | awk '{ print $1 }' | grep -v '^:'
+"""
+# ganesha 6 ends at once on a machine whose root has no CAP_SYS_RESOURCE, which the lab's may be, unless told
+# so by an option that ganesha 4 doesn't have.
+WITHOUT_RESOURCES = """[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'sed "s/^NFS_CORE_PARAM {/& allow_set_io_flusher_fail = true;/" \\
+    /var/lib/ltspd/outputs/ganesha.conf >/run/ltspd-nfs/conf && \\
+    exec /usr/bin/ganesha.nfsd -f /run/ltspd-nfs/conf -p /run/ltspd-nfs/pid -L STDERR'
 """
 # A client of NBD as its protocol has it (doc/proto.md): one connection, one read after the other.
 READER = """import pathlib, socket, struct, sys, time
@@ -91,6 +99,9 @@ def machine(request: pytest.FixtureRequest, lab: Session, lan: Lan, builds: Buil
             shutil.copy(deb, target)
     # As an administrator has it who lets ltspd do this: nothing else serves these.
     server.run("systemctl disable --now nfs-ganesha; systemctl disable --now radvd nbd-server || true")
+    if request.param != "bookworm" and not _may_raise_resources():
+        server.write("/etc/systemd/system/ltspd-nfs.service.d/lab.conf", WITHOUT_RESOURCES)
+        server.run("systemctl daemon-reload")
     yield server
     server.stop()
 
@@ -106,6 +117,11 @@ def installed(machine: Server, before: set[str]) -> Server:
     """Install the packages with apt."""
     machine.run(f"{APT} install /root/now/*.deb", timeout=300)
     return machine
+
+
+def _may_raise_resources() -> bool:
+    line = next(each for each in Path("/proc/self/status").read_text().splitlines() if "CapEff" in each)
+    return bool(int(line.split()[1], 16) >> 24 & 1)
 
 
 def state(server: Server) -> set[str]:
@@ -174,8 +190,11 @@ def test_removing_it_ends_its_services_and_purging_leaves_only_images(
     assert installed.path("/etc/ltsp/ltsp.conf").exists()
     said = installed.run(f"{APT} purge ltspd python3-inotify-simple", timeout=120)
     assert "/srv/ltsp" in said
-    installed.run("systemctl daemon-reload; systemctl reset-failed")
+    installed.run(
+        "systemctl daemon-reload; systemctl reset-failed; rm -f /run/server-test /run/reader.py /run/reads"
+    )
     after = state(installed)
-    assert sorted(after - before) == []
-    assert sorted(before - after) == []
+    # As text and not all of it: pytest's own comparison of long lists takes minutes.
+    assert "\n".join(sorted(after - before)[:40]) == ""
+    assert "\n".join(sorted(before - after)[:40]) == ""
     assert installed.path("/srv/ltsp/images/autopkgtest/current/vmlinuz").exists()
