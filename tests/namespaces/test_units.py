@@ -122,7 +122,8 @@ def test_a_unit_is_as_closed_as_promised(server: Server, unit: str, most: float)
 
 
 def test_systemd_applies_it(server: Server, built: str) -> None:
-    for unit in EXPOSURE:
+    # A template has no process of its own; its instances are looked at where a transport serves.
+    for unit in (each for each in EXPOSURE if not each.endswith("@")):
         pid = server.run(f"systemctl show -P MainPID {unit}").strip()
         status = server.run(f"cat /proc/{pid}/status")
         assert "NoNewPrivs:\t1" in status, unit
