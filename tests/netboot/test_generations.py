@@ -34,7 +34,8 @@ def folding(server: Server) -> bool:
 
 
 def folded(server: Server) -> bool:
-    return any((job["Kind"], job["State"]) == ("fold", "done") for job in product.status(server)["Jobs"])
+    done = any((job["Kind"], job["State"]) == ("fold", "done") for job in product.status(server)["Jobs"])
+    return done and len(server.run("cat /srv/ltsp/images/bookworm/current/layers").splitlines()) <= 8
 
 
 @pytest.mark.parametrize("transport", ["nfs", "nbd"])
