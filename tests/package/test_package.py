@@ -93,7 +93,7 @@ def machine(request: pytest.FixtureRequest, lab: Session, lan: Lan, builds: Buil
     sources = {"autopkgtest": "client"}
     server = start_server(lab, lan, tree=tree, sources=sources, install=False, name=f"fresh-{request.param}")
     for build in (builds.now, builds.next):
-        target = server.path(f"/root/{build.directory.name}")
+        target = server.path(f"/opt/{build.directory.name}")
         target.mkdir()
         for deb in build.debs:
             shutil.copy(deb, target)
@@ -115,7 +115,7 @@ def before(machine: Server) -> set[str]:
 @pytest.fixture(scope="module")
 def installed(machine: Server, before: set[str]) -> Server:
     """Install the packages with apt."""
-    machine.run(f"{APT} install /root/now/*.deb", timeout=300)
+    machine.run(f"{APT} install /opt/now/*.deb", timeout=300)
     return machine
 
 
@@ -166,7 +166,7 @@ def test_an_upgrade_keeps_state_and_running_clients(installed: Server) -> None:
     installed.write("/run/reader.py", READER)
     installed.run(f"systemd-run --quiet --collect --unit=reader python3 /run/reader.py {digest}")
     installed.wait_for("[ -s /run/reads ]", 10)
-    installed.run(f"{APT} install /root/next/*.deb", timeout=300)
+    installed.run(f"{APT} install /opt/next/*.deb", timeout=300)
     assert installed.run("dpkg-query -W -f '${Version}' ltspd") == NEXT
     product.wait_until_up(installed)
     installed.wait_for(lambda: product.status(installed)["State"] == "in-sync", 30)
