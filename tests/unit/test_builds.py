@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import builds as room
 from ltspd.builds import Builds
 from ltspd.conf import ConfFile
 from ltspd.config import load
+from ltspd.image import fold as room
 from ltspd.jobs import Jobs
 from ltspd.model import Generation, Image, ImageState, JobState, Layer, Source, SourceKind
 from ltspd.paths import Paths
@@ -67,7 +67,7 @@ async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(
         folded.append(name)
         return image(1, "g2").generations[0]
 
-    monkeypatch.setattr(room.fold, "fold", fold)
+    monkeypatch.setattr(room, "fold", fold)
     world.builds.start_folds((image(3),))
     assert world.jobs.all == (), "few layers are no reason"
     world.builds.start_folds((image(12),))
