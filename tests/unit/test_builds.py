@@ -69,7 +69,7 @@ async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(
 
     monkeypatch.setattr(room, "fold", fold)
     world.builds.start_folds((image(3),))
-    assert world.jobs.all == (), "few layers are no reason"
+    assert not world.jobs.all, "few layers are no reason"
     world.builds.start_folds((image(12),))
     world.builds.start_folds((image(12),))
     assert [job.kind for job in world.jobs.all] == ["fold"]
