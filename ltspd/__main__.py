@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ltspd import __version__
+from ltspd import __version__, journal
 from ltspd.daemon import serve
 from ltspd.errors import LtspError
 from ltspd.paths import Paths
@@ -28,16 +28,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _logging(debug: bool) -> None:
-    handler: logging.Handler
-    # systemd sets this when standard error is the journal; then fields such as LTSPD_JOB are kept.
-    if os.environ.get("JOURNAL_STREAM"):
-        from systemd.journal import JournalHandler
-
-        handler = JournalHandler(SYSLOG_IDENTIFIER="ltspd")
-    else:
-        handler = logging.StreamHandler(sys.stderr)
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO, handlers=[handler], format="%(message)s"
+        level=logging.DEBUG if debug else logging.INFO,
+        handlers=[journal.handler("ltspd")],
+        format="%(message)s",
     )
 
 

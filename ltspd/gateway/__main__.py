@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ltspd import journal
 from ltspd.gateway.table import Table, load
 from systemd import daemon as systemd
 
@@ -109,7 +110,7 @@ async def serve(path: Path) -> None:
 
 def main() -> int:
     """Run the gateway; the one argument is the table's path."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[journal.handler("ltspd-gateway")])
     try:
         asyncio.run(serve(Path(sys.argv[1])))
     except (OSError, ValueError) as error:

@@ -29,14 +29,14 @@ HOMES = {
     "inotify_simple": r"ltspd\.observe\.files",
     "aiohttp": r"ltspd\.gateway\..*",
     "dbus_next": r"ltspd\.(bus\..*|services|daemon)",
-    "systemd": r"ltspd\.(notify|journal|__main__|gateway\.__main__)",
+    "systemd": r"ltspd\.(notify|gateway\.__main__)",
 }
 
 # What a room may import of ours, its own modules apart.
 ALLOWED = {
     "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
-    "gateway": r"ltspd",
+    "gateway": r"ltspd|ltspd\.journal",
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",

@@ -1,0 +1,132 @@
+"""Log records → the journal, by a thread of its own: a journal that takes nothing must not stop a server.
+
+The daemon's loop and the gateway's only put lines into a queue. What doesn't fit any more is counted, and
+the count is told once the journal takes lines again.
+"""
+
+import logging
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+
+# systemd.io/JOURNAL_NATIVE_PROTOCOL
+SOCKET = "/run/systemd/journal/socket"
+# So many lines wait while the journal takes none: some minutes of a busy server, and a few megabytes.
+WAITING_LINES = 5000
+# A datagram holds more, but what a person reads ends long before; in characters.
+LONGEST_MESSAGE = 16000
+# At the end of the process, the last lines get so many seconds to leave.
+FAREWELL = 1.0
+# While nobody has the socket open, it is tried again after so many seconds.
+PAUSE = 1.0
+
+# logging's levels → syslog's priorities.
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+class JournalHandler(logging.Handler):
+    """Sends records to the journal; attributes named ``LTSPD_…`` (``extra=``) become fields to search by."""
+
+    def __init__(self, identifier: str, path: str = SOCKET, waiting: int = WAITING_LINES) -> None:
+        """Begin to send under the given SYSLOG_IDENTIFIER."""
+        super().__init__()
+        self._identifier = identifier
+        self._path = path
+        self._lines: queue.Queue[bytes] = queue.Queue(waiting)
+        self._lost = 0
+        self._stopped = False
+        # A daemon thread: a journal that never answers doesn't keep the process from ending.
+        self._thread = threading.Thread(target=self._send, name="journal", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record into the queue; never waits and never raises."""
+        try:
+            data = self._packed(record)
+        except Exception:  # a record whose words don't fit their arguments
+            self.handleError(record)
+            return
+        try:
+            self._lines.put_nowait(data)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Let what waits leave, for a moment, and end the thread if it can be ended."""
+        deadline = time.monotonic() + FAREWELL
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._stopped = True
+        try:
+            self._lines.put_nowait(b"")
+        except queue.Full:
+            pass
+        else:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        super().close()
+
+    def _packed(self, record: logging.LogRecord) -> bytes:
+        fields = {
+            "MESSAGE": self.format(record)[:LONGEST_MESSAGE],
+            "PRIORITY": str(priority(record.levelno)),
+            "SYSLOG_IDENTIFIER": self._identifier,
+            "LOGGER": record.name,
+            "CODE_FILE": record.pathname,
+            "CODE_LINE": str(record.lineno),
+            "CODE_FUNC": record.funcName or "",
+        }
+        fields |= {key: str(value) for key, value in vars(record).items() if key.startswith("LTSPD_")}
+        return b"".join(field(key, value) for key, value in fields.items())
+
+    def _send(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            while not self._stopped:
+                data = self._lines.get()
+                if data:
+                    self._deliver(sock, data)
+                self._lines.task_done()
+
+    def _deliver(self, sock: socket.socket, data: bytes) -> None:
+        self.acquire()  # as logging does around emit()
+        lost, self._lost = self._lost, 0
+        self.release()
+        if lost:
+            why = f"{lost} log lines were lost, because the journal took none."
+            words = {"MESSAGE": why, "PRIORITY": "4", "SYSLOG_IDENTIFIER": self._identifier}
+            data_of_loss = b"".join(field(key, value) for key, value in words.items())
+            self._put(sock, data_of_loss)
+        self._put(sock, data)
+
+    def _put(self, sock: socket.socket, data: bytes) -> None:
+        while not self._stopped:
+            try:
+                sock.sendto(data, self._path)  # waits while journald takes nothing
+                return
+            except (ConnectionRefusedError, FileNotFoundError):
+                time.sleep(PAUSE)  # journald is being replaced, or there is none
+            except OSError:
+                self._lost += 1  # this very line can't be sent, the next one may
+                return
+
+
+def field(key: str, value: str) -> bytes:
+    """Return one field as the journal's native protocol has it: with a length if it has several lines."""
+    data = value.encode("utf-8", "replace")
+    if b"\n" not in data:
+        return key.encode() + b"=" + data + b"\n"
+    return key.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
+
+
+def priority(level: int) -> int:
+    """Return the syslog priority of a logging level."""
+    return next((number for least, number in _PRIORITIES if level >= least), 7)
+
+
+def handler(identifier: str) -> logging.Handler:
+    """Return where a server logs to: the journal if systemd says that standard error goes there."""
+    if os.environ.get("JOURNAL_STREAM"):
+        return JournalHandler(identifier)
+    return logging.StreamHandler(sys.stderr)
