@@ -1,5 +1,6 @@
 """Files -> disk, and units that follow them: atomic, checked, only what differs, edits never lost."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,12 +14,15 @@ from pathlib import Path
 from ltspd.desired import File, Output
 from ltspd.errors import ToolFailed
 from ltspd.model import OutputState, OutputStatus
-from ltspd.observe.ports import holders
 from ltspd.paths import Paths
 from ltspd.run import run
 from ltspd.services import Systemd
+from ltspd.trouble import Troubles
 
 log = logging.getLogger(__name__)
+
+# No event tells that a disk has room again, so what couldn't be written is tried again after so many seconds.
+RETRY = 30.0
 
 
 @dataclass(slots=True)
@@ -37,6 +41,15 @@ class Record:
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file by rename, so that readers see the old or the new one and never a part."""
+    try:
+        _write_atomically(path, data, mode)
+    except OSError as error:
+        # A full disk is noticed when data is written, which doesn't say of what file.
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _write_atomically(path: Path, data: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     with ExitStack() as undo:
@@ -55,6 +68,15 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.close(directory)
 
 
+def _unwritten(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"not written, the last good one stays: no space is left for {error.filename or 'it'}. "
+            "Make room on that file system; it is tried again by itself."
+        )
+    return f"not written, the last good one stays, and it is tried again: {error}"
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -71,15 +93,29 @@ class Applier:
         self._saved = self._dump()
         # What a unit was last asked to run with: one that failed with it is systemd's to retry.
         self._asked: dict[str, str] = {}
+        self._troubles = Troubles(paths)
+        self._unwritten = False
+
+    @property
+    def again(self) -> float | None:
+        """Seconds after which to look again though nothing may wake us; None: there is no need."""
+        waits = [each for each in (RETRY if self._unwritten else None, self._troubles.over_in) if each]
+        return min(waits, default=None)
 
     def pending(self, outputs: Iterable[Output]) -> bool:
         """Return whether applying would write any file."""
         return any(self._changes(output) for output in outputs if not output.missing)
 
-    async def apply(self, outputs: Iterable[Output], *, force: bool = False) -> tuple[OutputStatus, ...]:
-        """Apply each output on its own, so that one that fails takes no other along."""
-        if force:
+    async def apply(
+        self, outputs: Iterable[Output], *, force: bool = False, retry: bool = False
+    ) -> tuple[OutputStatus, ...]:
+        """Apply each output on its own, so that one that fails takes no other along.
+
+        ``retry`` starts units again that failed with their present files; ``force`` also overwrites edits.
+        """
+        if force or retry:
             self._asked.clear()
+        self._unwritten = False
         statuses = []
         for output in outputs:
             state, message = await self._one(output, force)
@@ -87,6 +123,7 @@ class Applier:
             try:
                 self._save()
             except OSError as error:
+                self._unwritten = True
                 log.warning("%s can't be written; it will be tried again: %s", self._record_path, error)
         return tuple(statuses)
 
@@ -118,9 +155,13 @@ class Applier:
             return OutputState.EDITED, why
         try:
             await self._write(output)
-        except (ToolFailed, OSError) as error:
+        except ToolFailed as error:
             await self._keep_running(output)
             return OutputState.FAILED, f"not written, the last good one stays: {error}"
+        except OSError as error:
+            self._unwritten = True
+            await self._keep_running(output)
+            return OutputState.FAILED, _unwritten(error)
         return await self._run(output) if output.unit else (OutputState.IN_SYNC, "")
 
     def _changes(self, output: Output) -> list[File]:
@@ -196,6 +237,9 @@ class Applier:
             return OutputState.DISABLED, ""
         digest = _digest(b"".join(file.data for file in output.files))
         asked = self._asked.get(unit) == digest
+        ailing = self._troubles.keeps_ending(status)
+        if ailing and asked:
+            return OutputState.FAILED, await self._troubles.why(output, status)
         if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == digest):
             self._record.units[unit] = digest
             return OutputState.IN_SYNC, ""
@@ -204,7 +248,7 @@ class Applier:
         if status.active != "active" and asked:
             # Started once with these very files: what ended it since was systemd's to mend (Restart=), or
             # somebody's wish. Starting it at every wake-up would hammer it.
-            return OutputState.FAILED, self._why(output, status.result)
+            return OutputState.FAILED, await self._troubles.why(output, status)
         self._asked[unit] = digest
         reload = output.reload and status.active == "active"
         result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
@@ -212,7 +256,8 @@ class Applier:
             self._record.units.pop(unit, None)
             if reload:
                 self._asked.pop(unit)
-            return OutputState.FAILED, self._why(output, result)
+            status = await self._systemd.status(unit)
+            return OutputState.FAILED, await self._troubles.why(output, status, result)
         log.info("%s %s (%s)", "Reloaded" if reload else "Started", unit, output.name)
         self._record.units[unit] = digest
         self._record.applied[output.name] = time.time_ns() // 1000
@@ -228,19 +273,6 @@ class Applier:
         if (await self._systemd.status(output.unit)).active == "inactive":
             self._asked[output.unit] = ""
             await self._systemd.act("StartUnit", output.unit)
-
-    def _why(self, output: Output, result: str) -> str:
-        """Return why a unit does not run; most often somebody else has its port."""
-        for holder in holders(self._paths, output.ports):
-            if holder.unit != output.unit:
-                unit = f", {holder.unit}" if holder.unit else ""
-                return (
-                    f"{output.unit} can't start: port {holder.port}/{holder.protocol} is held by "
-                    f"{holder.process} (pid {holder.pid}{unit}). Stop that, and this starts by itself."
-                )
-        if result == "success":
-            return f"{output.unit} was stopped by somebody; 'systemctl start {output.unit}' starts it again."
-        return f"{output.unit} does not run ({result}); see 'journalctl -u {output.unit}'."
 
     def _load(self) -> Record:
         try:

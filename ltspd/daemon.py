@@ -61,6 +61,7 @@ class Daemon:
         self._nbd: tuple[str, bytes] = ("", b"")
         self._watched: tuple[tuple[Path, frozenset[str] | None], ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
         self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
         self._service = Service(bus, self)
 
@@ -130,7 +131,7 @@ class Daemon:
                 await asyncio.sleep(SETTLE)
             await self._once()
 
-    async def _once(self, *, force: bool = False) -> None:
+    async def _once(self, *, force: bool = False, retry: bool = False) -> None:
         """Look at everything, decide, write what differs, publish."""
         async with self._pass:
             self._woken.clear()
@@ -140,7 +141,7 @@ class Daemon:
             self._outputs = await self._render(desired)
             if self._applier.pending(self._outputs):
                 self._show(replace(self.state, state=ServerState.APPLYING))
-            statuses = await self._applier.apply(self._outputs, force=force)
+            statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
             problems = report.problems((*wrong, *broken), desired.problems, statuses)
             self._show(
                 replace(
@@ -156,6 +157,14 @@ class Daemon:
             digests = self._facts.source_packages
             self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
             self._builds.start_folds(self._facts.images)
+            self._look_again(self._applier.again)
+
+    def _look_again(self, seconds: float | None) -> None:
+        """Make a pass after a while though no event may come; only while something is wrong."""
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = None if seconds is None else loop.call_later(seconds, self.wake)
 
     async def _render(self, desired: Desired) -> tuple[Output, ...]:
         add_on = desired.add_on
@@ -201,8 +210,11 @@ class Daemon:
             raise ConfigError("\n".join(problem.message for problem in wrong))
 
     async def apply(self, force: bool) -> None:
-        """Bring everything up to date; ``force`` overwrites edits. Raises OutputEdited, ToolFailed."""
-        await self._once(force=force)
+        """Bring everything up to date, also start what failed; ``force`` overwrites edits.
+
+        Raises OutputEdited, ToolFailed.
+        """
+        await self._once(force=force, retry=True)
         report.raise_for(self.state.outputs)
 
     async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:

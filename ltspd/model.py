@@ -202,12 +202,17 @@ class PortHolder:
 
 @dataclass(frozen=True, slots=True)
 class UnitStatus:
-    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result."""
+    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
+
+    ``restarts`` counts how often systemd started it again by itself, ``invocation`` is its last run's id.
+    """
 
     name: str
     active: str
     sub: str
     result: str
+    restarts: int = 0
+    invocation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,16 +65,24 @@ class Systemd:
             (path,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, "LoadUnit", "s", [unit])
             properties = "org.freedesktop.DBus.Properties"
             (of_unit,) = await call(self._bus, SYSTEMD, path, properties, "GetAll", "s", [UNIT])
-            result = ""
+            result, restarts = "", 0
             if unit.endswith(".service"):
-                service = f"{SYSTEMD}.Service"
-                (value,) = await call(self._bus, SYSTEMD, path, properties, "Get", "ss", [service, "Result"])
-                result = str(value.value)
+                result = str(await self._of(path, "Service", "Result"))
+                restarts = int(await self._of(path, "Service", "NRestarts"))
+            elif unit.endswith(".socket"):
+                result = str(await self._of(path, "Socket", "Result"))
         except BusError as error:
             return UnitStatus(unit, "inactive", "dead", error.message)
         if of_unit["LoadState"].value == "not-found":
             return UnitStatus(unit, "inactive", "dead", "not-found")
-        return UnitStatus(unit, of_unit["ActiveState"].value, of_unit["SubState"].value, result)
+        active, sub = of_unit["ActiveState"].value, of_unit["SubState"].value
+        return UnitStatus(unit, active, sub, result, restarts, of_unit["InvocationID"].value.hex())
+
+    async def _of(self, path: str, kind: str, name: str) -> Any:
+        body = [f"{SYSTEMD}.{kind}", name]
+        properties = "org.freedesktop.DBus.Properties"
+        (value,) = await call(self._bus, SYSTEMD, path, properties, "Get", "ss", body)
+        return value.value
 
     async def act(self, method: str, unit: str) -> str:
         """Call StartUnit, StopUnit, RestartUnit or ReloadOrRestartUnit and return the job's result.

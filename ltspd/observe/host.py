@@ -1,8 +1,10 @@
 """The server itself: name, accounts, resolver, programs, kernel abilities. Reads files only."""
 
+import os
 import shutil
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from ltspd.paths import Paths
 # Debian Policy 9.2.2: ordinary accounts; 65534 (nobody) and what lies above are not people.
 FIRST_UID, LAST_UID = 1000, 59999
 PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "nbd-client", "mksquashfs")
+# Options that only some versions know, and which they tell nobody but in their own text.
+_OPTIONS = (("ganesha.nfsd", "allow_set_io_flusher_fail"),)
 # Where distributions put the network boot programs, in order of preference (Debian: package ipxe).
 _BOOT_PROGRAMS = {
     "undionly.kpxe": ("/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"),
@@ -79,9 +83,25 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
 
 
 def programs() -> frozenset[str]:
-    """Return which of the server programs are installed."""
+    """Return which of the server programs are installed, and as "PROGRAM OPTION" which options they know."""
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return frozenset(name for name in PROGRAMS if shutil.which(name, path=path))
+    places = {name: place for name in PROGRAMS if (place := shutil.which(name, path=path))}
+    known = {f"{name} {option}" for name, option in _OPTIONS if name in places and _has(places[name], option)}
+    return frozenset(places) | known
+
+
+def _has(program: str, word: str) -> bool:
+    """Return whether a word is in a program; asked once for each version of it."""
+    try:
+        stat = os.stat(program)
+        return _has_now(program, word, stat.st_mtime_ns, stat.st_ino)
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=16)
+def _has_now(program: str, word: str, _mtime: int, _inode: int) -> bool:
+    return word.encode() in Path(program).read_bytes()
 
 
 def boot_programs(paths: Paths) -> dict[str, str]:

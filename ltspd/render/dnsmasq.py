@@ -43,6 +43,8 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
     yield "except-interface=lo"
     for name in sorted({link.link for link in served}):
         yield f"interface={name}"
+    # Otherwise it stops answering as soon as the journal takes no more lines.
+    yield "log-async=100"
     yield f"dhcp-leasefile={LEASES}"
     # Firmware, iPXE and the system each name themselves differently; one MAC keeps one address.
     yield "dhcp-ignore-clid"

@@ -8,13 +8,15 @@ GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"
 # Lease_Lifetime: with a 1 s lease every client stalls for seconds again and again. Graceless: there
 # is no state worth reclaiming on a read-only export. NFSv4.1 alone: v3 would need rpcbind, and 4.2
 # clients of kernel 6.12 fail in READ_PLUS against ganesha 4.
+# allow_set_io_flusher_fail: without it, versions that know it end at once where PR_SET_IO_FLUSHER is refused,
+# as it is in containers; versions that don't know it refuse it.
 _GANESHA = """NFS_CORE_PARAM {{
     Protocols = 4;
     NFS_Port = 2049;
     Enable_NLM = false;
     Enable_RQUOTA = false;
     NSM_Use_Caller_Name = true;
-}}
+{core}}}
 NFSV4 {{
     Graceless = true;
     Lease_Lifetime = 60;
@@ -59,6 +61,8 @@ def exports(desired: Desired) -> Output:
             wanted=wanted,
             reload=True,
         )
+    flusher = "ganesha.nfsd allow_set_io_flusher_fail" in desired.programs
+    core = "    allow_set_io_flusher_fail = true;\n" if flusher else ""
     missing = (
         ""
         if "ganesha.nfsd" in desired.programs
@@ -66,7 +70,7 @@ def exports(desired: Desired) -> Output:
     )
     return Output(
         name="nfs",
-        files=(File(GANESHA_PATH, _GANESHA.format(path=desired.images_path).encode()),),
+        files=(File(GANESHA_PATH, _GANESHA.format(path=desired.images_path, core=core).encode()),),
         unit="ltspd-nfs.service",
         wanted=wanted,
         ports=(("tcp", 2049),),

@@ -30,6 +30,8 @@ def service(desired: Desired) -> Output:
         "port=0",
         "bind-dynamic",
         "except-interface=lo",
+        # Otherwise transfers stop as soon as the journal takes no more lines.
+        "log-async=100",
         *(f"interface={name}" for name in sorted({link.link for link in desired.served})),
         "enable-tftp",
         f"tftp-root={root}",

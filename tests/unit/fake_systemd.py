@@ -20,6 +20,7 @@ class FakeSystemd1:
     def __init__(self, bus: Connection) -> None:
         self.bus = bus
         self.units: dict[str, tuple[str, str, str]] = {}
+        self.restarts: dict[str, int] = {}
         self.acts: list[tuple[str, str]] = []
         self.result = "done"
         self.early = False
@@ -84,10 +85,12 @@ class FakeSystemd1:
         unit = next((name for name in self.units if unit_path(name) == message.path), "")
         active, sub, result = self.units.get(unit, ("inactive", "dead", "success"))
         if message.member == "Get":
-            self._reply(message, "v", Variant("s", result))
+            restarts = Variant("u", self.restarts.get(unit, 0))
+            self._reply(message, "v", restarts if message.body[1] == "NRestarts" else Variant("s", result))
             return
         found = {"ActiveState": active, "SubState": sub, "LoadState": "loaded" if unit else "not-found"}
-        self._reply(message, "a{sv}", {name: Variant("s", value) for name, value in found.items()})
+        known = {name: Variant("s", value) for name, value in found.items()}
+        self._reply(message, "a{sv}", known | {"InvocationID": Variant("ay", bytes(16))})
 
     def _act(self, message: Message) -> None:
         unit, _mode = message.body

@@ -267,7 +267,7 @@ NEW = (
 
 
 # The functions of apply.py that change anything; a kill elsewhere is a kill before their next line.
-CHANGING = {"write_atomically", "_write", "_save", "_link"}
+CHANGING = {"_write_atomically", "_write", "_save", "_link"}
 
 
 def _at_each_line(do: Callable[[], object]) -> Callable[[FrameType, str, object], Any]:
@@ -362,9 +362,11 @@ async def test_a_full_disk_at_the_second_file_is_no_edit_afterwards(
         patch.setattr(module, "write_atomically", full)
         status = await apply(applier, NEW[0])
         assert status.state is OutputState.FAILED
-        assert "No space left" in status.message
+        assert "no space is left" in status.message
+        assert applier.again == module.RETRY, "nothing wakes us when there is room again"
     third = replace(NEW[0], files=tuple(replace(file, data=b"third") for file in NEW[0].files))
     assert (await apply(applier, third)).state is OutputState.IN_SYNC
+    assert applier.again is None
 
 
 async def test_a_state_directory_that_cant_be_written_is_no_end(paths: Paths, systemd: FakeSystemd) -> None:

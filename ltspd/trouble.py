@@ -1,0 +1,105 @@
+"""Why a unit doesn't run, as a sentence with its last words; and which units keep ending between two looks.
+
+Only looks; what is done about it is systemd's (``Restart=``) and ``apply``'s.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ltspd.desired import Output
+from ltspd.errors import ToolFailed
+from ltspd.model import UnitStatus
+from ltspd.observe.ports import holders
+from ltspd.paths import Paths
+from ltspd.run import run
+
+# A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after
+# 5 s, so between two ends it may well look as if all were fine. One hiccup is none of anybody's business.
+OFTEN = 2
+WINDOW = 60.0
+# The journal of a busy server takes this long to search at most, in seconds.
+JOURNAL_SECONDS = 5.0
+# How much of a program's last words a Problem repeats.
+WORDS = 240
+
+
+class Troubles:
+    """What is remembered of each unit: when it was started again, and what it said last."""
+
+    def __init__(self, paths: Paths, clock: Callable[[], float] = time.monotonic) -> None:
+        """Look for holders of ports below ``paths``; ``clock`` is in seconds."""
+        self._paths = paths
+        self._clock = clock
+        self._counted: dict[str, int] = {}
+        self._restarts: dict[str, list[float]] = {}
+        self._words: dict[str, str] = {}
+
+    def keeps_ending(self, status: UnitStatus) -> bool:
+        """Take note of a unit's restarts, and return whether it was started again too often of late."""
+        name, now = status.name, self._clock()
+        # What it did before we looked for the first time is not known to be of late.
+        before = self._counted.get(name, status.restarts)
+        self._counted[name] = status.restarts
+        new = [now] * min(OFTEN, status.restarts - before)
+        recent = [each for each in self._restarts.get(name, []) if now - each < WINDOW] + new
+        self._restarts[name] = recent
+        if not recent and status.active == "active":
+            self._words.pop(name, None)
+        return len(recent) >= OFTEN
+
+    @property
+    def over_in(self) -> float | None:
+        """Seconds after which a unit that kept ending counts as well if it stays; None: there is none."""
+        ends = [each[-OFTEN] + WINDOW for each in self._restarts.values() if len(each) >= OFTEN]
+        return max(0.0, min(ends) - self._clock()) + 0.1 if ends else None
+
+    async def why(self, output: Output, status: UnitStatus, result: str = "") -> str:
+        """Return why a unit does not run; most often somebody else has its port. ``result`` is of a start."""
+        unit = output.unit
+        for holder in holders(self._paths, output.ports):
+            if holder.unit != unit:
+                other = f", {holder.unit}" if holder.unit else ""
+                return (
+                    f"{unit} can't start: port {holder.port}/{holder.protocol} is held by "
+                    f"{holder.process} (pid {holder.pid}{other}). Stop that, and this starts by itself."
+                )
+        again = (status.active, status.sub) == ("activating", "auto-restart")
+        how = status.result if again or status.result not in ("", "success") else result or status.result
+        if how == "success" and not again:
+            return f"{unit} was stopped by somebody; 'systemctl start {unit}' starts it again."
+        words = await self._last_words(status)
+        if how == "start-limit-hit":
+            return (
+                f"{unit} ended too often in a short time, so systemd has given it up{words}. Mend the cause "
+                f"('journalctl -u {unit}'), then 'ltspctl apply' starts it again."
+            )
+        if len(self._restarts.get(unit, ())) >= OFTEN:
+            return (
+                f"{unit} keeps ending ({how}){words}. systemd starts it again each time; "
+                f"'journalctl -u {unit}' tells more."
+            )
+        if again:
+            return f"{unit} ended ({how}){words}; systemd starts it again in a moment."
+        return (
+            f"{unit} does not run ({how}){words}; see 'journalctl -u {unit}'. "
+            "'ltspctl apply' tries to start it again."
+        )
+
+    async def _last_words(self, status: UnitStatus) -> str:
+        """Return the last line that a unit's last run printed, as part of a sentence, or nothing."""
+        if status.active != "active" and status.invocation:
+            words = [f"_SYSTEMD_UNIT={status.name}", f"_SYSTEMD_INVOCATION_ID={status.invocation}"]
+            try:
+                async with asyncio.timeout(JOURNAL_SECONDS):
+                    said = await run(
+                        ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "5", *words], check=False
+                    )
+            except (ToolFailed, TimeoutError):
+                return ""
+            lines = [line.strip() for line in said.stdout.decode(errors="replace").splitlines()]
+            if spoken := [line for line in lines if line]:
+                # Times and numbers of processes in it would make each end another Problem.
+                self._words.setdefault(status.name, spoken[-1][-WORDS:])
+        words_kept = self._words.get(status.name, "")
+        return f'; its last words: "{words_kept}"' if words_kept else ""
