@@ -1,11 +1,19 @@
 # Made from the grammar of ltspctl (ltspd/cli/grammar.py).
 # shellcheck shell=bash
 _ltspctl() {
-  local current=${COMP_WORDS[COMP_CWORD]} offered='' word
+  local current=${COMP_WORDS[COMP_CWORD]} offered='' value='' word
   local -a words=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    [[ $word == -* ]] || words+=("$word")
+    case "$word" in
+    --kernel | =) value=1 ;;
+    -*) value='' ;;
+    *)
+      [[ -n $value ]] || words+=("$word")
+      value=''
+      ;;
+    esac
   done
+  [[ -z $value ]] || return 0
   if [[ $current == -* ]]; then
     case "${words[*]:0:2}" in
     "") offered="--version --help" ;;
@@ -13,9 +21,10 @@ _ltspctl() {
     "setup") offered="--yes --no-wait --json --help" ;;
     "image list") offered="--json --help" ;;
     "image show") offered="--json --help" ;;
-    "image build") offered="--background --no-wait --json --help" ;;
+    "image build") offered="--background --full --kernel --no-wait --json --help" ;;
     "image revert") offered="--json --help" ;;
     "image remove") offered="--json --help" ;;
+    "image keep") offered="--undo --json --help" ;;
     "link list") offered="--json --help" ;;
     "link show") offered="--json --help" ;;
     "output list") offered="--json --help" ;;
@@ -41,7 +50,7 @@ _ltspctl() {
   else
     case "${#words[@]} ${words[*]:0:2}" in
     "0 ") offered="status setup image link output job config reload apply" ;;
-    "1 image") offered="list show build revert remove" ;;
+    "1 image") offered="list show build revert remove keep" ;;
     "1 link") offered="list show" ;;
     "1 output") offered="list show preview" ;;
     "1 job") offered="list show watch cancel" ;;
@@ -52,6 +61,8 @@ _ltspctl() {
     "3 image revert") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
     "2 image remove") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
     "3 image remove") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
+    "2 image keep") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
+    "3 image keep") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
     "2 link show") offered="$(ltspctl complete link "${words[2]-}" 2>/dev/null)" ;;
     "2 output show") offered="$(ltspctl complete output "${words[2]-}" 2>/dev/null)" ;;
     "2 output preview") offered="$(ltspctl complete output "${words[2]-}" 2>/dev/null)" ;;

@@ -2,8 +2,17 @@
 
 function __ltspctl_words
     # The words before the cursor, the program and options left out.
+    set -l value
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
-        string match --quiet -- '-*' $word; or echo -- $word
+        if contains -- $word --kernel
+            set value 1
+        else if string match --quiet -- '-*' $word
+            set value
+        else if test -n "$value"
+            set value
+        else
+            echo -- $word
+        end
     end
 end
 
@@ -22,7 +31,7 @@ end
 complete -c ltspctl -f
 complete -c ltspctl -n '__ltspctl_at 0' -a status -d 'how the server is doing and what needs attention'
 complete -c ltspctl -n '__ltspctl_at 0' -a setup -d 'what is served where, and the first image'
-complete -c ltspctl -n '__ltspctl_at 0' -a image -d 'root images: list, build, revert'
+complete -c ltspctl -n '__ltspctl_at 0' -a image -d 'root images: list, build, revert, keep'
 complete -c ltspctl -n '__ltspctl_at 0' -a link -d 'network interfaces'
 complete -c ltspctl -n '__ltspctl_at 0' -a output -d 'generated files'
 complete -c ltspctl -n '__ltspctl_at 0' -a job -d 'long work, such as builds'
@@ -34,6 +43,7 @@ complete -c ltspctl -n '__ltspctl_at 1 image' -a show -d 'show an image and its 
 complete -c ltspctl -n '__ltspctl_at 1 image' -a build -d 'build a new generation and make it the one that clients boot'
 complete -c ltspctl -n '__ltspctl_at 1 image' -a revert -d 'make an older generation the one that new clients boot'
 complete -c ltspctl -n '__ltspctl_at 1 image' -a remove -d 'remove a generation that is not current and that nothing uses'
+complete -c ltspctl -n '__ltspctl_at 1 image' -a keep -d 'keep a generation however old it gets, or stop doing so'
 complete -c ltspctl -n '__ltspctl_at 1 link' -a list -d 'list interfaces and what is answered on them'
 complete -c ltspctl -n '__ltspctl_at 1 link' -a show -d 'show an interface'
 complete -c ltspctl -n '__ltspctl_at 1 output' -a list -d 'list outputs and whether they are in sync'
@@ -51,6 +61,8 @@ complete -c ltspctl -n '__ltspctl_at 2 image revert' -a '(ltspctl complete image
 complete -c ltspctl -n '__ltspctl_at 3 image revert' -a '(ltspctl complete generation (__ltspctl_words)[3] 2>/dev/null)'
 complete -c ltspctl -n '__ltspctl_at 2 image remove' -a '(ltspctl complete image (__ltspctl_words)[3] 2>/dev/null)'
 complete -c ltspctl -n '__ltspctl_at 3 image remove' -a '(ltspctl complete generation (__ltspctl_words)[3] 2>/dev/null)'
+complete -c ltspctl -n '__ltspctl_at 2 image keep' -a '(ltspctl complete image (__ltspctl_words)[3] 2>/dev/null)'
+complete -c ltspctl -n '__ltspctl_at 3 image keep' -a '(ltspctl complete generation (__ltspctl_words)[3] 2>/dev/null)'
 complete -c ltspctl -n '__ltspctl_at 2 link show' -a '(ltspctl complete link (__ltspctl_words)[3] 2>/dev/null)'
 complete -c ltspctl -n '__ltspctl_at 2 output show' -a '(ltspctl complete output (__ltspctl_words)[3] 2>/dev/null)'
 complete -c ltspctl -n '__ltspctl_at 2 output preview' -a '(ltspctl complete output (__ltspctl_words)[3] 2>/dev/null)'
@@ -68,6 +80,8 @@ complete -c ltspctl -n '__ltspctl_in image list' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in image show' -l json -d 'print JSON instead of text'
 complete -c ltspctl -n '__ltspctl_in image show' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in image build' -l background -d 'build with low CPU and disk priority'
+complete -c ltspctl -n '__ltspctl_in image build' -l full -d 'pack everything anew, also what did not change'
+complete -c ltspctl -n '__ltspctl_in image build' -l kernel -x -d 'take the newest kernel whose version or file this shell pattern fits, now and in later builds; \'\' goes back to the newest of all'
 complete -c ltspctl -n '__ltspctl_in image build' -l no-wait -d 'start the job, print its id, don\'t wait for it'
 complete -c ltspctl -n '__ltspctl_in image build' -l json -d 'print JSON instead of text'
 complete -c ltspctl -n '__ltspctl_in image build' -l help -d 'print help and end'
@@ -75,6 +89,9 @@ complete -c ltspctl -n '__ltspctl_in image revert' -l json -d 'print JSON instea
 complete -c ltspctl -n '__ltspctl_in image revert' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in image remove' -l json -d 'print JSON instead of text'
 complete -c ltspctl -n '__ltspctl_in image remove' -l help -d 'print help and end'
+complete -c ltspctl -n '__ltspctl_in image keep' -l undo -d 'let it go when its time comes'
+complete -c ltspctl -n '__ltspctl_in image keep' -l json -d 'print JSON instead of text'
+complete -c ltspctl -n '__ltspctl_in image keep' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in link list' -l json -d 'print JSON instead of text'
 complete -c ltspctl -n '__ltspctl_in link list' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in link show' -l json -d 'print JSON instead of text'

@@ -50,13 +50,24 @@ class Builds:
                 f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
             )
         config, _ = await asyncio.to_thread(self._conf.read)
-        wanted = self._options(config, bool(options.get("background", False)))
+        wanted = self._options(config, options)
         ready = await build.preflight(self._paths, found, wanted)
 
         async def work(progress: JobProgress) -> str:
             return await self._build(ready, progress)
 
         return self._jobs.start("build", found.name, started_by, work).id
+
+    async def remove(self, name: str, generation: str) -> None:
+        """Remove a generation that nothing needs; raises NoSuchImage, NoSuchGeneration, InUse, Busy."""
+        config, _ = await asyncio.to_thread(self._conf.read)
+        grace = config.server.keep_grace
+
+        def work() -> None:
+            in_use = in_use_of(self._paths, name)
+            store.remove_generation(self._paths, name, generation, in_use, grace=grace)
+
+        await asyncio.to_thread(work)
 
     def start_stale(
         self,
@@ -107,18 +118,23 @@ class Builds:
 
     def _unasked(self, found: Source, config: Config) -> Callable[[JobProgress], Awaitable[str]]:
         async def work(progress: JobProgress) -> str:
-            ready = await build.preflight(self._paths, found, self._options(config, background=True))
+            ready = await build.preflight(self._paths, found, self._options(config, {"background": True}))
             return await self._build(ready, progress)
 
         return work
 
-    def _options(self, config: Config, background: bool) -> build.BuildOptions:
+    def _options(self, config: Config, asked: Mapping[str, object]) -> build.BuildOptions:
+        """Return what ltsp.conf and a caller say; a kernel that nobody chooses is the image's own choice."""
         settings = config.server
         return build.BuildOptions(
             add_excludes=build.excludes_setting(self._paths, settings.add_image_excludes),
             omit_excludes=build.excludes_setting(self._paths, settings.omit_image_excludes),
             keep=settings.keep_generations,
-            background=background,
+            keep_days=settings.keep_days,
+            grace=settings.keep_grace,
+            background=bool(asked.get("background", False)),
+            full=bool(asked.get("full", False)),
+            kernel=str(asked["kernel"]) if "kernel" in asked else None,
         )
 
     async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:

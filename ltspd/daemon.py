@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ltspd import __version__, explain, report
 from ltspd.apply import Applier
-from ltspd.builds import Builds, in_use_of
+from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
@@ -228,8 +228,12 @@ class Daemon:
 
     async def remove_generation(self, name: str, generation: str) -> None:
         """Remove a generation that is not the current one; raises NoSuchGeneration, InUse."""
-        in_use = await asyncio.to_thread(in_use_of, self._paths, name)
-        await asyncio.to_thread(store.remove_generation, self._paths, name, generation, in_use)
+        await self._builds.remove(name, generation)
+        await self._once()
+
+    async def keep_generation(self, name: str, generation: str, keep: bool) -> None:
+        """Keep a generation however old it gets, or stop doing so; raises NoSuchGeneration, Busy."""
+        await asyncio.to_thread(store.keep_generation, self._paths, name, generation, keep)
         await self._once()
 
     async def packages_changed(self) -> None:

@@ -176,11 +176,17 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image's generations, oldest first, and which of them new clients boot (empty: none)."""
+    """An image's generations, oldest first, and which of them new clients boot (empty: none).
+
+    ``kept`` are the ids that a person wants to stay. ``replaced`` is when (seconds since the epoch) new
+    clients were last given each of those that are not current any more, as far as it is known.
+    """
 
     name: str
     generations: tuple[Generation, ...]
     current: str = ""
+    kept: frozenset[str] = frozenset()
+    replaced: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def current_generation(self) -> Generation | None:
@@ -289,6 +295,7 @@ class ImageState:
     size: int = 0
     stale_because: str = ""
     job: str = ""
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

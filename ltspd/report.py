@@ -65,6 +65,7 @@ def _image(name: str, image: Image | None, source: Source | None, facts: Facts, 
         size=current.size if current is not None else 0,
         stale_because=_stale(image, source, facts),
         job=job,
+        kept=image.kept if image is not None else frozenset(),
     )
 
 

@@ -50,6 +50,9 @@ class Server(Protocol):
     async def remove_generation(self, name: str, generation: str) -> None:
         """Remove a generation that nothing uses; raises NoSuchGeneration, InUse."""
 
+    async def keep_generation(self, name: str, generation: str, keep: bool) -> None:
+        """Keep a generation however old it gets, or stop doing so; raises NoSuchGeneration, Busy."""
+
     async def packages_changed(self) -> None:
         """Take note that packages may have changed, and look soon; returns at once."""
 
@@ -227,6 +230,11 @@ async def _image_remove(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
+async def _image_keep(server: Server, call: Call) -> tuple[Any, ...]:
+    await server.keep_generation(_image(server.state, call).name, *call.arguments)
+    return ()
+
+
 async def _output_preview(server: Server, call: Call) -> tuple[Any, ...]:
     return (server.preview(_output(server.state, call).name),)
 
@@ -236,7 +244,7 @@ async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
-BUILD_OPTIONS: Mapping[str, str] = {"background": "b"}
+BUILD_OPTIONS: Mapping[str, str] = {"background": "b", "full": "b", "kernel": "s"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
 HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
 
@@ -252,6 +260,7 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
     (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),
+    (IMAGE, "Keep"): Method(_image_keep, REVERT_IMAGE, _this_generation),
     (OUTPUT, "Preview"): Method(_output_preview, CONFIGURE, _this_output),
     (JOB, "Cancel"): Method(_job_cancel, _job_action, _this_job),
 }

@@ -88,7 +88,7 @@ def _image(image: ImageState) -> Mapping[str, Any]:
         "Name": image.name,
         "Source": image.source,
         "Current": image.current,
-        "Generations": tuple(_generation(each) for each in image.generations),
+        "Generations": tuple(_generation(each, each.id in image.kept) for each in image.generations),
         "Kernel": image.kernel,
         "Size": image.size,
         "StaleBecause": image.stale_because,
@@ -96,7 +96,7 @@ def _image(image: ImageState) -> Mapping[str, Any]:
     }
 
 
-def _generation(generation: Generation) -> Mapping[str, Typed]:
+def _generation(generation: Generation, kept: bool) -> Mapping[str, Typed]:
     return {
         "Id": Typed("s", generation.id),
         "Created": Typed("t", int(generation.created * 1_000_000)),
@@ -106,6 +106,7 @@ def _generation(generation: Generation) -> Mapping[str, Typed]:
         "Size": Typed("t", generation.size),
         "Layers": Typed("u", len(generation.layers)),
         "Summary": Typed("s", generation.summary),
+        "Kept": Typed("b", kept),
     }
 
 

@@ -94,7 +94,7 @@ APPLETS: Mapping[str, Applet] = {
                     "c", "cleanup", "0|1", "images never hold accounts and secrets, so 0 is refused", True
                 ),
                 Option("i", "ionice", "cmdline", "build with low priority, unless it is empty"),
-                KERNEL,
+                Option("k", "kernel-initrd", "glob-regex", "its first word chooses the kernel"),
                 Option(
                     "m",
                     "mksquashfs-params",

@@ -57,7 +57,11 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
     from ltspd.cli.follow import follow
 
     name = options.name or _only_image(client)
-    wanted = {"background": ("b", True)} if options.background else {}
+    wanted: dict[str, tuple[str, object]] = {
+        each: ("b", True) for each in ("background", "full") if getattr(options, each)
+    }
+    if options.kernel is not None:
+        wanted["kernel"] = ("s", options.kernel)
 
     def start() -> str:
         (path,) = server.act(client, ROOT_PATH, "Manager", "BuildImage", "sa{sv}", [name, wanted])
@@ -102,6 +106,15 @@ def _image_remove(client: Client, options: argparse.Namespace) -> int:
     server.act(client, path, "Image", "Remove", "s", [options.generation])
     text = f"{options.name}: generation {options.generation} is removed"
     return done(options, text, Name=options.name, Removed=options.generation)
+
+
+def _image_keep(client: Client, options: argparse.Namespace) -> int:
+    server.one(client, "Image", options.name)
+    path = object_path("image", options.name)
+    server.act(client, path, "Image", "Keep", "sb", [options.generation, not options.undo])
+    what = "goes when its time comes" if options.undo else "is kept"
+    text = f"{options.name}: generation {options.generation} {what}"
+    return done(options, text, Name=options.name, Generation=options.generation, Kept=not options.undo)
 
 
 def _output_preview(client: Client, options: argparse.Namespace) -> int:
@@ -152,6 +165,7 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("image", "build"): build_image,
     ("image", "revert"): _image_revert,
     ("image", "remove"): _image_remove,
+    ("image", "keep"): _image_keep,
     ("link", "list"): _list("Link"),
     ("link", "show"): _show("Link"),
     ("output", "list"): _list("Output"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 class Argument(NamedTuple):
     """An option (its names begin with ``-``) or a word. ``complete`` says what a shell can offer for it.
 
-    ``nargs`` is argparse's, ``?`` or ``*``; empty: exactly one. An option never takes a value.
+    ``nargs`` is argparse's, ``?`` or ``*``; empty: exactly one. An option takes a value if it has a metavar.
     """
 
     names: tuple[str, ...]
@@ -20,6 +20,11 @@ class Argument(NamedTuple):
     def option(self) -> bool:
         """Whether it is an option and not a word."""
         return self.names[0].startswith("-")
+
+    @property
+    def valued(self) -> bool:
+        """Whether it is an option with a value behind it."""
+        return self.option and bool(self.metavar)
 
 
 class Command(NamedTuple):
@@ -54,7 +59,7 @@ JOB = Argument(("id",), "a job", "ID", complete="job")
 NOUNS: Mapping[str, str] = {
     "status": "how the server is doing and what needs attention",
     "setup": "what is served where, and the first image",
-    "image": "root images: list, build, revert",
+    "image": "root images: list, build, revert, keep",
     "link": "network interfaces",
     "output": "generated files",
     "job": "long work, such as builds",
@@ -89,6 +94,13 @@ COMMANDS: tuple[Command, ...] = (
                 "image",
             ),
             Argument(("--background",), "build with low CPU and disk priority"),
+            Argument(("--full",), "pack everything anew, also what did not change"),
+            Argument(
+                ("--kernel",),
+                "take the newest kernel whose version or file this shell pattern fits, now and in later "
+                "builds; '' goes back to the newest of all",
+                "GLOB",
+            ),
             NO_WAIT,
         ),
         "Clients that run keep the generation that they booted. Ctrl-C ends the watching, not the build.",
@@ -113,6 +125,17 @@ COMMANDS: tuple[Command, ...] = (
         "remove",
         "remove a generation that is not current and that nothing uses",
         (IMAGE, Argument(("generation",), "the one to remove", "GENERATION", complete="generation")),
+        "One that was current less than KEEP_GRACE ago stays: a client that is just starting may need it.",
+    ),
+    Command(
+        "image",
+        "keep",
+        "keep a generation however old it gets, or stop doing so",
+        (
+            IMAGE,
+            Argument(("generation",), "the one to keep", "GENERATION", complete="generation"),
+            Argument(("--undo",), "let it go when its time comes"),
+        ),
     ),
     Command("link", "list", "list interfaces and what is answered on them"),
     Command("link", "show", "show an interface", (LINK,)),

@@ -193,7 +193,7 @@ def _image(client: Client, given: Given, names: list[str]) -> int:
         known = ", ".join(str(each["Name"]) for each in found if each["Source"]) or "none"
         raise server.NoSuch(f"Say which image to build. Sources: {known}; '/' is this server's own root.")
     return max([_revert(client, found, name) for name in names] if given.get("revert") == "1" else
-               [_build(client, name, bool(given.get("ionice"))) for name in names])  # fmt: skip
+               [_build(client, name, given) for name in names])  # fmt: skip
 
 
 def _revert(client: Client, found: Sequence[server.Properties], name: str) -> int:
@@ -205,12 +205,14 @@ def _revert(client: Client, found: Sequence[server.Properties], name: str) -> in
     return server.OK
 
 
-def _build(client: Client, name: str, background: bool) -> int:
+def _build(client: Client, name: str, given: Given) -> int:
     from ltspd.cli.commands import build_image
 
-    return build_image(
-        client, argparse.Namespace(name=name, background=background, no_wait=False, json=False)
-    )
+    # Behind the kernel's pattern LTSP has one for the initrd.
+    kernel = next(iter(given["kernel-initrd"].split()), "") if "kernel-initrd" in given else None
+    background = bool(given.get("ionice"))
+    wanted = {"name": name, "background": background, "kernel": kernel, "full": False}
+    return build_image(client, argparse.Namespace(**wanted, no_wait=False, json=False))
 
 
 if __name__ == "__main__":

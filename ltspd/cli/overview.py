@@ -16,7 +16,7 @@ def _state_of(image: Properties) -> str:
 
 
 def _images(images: Group, coloured: bool) -> str:
-    head = ("IMAGE", "STATE", "CURRENT", "KEPT", "SIZE", "KERNEL", "SOURCE")
+    head = ("IMAGE", "STATE", "CURRENT", "BUILDS", "SIZE", "KERNEL", "SOURCE")
     rows = [
         (
             image["Name"],
@@ -105,11 +105,12 @@ def details(noun: str, found: Properties, coloured: bool) -> str:
 
 
 def _generations(image: Properties, coloured: bool) -> str:
-    head = ("", "GENERATION", "CREATED", "SIZE", "LAYERS", "KERNEL", "SUMMARY")
+    head = ("", "GENERATION", "KEPT", "CREATED", "SIZE", "LAYERS", "KERNEL", "SUMMARY")
     rows = [
         (
             "*" if each["Id"] == image["Current"] else " ",
             each["Id"],
+            "kept" if each["Kept"] else "",
             show.moment(each["Created"]),
             show.size(each["Size"]),
             each["Layers"],

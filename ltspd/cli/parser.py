@@ -54,6 +54,9 @@ def _fill(into: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _add(into: argparse.ArgumentParser, argument: Argument) -> None:
+    if argument.valued:
+        into.add_argument(*argument.names, metavar=argument.metavar, help=argument.help)
+        return
     if argument.option:
         into.add_argument(*argument.names, action="store_true", help=argument.help)
         return

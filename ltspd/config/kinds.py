@@ -20,6 +20,8 @@ class Kind(StrEnum):
     PORT = "a port number"
     MILLISECONDS = "milliseconds"
     DURATION = "a duration"
+    GRACE = "a time"
+    DAYS = "a number of days"
     ADDRESSES = "IPv4 addresses"
     HOSTNAME = "a host name"
     IMAGE = "an image name"
@@ -48,6 +50,7 @@ _HOSTNAME = re.compile(
 )
 # dnsmasq refuses leases below two minutes.
 _SHORTEST_LEASE = 120
+_LONGEST_GRACE = 1000 * 86400
 
 
 def read_bool(text: str) -> bool:
@@ -64,6 +67,17 @@ def read_int(text: str, lowest: int, highest: int) -> int:
     if not lowest <= int(text) <= highest:
         raise ValueError(f"is not between {lowest} and {highest}")
     return int(text)
+
+
+def read_grace(text: str) -> int:
+    """Read ``0``, ``600``, ``10m``, ``1h`` or ``1d`` to seconds; ValueError with the reason otherwise."""
+    found = _DURATION.match(text)
+    if not found:
+        raise ValueError("is not a time like 600, 10m, 1h or 1d")
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST_GRACE:
+        raise ValueError("is longer than 1000 days")
+    return seconds
 
 
 def read_duration(text: str) -> int:
@@ -144,6 +158,10 @@ def _read(kind: Kind, text: str) -> object:
             return read_int(text, 1, 65535)
         case Kind.MILLISECONDS:
             return read_int(text, -1, 1 << 31)
+        case Kind.DAYS:
+            return read_int(text, 0, 36500)
+        case Kind.GRACE:
+            return read_grace(text)
         case Kind.DURATION:
             return read_duration(text)
         case Kind.ADDRESSES:

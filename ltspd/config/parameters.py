@@ -56,6 +56,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("ROUTER_ADVERTISEMENTS", Kind.BOOL, SERVER, "Answer IPv6 solicitations; iPXE waits", "1"),
     Parameter("AUTO_REBUILD", Kind.BOOL, SERVER, "Rebuild images when their source changed", "1"),
     Parameter("KEEP_GENERATIONS", Kind.COUNT, SERVER, "Generations to keep of each image", "3"),
+    Parameter("KEEP_DAYS", Kind.DAYS, SERVER, "Days for which a generation stays at least", "0"),
+    Parameter("KEEP_GRACE", Kind.GRACE, SERVER, "How long a replaced generation stays at least", "10m"),
     Parameter("SERVE_ACCOUNTS", Kind.BOOL, SERVER, "Give clients the server's login accounts", "1"),
     Parameter("BASE_DIR", Kind.PATH, BOTH, "Directory of sources and images", "/srv/ltsp", supported=False),
     Parameter("TFTP_DIR", Kind.PATH, BOTH, "Root directory of TFTP", "/srv/tftp", supported=False),

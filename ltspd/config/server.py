@@ -13,6 +13,7 @@ from ltspd.config.kinds import (
     read_addresses,
     read_bool,
     read_duration,
+    read_grace,
     read_links,
     read_transport,
 )
@@ -22,7 +23,9 @@ from ltspd.model import RootTransport
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What the daemon itself obeys. ``dhcp_lease`` is in seconds, ``menu_timeout`` in ms (-1: no menu).
+    """What the daemon itself obeys.
+
+    ``dhcp_lease`` and ``keep_grace`` are in seconds, ``menu_timeout`` in ms (-1: no menu).
 
     ``root_transport`` is None where the choice is left to the daemon. ``image_titles`` is keyed by
     LTSP's name of an image, upper-case with underscores: ``X86_64_IMG``.
@@ -41,6 +44,8 @@ class ServerSettings:
     router_advertisements: bool = True
     auto_rebuild: bool = True
     keep_generations: int = 3
+    keep_days: int = 0
+    keep_grace: int = 600
     serve_accounts: bool = True
     base_dir: str = "/srv/ltsp"
     tftp_dir: str = "/srv/tftp"
@@ -85,6 +90,8 @@ def server_settings(document: Document) -> ServerSettings:
         router_advertisements=flag("ROUTER_ADVERTISEMENTS"),
         auto_rebuild=flag("AUTO_REBUILD"),
         keep_generations=int(text("KEEP_GENERATIONS")),
+        keep_days=int(text("KEEP_DAYS")),
+        keep_grace=read_grace(text("KEEP_GRACE")),
         serve_accounts=flag("SERVE_ACCOUNTS"),
         base_dir=text("BASE_DIR"),
         tftp_dir=text("TFTP_DIR"),

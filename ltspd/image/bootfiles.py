@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ltspd import __version__
 from ltspd.image.inside import copy_inside, stat_inside
-from ltspd.image.inspect import Kernel
+from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest
 from ltspd.image.threads import in_thread, together
 from ltspd.initrd.boot import installed_files

@@ -70,13 +70,14 @@ async def preflight(
     until = time.monotonic() + PREFLIGHT_SECONDS
 
     def check() -> BuildPlan:
-        plan = look(paths, source, options or BuildOptions())
+        previous = increment.find_previous(paths, source.name)
+        plan = look(paths, source, _settled(options or BuildOptions(), previous))
         if missing := missing_modules(Path(source.path), plan.kernel.release):
             raise NoKernel(
                 f"Kernel {plan.kernel.release} of {source.path} can't boot from a network: it has no "
                 f"{', '.join(missing)}. Install a kernel package that has."
             )
-        if (previous := increment.find_previous(paths, source.name)) is not None:
+        if previous is not None:
             # A layer of changes is small, and what it needs is checked when that is known.
             check_space(paths, source.path, previous.generation.source_bytes if plan.options.full else 0)
             return plan
@@ -89,6 +90,13 @@ async def preflight(
         return await in_thread(check)
     finally:
         ended.set()
+
+
+def _settled(options: BuildOptions, previous: Manifest | None) -> BuildOptions:
+    """Return the options with what nobody chose now as it was chosen for the current generation."""
+    if options.kernel is None:
+        return replace(options, kernel=previous.kernel_pattern if previous else "")
+    return options
 
 
 async def build(
@@ -167,7 +175,7 @@ async def _increment(
         key = await in_thread(bootfiles.key, root, plan.kernel)
         touched = (*changes.put, *changes.gone)
         same_boot = key == previous.manifest.boot.key and not bootfiles.concerned(touched)
-        if same_boot and not changes:
+        if same_boot and not changes and plan.options.kernel == previous.manifest.kernel_pattern:
             return previous
         if plan.excludes != previous.manifest.excludes or increment.too_much(changes, now):
             return None
@@ -288,7 +296,15 @@ async def _describe(
         summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
     )
     boot = bootfiles.as_manifest(made.boot)
-    record = Manifest(generation, plan.packages.installed, plan.excludes, tools, plan.options.level, boot)
+    record = Manifest(
+        generation,
+        plan.packages.installed,
+        plan.excludes,
+        tools,
+        plan.options.level,
+        boot,
+        kernel_pattern=plan.options.kernel or "",
+    )
     await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation
 

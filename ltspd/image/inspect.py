@@ -1,14 +1,11 @@
-"""Whether a source can boot at all: kernel, init, architecture. Reads only, and only inside the source."""
+"""Whether a source has an init that this machine runs. Reads only, and only inside the source."""
 
 import platform
-import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.errors import NoInit, NoKernel, WrongArchitecture
-from ltspd.image import debversion
-from ltspd.image.inside import list_inside, read_inside, stat_inside
+from ltspd.errors import NoInit, WrongArchitecture
+from ltspd.image.inside import read_inside, stat_inside
 
 INITS = ("sbin/init", "lib/systemd/systemd", "usr/lib/systemd/systemd", "etc/init", "bin/init")
 # e_machine of elf(5) -> what uname -m calls it.
@@ -21,40 +18,6 @@ _MACHINES = {
     21: "ppc64le",
     22: "s390x",
 }
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A kernel with its modules: ``release`` as uname -r would say, ``path`` relative to the source."""
-
-    release: str
-    path: str
-
-
-def find_kernel(root: Path) -> Kernel:
-    """Return the newest kernel whose modules are there too; raises NoKernel that says what is there."""
-    candidates = [
-        Kernel(name.removeprefix("vmlinuz-"), f"boot/{name}")
-        for name in list_inside(root, "boot")
-        if name.startswith("vmlinuz-")
-    ]
-    modules = set(list_inside(root, "usr/lib/modules")) | set(list_inside(root, "lib/modules"))
-    inside = (Kernel(release, f"usr/lib/modules/{release}/vmlinuz") for release in sorted(modules))
-    candidates += [each for each in inside if _is_file(root, each.path)]
-    usable = [
-        each
-        for each in candidates
-        if each.release in modules and _RELEASE.fullmatch(each.release) and _is_file(root, each.path)
-    ]
-    if usable:
-        return max(usable, key=lambda each: (debversion.key(each.release), each.path.startswith("boot/")))
-    kernels = ", ".join(each.path for each in candidates) or "none"
-    raise NoKernel(
-        f"{root} has no kernel with its modules. Kernels: {kernels}. "
-        f"Modules: {', '.join(sorted(modules)) or 'none'}. "
-        "Install a kernel package in it, for example linux-image-amd64."
-    )
 
 
 def check_init(root: Path, machine: str = "") -> str:
@@ -90,11 +53,6 @@ def elf_machine(head: bytes) -> str:
         return ""
     number = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
     return _MACHINES.get(number, f"machine-{number}")
-
-
-def _is_file(root: Path, name: str) -> bool:
-    status = stat_inside(root, name)
-    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def _is_program(root: Path, name: str) -> bool:

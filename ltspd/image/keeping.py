@@ -25,10 +25,21 @@ def surplus(
     """
     generations = image.generations
     gone = []
-    for index, each in enumerate(generations[: max(0, len(generations) - max(1, keep))]):
-        replaced = generations[index + 1].created
+    for each in generations[: max(0, len(generations) - max(1, keep))]:
+        replaced = replaced_at(image, each.id)
         if each.id == image.current or each.id in needed:
             continue
         if now - each.created >= days * _DAY and now - replaced >= grace:
             gone.append(each.id)
     return tuple(gone)
+
+
+def replaced_at(image: Image, generation: str) -> float:
+    """Return when new clients were given this generation last, in seconds since the epoch; 0: never.
+
+    Where nothing was written down, it is when the next one was built.
+    """
+    known = image.replaced.get(generation, 0.0)
+    ids = [each.id for each in image.generations]
+    after = image.generations[ids.index(generation) + 1 :]
+    return max(known, after[0].created if after else 0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import NoSpace
-from ltspd.image import clean, dpkg, excludes, inspect, squashfs
+from ltspd.image import clean, dpkg, excludes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.inside import read_inside
 from ltspd.image.keeping import GRACE_SECONDS
@@ -29,6 +29,8 @@ class BuildOptions:
 
     The newest ``keep`` generations stay, and those younger than ``keep_days``; for ``grace`` seconds
     also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
+    ``kernel`` is a shell pattern for the kernel to take (empty: the newest); None is what the current
+    generation was built with.
     """
 
     add_excludes: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class BuildOptions:
     lock_timeout: float = 60.0
     background: bool = False
     full: bool = False
+    kernel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class BuildPlan:
 
     source: Source
     options: BuildOptions
-    kernel: inspect.Kernel
+    kernel: kernels.Kernel
     architecture: str
     packages: dpkg.Packages
     excludes: tuple[str, ...]
@@ -71,7 +74,7 @@ def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = F
     """
     root = Path(source.path)
     architecture = inspect.check_init(root)
-    kernel = inspect.find_kernel(root)
+    kernel = kernels.find_kernel(root, options.kernel or "")
     packages = dpkg.read_packages(root)
     # While somebody installs packages they are half done by nature; the build waits for that.
     if owned or not dpkg.lock_holder(root):

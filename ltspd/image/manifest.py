@@ -22,7 +22,10 @@ class BootPart:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All that is known of a generation: what the bus shows, and what only a comparison needs."""
+    """All that is known of a generation: what the bus shows, and what only later builds need.
+
+    ``kernel_pattern`` is what its kernel was chosen by, empty: the newest.
+    """
 
     generation: Generation
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -30,6 +33,7 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     level: int = 0
     boot: BootPart = BootPart()
+    kernel_pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def to_text(manifest: Manifest) -> str:
         "format": FORMAT,
         **asdict(manifest.generation),
         "level": manifest.level,
+        "kernel_pattern": manifest.kernel_pattern,
         "boot": asdict(manifest.boot),
         "tools": dict(manifest.tools),
         "excludes": list(manifest.excludes),
@@ -126,7 +131,8 @@ def from_text(text: str) -> Manifest:
         excludes = tuple(str(each) for each in content.get("excludes", ()))
         boot = content.get("boot", {})
         part = BootPart(str(boot.get("key", "")), int(boot.get("size", 0)))
-        return Manifest(generation, packages, excludes, tools, int(content.get("level", 0)), part)
+        level, pattern = int(content.get("level", 0)), str(content.get("kernel_pattern", ""))
+        return Manifest(generation, packages, excludes, tools, level, part, pattern)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks or misuses {error}") from error
 

@@ -4,8 +4,10 @@ A kill at any moment leaves the old generation or the new one current, never a m
 leftovers that the store's ``sweep`` removes.
 """
 
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 from ltspd.paths import Paths
 
 LINK_PREFIX = ".current-"
+# When each generation stopped being current: "id seconds" a line, beside the generations.
+REPLACED = "replaced"
 Step = Callable[[str], None]
 
 
@@ -60,6 +64,7 @@ def sync_work(work: Path) -> None:
 
 def point(home: Path, identity: str, step: Step = nothing) -> None:
     """Make a generation current by one rename; raises OSError. The caller syncs ``home``."""
+    _note_replaced(home, identity)
     link = home / f"{LINK_PREFIX}{identity}"
     link.unlink(missing_ok=True)
     os.symlink(f"generations/{identity}", link)
@@ -69,6 +74,34 @@ def point(home: Path, identity: str, step: Step = nothing) -> None:
     except OSError:
         link.unlink(missing_ok=True)
         raise
+
+
+def replaced(home: Path) -> dict[str, float]:
+    """Return when (seconds since the epoch) each generation stopped being current, as far as it is known."""
+    try:
+        lines = (home / REPLACED).read_text("ascii").splitlines()
+        found = {identity: float(when) for identity, _, when in (line.partition(" ") for line in lines)}
+    except (OSError, ValueError):
+        return {}
+    return {identity: when for identity, when in found.items() if math.isfinite(when)}
+
+
+def _note_replaced(home: Path, identity: str) -> None:
+    """Write down, before it is done, that the current generation makes room for another one."""
+    try:
+        before = os.readlink(home / "current").rpartition("/")[2]
+    except OSError:
+        return
+    if before == identity:
+        return
+    found = {**replaced(home), before: time.time()}
+    lines = [
+        f"{each} {int(when)}\n" for each, when in found.items() if (home / "generations" / each).is_dir()
+    ]
+    new = home / f"{LINK_PREFIX}{REPLACED}"
+    new.write_text("".join(lines), "ascii")
+    sync(new)
+    os.rename(new, home / REPLACED)
 
 
 def entries(directory: Path, hidden: bool = False) -> list[Path]:

@@ -4,6 +4,7 @@ Every change is one rename; what a killed process leaves behind, ``sweep`` remov
 """
 
 import fcntl
+import math
 import os
 import re
 import shutil
@@ -14,8 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
-from ltspd.image import manifest
-from ltspd.image.keeping import surplus
+from ltspd.image import manifest, publish
+from ltspd.image.keeping import replaced_at, surplus
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source import is_valid_name, valid_name
@@ -86,7 +87,9 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
             current = ""
         if generations or current:
             generations.sort(key=lambda each: (each.created, each.id))
-            images.append(Image(name, tuple(generations), current))
+            images.append(
+                Image(name, tuple(generations), current, kept(paths, name), publish.replaced(directory))
+            )
     return tuple(images), tuple(problems)
 
 
@@ -168,16 +171,30 @@ def remove_generation(
     generation: str,
     in_use: frozenset[str] = frozenset(),
     step: Step = nothing,
+    *,
+    grace: float = 0.0,
 ) -> None:
-    """Remove a generation and layers that no other one has; raises InUse for current, used, kept ones."""
+    """Remove a generation and layers that no other one has; raises InUse for one that is needed.
+
+    Needed are the current one, used and kept ones, and what was current less than ``grace`` seconds ago.
+    """
     with locked(paths, image):
-        target = _generation(find(paths, image), generation)
+        found = find(paths, image)
+        target = _generation(found, generation)
         if target.id == current_id(paths, image):
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
         if target.id in in_use:
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
         if target.id in kept(paths, image):
-            raise InUse(f"Generation {target.id} of {image} is to be kept; take that back first.")
+            raise InUse(
+                f"Generation {target.id} of {image} is kept; "
+                f"'ltspctl image keep {image} {target.id} --undo' lets it go."
+            )
+        if (left := grace - (time.time() - replaced_at(found, target.id))) > 0:
+            raise InUse(
+                f"Generation {target.id} of {image} was current until a moment ago, and a client that is "
+                f"just starting may need it; try again in {math.ceil(left / 60)} min (KEEP_GRACE)."
+            )
         _remove(paths, image, target.id, step)
         _drop_layers(paths.images / image, step)
 

@@ -52,7 +52,7 @@ def usage(command: Command) -> str:
 
 def _usage(argument: Argument) -> str:
     if argument.option:
-        return f"[`{argument.names[0]}`]"
+        return f"[{_option(argument)}]"
     match argument.nargs:
         case "?":
             return f"[*{argument.metavar}*]"
@@ -60,6 +60,11 @@ def _usage(argument: Argument) -> str:
             return f"[*{argument.metavar}* …]"
         case _:
             return f"*{argument.metavar}*"
+
+
+def _option(argument: Argument) -> str:
+    value = f" *{argument.metavar}*" if argument.valued else ""
+    return f"`{argument.names[0]}`{value}"
 
 
 def _commands() -> Iterator[str]:
@@ -85,7 +90,7 @@ def _arguments(arguments: tuple[Argument, ...]) -> Iterator[str]:
     yield "| argument | meaning |"
     yield "|---|---|"
     for each in arguments:
-        name = f"`{each.names[0]}`" if each.option else f"*{each.metavar}*"
+        name = _option(each) if each.option else f"*{each.metavar}*"
         yield f"| {name} | {each.help} |"
 
 

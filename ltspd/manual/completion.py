@@ -41,6 +41,10 @@ def options(command: Command) -> tuple[tuple[str, str], ...]:
     return tuple((each.names[-1], each.help) for each in found)
 
 
+# Options whose next word is their value, which is no word of the command.
+_VALUED = tuple(
+    dict.fromkeys(each.names[-1] for command in COMMANDS for each in command.arguments if each.valued)
+)
 _TOP = tuple((each.names[-1], each.help) for each in (VERSION, HELP))
 _HEAD = "# Made from the grammar of ltspctl (ltspd/cli/grammar.py).\n"
 
@@ -58,11 +62,19 @@ def bash() -> str:
     top = " ".join(name for name, _ in _TOP)
     return f"""{_HEAD}# shellcheck shell=bash
 _ltspctl() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} offered='' word
+  local current=${{COMP_WORDS[COMP_CWORD]}} offered='' value='' word
   local -a words=()
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-    [[ $word == -* ]] || words+=("$word")
+    case "$word" in
+    {" | ".join(_VALUED)} | =) value=1 ;;
+    -*) value='' ;;
+    *)
+      [[ -n $value ]] || words+=("$word")
+      value=''
+      ;;
+    esac
   done
+  [[ -z $value ]] || return 0
   if [[ $current == -* ]]; then
     case "${{words[*]:0:2}}" in
     "") offered="{top}" ;;
@@ -108,11 +120,19 @@ def zsh() -> str:
     return f"""#compdef ltspctl
 {_HEAD}
 _ltspctl() {{
-  local word
+  local word value=''
   local -a seen offered
   for word in "${{(@)words[2,CURRENT-1]}}"; do
-    [[ $word == -* ]] || seen+=("$word")
+    case "$word" in
+    {" | ".join(_VALUED)}) value=1 ;;
+    -*) value='' ;;
+    *)
+      [[ -n $value ]] || seen+=("$word")
+      value=''
+      ;;
+    esac
   done
+  [[ -z $value ]] || return 0
   if [[ ${{words[CURRENT]}} == -* ]]; then
     case "${{seen[1,2]}}" in
     "") offered=({" ".join(_zsh(each) for each in _TOP)}) ;;
@@ -152,14 +172,26 @@ def fish() -> str:
     for command in COMMANDS:
         for name, text in options(command):
             condition = _quoted(f"__ltspctl_in {command.words}")
-            lines.append(f"complete -c ltspctl -n {condition} -l {name.removeprefix('--')} -d {_fish(text)}")
+            needs = " -x" if name in _VALUED else ""
+            lines.append(
+                f"complete -c ltspctl -n {condition} -l {name.removeprefix('--')}{needs} -d {_fish(text)}"
+            )
     for name, text in _TOP:
         lines.append(f"complete -c ltspctl -n '__ltspctl_at 0' -l {name.removeprefix('--')} -d {_fish(text)}")
     return f"""{_HEAD}
 function __ltspctl_words
     # The words before the cursor, the program and options left out.
+    set -l value
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
-        string match --quiet -- '-*' $word; or echo -- $word
+        if contains -- $word {" ".join(_VALUED)}
+            set value 1
+        else if string match --quiet -- '-*' $word
+            set value
+        else if test -n "$value"
+            set value
+        else
+            echo -- $word
+        end
     end
 end
 

@@ -150,6 +150,15 @@ class FakeServer:
         if generation == "g2":
             raise InUse("g2 is current.")
 
+    async def keep_generation(self, name: str, generation: str, keep: bool) -> None:
+        self.calls.append(("keep", name, generation, keep))
+        (image,) = (each for each in self._state.images if each.name == name)
+        if generation not in {each.id for each in image.generations}:
+            raise NoSuchGeneration(f"{name} has no generation {generation[:50]!r}.")
+        others = tuple(each for each in self._state.images if each.name != name)
+        kept = image.kept | {generation} if keep else image.kept - {generation}
+        self.set(images=(replace(image, kept=kept), *others))
+
     async def packages_changed(self) -> None:
         self.calls.append(("packages",))
 

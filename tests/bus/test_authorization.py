@@ -61,9 +61,11 @@ async def test_every_allowed_action_leaves_one_audit_line(
     caplog.set_level("INFO")
     await ask(client, "Manager", "Reload")
     await ask(client, "Image", "Remove", "s", "g1", path=IMAGE)
+    await ask(client, "Image", "Keep", "sb", "g2", True, path=IMAGE)
     lines = [each.getMessage() for each in caplog.records if each.name == "ltspd.audit"]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert "generation 'g1', image 'x86_64'" in lines[1]
+    assert "generation 'g2', image 'x86_64'" in lines[2]
 
 
 async def test_reading_needs_nothing(strict: Service, client: Connection, authority: FakePolkit) -> None:

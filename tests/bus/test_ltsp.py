@@ -91,6 +91,8 @@ async def test_an_image_is_built(ltsp: Ltsp, running: FakeServer) -> None:
     ran = await ltsp("image", "x86_64", "--ionice", "nice")
     assert (ran.status, "build of x86_64: done in" in ran.out) == (0, True)
     assert running.calls == [("build", "x86_64", {"background": True}, os.getuid())]
+    assert (await ltsp("image", "-k", "boot/vmlinuz-6.* s/vmlinuz/initrd/", "x86_64")).status == 0
+    assert running.calls[1][2] == {"kernel": "boot/vmlinuz-6.*"}
 
 
 async def test_images_are_named_as_ltsp_named_them(ltsp: Ltsp, running: FakeServer) -> None:

@@ -184,7 +184,12 @@ async def test_shells_complete(
     assert await ask("image", "revert", "x86_64", "g1", "") == set()
     assert await ask("output", "preview", "d") == {"dnsmasq"}
     assert await ask("link", "show", "") == {"eth0"}
-    assert await ask("image", "build", "--") == {"--background", "--no-wait", "--json", "--help"}
+    assert await ask("image", "build", "--") == {
+        "--background", "--full", "--kernel", "--no-wait", "--json", "--help",
+    }  # fmt: skip
+    assert await ask("image", "build", "--kernel", "6.*", "x") == {"x86_64"}
+    assert await ask("image", "build", "--kernel", "x") == set(), "a pattern, not an image"
+    assert await ask("image", "keep", "x86_64", "g") == {"g1", "g2"}
     assert await ask("apply", "--f") == {"--force"}
 
 

@@ -40,7 +40,7 @@ PAGES = {
         "image show": ["x86_64"], "link show": ["eth0"], "output show": ["dnsmasq"], "job show": ["0a1b2c3d"],
         "output preview": ["dnsmasq"], "job watch": ["4e5f6071"], "config show": ["pc01", "--all"],
         "image revert": ["x86_64", "g1"], "image remove": ["x86_64", "g2"], "job cancel": ["nope"],
-        "image build": ["nothing"], "setup": ["--yes"],
+        "image build": ["nothing"], "setup": ["--yes"], "image keep": ["x86_64", "g1"],
     }.get(each.words, [])]
 }  # fmt: skip
 EMPTY = ["status", "image list", "link list", "output list", "job list"]
@@ -110,7 +110,7 @@ def test_every_command_of_the_grammar_is_one() -> None:
 def test_every_method_of_the_contract_has_its_command() -> None:
     served = {
         "Reload": "reload", "Apply": "apply", "BuildImage": "image build", "Revert": "image revert",
-        "Remove": "image remove", "Preview": "output preview", "Cancel": "job cancel",
+        "Remove": "image remove", "Keep": "image keep", "Preview": "output preview", "Cancel": "job cancel",
         "ExplainConfig": "config show", "CheckConfig": "config check",
     }  # fmt: skip
     # The hook of the package manager; two for programs that hold a path where a person has a name.

@@ -113,9 +113,15 @@ async def test_methods_reach_the_server(client: Connection, server: FakeServer) 
     await ask(client, "Manager", "Apply", "a{sv}", {"force": Variant("b", True)})
     await ask(client, "Manager", "PackagesChanged")
     await ask(client, "Image", "Remove", "s", "g1", path=IMAGE)
+    await ask(client, "Image", "Keep", "sb", "g1", True, path=IMAGE)
     (text,) = await ask(client, "Output", "Preview", path=object_path("output", "dnsmasq"))
     assert text == "--- dnsmasq\n+ a line\n"
-    assert server.calls == [("apply", True), ("packages",), ("remove", "x86_64", "g1")]
+    assert server.calls == [
+        ("apply", True),
+        ("packages",),
+        ("remove", "x86_64", "g1"),
+        ("keep", "x86_64", "g1", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +133,10 @@ async def test_methods_reach_the_server(client: Connection, server: FakeServer) 
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["", {}], "InvalidName"),
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"no": YES}], "InvalidOption"),
         ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"background": TEXT}], "InvalidOption"),
+        ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"full": TEXT}], "InvalidOption"),
+        ("Manager", ROOT_PATH, "BuildImage", "sa{sv}", ["x86_64", {"kernel": YES}], "InvalidOption"),
+        ("Image", IMAGE, "Build", "a{sv}", [{"Full": YES}], "InvalidOption"),
+        ("Image", IMAGE, "Keep", "sb", ["g9", True], "NoSuchGeneration"),
         ("Manager", ROOT_PATH, "Apply", "a{sv}", [{"force": Variant("u", 1)}], "InvalidOption"),
         ("Image", IMAGE, "Revert", "s", ["g9"], "NoSuchGeneration"),
         ("Image", IMAGE, "Remove", "s", ["g2"], "InUse"),

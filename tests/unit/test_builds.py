@@ -8,10 +8,13 @@ import pytest
 from ltspd.builds import Builds
 from ltspd.conf import ConfFile
 from ltspd.config import load
+from ltspd.errors import InUse, NoSpace
+from ltspd.image import build, store
 from ltspd.image import fold as room
 from ltspd.jobs import Jobs
 from ltspd.model import Generation, Image, ImageState, JobState, Layer, Source, SourceKind
 from ltspd.paths import Paths
+from tests.unit.test_image_store import add
 
 SOURCE = Source("x", SourceKind.DIRECTORY, "/nonexistent")
 STALE = ImageState("x", "/nonexistent", "g1", stale_because="packages changed")
@@ -53,6 +56,43 @@ async def test_auto_rebuild_can_be_turned_off(tmp_path: Path) -> None:
     config = load({"/etc/ltsp/ltsp.conf": "[server]\nAUTO_REBUILD=0\n"})
     world.builds.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
     assert world.jobs.all == ()
+
+
+async def test_options_are_what_ltsp_conf_and_the_caller_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    (tmp_path / "etc/ltsp").mkdir(parents=True)
+    (tmp_path / "etc/ltsp/ltsp.conf").write_text("[server]\nKEEP_GENERATIONS=5\nKEEP_DAYS=7\nKEEP_GRACE=1h\n")
+    (tmp_path / "srv/ltsp/x/usr").mkdir(parents=True)
+    seen: list[build.BuildOptions] = []
+
+    async def preflight(_paths: Paths, _source: Source, options: build.BuildOptions) -> None:
+        seen.append(options)
+        raise NoSpace("full")
+
+    monkeypatch.setattr(build, "preflight", preflight)
+    for asked in ({}, {"background": True, "full": True, "kernel": ""}, {"kernel": "6.1.*"}):
+        with pytest.raises(NoSpace):
+            await world.builds.start("x", asked, 0)
+    assert [(each.keep, each.keep_days, each.grace) for each in seen] == [(5, 7, 3600)] * 3
+    assert [(each.background, each.full, each.kernel) for each in seen] == [
+        (False, False, None),
+        (True, True, ""),
+        (False, False, "6.1.*"),
+    ]
+
+
+async def test_removing_asks_for_the_grace_of_ltsp_conf(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    paths = Paths(tmp_path)
+    old, new = add(paths, 1, "a"), add(paths, 2, "b")
+    with pytest.raises(InUse, match=r"in 10 min \(KEEP_GRACE\)"):
+        await world.builds.remove("lab", old)
+    (tmp_path / "etc/ltsp").mkdir(parents=True)
+    (tmp_path / "etc/ltsp/ltsp.conf").write_text("[server]\nKEEP_GRACE=0\n")
+    await world.builds.remove("lab", old)
+    assert [each.id for each in store.find(paths, "lab").generations] == [new]
 
 
 async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(

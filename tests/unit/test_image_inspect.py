@@ -15,7 +15,6 @@ from ltspd.errors import (
     InconsistentSource,
     InvalidName,
     NoInit,
-    NoKernel,
     NoSuchSource,
     WrongArchitecture,
 )
@@ -23,7 +22,7 @@ from ltspd.image import debversion, dpkg, inside, inspect, source
 from ltspd.image.scan import foreign_mounts, scan
 from ltspd.model import SourceKind
 from ltspd.paths import Paths
-from tests.unit.image_trees import RELEASE, elf, make_tree, write
+from tests.unit.image_trees import elf, make_tree, write
 
 ARCHITECTURE = source.architecture_name()
 
@@ -74,23 +73,6 @@ def test_an_unknown_source_is_told_with_what_there_is(paths: Paths) -> None:
 def test_architecture_names_are_ltsps() -> None:
     names = [source.architecture_name(each) for each in ("x86_64", "i686", "i586", "aarch64")]
     assert names == ["x86_64", "x86_32", "x86_32", "aarch64"]
-
-
-def test_the_newest_kernel_with_modules_is_taken(root: Path) -> None:
-    assert inspect.find_kernel(root) == inspect.Kernel(RELEASE, f"boot/vmlinuz-{RELEASE}")
-    write(root, "boot/vmlinuz-6.1.0-10-amd64", b"k")
-    (root / "usr/lib/modules/6.1.0-10-amd64").mkdir()
-    write(root, "boot/vmlinuz-6.12.0-1-amd64", b"no modules")
-    assert inspect.find_kernel(root).release == "6.1.0-10-amd64"
-    write(root, "usr/lib/modules/6.2.0-fedora/vmlinuz", b"k")
-    assert inspect.find_kernel(root).path == "usr/lib/modules/6.2.0-fedora/vmlinuz"
-
-
-def test_no_kernel_says_what_is_there(root: Path) -> None:
-    (root / f"usr/lib/modules/{RELEASE}/modules.dep").unlink()
-    (root / f"usr/lib/modules/{RELEASE}").rename(root / "usr/lib/modules/5.0-other")
-    with pytest.raises(NoKernel, match=rf"vmlinuz-{RELEASE}.*5\.0-other"):
-        inspect.find_kernel(root)
 
 
 def test_debian_version_order() -> None:

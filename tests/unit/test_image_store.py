@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,9 @@ def test_what_was_published_is_read(paths: Paths) -> None:
     first, second = add(paths, 1, "a"), add(paths, 2, "a", "b")
     images, problems = store.read_images(paths)
     assert problems == ()
-    assert images == (
-        Image("lab", (generation(1, ("a" * 64,)), generation(2, ("a" * 64, "b" * 64))), second),
-    )
+    generations = (generation(1, ("a" * 64,)), generation(2, ("a" * 64, "b" * 64)))
+    assert images == (Image("lab", generations, second, frozenset(), images[0].replaced),)
+    assert list(images[0].replaced) == [first]
     assert os.readlink(paths.images / "lab/current") == f"generations/{second}"
     assert first != second
 
@@ -181,7 +182,7 @@ def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
     store.keep_generation(paths, "lab", first)
     store.keep_generation(paths, "lab", second)
     assert store.kept(paths, "lab") == {first, second}
-    with pytest.raises(InUse, match="to be kept"):
+    with pytest.raises(InUse, match=r"is kept.*keep lab .*--undo"):
         store.remove_generation(paths, "lab", first)
     assert store.prune(paths, "lab", 1) == ()
     store.keep_generation(paths, "lab", second, keep=False)
@@ -190,6 +191,38 @@ def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
     with pytest.raises(NoSuchGeneration):
         store.keep_generation(paths, "lab", second)
     assert [each.id for each in store.find(paths, "lab").generations] == [first, third]
+
+
+def test_what_was_current_a_moment_ago_is_not_removed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 5000.0
+    monkeypatch.setattr(time, "time", lambda: clock)
+    first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
+    clock = 9000.0
+    store.remove_generation(paths, "lab", second, grace=600)
+    # Clients booted the first until this build, though the one after it was built long ago.
+    store.revert(paths, "lab", first)
+    clock = 20000.0
+    fourth = add(paths, 4, "d")
+    clock = 20100.0
+    with pytest.raises(InUse, match=r"current until a moment ago.*in 9 min \(KEEP_GRACE\)"):
+        store.remove_generation(paths, "lab", first, grace=600)
+    assert store.prune(paths, "lab", 1, grace=600) == (third,), "not the first, for the same reason"
+    store.keep_generation(paths, "lab", first)
+    clock = 20601.0
+    assert store.prune(paths, "lab", 1, grace=600) == ()
+    store.keep_generation(paths, "lab", first, keep=False)
+    store.remove_generation(paths, "lab", first, grace=600)
+    assert [each.id for each in store.find(paths, "lab").generations] == [fourth]
+
+
+def test_a_damaged_note_of_switches_does_no_harm(paths: Paths) -> None:
+    first, second = add(paths, 1, "a"), add(paths, 2, "b")
+    for content in (b"x", b"\xff\n", f"{first} nan\n".encode(), f"{first} inf\n".encode()):
+        (paths.images / "lab/replaced").write_bytes(content)
+        assert store.find(paths, "lab").replaced == {}
+        assert store.revert(paths, "lab", first).id == first
+        assert list(store.find(paths, "lab").replaced) == [second]
+        store.revert(paths, "lab", second)
 
 
 def test_young_and_just_replaced_generations_stay() -> None:

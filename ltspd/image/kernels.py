@@ -1,0 +1,121 @@
+"""A source's kernels under every name that distributions give them, and the choice of one. Reads only."""
+
+import fnmatch
+import re
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltspd.errors import NoKernel
+from ltspd.image import debversion
+from ltspd.image.inside import list_inside, read_inside, stat_inside
+
+# What the file is called, before a dash and the version or a flavour: Debian, Fedora, Arch, Alpine and
+# openSUSE say vmlinuz, Gentoo kernel, Arm machines Image, Buildroot and Yocto bzImage, systemd-boot linux.
+_NAME = re.compile(r"(?:vmlinuz|vmlinux|kernel|bzImage|Image|linux)(?:-(.+))?")
+# Where such files are; the last two are those of live media.
+_PLACES = ("boot", "", "casper", "live")
+# Names inside a directory of modules, where the version is that of the directory (Fedora, openSUSE, Arch).
+_BESIDE_MODULES = ("vmlinuz", "bzImage", "Image")
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
+# Linux, Documentation/arch/x86/boot.rst: the magic number, and the place of the version's text less 0x200.
+_X86_MAGIC, _X86_VERSION = 0x202, 0x20E
+_HEADER_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel with its modules: ``release`` as uname -r would say, ``path`` relative to the source."""
+
+    release: str
+    path: str
+
+
+def find_kernel(root: Path, pattern: str = "") -> Kernel:
+    """Return the newest kernel whose modules are there too, of those that a shell pattern fits.
+
+    The pattern is compared with the version, the file's name and its path. Raises NoKernel, which says
+    what is there.
+    """
+    modules = {*list_inside(root, "usr/lib/modules"), *list_inside(root, "lib/modules")}
+    modules = {each for each in modules if _RELEASE.fullmatch(each)}
+    candidates = _candidates(root, modules)
+    usable = [each for each in candidates if each.release in modules]
+    chosen = [each for each in usable if not pattern or fits(each, pattern)]
+    if chosen:
+        return max(chosen, key=lambda each: (debversion.key(each.release), each.path.startswith("boot/")))
+    if usable:
+        raise NoKernel(
+            f"No kernel of {root} fits {pattern!r}, which was chosen for its image. "
+            f"There is: {', '.join(sorted({each.release for each in usable}))}. "
+            "Choose another with --kernel; --kernel '' takes the newest."
+        )
+    kernels = ", ".join(each.path for each in candidates) or "none"
+    raise NoKernel(
+        f"{root} has no kernel with its modules. Kernels: {kernels}. "
+        f"Modules: {', '.join(sorted(modules)) or 'none'}. "
+        "Install a kernel package in it, for example linux-image-amd64."
+    )
+
+
+def fits(kernel: Kernel, pattern: str) -> bool:
+    """Return whether a shell pattern fits a kernel's version, its file's name or its path."""
+    names = (kernel.release, kernel.path.rpartition("/")[2], kernel.path)
+    return any(fnmatch.fnmatchcase(name, pattern.removeprefix("/")) for name in names)
+
+
+def _candidates(root: Path, modules: set[str]) -> list[Kernel]:
+    """Return every kernel; one whose version can't be told has an empty release."""
+    found = []
+    for place in _PLACES:
+        for name in list_inside(root, place):
+            path = f"{place}/{name}".lstrip("/")
+            if (parts := _NAME.fullmatch(name)) and _is_file(root, path):
+                found.append(Kernel(_release(root, path, parts[1] or "", modules), path))
+    for release in sorted(modules):
+        for name in _BESIDE_MODULES:
+            path = f"usr/lib/modules/{release}/{name}"
+            if _is_file(root, path):
+                found.append(Kernel(release, path))
+    return found
+
+
+def _release(root: Path, path: str, rest: str, modules: set[str]) -> str:
+    """Return the version of a kernel by its name, by what the file says, or by its modules' names."""
+    # Gentoo puts the maker and the machine before it: kernel-genkernel-x86_64-6.6.30-gentoo.
+    named = [each for each in modules if rest == each or rest.endswith(f"-{each}")]
+    if named:
+        return max(named, key=len)
+    said = header_release(read_inside(root, path, _HEADER_BYTES) or b"")
+    if said in modules:
+        return said
+    # Alpine's vmlinuz-lts is of 6.6.30-0-lts; Arch says in a file what vmlinuz-linux is of.
+    flavour = [each for each in modules if each.endswith(f"-{rest}") or _package(root, each) == rest]
+    if rest and len(flavour) == 1:
+        return flavour[0]
+    if not rest and not said and len(modules) == 1:
+        return next(iter(modules))
+    return said if _RELEASE.fullmatch(said) else rest
+
+
+def _package(root: Path, release: str) -> str:
+    return (
+        (read_inside(root, f"usr/lib/modules/{release}/pkgbase", 256) or b"")
+        .decode("ascii", "replace")
+        .strip()
+    )
+
+
+def header_release(head: bytes) -> str:
+    """Return the version that an x86 kernel has in its header, or an empty string."""
+    if head[_X86_MAGIC : _X86_MAGIC + 4] != b"HdrS" or len(head) < _X86_VERSION + 2:
+        return ""
+    (place,) = struct.unpack_from("<H", head, _X86_VERSION)
+    text = head[place + 0x200 : place + 0x200 + 256] if place else b""
+    return text.split(b"\0")[0].split(b" ")[0].decode("ascii", "replace")
+
+
+def _is_file(root: Path, name: str) -> bool:
+    status = stat_inside(root, name)
+    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
