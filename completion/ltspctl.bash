@@ -18,7 +18,7 @@ _ltspctl() {
     case "${words[*]:0:2}" in
     "") offered="--version --help" ;;
     "status") offered="--json --help" ;;
-    "setup") offered="--yes --no-wait --json --help" ;;
+    "setup") offered="--yes --no-wait --undo --json --help" ;;
     "image list") offered="--json --help" ;;
     "image show") offered="--json --help" ;;
     "image build") offered="--background --full --kernel --no-wait --json --help" ;;
@@ -41,7 +41,7 @@ _ltspctl() {
     *)
       case "${words[0]-}" in
       status) offered="--json --help" ;;
-      setup) offered="--yes --no-wait --json --help" ;;
+      setup) offered="--yes --no-wait --undo --json --help" ;;
       reload) offered="--json --help" ;;
       apply) offered="--force --json --help" ;;
       esac

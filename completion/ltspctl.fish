@@ -73,6 +73,7 @@ complete -c ltspctl -n '__ltspctl_in status' -l json -d 'print JSON instead of t
 complete -c ltspctl -n '__ltspctl_in status' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in setup' -l yes -d 'ask nothing'
 complete -c ltspctl -n '__ltspctl_in setup' -l no-wait -d 'start the job, print its id, don\'t wait for it'
+complete -c ltspctl -n '__ltspctl_in setup' -l undo -d 'put files of LTSP that were moved aside back, and do nothing else'
 complete -c ltspctl -n '__ltspctl_in setup' -l json -d 'print JSON instead of text'
 complete -c ltspctl -n '__ltspctl_in setup' -l help -d 'print help and end'
 complete -c ltspctl -n '__ltspctl_in image list' -l json -d 'print JSON instead of text'

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ltspd import __version__, journal
+from ltspd import __version__, journal, takeover
 from ltspd.daemon import serve
 from ltspd.errors import LtspError
 from ltspd.paths import Paths
@@ -24,6 +24,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path("/"), help="work below this directory (default: /)")
     parser.add_argument("--bus", metavar="ADDRESS", help="D-Bus address to use instead of the system bus")
     parser.add_argument("--debug", action="store_true", help="log more")
+    parser.add_argument(
+        "--give-back",
+        action="store_true",
+        help="put files of LTSP that were moved aside back, print their names, and end; "
+        "for the package's removal, when no daemon runs",
+    )
     return parser.parse_args()
 
 
@@ -42,6 +48,10 @@ def main() -> int:
     os.umask(0o022)
     status = 0
     try:
+        if arguments.give_back:
+            for name in takeover.put_back(Paths(arguments.root)):
+                print(name)
+            return status
         asyncio.run(serve(Paths(arguments.root), arguments.bus))
     except* LtspError as group:
         for error in group.exceptions:

@@ -151,7 +151,9 @@ class Applier:
         if edited:
             await self._keep_running(output)
             names = ", ".join(edited)
-            why = f"{names} was changed by hand and is left alone; 'ltspctl apply --force' replaces it."
+            # A file of before the first pass was nobody's change of ours.
+            how = "was changed by hand" if output.name in self._record.applied else "was there before ltspd"
+            why = f"{names} {how} and is left alone; 'ltspctl apply --force' replaces it."
             return OutputState.EDITED, why
         try:
             await self._write(output)

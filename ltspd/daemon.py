@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from ltspd import __version__, explain, report
+from ltspd import __version__, explain, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
@@ -27,7 +27,7 @@ from ltspd.jobs import Jobs
 from ltspd.model import ConfigFinding, Facts, Job, ServerState, Setting, State
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
-from ltspd.observe import files, links
+from ltspd.observe import files, links, remains
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs as render
@@ -110,6 +110,7 @@ class Daemon:
             (paths.at("/var/lib/dpkg"), packages),
             (paths.base_dir, None),
             (paths.outputs, None),
+            *((paths.at(each), names) for each, names in remains.DIRECTORIES.items()),
             (paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})),
             *((Path(each.path) / "var/lib/dpkg", packages) for each in self._facts.sources),
         )
@@ -151,6 +152,8 @@ class Daemon:
                     images=report.images(self._facts, self._jobs.all),
                     links=report.links(self._facts, desired),
                     outputs=statuses,
+                    remains=self._facts.remains,
+                    set_aside=self._facts.set_aside,
                 )
             )
             self._watch()
@@ -253,6 +256,22 @@ class Daemon:
     async def check_config(self) -> tuple[ConfigFinding, ...]:
         """Return everything wrong with ltsp.conf as it is on disk now; raises ConfigError."""
         return explain.findings(await asyncio.to_thread(self._conf.check))
+
+    async def take_over(self) -> tuple[str, ...]:
+        """Move what an earlier LTSP left out of the way; raises ToolFailed."""
+        found = await asyncio.to_thread(remains.look, self._paths)
+        moved = await asyncio.to_thread(takeover.move_aside, self._paths, found)
+        return await self._after_moving(moved)
+
+    async def give_back(self) -> tuple[str, ...]:
+        """Put what was moved aside back; raises ToolFailed."""
+        return await self._after_moving(await asyncio.to_thread(takeover.put_back, self._paths))
+
+    async def _after_moving(self, moved: tuple[str, ...]) -> tuple[str, ...]:
+        await takeover.tell_readers(moved, self._systemd)
+        # Ports may be free now that failing units have waited for.
+        await self._once(retry=True)
+        return moved
 
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""

@@ -222,6 +222,17 @@ class UnitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Remain:
+    """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
+
+    path: str
+    effect: str
+    step: str
+    harms: bool
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that one pass looked at."""
 
@@ -239,6 +250,8 @@ class Facts:
     boot_programs: Mapping[str, str] = field(default_factory=dict)
     kernel_nfsd: bool = False
     container: bool = False
+    remains: tuple[Remain, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
 
 # ---- answers: what a caller may ask about the configuration --------------------------------------
@@ -359,6 +372,8 @@ class State:
     clients: tuple[ClientState, ...] = ()
     outputs: tuple[OutputStatus, ...] = ()
     jobs: tuple[Job, ...] = ()
+    remains: tuple[Remain, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
 
 class Progress(Protocol):

@@ -65,6 +65,12 @@ class Server(Protocol):
     async def check_config(self) -> Sequence[ConfigFinding]:
         """Return everything wrong with the configuration on disk; raises ConfigError."""
 
+    async def take_over(self) -> Sequence[str]:
+        """Move what an earlier LTSP left out of the way and return its names; raises ToolFailed."""
+
+    async def give_back(self) -> Sequence[str]:
+        """Put what was moved aside back and return its names; raises ToolFailed."""
+
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""
 
@@ -215,6 +221,14 @@ async def _check_config(server: Server, _call: Call) -> tuple[Any, ...]:
     return (tuple(finding(each) for each in await server.check_config()),)
 
 
+async def _take_over(server: Server, _call: Call) -> tuple[Any, ...]:
+    return (list(await server.take_over()),)
+
+
+async def _give_back(server: Server, _call: Call) -> tuple[Any, ...]:
+    return (list(await server.give_back()),)
+
+
 async def _image_build(server: Server, call: Call) -> tuple[Any, ...]:
     name = _image(server.state, call).name
     return (names.object_path("job", await server.build_image(name, call.arguments[0], call.uid)),)
@@ -257,6 +271,8 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "PackagesChanged"): Method(_packages_changed, CONFIGURE, _nothing),
     (MANAGER, "ExplainConfig"): Method(_explain_config, CONFIGURE, _nothing, HOST_OPTIONS),
     (MANAGER, "CheckConfig"): Method(_check_config, CONFIGURE, _nothing),
+    (MANAGER, "TakeOver"): Method(_take_over, CONFIGURE, _nothing),
+    (MANAGER, "GiveBack"): Method(_give_back, CONFIGURE, _nothing),
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
     (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),

@@ -13,6 +13,7 @@ from ltspd.model import (
     Job,
     LinkState,
     OutputStatus,
+    Remain,
     Setting,
     State,
 )
@@ -80,6 +81,18 @@ def _manager(state: State) -> Mapping[str, Any]:
         "Revision": state.revision,
         "BaseDirectory": state.base_directory,
         "TftpDirectory": state.tftp_directory,
+        "Remains": tuple(_remain(each) for each in state.remains),
+        "SetAside": state.set_aside,
+    }
+
+
+def _remain(remain: Remain) -> Mapping[str, Typed]:
+    return {
+        "Path": Typed("s", remain.path),
+        "Effect": Typed("s", remain.effect),
+        "Step": Typed("s", remain.step),
+        "Harms": Typed("b", remain.harms),
+        "Moves": Typed("b", remain.moves),
     }
 
 

@@ -31,3 +31,11 @@ def done(options: argparse.Namespace, text: str, **values: object) -> int:
         return as_json(values)
     print(text)
     return server.OK
+
+
+def agree(question: str, what: str) -> bool:
+    """Ask on the terminal; raises NoSuch with ``what`` is to be done where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise server.NoSuch(f"{what}, and nobody can be asked: add --yes.")
+    print(f"\n{question} [Y/n] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")

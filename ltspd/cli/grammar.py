@@ -73,8 +73,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "setup",
         "",
-        "show what is answered on each interface, and build the first image",
-        (Argument(("--yes",), "ask nothing"), NO_WAIT),
+        "show what is answered on each interface, take over from LTSP, and build the first image",
+        (
+            Argument(("--yes",), "ask nothing"),
+            NO_WAIT,
+            Argument(("--undo",), "put files of LTSP that were moved aside back, and do nothing else"),
+        ),
+        "Where LTSP was set up, what it left is shown, and files that stand in the way are moved aside: they "
+        "stay where they are, with .before-ltspd~ added to their names. "
         "Builds the only source there is: the one chroot below /srv/ltsp, or else the server's own root. "
         "With several sources, or an image built already, it builds nothing and says what to do next, "
         "so it can be run as often as you like.",

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from ltspd.cli import server, show
-from ltspd.cli.answer import as_json, coloured
+from ltspd.cli import migration, server, show
+from ltspd.cli.answer import agree, as_json, coloured
 from ltspd.cli.client import Client
 from ltspd.names import ROOT_PATH
 
@@ -18,11 +18,14 @@ ROLES = {
 
 
 def setup(client: Client, options: argparse.Namespace) -> int:
-    """Show the roles, build the first image if there is none, and say what to do next."""
+    """Show the roles, take over from LTSP, build the first image, and say what to do next."""
+    if options.undo:
+        return migration.undo(client, options)
     found = server.everything(client)
     links = server.select(found, "Link")
     if not options.json:
         print(_roles(links))
+    moved = migration.take_over(client, server.manager(client), options)
     images = server.select(found, "Image")
     job: server.Properties | None = None
     if running := _running(images):
@@ -36,7 +39,15 @@ def setup(client: Client, options: argparse.Namespace) -> int:
     status = server.FAILED if failed or (not ready and not options.no_wait) else server.OK
     if options.json:
         as_json(
-            {"Ready": ready, "Links": links, "Images": images, "Job": job, "Problems": manager["Problems"]}
+            {
+                "Ready": ready,
+                "Links": links,
+                "Images": images,
+                "Job": job,
+                "Problems": manager["Problems"],
+                "Remains": manager["Remains"],
+                "Moved": moved,
+            }
         )
         return status
     print("\n" + _next(links, images, manager, job))
@@ -79,10 +90,7 @@ def _first_image(images: Sequence[server.Properties]) -> str:
 def _agreed(name: str, options: argparse.Namespace) -> bool:
     if options.yes or options.json:
         return True
-    if not sys.stdin.isatty():
-        raise server.NoSuch(f"Image {name} is to be built, and nobody can be asked: add --yes.")
-    print(f"\nBuild the image {show.clean(name)} now? [Y/n] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+    return agree(f"Build the image {show.clean(name)} now?", f"Image {name} is to be built")
 
 
 def _start(client: Client, name: str) -> str:

@@ -8,7 +8,7 @@ from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
 from ltspd.model import Facts, Problem
-from ltspd.observe import host, links
+from ltspd.observe import host, links, remains
 from ltspd.paths import Paths
 
 # The digest of dpkg's database by the stat that it was read with; reading 3,000 packages costs 50 ms.
@@ -26,6 +26,7 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
     nameservers, domain = host.resolver(paths)
     images, problems = read_images(paths)
     sources = find_sources(paths)
+    left = remains.look(paths)
     return (
         Facts(
             hostname=host.hostname(),
@@ -41,8 +42,10 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             boot_programs=host.boot_programs(paths),
             kernel_nfsd=host.kernel_nfsd(paths),
             container=host.in_container(paths),
+            remains=left,
+            set_aside=remains.aside(paths),
         ),
-        problems,
+        (*problems, *remains.problems(left)),
     )
 
 

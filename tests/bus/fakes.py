@@ -176,6 +176,18 @@ class FakeServer:
         self.calls.append(("check",))
         return self.findings
 
+    async def take_over(self) -> tuple[str, ...]:
+        self.calls.append(("take over",))
+        moved = tuple(each.path for each in self._state.remains if each.moves)
+        self.set(remains=(), set_aside=moved)
+        return moved
+
+    async def give_back(self) -> tuple[str, ...]:
+        self.calls.append(("give back",))
+        back = self._state.set_aside
+        self.set(set_aside=())
+        return back
+
     def preview(self, output: str) -> str:
         return f"--- {output}\n+ a line\n"
 

@@ -8,14 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from ltspd.bus.service import Service
 from ltspd.errors import ToolFailed
-from ltspd.model import ConfigFinding, ImageState, ServerState
+from ltspd.model import ConfigFinding, ServerState
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakePolkit, FakeServer
 
@@ -247,75 +247,6 @@ async def test_ltsp_conf_is_checked(ltspctl: Ltspctl, running: FakeServer) -> No
     assert (await ltspctl("config", "check", "--json")).json[1]["Column"] == 2
 
 
-NEVER_BUILT = ImageState("x86_64", "/", "")
-
-
-async def test_setup_builds_the_first_image_and_then_only_says_so(
-    ltspctl: Ltspctl, running: FakeServer
-) -> None:
-    running.set(images=(NEVER_BUILT,), problems=())
-    asked = await ltspctl("setup")
-    assert (asked.status, "add --yes" in asked.err) == (1, True)
-    running.go.set()
-    ran = await ltspctl("setup", "--yes")
-    assert running.calls == [("build", "x86_64", {}, os.getuid())]
-    assert "eth0  real  10.0.0.1/24  gives addresses and boots clients" in ran.out
-    assert "build of x86_64: done in" in ran.out
-    # The stand-in publishes no image for its build; a server does.
-    assert ran.status == 1
-    running.set(images=(ImageState("x86_64", "/", "g1"),))
-    again = await ltspctl("setup", "--yes")
-    assert (again.status, len(running.calls)) == (0, 1)
-    assert "boots from the network at eth0; it gets x86_64" in again.out
-    found = (await ltspctl("setup", "--json")).json
-    assert (found["Ready"], found["Job"], found["Links"][0]["Dhcp"]) == (True, None, "real")
-
-
-async def test_setup_follows_the_build_that_is_under_way(ltspctl: Ltspctl, running: FakeServer) -> None:
-    running.set(images=(NEVER_BUILT,))
-    job = await running.build_image("x86_64", {}, 0)
-    running.set(images=(replace(NEVER_BUILT, job=job),))
-    running.go.set()
-    assert "build of x86_64: done" in (await ltspctl("setup", "--yes")).out
-    assert len(running.calls) == 1
-
-
-@pytest.mark.parametrize(
-    ("sources", "built"),
-    [
-        (("/", "/srv/ltsp/a"), "i1"),
-        (("/srv/ltsp/a", "/srv/ltsp/b"), ""),
-        (("/", "/srv/ltsp/a", "/srv/ltsp/b"), ""),
-        (("/",), "i0"),
-        ((), ""),
-    ],
-)
-async def test_setup_builds_only_what_nobody_must_choose(
-    ltspctl: Ltspctl, running: FakeServer, sources: tuple[str, ...], built: str
-) -> None:
-    running.set(images=tuple(ImageState(f"i{at}", path, "") for at, path in enumerate(sources)))
-    ran = await ltspctl("setup", "--yes", "--no-wait")
-    assert ran.status == 0
-    assert [call[1] for call in running.calls] == ([built] if built else [])
-    assert ("being built" in ran.out) == bool(built)
-
-
-async def test_setup_fails_with_the_build(ltspctl: Ltspctl, running: FakeServer) -> None:
-    running.set(images=(NEVER_BUILT,))
-    running.build_error = ToolFailed("No space left")
-    running.go.set()
-    ran = await ltspctl("setup", "--yes")
-    assert (ran.status, "No space left" in ran.err) == (1, True)
-    assert "Correct what the build said" in ran.out
-
-
-async def test_setup_asks_on_a_terminal(running: FakeServer, bus_address: str) -> None:
-    running.set(images=(NEVER_BUILT,))
-    text = await _on_terminal(bus_address, "setup", answer=b"n\n", status=1)
-    assert "Build the image x86_64 now? [Y/n]" in text
-    assert running.calls == []
-
-
 async def test_help_names_the_exit_statuses(ltspctl: Ltspctl) -> None:
     ran = await ltspctl("--help")
     assert ran.status == 0
@@ -361,7 +292,7 @@ async def test_a_bus_that_ends(tmp_path_factory: pytest.TempPathFactory) -> None
 
 
 async def test_on_a_terminal_there_is_a_bar_and_colour(running: FakeServer, bus_address: str) -> None:
-    shown = asyncio.create_task(_on_terminal(bus_address, "image", "build", "x86_64"))
+    shown = asyncio.create_task(on_terminal(bus_address, "image", "build", "x86_64"))
     while not running.jobs.all or running.jobs.all[0].phase != "packing":  # noqa: ASYNC110 (another process acts)
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.2)
@@ -369,10 +300,10 @@ async def test_on_a_terminal_there_is_a_bar_and_colour(running: FakeServer, bus_
     text = await shown
     assert "25% packing" in text
     assert "[####" in text
-    assert "\033[32min-sync" in await _on_terminal(bus_address, "status")
+    assert "\033[32min-sync" in await on_terminal(bus_address, "status")
 
 
-async def _on_terminal(address: str, *arguments: str, answer: bytes = b"", status: int = 0) -> str:
+async def on_terminal(address: str, *arguments: str, answer: bytes = b"", status: int = 0) -> str:
     """Run ltspctl on a pseudo terminal and return everything that appeared there."""
     ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}

@@ -112,6 +112,7 @@ def test_every_method_of_the_contract_has_its_command() -> None:
         "Reload": "reload", "Apply": "apply", "BuildImage": "image build", "Revert": "image revert",
         "Remove": "image remove", "Keep": "image keep", "Preview": "output preview", "Cancel": "job cancel",
         "ExplainConfig": "config show", "CheckConfig": "config check",
+        "TakeOver": "setup", "GiveBack": "setup",
     }  # fmt: skip
     # The hook of the package manager; two for programs that hold a path where a person has a name.
     not_for_people = {(MANAGER, "PackagesChanged"), (MANAGER, "GetImage"), (IMAGE, "Build")}

@@ -1,0 +1,181 @@
+"""What an earlier LTSP left on this server, found by name; only the heads of two boot files are read.
+
+Changes nothing: moving files aside and back is ``ltspd.takeover``'s.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ltspd.image.source import architecture_name
+from ltspd.model import Problem, Remain
+from ltspd.paths import Paths
+
+# Added to the name of a file that is moved aside. dnsmasq(8) reads no name that ends in "~" from a
+# conf-dir, exportfs(8) only *.exports, nbd-server(5) only *.conf.
+ASIDE = ".before-ltspd~"
+# Where files that can be moved aside lie, and their names there (None: any).
+DIRECTORIES: Mapping[str, frozenset[str] | None] = {
+    "/etc/dnsmasq.d": frozenset({"ltsp-dnsmasq.conf", "ltsp-server-dnsmasq.conf"}),
+    "/etc/exports.d": frozenset({"ltsp-nfs.exports"}),
+    "/etc/nbd-server/conf.d": None,
+}
+# The boot files that both write, and what only ours hold in their first bytes.
+_BOOT_FILES = {"ltsp.ipxe": b"# Written by ltspd", "ltsp.img": b"ltsp/settings"}
+_HEAD = 4096
+
+_MOVE = "run 'ltspctl setup', which moves it aside"
+_REMOVE = "remove it when you like"
+
+
+def _units(name: str) -> tuple[str, ...]:
+    units = (f"{each}/{name}.service" for each in ("/usr/lib/systemd/system", "/lib/systemd/system"))
+    return (*units, f"/etc/init.d/{name}")
+
+
+_ALWAYS = ("/",)
+_DNSMASQ = _units("dnsmasq")
+_IDLE = "has no effect"
+_ABSENT = "configures {} that is not there"
+_ANSWERS = "makes dnsmasq.service answer DHCP and TFTP in ltspd's place"
+
+
+class _Rule(NamedTuple):
+    """What files of a name are: ``effect`` while one of ``because`` exists, else ``idle``."""
+
+    pattern: str
+    because: tuple[str, ...]
+    effect: str
+    step: str = _MOVE
+    idle: str = ""
+    idle_step: str = _REMOVE
+
+
+_RULES = (
+    _Rule(
+        "/usr/share/ltsp/ltsp",
+        _ALWAYS,
+        "is LTSP itself, whose commands write the same files as ltspd",
+        "run 'apt remove ltsp'; settings and images stay",
+    ),
+    _Rule("/etc/dnsmasq.d/ltsp-dnsmasq.conf", _DNSMASQ, _ANSWERS, idle=_ABSENT.format("a dnsmasq")),
+    _Rule(
+        "/etc/dnsmasq.d/ltsp-server-dnsmasq.conf",
+        _DNSMASQ,
+        _ANSWERS,
+        idle=_ABSENT.format("a dnsmasq"),
+    ),
+    _Rule(
+        "/etc/exports.d/ltsp-nfs.exports",
+        ("/usr/sbin/exportfs", "/sbin/exportfs"),
+        "lets everybody on the network read all of the chroots, password hashes included",
+        idle=_ABSENT.format("an NFS server"),
+    ),
+    _Rule(
+        "/etc/nbd-server/conf.d/ltsp*.conf", _ALWAYS, "makes nbd-server.service hold ltspd's port 10809/tcp"
+    ),
+    _Rule(
+        "/etc/ltsp/dhcpd.conf",
+        _units("isc-dhcp-server"),
+        "may be included by isc-dhcp-server, which then sends clients to LTSP5's boot files",
+        "take 'next-server', 'filename' and 'root-path' out of it, then 'systemctl restart isc-dhcp-server'",
+        _ABSENT.format("an isc-dhcp-server"),
+    ),
+    _Rule(
+        "/var/lib/tftpboot/ltsp",
+        _units("tftpd-hpa"),
+        "is served by tftpd-hpa, which holds ltspd's port 69/udp",
+        "run 'systemctl disable --now tftpd-hpa'",
+        "holds LTSP5's kernels and boot files, which have no effect",
+    ),
+    _Rule(
+        "/var/lib/tftpboot/ltsp/*/lts.conf",
+        (),
+        "",
+        idle=_IDLE,
+        idle_step="write what you still need into /etc/ltsp/ltsp.conf",
+    ),
+    _Rule(
+        "/etc/ltsp/update-kernels.conf",
+        (),
+        "",
+        idle=_IDLE,
+        idle_step="write its kernel parameters into KERNEL_PARAMETERS= of /etc/ltsp/ltsp.conf",
+    ),
+    *(
+        _Rule(f"/etc/ltsp/{name}", (), "", idle=_IDLE, idle_step="see 'man ltsp.conf' for what has")
+        for name in ("bin", "client", "common", "server", "passwd", "group")
+    ),
+    _Rule("/opt/ltsp/images/*.img", (), "", idle="is an image of LTSP5, and has no effect"),
+)
+
+
+def look(paths: Paths) -> tuple[Remain, ...]:
+    """Return all that was found, what does harm first."""
+    found = [*_by_rules(paths), *_boot_files(paths), *_images(paths)]
+    return tuple(sorted(found, key=lambda each: (not each.harms, each.path)))
+
+
+def problems(remains: tuple[Remain, ...]) -> tuple[Problem, ...]:
+    """Return what a person should know at any time, and not only during the move from LTSP."""
+    return tuple(Problem(each.path, f"{each.effect}; {each.step}.") for each in remains if each.harms)
+
+
+def aside(paths: Paths) -> tuple[str, ...]:
+    """Return which files were moved aside, by the names that they had."""
+    places = [paths.at(each) for each in DIRECTORIES] + [paths.tftp_dir]
+    kept = (each for place in places for each in place.glob(f"*{ASIDE}"))
+    return tuple(sorted(_absolute(paths, each).removesuffix(ASIDE) for each in kept))
+
+
+def is_ours(place: Path) -> bool:
+    """Return whether a boot file is one that ltspd wrote."""
+    try:
+        with place.open("rb") as file:
+            return _BOOT_FILES[place.name] in file.read(_HEAD)
+    except (OSError, KeyError):
+        return False
+
+
+def _absolute(paths: Paths, place: Path) -> str:
+    return "/" + str(place.relative_to(paths.root))
+
+
+def _by_rules(paths: Paths) -> Iterator[Remain]:
+    for rule in _RULES:
+        for place in sorted(paths.root.glob(rule.pattern.lstrip("/"))):
+            path = _absolute(paths, place)
+            if any(paths.at(each).exists() for each in rule.because):
+                yield Remain(path, rule.effect, rule.step, True, rule.step == _MOVE)
+            else:
+                yield Remain(path, rule.idle, rule.idle_step, False, False)
+
+
+def _boot_files(paths: Paths) -> Iterator[Remain]:
+    """LTSP's own boot files where ours belong, and the kernels beside them."""
+    for name in _BOOT_FILES:
+        place = paths.tftp_dir / name
+        if place.is_file() and not is_ours(place):
+            effect = "is LTSP's, and clients get it in place of ltspd's"
+            yield Remain(_absolute(paths, place), effect, _MOVE, True, True)
+    for place in sorted(paths.tftp_dir.glob("*/vmlinuz")):
+        effect = "holds the kernel of an LTSP image, and has no effect"
+        yield Remain(_absolute(paths, place.parent), effect, _REMOVE, False, False)
+
+
+def _images(paths: Paths) -> Iterator[Remain]:
+    """LTSP's images and LTSP5's chroots: no generations of ours, but what generations can be made of."""
+    for place in sorted(paths.images.glob("*.img")):
+        name = place.stem
+        sources = (paths.base_dir / name, paths.base_dir / f"{name}.img")
+        step = f"once 'ltspctl image build {name}' has made ltspd's own, remove it"
+        if name != architecture_name() and not any(each.exists() for each in sources):
+            where = _absolute(paths, paths.base_dir / name)
+            step = (
+                f"its source is gone, so unpack it first: 'unsquashfs -d {where} {_absolute(paths, place)}'"
+            )
+        yield Remain(_absolute(paths, place), "is an image of LTSP, and has no effect", step, False, False)
+    for place in sorted(paths.at("/opt/ltsp").glob("*/etc")):
+        root = _absolute(paths, place.parent)
+        step = f"'mv {root} {_absolute(paths, paths.base_dir)}/' makes it a source"
+        yield Remain(root, "is a chroot of LTSP5, and has no effect there", step, False, False)

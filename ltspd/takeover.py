@@ -1,0 +1,97 @@
+"""Moving what an earlier LTSP left out of the way, and back: by renaming in place, so nothing is lost."""
+
+import logging
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from ltspd.errors import ToolFailed
+from ltspd.model import Remain
+from ltspd.observe import remains
+from ltspd.observe.remains import ASIDE
+from ltspd.paths import Paths
+from ltspd.services import Systemd
+
+log = logging.getLogger(__name__)
+
+# The distribution's services that read the files of a directory, and how they take note of a change.
+_READERS = {
+    "/etc/dnsmasq.d": ("dnsmasq.service", "RestartUnit"),
+    "/etc/exports.d": ("nfs-server.service", "ReloadUnit"),
+    "/etc/nbd-server/conf.d": ("nbd-server.service", "RestartUnit"),
+}
+# TFTP serves their directory, and LTSP's add-on initrd may hold passwords; so nobody may read them aside.
+_SERVED = frozenset({"ltsp.ipxe", "ltsp.img"})
+
+
+async def tell_readers(moved: Iterable[str], systemd: Systemd) -> None:
+    """Let the distribution's services that run take note of files that are gone, or back."""
+    for directory in sorted({os.path.dirname(each) for each in moved} & _READERS.keys()):
+        unit, method = _READERS[directory]
+        if (await systemd.status(unit)).active == "active":
+            result = await systemd.act(method, unit)
+            if result != "done":
+                # nbd-server ends without an export, which is what is wanted.
+                log.info("%s after a change of %s: %s", unit, directory, result)
+
+
+def move_aside(paths: Paths, found: Iterable[Remain]) -> tuple[str, ...]:
+    """Rename what is in the way and return the old names; raises ToolFailed with everything as it was."""
+    moved: list[Path] = []
+    for each in found:
+        if not each.moves:
+            continue
+        place = paths.at(each.path)
+        try:
+            _keep(place)
+        except OSError as error:
+            for other in moved:
+                with suppress(OSError):
+                    _restore(other)
+            raise ToolFailed(
+                f"{each.path} can't be moved aside ({error.strerror}), so nothing was. If its directory is "
+                "newer than the daemon, 'systemctl restart ltspd' helps."
+            ) from error
+        moved.append(place)
+        log.info("Moved %s aside: %s", each.path, _aside(place).name)
+    return tuple("/" + str(each.relative_to(paths.root)) for each in moved)
+
+
+def put_back(paths: Paths) -> tuple[str, ...]:
+    """Give files that were moved aside their names again and return those; raises ToolFailed.
+
+    A file of that name that isn't ours came since, and wins: then the one aside stays where it is.
+    """
+    back = []
+    for name in remains.aside(paths):
+        place = paths.at(name)
+        if place.exists() and not remains.is_ours(place):
+            log.info("%s is there again; %s stays aside", name, _aside(place).name)
+            continue
+        try:
+            _restore(place)
+        except OSError as error:
+            raise ToolFailed(f"{name} can't be put back ({error.strerror}).") from error
+        back.append(name)
+    return tuple(back)
+
+
+def _aside(place: Path) -> Path:
+    return place.with_name(place.name + ASIDE)
+
+
+def _keep(place: Path) -> None:
+    kept = _aside(place)
+    if kept.exists() and kept.read_bytes() != place.read_bytes():
+        older = (place.with_name(f"{place.name}.{number}{ASIDE}") for number in range(1, 1000))
+        kept.rename(next(each for each in older if not each.exists()))
+    place.rename(kept)
+    if place.name in _SERVED:
+        kept.chmod(0o600)
+
+
+def _restore(place: Path) -> None:
+    if place.name in _SERVED:
+        _aside(place).chmod(0o644)
+    _aside(place).rename(place)

@@ -1,0 +1,160 @@
+"""What LTSP leaves on servers: recognized, moved aside, and put back byte for byte."""
+
+from pathlib import Path
+
+import pytest
+
+from ltspd import takeover
+from ltspd.errors import ToolFailed
+from ltspd.initrd.addon import make_settings_initrd
+from ltspd.model import Remain
+from ltspd.observe import remains
+from ltspd.paths import Paths
+
+DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
+EXPORTS = "/etc/exports.d/ltsp-nfs.exports"
+NBD = "/etc/nbd-server/conf.d/ltsp_amd64.conf"
+MENU = "/srv/tftp/ltsp/ltsp.ipxe"
+ADD_ON = "/srv/tftp/ltsp/ltsp.img"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(root=tmp_path)
+
+
+def write(paths: Paths, name: str, data: bytes | str = "of LTSP\n") -> Path:
+    place = paths.at(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(data.encode() if isinstance(data, str) else data)
+    return place
+
+
+def found(paths: Paths) -> dict[str, Remain]:
+    return {each.path: each for each in remains.look(paths)}
+
+
+def everything(paths: Paths) -> dict[str, tuple[bytes, int]]:
+    files = (each for each in paths.root.rglob("*") if each.is_file())
+    return {str(each.relative_to(paths.root)): (each.read_bytes(), each.stat().st_mode) for each in files}
+
+
+@pytest.fixture
+def ltsp(paths: Paths) -> Paths:
+    """Make a server as LTSP leaves it, with the services that read its files."""
+    for name in (DNSMASQ, EXPORTS, NBD, "/lib/systemd/system/dnsmasq.service", "/usr/sbin/exportfs"):
+        write(paths, name)
+    write(paths, MENU, "#!ipxe\n# This file is part of LTSP\n")
+    write(paths, ADD_ON, b"0707010000.\0ltsp/common\0")
+    return paths
+
+
+def test_a_server_without_ltsp_has_nothing_of_it(paths: Paths) -> None:
+    assert remains.look(paths) == ()
+    write(paths, "/etc/dnsmasq.d/README")
+    write(paths, "/lib/systemd/system/dnsmasq.service")
+    write(paths, "/etc/ltsp/ltsp.conf")
+    write(paths, "/etc/ltsp/image.excludes")
+    write(paths, "/srv/ltsp/images/a/current/vmlinuz")
+    assert remains.look(paths) == ()
+    assert remains.aside(paths) == ()
+
+
+def test_what_is_in_the_way_is_a_problem_with_a_next_step(ltsp: Paths) -> None:
+    said = [str(each) for each in remains.problems(remains.look(ltsp))]
+    assert [each.partition(": ")[0] for each in said] == sorted([DNSMASQ, EXPORTS, NBD, MENU, ADD_ON])
+    assert all(each.endswith("; run 'ltspctl setup', which moves it aside.") for each in said)
+
+
+def test_what_nothing_reads_harms_nobody(paths: Paths) -> None:
+    for name in (DNSMASQ, EXPORTS):
+        write(paths, name)
+    assert [(each.harms, each.moves) for each in remains.look(paths)] == [(False, False)] * 2
+    assert remains.problems(remains.look(paths)) == ()
+
+
+def test_our_own_boot_files_are_not_ltsps(paths: Paths) -> None:
+    write(paths, MENU, "#!ipxe\n# Written by ltspd; changes here are reported, not kept.\n")
+    write(paths, ADD_ON, make_settings_initrd(b"A=1\n", (), ()))
+    assert remains.look(paths) == ()
+
+
+def test_ltsps_images_are_left_and_say_what_to_do_with_them(paths: Paths) -> None:
+    for name in ("mine", "lost", "disk", "x86_64"):
+        write(paths, f"/srv/ltsp/images/{name}.img")
+    write(paths, "/srv/ltsp/mine/etc/os-release")
+    write(paths, "/srv/ltsp/disk.img")
+    write(paths, "/srv/tftp/ltsp/mine/vmlinuz")
+    left = found(paths)
+    assert not any(each.harms or each.moves for each in left.values())
+    for name in ("mine", "disk"):
+        assert f"'ltspctl image build {name}'" in left[f"/srv/ltsp/images/{name}.img"].step
+    unpack = "'unsquashfs -d /srv/ltsp/lost /srv/ltsp/images/lost.img'"
+    assert unpack in left["/srv/ltsp/images/lost.img"].step
+    assert "/srv/tftp/ltsp/mine" in left
+
+
+def test_what_ltsp5_leaves(paths: Paths) -> None:
+    for name in (
+        "/opt/ltsp/i386/etc/os-release",
+        "/opt/ltsp/images/i386.img",
+        "/var/lib/tftpboot/ltsp/i386/lts.conf",
+        "/etc/ltsp/update-kernels.conf",
+        "/etc/ltsp/dhcpd.conf",
+    ):
+        write(paths, name)
+    left = found(paths)
+    assert "'mv /opt/ltsp/i386 /srv/ltsp/'" in left["/opt/ltsp/i386"].step
+    assert "KERNEL_PARAMETERS=" in left["/etc/ltsp/update-kernels.conf"].step
+    assert "/etc/ltsp/ltsp.conf" in left["/var/lib/tftpboot/ltsp/i386/lts.conf"].step
+    assert not any(each.harms for each in left.values())
+    for service in ("tftpd-hpa", "isc-dhcp-server"):
+        write(paths, f"/etc/init.d/{service}")
+    harm = {each.path: each.step for each in remains.look(paths) if each.harms}
+    assert harm["/var/lib/tftpboot/ltsp"] == "run 'systemctl disable --now tftpd-hpa'"
+    assert "next-server" in harm["/etc/ltsp/dhcpd.conf"]
+    assert not any(each.moves for each in remains.look(paths))
+
+
+def test_taking_over_leaves_nothing_in_the_way_and_undoing_it_everything_as_it_was(ltsp: Paths) -> None:
+    before = everything(ltsp)
+    moved = takeover.move_aside(ltsp, remains.look(ltsp))
+    assert sorted(moved) == sorted([DNSMASQ, EXPORTS, NBD, MENU, ADD_ON])
+    assert remains.look(ltsp) == ()
+    assert remains.aside(ltsp) == tuple(sorted(moved))
+    # The directories' readers take no such names; see ltspd.observe.remains.
+    assert all(each.name.endswith("~") for each in ltsp.at("/etc/dnsmasq.d").iterdir())
+    assert list(ltsp.at("/etc/exports.d").glob("*.exports")) == []
+    assert list(ltsp.at("/etc/nbd-server/conf.d").glob("*.conf")) == []
+    # What TFTP would hand out may hold LTSP's secrets.
+    assert [each.stat().st_mode & 0o77 for each in ltsp.tftp_dir.iterdir()] == [0, 0]
+    assert sorted(takeover.put_back(ltsp)) == sorted(moved)
+    assert everything(ltsp) == before
+    assert takeover.put_back(ltsp) == ()
+
+
+def test_undoing_replaces_our_boot_files_but_no_new_file_of_ltsp(ltsp: Paths) -> None:
+    takeover.move_aside(ltsp, remains.look(ltsp))
+    menu = write(ltsp, MENU, "#!ipxe\n# Written by ltspd; changes here are reported, not kept.\n")
+    newer = write(ltsp, DNSMASQ, "newer\n")
+    assert DNSMASQ not in takeover.put_back(ltsp)
+    assert remains.aside(ltsp) == (DNSMASQ,)
+    assert newer.read_text() == "newer\n"
+    assert "This file is part of LTSP" in menu.read_text()
+
+
+def test_what_was_kept_is_not_overwritten_by_a_second_time(ltsp: Paths) -> None:
+    takeover.move_aside(ltsp, remains.look(ltsp))
+    write(ltsp, DNSMASQ, "newer\n")
+    takeover.move_aside(ltsp, remains.look(ltsp))
+    kept = sorted(each.read_text() for each in ltsp.at("/etc/dnsmasq.d").iterdir())
+    assert kept == ["newer\n", "of LTSP\n"]
+
+
+def test_nothing_moves_if_something_cannot(ltsp: Paths) -> None:
+    before = everything(ltsp)
+    # Gone between the look and the move; the last of all, so that others have moved by then.
+    gone = Remain("/srv/tftp/ltsp/gone", "was there", "look again", True, True)
+    with pytest.raises(ToolFailed, match=r"gone can't be moved aside .* so nothing was"):
+        takeover.move_aside(ltsp, (*remains.look(ltsp), gone))
+    assert everything(ltsp) == before
