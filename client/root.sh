@@ -46,9 +46,12 @@ mount_root() {
         lower=$store/layers/$count${lower:+:$lower}
         count=$((count + 1))
     done </ltsp/layers
+    [ "$transport" != nfsdir ] || lower=$store/nfs count=1
     [ "$count" -gt 0 ] || fail "this boot initrd lists no layers." "'ltspctl image build $image' on the server."
     mount -t overlay -o "lowerdir=$lower,upperdir=$store/up,workdir=$store/work" "$store" "$new" 2>/run/ltsp-error ||
         fail "the writable root can't be put together." "'dmesg | tail': is overlayfs in this kernel?"
+    # Root's home is closed to us on the server, and a login would end there.
+    [ "$transport" != nfsdir ] || mount -t tmpfs -o mode=700,size=10% root "$new/root" 2>/dev/null
 }
 
 # mount_layer SOURCE COUNT: mount a squashfs; busybox makes the loop device itself if SOURCE is a file.
@@ -59,20 +62,45 @@ mount_layer() {
 prepare_nfs() {
     local device point
     mkdir "$store/nfs"
-    retry "NFS from $server" mount_nfs || fail "$server does not serve $images by NFS (tried for $patience s)." \
-        "the server: is its NFS service running, does a firewall block port 2049?"
+    retry "NFS from $server" mount_nfs "$images" nocto,actimeo=3600 ||
+        fail "$server does not serve $images by NFS (tried for $patience s)." \
+            "the server: is its NFS service running, does a firewall block port 2049?"
     while read -r _ _ device _ point _; do
         [ "$point" = "$store/nfs" ] && echo "$readahead" >"/sys/class/bdi/$device/read_ahead_kb"
     done </proc/self/mountinfo
 }
 
-# mount_nfs: the port is tried first, because the kernel's own attempt hangs for minutes if nobody answers.
+# prepare_nfsdir: the chroot itself is the lower directory. The server shows it to us as to anybody, so what
+# only root may read there can't be read, nor copied up: such files that a system needs are made anew, and
+# those that it makes itself if they are missing are hidden (0:0 is how overlayfs writes that).
+prepare_nfsdir() {
+    local directory=${images%/images}/$image name file
+    mkdir "$store/nfs"
+    retry "NFS from $server" mount_nfs "$directory" actimeo=30 ||
+        fail "$server does not serve $directory by NFS (tried for $patience s)." \
+            "the server: 'ltspctl image build --direct $image', and is its NFS service running?"
+    mkdir -p "$store/up/etc/ssh"
+    for name in shadow gshadow; do
+        (umask 027 && : >"$store/up/etc/$name")
+        # Programs that check passwords have its group.
+        chown "0:$(stat -c %g "$store/nfs/etc/$name")" "$store/up/etc/$name"
+    done
+    while IFS=: read -r name _; do
+        echo "$name:*:19000:0:99999:7:::" >>"$store/up/etc/shadow"
+    done <"$store/nfs/etc/passwd"
+    for file in "$store/nfs"/etc/ssh/ssh_host_*_key "$store/nfs"/etc/ssh/ssh_host_*_key.pub; do
+        [ -e "$file" ] && mknod "$store/up${file#"$store/nfs"}" c 0 0
+    done
+}
+
+# mount_nfs DIRECTORY OPTIONS: the port is tried first, because the kernel's own attempt hangs for minutes if
+# nobody answers.
 mount_nfs() {
     nc -w 2 "$server" 2049 -e /bin/true 2>/run/ltsp-error || return 1
     # vers=4.1: one port, and 4.2's READ_PLUS fails against nfs-ganesha. noresvport: a reserved port could be
-    # one that a service of the image wants. nocto, actimeo: published files never change.
-    timeout -s KILL 20 mount -t nfs4 -o "ro,vers=4.1,proto=tcp,sec=sys,noresvport,nocto,actimeo=3600,rsize=131072,\
-addr=$server,clientaddr=$address" "$server:$images" "$store/nfs" 2>/run/ltsp-error
+    # one that a service of the image wants. Published files never change: nocto and a long actimeo save asking.
+    timeout -s KILL 20 mount -t nfs4 -o "ro,vers=4.1,proto=tcp,sec=sys,noresvport,$2,rsize=131072,\
+addr=$server,clientaddr=$address" "$server:$1" "$store/nfs" 2>/run/ltsp-error
 }
 
 layer_nfs() {

@@ -21,7 +21,7 @@ _ltspctl() {
     "setup") offered="--yes --no-wait --undo --json --help" ;;
     "image list") offered="--json --help" ;;
     "image show") offered="--json --help" ;;
-    "image build") offered="--background --full --kernel --no-wait --json --help" ;;
+    "image build") offered="--background --direct --full --kernel --no-wait --json --help" ;;
     "image revert") offered="--json --help" ;;
     "image remove") offered="--json --help" ;;
     "image keep") offered="--undo --json --help" ;;

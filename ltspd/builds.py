@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from ltspd.conf import ConfFile
 from ltspd.config import Config
@@ -92,7 +93,9 @@ class Builds:
                 continue
             self._tried[image.name] = digest
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
-            self._jobs.start("build", found.name, DAEMON_UID, self._unasked(found, config))
+            direct = any(each.directory for each in image.generations if each.id == image.current)
+            work = self._unasked(found, config, direct)
+            self._jobs.start("build", found.name, DAEMON_UID, work)
 
     def start_folds(self, images: tuple[Image, ...]) -> None:
         """Start folding an image whose layers have outgrown their base, when nothing else is being done."""
@@ -116,9 +119,12 @@ class Builds:
 
         return work
 
-    def _unasked(self, found: Source, config: Config) -> Callable[[JobProgress], Awaitable[str]]:
+    def _unasked(
+        self, found: Source, config: Config, direct: bool
+    ) -> Callable[[JobProgress], Awaitable[str]]:
         async def work(progress: JobProgress) -> str:
-            ready = await build.preflight(self._paths, found, self._options(config, {"background": True}))
+            options = replace(self._options(config, {"background": True}), direct=direct)
+            ready = await build.preflight(self._paths, found, options)
             return await self._build(ready, progress)
 
         return work

@@ -54,13 +54,17 @@ class AddOn:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that should be true, decided purely from configuration and facts. ``lease`` in seconds."""
+    """Everything that should be true, decided purely from configuration and facts. ``lease`` in seconds.
+
+    ``direct`` are the chroots that clients read themselves.
+    """
 
     served: tuple[ServedLink, ...]
     menu: Menu
     add_on: AddOn
     images: tuple[Image, ...]
     images_path: str
+    direct: tuple[str, ...]
     tftp_directory: str
     nameservers: tuple[IPv4Address, ...]
     search_domain: str

@@ -152,7 +152,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One published, never modified build of an image. ``created`` is in seconds since the epoch."""
+    """One published, never modified build of an image. ``created`` is in seconds since the epoch.
+
+    One without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by NFS.
+    """
 
     id: str
     image: str
@@ -167,6 +170,7 @@ class Generation:
     initrd_bytes: int
     packages_digest: str
     summary: str = ""
+    directory: str = ""
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from ltspd.config import Config, Host, LinkChoice, effective_menu, render_settings
 from ltspd.config.headers import is_glob, is_word
 from ltspd.desired import AddOn, Desired, Menu, MenuChoice, ServedLink
-from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport
+from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport, SourceKind
 from ltspd.paths import Paths
 
 # LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
@@ -45,6 +45,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         ),
         images=facts.images,
         images_path=f"{paths.base}/images",
+        direct=_direct(facts, paths, problems),
         tftp_directory=paths.tftp,
         nameservers=settings.dns_server or facts.nameservers,
         search_domain=_domain(settings.search_domain or facts.search_domain),
@@ -56,6 +57,24 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         boot_programs=facts.boot_programs,
         problems=tuple(problems),
     )
+
+
+def _direct(facts: Facts, paths: Paths, problems: list[Problem]) -> tuple[str, ...]:
+    """Return the chroots that some generation's clients read: only ones that are known as sources."""
+    wanted = {generation.directory for image in facts.images for generation in image.generations}
+    found = [each for each in facts.sources if each.kind is SourceKind.DIRECTORY and each.path in wanted]
+    there = {"", *(each.path for each in found)}
+    for image in facts.images:
+        current = image.current_generation
+        if current is not None and current.directory not in there:
+            problems.append(
+                Problem(
+                    f"image {image.name}",
+                    f"its clients read {current.directory} itself, and that is no chroot any more; put it "
+                    f"back, or 'ltspctl image revert {image.name}'.",
+                )
+            )
+    return tuple(f"{paths.base}/{source.name}" for source in found)
 
 
 def _domain(text: str) -> str:

@@ -258,7 +258,7 @@ async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
-BUILD_OPTIONS: Mapping[str, str] = {"background": "b", "full": "b", "kernel": "s"}
+BUILD_OPTIONS: Mapping[str, str] = {"background": "b", "direct": "b", "full": "b", "kernel": "s"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
 HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
 

@@ -118,6 +118,7 @@ def _generation(generation: Generation, kept: bool) -> Mapping[str, Typed]:
         "Kernel": Typed("s", generation.kernel),
         "Size": Typed("t", generation.size),
         "Layers": Typed("u", len(generation.layers)),
+        "Directory": Typed("s", generation.directory),
         "Summary": Typed("s", generation.summary),
         "Kept": Typed("b", kept),
     }

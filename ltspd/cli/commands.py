@@ -58,7 +58,7 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
 
     name = options.name or _only_image(client)
     wanted: dict[str, tuple[str, object]] = {
-        each: ("b", True) for each in ("background", "full") if getattr(options, each)
+        each: ("b", True) for each in ("background", "direct", "full") if getattr(options, each, False)
     }
     if options.kernel is not None:
         wanted["kernel"] = ("s", options.kernel)

@@ -100,6 +100,7 @@ COMMANDS: tuple[Command, ...] = (
                 "image",
             ),
             Argument(("--background",), "build with low CPU and disk priority"),
+            Argument(("--direct",), "pack nothing: clients read the chroot itself, by NFS"),
             Argument(("--full",), "pack everything anew, also what did not change"),
             Argument(
                 ("--kernel",),

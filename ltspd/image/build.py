@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, dpkg, increment, manifest, publish, store
+from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, store
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.entries import Table, compare, to_bytes
 from ltspd.image.look import BuildOptions, BuildPlan, Contents, check_space, contents, excludes_setting, look
@@ -70,6 +70,8 @@ async def preflight(
     until = time.monotonic() + PREFLIGHT_SECONDS
 
     def check() -> BuildPlan:
+        if options is not None and options.direct:
+            direct.check(source)
         previous = increment.find_previous(paths, source.name)
         plan = look(paths, source, _settled(options or BuildOptions(), previous))
         if missing := missing_modules(Path(source.path), plan.kernel.release):
@@ -77,6 +79,8 @@ async def preflight(
                 f"Kernel {plan.kernel.release} of {source.path} can't boot from a network: it has no "
                 f"{', '.join(missing)}. Install a kernel package that has."
             )
+        if plan.options.direct:
+            return plan
         if previous is not None:
             # A layer of changes is small, and what it needs is checked when that is known.
             check_space(paths, source.path, previous.generation.source_bytes if plan.options.full else 0)
@@ -132,20 +136,42 @@ async def _build(
 ) -> Built:
     name = plan.source.name
     step("work")
-    tools = {"mksquashfs": await squashfs_version()}
     current = await in_thread(increment.find_previous, paths, name)
+    if plan.options.direct:
+        generation = await direct.make(paths, plan, progress, work, make_boot_part, current, step)
+        if current is not None and generation is current.generation:
+            return _unchanged(current, progress)
+        return await _publish(paths, plan, progress, work, generation, in_use, step)
+    tools = {"mksquashfs": await squashfs_version()}
     previous = await in_thread(increment.comparable, paths, current, plan, tools)
     made = None
     if previous is not None:
         made = await _increment(paths, plan, progress, work, previous, make_boot_part, step)
         if made is previous:
-            progress.phase("unchanged", 1.0)
-            progress.done(1.0)
-            return Built(previous.manifest.generation, changed=False)
+            return _unchanged(previous.manifest, progress)
     if not isinstance(made, _Made):
         made = await _everything(paths, plan, progress, work, make_boot_part, step)
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
+    return await _publish(paths, plan, progress, work, generation, in_use, step)
+
+
+def _unchanged(current: Manifest, progress: Progress) -> Built:
+    progress.phase("unchanged", 1.0)
+    progress.done(1.0)
+    return Built(current.generation, changed=False)
+
+
+async def _publish(
+    paths: Paths,
+    plan: BuildPlan,
+    progress: Progress,
+    work: Workshop,
+    generation: Generation,
+    in_use: frozenset[str],
+    step: publish.Step,
+) -> Built:
+    name = plan.source.name
     step("written")
     progress.phase("publish", 0.1)
     await in_thread(publish.sync_work, work.home)
@@ -278,7 +304,7 @@ async def _describe(
     plan, layers = made.plan, made.layers
     name = plan.source.name
     now = time.time()
-    identity = new_identity(paths, name, now, layers[-1])
+    identity = new_identity(paths, name, now, layers[-1].digest)
     initrd = made.boot.part + make_identity(name, identity, layers)
     generation = Generation(
         id=identity,

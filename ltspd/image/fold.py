@@ -115,7 +115,7 @@ def _write(
     boot = bootfiles.reuse(paths, current, work.generation / "vmlinuz")
     table = (paths.images / facts.image / "generations" / facts.id / store.ENTRIES).read_bytes()
     now = time.time()
-    identity = new_identity(paths, facts.image, now, layers[-1])
+    identity = new_identity(paths, facts.image, now, layers[-1].digest)
     initrd = boot.part + make_identity(facts.image, identity, layers)
     generation = replace(
         facts,

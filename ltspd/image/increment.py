@@ -40,7 +40,12 @@ def comparable(
     paths: Paths, previous: Manifest | None, plan: BuildPlan, tools: Mapping[str, str]
 ) -> Previous | None:
     """Return what a layer could be made against, or None if only a full build will do. Blocks."""
-    if previous is None or plan.options.full or len(previous.generation.layers) >= MOST_LAYERS:
+    if (
+        previous is None
+        or not previous.generation.layers
+        or plan.options.full
+        or len(previous.generation.layers) >= MOST_LAYERS
+    ):
         return None
     same = (
         previous.excludes == plan.excludes

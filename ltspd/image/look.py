@@ -29,6 +29,7 @@ class BuildOptions:
 
     The newest ``keep`` generations stay, and those younger than ``keep_days``; for ``grace`` seconds
     also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
+    ``direct`` packs nothing: clients read the chroot itself.
     ``kernel`` is a shell pattern for the kernel to take (empty: the newest); None is what the current
     generation was built with.
     """
@@ -42,6 +43,7 @@ class BuildOptions:
     lock_timeout: float = 60.0
     background: bool = False
     full: bool = False
+    direct: bool = False
     kernel: str | None = None
 
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 
 from ltspd.model import Generation, Image, Layer
 
 FORMAT = 1
+_REQUIRED = frozenset(each.name for each in fields(Generation) if each.default is MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,11 @@ def from_text(text: str) -> Manifest:
     try:
         layers = tuple(Layer(str(each["digest"]), int(each["size"])) for each in content["layers"])
         kinds = {each.name: each.type for each in fields(Generation)}
-        values = {name: content[name] for name in kinds if name != "layers"}
-        for name, kind in kinds.items():
-            if name != "layers" and not _fits(values[name], kind):
+        # What newer versions added is not in a manifest of an older one.
+        given = {name for name in kinds if name in content or name in _REQUIRED}
+        values = {name: content[name] for name in given - {"layers"}}
+        for name, value in values.items():
+            if not _fits(value, kinds[name]):
                 raise ValueError(f"{name!r} has the wrong type")
         generation = Generation(layers=layers, **values)
         packages = {str(name): str(version) for name, version in content.get("packages", {}).items()}

@@ -111,7 +111,7 @@ def read_manifest(paths: Paths, image: str, generation: str) -> Manifest:
             raise ValueError(f"{file.name} is missing") from None
         if found != size:
             raise ValueError(f"{file.name} has {found} bytes instead of {size}")
-    if not facts.layers:
+    if not facts.layers and not facts.directory:
         raise ValueError("it has no layers")
     return parsed
 

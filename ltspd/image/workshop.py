@@ -69,11 +69,11 @@ def seal(packed: Path, stopped: Callable[[], bool]) -> Layer:
     return layer
 
 
-def new_identity(paths: Paths, image: str, now: float, layer: Layer) -> str:
-    """Return a free generation id: UTC stamp and the start of the top layer's digest."""
+def new_identity(paths: Paths, image: str, now: float, digest: str) -> str:
+    """Return a free generation id: UTC stamp and the start of a digest, that of its topmost layer."""
     while True:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        identity = f"{stamp}-{layer.digest[:8]}"
+        identity = f"{stamp}-{digest[:8]}"
         if not (paths.images / image / "generations" / identity).exists():
             return identity
         now += 1

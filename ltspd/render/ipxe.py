@@ -10,6 +10,8 @@ from ltspd.model import Generation, RootTransport
 
 # Without a menu there is still this long (ms) to ask for one.
 KEY_TIMEOUT = 300
+# The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
+DIRECT = "nfsdir"
 
 _HEAD = """#!ipxe
 # Written by ltspd; changes here are reported, not kept.
@@ -95,6 +97,8 @@ def _boot(generation: Generation) -> Iterator[str]:
     yield f"\n:image_{generation.image}"
     yield f"set dir images/{generation.image}/generations/{generation.id}"
     yield f"set args ltsp.image={generation.image} ltsp.generation={generation.id}"
+    if not generation.layers:
+        yield f"set root {DIRECT}"
     yield "goto load"
 
 

@@ -1,4 +1,9 @@
-"""NFS export of the image store, read-only: the kernel's server where it has one, else ganesha. Pure."""
+"""NFS exports, read-only: the image store, and chroots that clients read as they are. Pure.
+
+The kernel's server does it where it has one, else nfs-ganesha.
+"""
+
+from zlib import crc32
 
 from ltspd.desired import Desired, File, Output
 
@@ -7,7 +12,8 @@ GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"
 
 # Lease_Lifetime: with a 1 s lease every client stalls for seconds again and again. Graceless: there
 # is no state worth reclaiming on a read-only export. NFSv4.1 alone: v3 would need rpcbind, and 4.2
-# clients of kernel 6.12 fail in READ_PLUS against ganesha 4.
+# clients of kernel 6.12 fail in READ_PLUS against ganesha 4. Only_Numeric_Owners: a boot initrd has nothing
+# that could map names.
 # allow_set_io_flusher_fail: without it, versions that know it end at once where PR_SET_IO_FLUSHER is refused,
 # as it is in containers; versions that don't know it refuse it.
 _GANESHA = """NFS_CORE_PARAM {{
@@ -22,9 +28,15 @@ NFSV4 {{
     Lease_Lifetime = 60;
     Minor_Versions = 0, 1;
     RecoveryBackend = fs;
+    Only_Numeric_Owners = true;
 }}
-EXPORT {{
-    Export_Id = 1;
+LOG {{
+    Default_Log_Level = WARN;
+}}
+"""
+# All_Squash: a client's root is nobody here, so what only root may read stays unread, hashes for one.
+_EXPORT = """EXPORT {{
+    Export_Id = {number};
     Path = "{path}";
     Pseudo = "{path}";
     Access_Type = RO;
@@ -36,26 +48,27 @@ EXPORT {{
     Transports = TCP;
     FSAL {{ Name = VFS; }}
 }}
-LOG {{
-    Default_Log_Level = WARN;
-}}
 """
+# An export's number is part of the handles that clients hold, so it must not depend on other exports.
+_NUMBERS = range(2, 1 << 16)
 
 
 def exports(desired: Desired) -> Output:
-    """Return the output that exports the store to the served networks, or to all in ganesha's case.
+    """Return the output that exports store and chroots to the served networks, or to all in ganesha's case.
 
-    Nothing in the store is secret (the build sees to that), so reading needs no authentication.
+    Nothing in the store is secret (the build sees to that), and of a chroot only what everybody may read
+    is to be had, so reading needs no authentication.
     """
     wanted = bool(desired.served)
     if desired.kernel_nfsd and "exportfs" in desired.programs:
         options = "ro,all_squash,no_subtree_check,insecure,crossmnt"
         networks = sorted({str(link.address.network) for link in desired.served})
         clients = " ".join(f"{network}({options})" for network in networks)
-        line = f"{desired.images_path} {clients}\n" if networks else ""
+        exported = (desired.images_path, *desired.direct) if networks else ()
+        lines = "".join(f"{path} {clients}\n" for path in exported)
         return Output(
             name="nfs",
-            files=(File(KERNEL_PATH, line.encode()),),
+            files=(File(KERNEL_PATH, lines.encode()),),
             unit="nfs-server.service",
             shared=True,
             wanted=wanted,
@@ -70,9 +83,21 @@ def exports(desired: Desired) -> Output:
     )
     return Output(
         name="nfs",
-        files=(File(GANESHA_PATH, _GANESHA.format(path=desired.images_path, core=core).encode()),),
+        files=(File(GANESHA_PATH, _ganesha(desired, core).encode()),),
         unit="ltspd-nfs.service",
         wanted=wanted,
         ports=(("tcp", 2049),),
         missing=missing,
     )
+
+
+def _ganesha(desired: Desired, core: str) -> str:
+    blocks = [_EXPORT.format(number=1, path=desired.images_path)]
+    taken: set[int] = set()
+    for path in desired.direct:
+        number = _NUMBERS[crc32(path.encode()) % len(_NUMBERS)]
+        while number in taken:
+            number = _NUMBERS[(number - _NUMBERS[0] + 1) % len(_NUMBERS)]
+        taken.add(number)
+        blocks.append(_EXPORT.format(number=number, path=path))
+    return _GANESHA.format(core=core) + "".join(blocks)

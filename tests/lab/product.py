@@ -36,9 +36,9 @@ def wait_until_up(server: Server, timeout: float = 30.0) -> None:
     )
 
 
-def build(server: Server, image: str, *, timeout: float = 300.0) -> str:
+def build(server: Server, image: str, *options: str, timeout: float = 300.0) -> str:
     """Build an image and return what ltspctl said. Raises RuntimeError if the job fails."""
-    return server.run(f"ltspctl image build {shlex.quote(image)}", timeout=timeout)
+    return server.run(shlex.join(["ltspctl", "image", "build", image, *options]), timeout=timeout)
 
 
 def status(server: Server) -> Any:

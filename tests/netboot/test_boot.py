@@ -22,6 +22,7 @@ MACHINES = {
     },
     "uefi": Machine({"DEFAULT_IMAGE": "bookworm"}, firmware="uefi"),
     "trixie": Machine({"DEFAULT_IMAGE": "trixie"}),
+    "direct": Machine({"DEFAULT_IMAGE": "plain"}),
     "chrootless": Machine({"DEFAULT_IMAGE": "x86_64"}),
     "proxy": Machine({"DEFAULT_IMAGE": "bookworm"}, external=True),
 }
@@ -76,6 +77,16 @@ def _look_closer(client: Client, machine: Machine) -> None:
         # An image in memory needs the server no more.
         remote = re.search(r"^\S+:/\S* .* nfs4|^/dev/nbd", client.shell("cat /proc/mounts"), re.MULTILINE)
         assert (remote is None) == (transport == "http")
+    if machine.conf["DEFAULT_IMAGE"] == "plain":
+        # It reads the chroot itself, but not what only root may read there.
+        assert (
+            client.shell("findmnt -n -o SOURCE /run/initramfs/ltsp/nfs").strip().endswith(":/srv/ltsp/plain")
+        )
+        assert "Permission denied" in client.shell("cat /run/initramfs/ltsp/nfs/etc/shadow 2>&1 || true")
+        assert client.shell("stat -c %U:%G /usr/bin/passwd /etc/shadow").split() == [
+            "root:root",
+            "root:shadow",
+        ]
     if machine.firmware == "uefi":
         client.shell("test -d /sys/firmware/efi")
     if machine.external:

@@ -20,9 +20,9 @@ from ltspd.image.scan import scan
 from ltspd.model import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
+from tests.lab import trees
 from tests.unit.image_trees import HASH, RELEASE, make_source, names, unpack, write
 
-REAL_TREE = Path("/var/cache/ltspd-lab/try/client")
 SECRET = "TopSecretString"
 SECRETS = (
     "etc/ssh/ssh_host_ed25519_key",
@@ -387,14 +387,14 @@ async def test_a_full_store_is_foreseen_and_survived(paths: Paths, source: Sourc
 
 
 @pytest.mark.lab
-@pytest.mark.skipif(not REAL_TREE.is_dir(), reason="no Debian tree in the cache")
 async def test_a_real_debian_is_built_small(paths: Paths) -> None:
-    source = Source("client", SourceKind.DIRECTORY, str(REAL_TREE))
+    tree = trees.tree("client")
+    source = Source("client", SourceKind.DIRECTORY, str(tree))
     plan = await build.preflight(paths, source)
     generation = (await build.build(paths, plan, Said())).generation
     # LTSP makes 155 MB of this tree (its defaults, gzip); half of its 428 MB is a layer gone wrong.
     assert 80e6 < generation.layers[0].size < 1.1 * 155e6
-    assert generation.source_files == scan(REAL_TREE, plan.excludes).files
+    assert generation.source_files == scan(tree, plan.excludes).files
     listing = (await run(["unsquashfs", "-lls", str(layer_of(paths, generation))])).stdout
     assert b"/usr/lib/systemd/systemd\n" in listing
     assert b"/etc/shadow-" not in listing

@@ -19,7 +19,7 @@ import pytest
 from ltspd.config import load
 from ltspd.desired import Output
 from ltspd.gateway import table
-from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind
+from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs
@@ -43,6 +43,7 @@ def _generation(image: str, given: dict[str, Any]) -> Generation:
         kernel_bytes=0,
         initrd_bytes=0,
         packages_digest="",
+        directory=given.get("directory", ""),
     )
 
 
@@ -70,6 +71,9 @@ def _facts(given: dict[str, Any]) -> Facts:
     return Facts(
         links=tuple(links),
         images=tuple(images),
+        sources=tuple(
+            Source(name, SourceKind.DIRECTORY, f"/srv/ltsp/{name}") for name in given.get("chroots", ())
+        ),
         nameservers=tuple(map(IPv4Address, given.get("nameservers", []))),
         search_domain=given.get("search_domain", ""),
         programs=frozenset(given.get("programs", PROGRAMS)),
