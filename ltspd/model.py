@@ -155,6 +155,7 @@ class Generation:
     """One published, never modified build of an image. ``created`` is in seconds since the epoch.
 
     One without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by NFS.
+    ``notes`` are sentences about its content that a person should read.
     """
 
     id: str
@@ -171,6 +172,7 @@ class Generation:
     packages_digest: str
     summary: str = ""
     directory: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -121,6 +121,7 @@ def _generation(generation: Generation, kept: bool) -> Mapping[str, Typed]:
         "Directory": Typed("s", generation.directory),
         "Summary": Typed("s", generation.summary),
         "Kept": Typed("b", kept),
+        "Notes": Typed("as", generation.notes),
     }
 
 

@@ -70,7 +70,21 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
     if options.no_wait:
         job_id = start()
         return done(options, job_id, Id=job_id)
-    return _report(follow(client, start), options)
+    job = follow(client, start)
+    status = _report(job, options)
+    if status == server.OK and not options.json:
+        _show_notes(client, job)
+    return status
+
+
+def _show_notes(client: Client, job: Mapping[str, Any]) -> None:
+    """Print what a person should know of the content of what was built."""
+    from ltspd.cli.overview import notes
+
+    for image in server.objects(client, "Image"):
+        for each in image["Generations"]:
+            if image["Name"] == job["Subject"] and each["Id"] == job["Result"] and each["Notes"]:
+                print(notes(each))
 
 
 def _only_image(client: Client) -> str:

@@ -101,7 +101,19 @@ def details(noun: str, found: Properties, coloured: bool) -> str:
     text = show.fields(
         [(name, _value(name, value)) for name, value in found.items() if name != "Generations"], coloured
     )
-    return f"{text}\n\n{_generations(found, coloured)}" if noun == "Image" else text
+    if noun != "Image":
+        return text
+    current = [each for each in found["Generations"] if each["Id"] == found["Current"]]
+    return "\n\n".join(
+        [text, _generations(found, coloured), *(notes(each) for each in current if each["Notes"])]
+    )
+
+
+def notes(generation: Properties) -> str:
+    """Return what a person should know of a generation's content, a line each."""
+    return "\n".join(
+        [f"Notes on {generation['Id']}:", *(f"  {show.clean(each)}" for each in generation["Notes"])]
+    )
 
 
 def _generations(image: Properties, coloured: bool) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, store
+from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.entries import Table, compare, to_bytes
 from ltspd.image.look import BuildOptions, BuildPlan, Contents, check_space, contents, excludes_setting, look
@@ -24,6 +25,8 @@ from ltspd.paths import Paths
 from ltspd.run import run
 
 __all__ = ["BuildOptions", "BuildPlan", "Built", "build", "excludes_setting", "preflight"]
+
+log = logging.getLogger(__name__)
 
 # A caller waits 25 s for an answer (D-Bus's default); a huge source on a cold disk takes longer to walk.
 # What is found until then still counts, and the build walks it all before it packs.
@@ -305,6 +308,10 @@ async def _describe(
     name = plan.source.name
     now = time.time()
     identity = new_identity(paths, name, now, layers[-1].digest)
+    notes = remarks.unused(plan.own_excludes, plan.unknown_omits, made.contents.tree.used)
+    notes += await in_thread(remarks.large, made.table)
+    for each in notes:
+        log.info("%s: %s", name, each)
     initrd = made.boot.part + make_identity(name, identity, layers)
     generation = Generation(
         id=identity,
@@ -320,6 +327,7 @@ async def _describe(
         initrd_bytes=len(initrd),
         packages_digest=plan.packages.digest,
         summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
+        notes=notes,
     )
     boot = bootfiles.as_manifest(made.boot)
     record = Manifest(

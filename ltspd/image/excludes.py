@@ -7,7 +7,7 @@ means "at any depth". The scan uses this module, mksquashfs gets the same lines,
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Content that no client needs. The administrator may replace the list with /etc/ltsp/image.excludes
 # and change it with ADD_IMAGE_EXCLUDES and OMIT_IMAGE_EXCLUDES. Directories themselves stay.
@@ -26,6 +26,8 @@ DEFAULT = (
     "var/swap",
     # The boot files travel beside the layers; the distribution's initrd may also hold disk keys.
     "boot/initrd.img*",
+    "boot/initrd-*",
+    "boot/initramfs*",
     "boot/vmlinuz*",
     "var/cache/apt/*.bin",
     "var/cache/apt/archives/*.deb",
@@ -83,27 +85,35 @@ SENSITIVE = (
     "var/lib/dbus/machine-id",
 )
 
-Parts = tuple[re.Pattern[bytes], ...]
+_LEADING = re.compile(r"\A(?:\.{0,2}/+)+")
+# What is left of a pattern below a directory, and the line that it comes from.
+Parts = tuple[tuple[re.Pattern[bytes], ...], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Patterns still in play in one directory. ``anywhere`` ones begin anew at every depth."""
+    """Patterns still in play in one directory. ``anywhere`` ones begin anew at every depth.
+
+    The lines that have excluded something are put into ``used``, which all matchers of a walk share.
+    """
 
     active: tuple[Parts, ...]
     anywhere: tuple[Parts, ...]
+    used: set[str] = field(default_factory=set)
 
     def enter(self, name: bytes) -> "Matcher | None":
         """Return the matcher for the entry ``name`` of this directory, or None if it is excluded."""
         if not self.active and not self.anywhere:
             return self
         below: list[Parts] = []
-        for parts in (*self.active, *self.anywhere):
+        excluded = False
+        for parts, line in (*self.active, *self.anywhere):
             if parts[0].fullmatch(name):
                 if len(parts) == 1:
-                    return None
-                below.append(parts[1:])
-        return Matcher(tuple(below), self.anywhere)
+                    excluded = True
+                    self.used.add(line)
+                below.append((parts[1:], line))
+        return None if excluded else Matcher(tuple(below), self.anywhere, self.used)
 
 
 def compile_patterns(patterns: Iterable[str]) -> Matcher:
@@ -115,7 +125,7 @@ def compile_patterns(patterns: Iterable[str]) -> Matcher:
         words = [each for each in (pattern[4:] if sticky else pattern).split("/") if each not in ("", ".")]
         if words:
             parts = tuple(re.compile(_component(word.encode("utf-8", "surrogateescape"))) for word in words)
-            (anywhere if sticky else active).append(parts)
+            (anywhere if sticky else active).append((parts, pattern))
     return Matcher(tuple(active), tuple(anywhere))
 
 
@@ -124,10 +134,25 @@ def effective(listed: str | None, add: Iterable[str], omit: Iterable[str]) -> tu
 
     As in LTSP, omitted lines must be equal to the line in the list. The sensitive ones always stay.
     """
-    base = DEFAULT if listed is None else tuple(_lines(listed))
-    dropped = {each.strip() for each in omit}
-    chosen = [each for each in base if each not in dropped]
+    dropped = set(_lines("\n".join(omit)))
+    chosen = [each for each in _listed(listed) if each not in dropped]
     return tuple(dict.fromkeys((*chosen, *_lines("\n".join(add)), *SENSITIVE)))
+
+
+def own(listed: str | None, add: Iterable[str], omit: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns of ``effective`` that the administrator wrote, and that are not built in."""
+    built_in = {*DEFAULT, *SENSITIVE}
+    return tuple(each for each in effective(listed, add, omit) if each not in built_in)
+
+
+def unknown(listed: str | None, omit: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines to omit that are in no list."""
+    known = {*_listed(listed), *SENSITIVE}
+    return tuple(each for each in _lines("\n".join(omit)) if each not in known)
+
+
+def _listed(listed: str | None) -> tuple[str, ...]:
+    return DEFAULT if listed is None else tuple(_lines(listed))
 
 
 def literal(path: bytes) -> str:
@@ -152,8 +177,9 @@ def literal(path: bytes) -> str:
 
 
 def _lines(text: str) -> list[str]:
+    """Return the lines that are patterns. mksquashfs ends with an error at a leading ``/`` or ``./``."""
     lines = (line.strip() for line in text.split("\n"))
-    return [line for line in lines if line and not line.startswith("#")]
+    return [_LEADING.sub("", line) for line in lines if _LEADING.sub("", line) and not line.startswith("#")]
 
 
 def _component(text: bytes) -> bytes:

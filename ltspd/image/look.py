@@ -49,7 +49,11 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What a look at a source found. A plan without a ``tree`` did not walk it."""
+    """What a look at a source found. A plan without a ``tree`` did not walk it.
+
+    ``own_excludes`` are those of ``excludes`` that the administrator wrote; ``unknown_omits`` are lines that
+    should have been taken out of the list, but are not in it.
+    """
 
     source: Source
     options: BuildOptions
@@ -57,6 +61,8 @@ class BuildPlan:
     architecture: str
     packages: dpkg.Packages
     excludes: tuple[str, ...]
+    own_excludes: tuple[str, ...] = ()
+    unknown_omits: tuple[str, ...] = ()
     tree: Tree | None = None
 
 
@@ -81,7 +87,12 @@ def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = F
     # While somebody installs packages they are half done by nature; the build waits for that.
     if owned or not dpkg.lock_holder(root):
         dpkg.check_consistent(root, packages)
-    return BuildPlan(source, options, kernel, architecture, packages, _patterns(paths, root, options))
+    file = paths.etc / "image.excludes"
+    listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
+    add, omit = options.add_excludes, options.omit_excludes
+    patterns = _with_store(paths, root, excludes.effective(listed, add, omit))
+    own, unknown = excludes.own(listed, add, omit), excludes.unknown(listed, omit)
+    return BuildPlan(source, options, kernel, architecture, packages, patterns, own, unknown)
 
 
 def contents(root: Path, patterns: tuple[str, ...], stop: Callable[[], bool]) -> Contents:
@@ -112,10 +123,7 @@ def excludes_setting(paths: Paths, value: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in value.split("\n") if line.strip())
 
 
-def _patterns(paths: Paths, root: Path, options: BuildOptions) -> tuple[str, ...]:
-    file = paths.etc / "image.excludes"
-    listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
-    patterns = excludes.effective(listed, options.add_excludes, options.omit_excludes)
+def _with_store(paths: Paths, root: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     # Never an image inside an image, wherever the base directory is.
     store_path = os.path.realpath(paths.images)
     own = os.path.realpath(root).rstrip("/") + "/"

@@ -124,11 +124,12 @@ def from_text(text: str) -> Manifest:
         kinds = {each.name: each.type for each in fields(Generation)}
         # What newer versions added is not in a manifest of an older one.
         given = {name for name in kinds if name in content or name in _REQUIRED}
-        values = {name: content[name] for name in given - {"layers"}}
+        values = {name: content[name] for name in given - {"layers", "notes"}}
         for name, value in values.items():
             if not _fits(value, kinds[name]):
                 raise ValueError(f"{name!r} has the wrong type")
-        generation = Generation(layers=layers, **values)
+        notes = tuple(str(each) for each in content.get("notes", ()))
+        generation = Generation(layers=layers, notes=notes, **values)
         packages = {str(name): str(version) for name, version in content.get("packages", {}).items()}
         tools = {str(name): str(version) for name, version in content.get("tools", {}).items()}
         excludes = tuple(str(each) for each in content.get("excludes", ()))

@@ -36,7 +36,8 @@ class Tree:
     ``emptied`` are mount points whose content is left out, ``dropped`` private keys below /etc and
     files that are mounts, ``logs`` the files directly in /var/log; all relative to the source.
     A walk that was stopped is not ``complete`` and its figures are lower bounds. ``table`` has the
-    entries but the dropped ones and the logs; ``links`` are the names of each file that has several.
+    entries but the dropped ones and the logs; ``links`` are the names of each file that has several;
+    ``used`` are the patterns that left something out.
     """
 
     files: int
@@ -47,6 +48,7 @@ class Tree:
     complete: bool = True
     table: Table = _NOTHING
     links: tuple[tuple[bytes, ...], ...] = ()
+    used: frozenset[str] = frozenset()
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -101,7 +103,8 @@ def scan(
     linked: dict[tuple[int, int], list[bytes]] = {}
     directories: dict[bytes, Listing] = {}
     pack = RECORD.pack
-    todo: list[tuple[bytes, bytes, Matcher]] = [(os.fsencode(root), b"", compile_patterns(patterns))]
+    first = compile_patterns(patterns)
+    todo: list[tuple[bytes, bytes, Matcher]] = [(os.fsencode(root), b"", first)]
     while todo and not stop():
         directory, path, matcher = todo.pop()
         try:
@@ -179,6 +182,7 @@ def scan(
         not todo,
         table,
         groups,
+        frozenset(first.used),
     )
 
 

@@ -42,6 +42,7 @@ def generation(name: str) -> Generation:
         id=name, image="x86_64", created=1_700_000_000.5, source="/srv/ltsp/x86_64", architecture="amd64",
         kernel="6.1.0-13-amd64", layers=(Layer("ab" * 32, 1000),), source_bytes=5000, source_files=10,
         kernel_bytes=20, initrd_bytes=30, packages_digest="00", summary="first",
+        notes=("The exclude 'a b' leaves out nothing.",) if name == "g2" else (),
     )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ class FakeServer:
         self.calls: list[tuple[Any, ...]] = []
         self.service: Service | None = None
         self.go = asyncio.Event()
+        self.result = "g3"
         self.build_error: LtspError | None = None
         self.crash: Exception | None = None
         self.config_error = ""
@@ -130,7 +132,7 @@ class FakeServer:
             await self.go.wait()
             if self.build_error is not None:
                 raise self.build_error
-            return "g3"
+            return self.result
 
         return self.jobs.start("build", name, started_by, work).id
 

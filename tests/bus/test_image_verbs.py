@@ -33,6 +33,16 @@ async def test_a_generation_is_kept_and_let_go(ltspctl: Ltspctl, running: FakeSe
     assert running.calls[0] == ("keep", "x86_64", "g1", True)
 
 
+async def test_notes_on_what_was_built_are_shown(ltspctl: Ltspctl, running: FakeServer) -> None:
+    text = "Notes on g2:\n  The exclude 'a b' leaves out nothing.\n"
+    assert (await ltspctl("image", "show", "x86_64")).out.endswith("\n\n" + text)
+    running.result = "g2"
+    running.go.set()
+    assert (await ltspctl("image", "build", "x86_64")).out.endswith(", g2\n" + text)
+    running.result = "g1"
+    assert "Notes" not in (await ltspctl("image", "build", "x86_64")).out
+
+
 @pytest.mark.parametrize(
     ("options", "sent"),
     [
