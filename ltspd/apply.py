@@ -22,7 +22,7 @@ from ltspd.trouble import Troubles
 log = logging.getLogger(__name__)
 
 # No event tells that a disk has room again, so what couldn't be written is tried again after so many seconds.
-RETRY = 30.0
+RETRY = 10.0
 
 
 @dataclass(slots=True)

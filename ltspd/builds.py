@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ltspd.conf import ConfFile
 from ltspd.config import Config
-from ltspd.errors import Busy
+from ltspd.errors import Busy, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, source, store
 from ltspd.jobs import JobProgress, Jobs
-from ltspd.model import Image, ImageState, Source
+from ltspd.model import Image, ImageState, Problem, Source
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 # Who started a build that nobody asked for: the daemon's own user.
 DAEMON_UID = 0
+# A build that found no room is tried again when so many bytes more are free; looked at every so many seconds.
+ROOM = 64 << 20
+LOOK_FOR_ROOM = 20.0
 
 
 def in_use_of(paths: Paths, name: str) -> frozenset[str]:
@@ -25,6 +29,14 @@ def in_use_of(paths: Paths, name: str) -> frozenset[str]:
     images, _ = store.read_images(paths)
     layers = layers_in_use(paths)
     return frozenset().union(*(generations_in_use(each, layers) for each in images if each.name == name))
+
+
+def _free(paths: Paths) -> int:
+    try:
+        figures = os.statvfs(paths.images)
+    except OSError:
+        return 0
+    return figures.f_bavail * figures.f_frsize
 
 
 class Builds:
@@ -42,6 +54,9 @@ class Builds:
         self._tried: dict[str, str] = {}
         # The generation that a fold was tried for: one that failed is not tried again before a build.
         self._folded: dict[str, str] = {}
+        # Why a build by itself failed, and the free bytes of those for which there was no room.
+        self._failed: dict[str, str] = {}
+        self._starved: dict[str, int] = {}
 
     async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
@@ -83,13 +98,15 @@ class Builds:
         was interrupted fails the job with its reason, and the next change of packages tries again.
         """
         if not config.server.auto_rebuild:
+            self._failed.clear()
+            self._starved.clear()
             return
         by_name = {each.name: each for each in sources}
         for image in images:
             found, digest = by_name.get(image.name), digests.get(image.name, "")
             if found is None or not image.current or not image.stale_because or image.job:
                 continue
-            if self._tried.get(image.name) == digest:
+            if self._tried.get(image.name) == digest and not self._has_room(image.name):
                 continue
             self._tried[image.name] = digest
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
@@ -123,11 +140,39 @@ class Builds:
         self, found: Source, config: Config, direct: bool
     ) -> Callable[[JobProgress], Awaitable[str]]:
         async def work(progress: JobProgress) -> str:
-            options = replace(self._options(config, {"background": True}), direct=direct)
-            ready = await build.preflight(self._paths, found, options)
-            return await self._build(ready, progress)
+            self._starved.pop(found.name, None)
+            try:
+                options = replace(self._options(config, {"background": True}), direct=direct)
+                ready = await build.preflight(self._paths, found, options)
+                built = await self._build(ready, progress)
+            except (LtspError, OSError) as error:
+                wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
+                self._failed[found.name] = wrong.message
+                if isinstance(wrong, NoSpace):
+                    self._starved[found.name] = _free(self._paths)
+                raise wrong from error
+            self._failed.pop(found.name, None)
+            return built
 
         return work
+
+    def _has_room(self, name: str) -> bool:
+        """Return whether an image for which there was no room may have it now."""
+        return name in self._starved and _free(self._paths) >= self._starved[name] + ROOM
+
+    @property
+    def again(self) -> float | None:
+        """Seconds after which to look for room, which no event tells of; None: nobody waits for it."""
+        return LOOK_FOR_ROOM if self._starved else None
+
+    def problems(self, images: Iterable[ImageState]) -> tuple[Problem, ...]:
+        """Return what a person should know: images that are out of date and couldn't be rebuilt."""
+        stale = {each.name for each in images if each.stale_because}
+        self._failed = {name: why for name, why in self._failed.items() if name in stale}
+        return tuple(
+            Problem(f"image {name}", f"It is out of date and couldn't be rebuilt by itself. {why}")
+            for name, why in self._failed.items()
+        )
 
     def _options(self, config: Config, asked: Mapping[str, object]) -> build.BuildOptions:
         """Return what ltsp.conf and a caller say; a kernel that nobody chooses is the image's own choice."""

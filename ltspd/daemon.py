@@ -75,7 +75,10 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until ``stop`` or until something breaks; what breaks is raised."""
-        store.sweep(self._paths)
+        try:
+            store.sweep(self._paths)
+        except OSError as error:
+            log.warning("What killed builds left behind stays for now: %s", error)
         await self._systemd.start()
         with ExitStack() as undo:
             undo.callback(links.wake_socket(self.wake))
@@ -143,13 +146,15 @@ class Daemon:
             if self._applier.pending(self._outputs):
                 self._show(replace(self.state, state=ServerState.APPLYING))
             statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
-            problems = report.problems((*wrong, *broken), desired.problems, statuses)
+            images = report.images(self._facts, self._jobs.all)
+            unbuilt = self._builds.problems(images)
+            problems = report.problems((*wrong, *broken), (*desired.problems, *unbuilt), statuses)
             self._show(
                 replace(
                     self.state,
                     state=ServerState.ATTENTION if problems else ServerState.IN_SYNC,
                     problems=problems,
-                    images=report.images(self._facts, self._jobs.all),
+                    images=images,
                     links=report.links(self._facts, desired),
                     outputs=statuses,
                     remains=self._facts.remains,
@@ -160,7 +165,8 @@ class Daemon:
             digests = self._facts.source_packages
             self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
             self._builds.start_folds(self._facts.images)
-            self._look_again(self._applier.again)
+            waits = (each for each in (self._applier.again, self._builds.again) if each is not None)
+            self._look_again(min(waits, default=None))
 
     def _look_again(self, seconds: float | None) -> None:
         """Make a pass after a while though no event may come; only while something is wrong."""

@@ -1,5 +1,7 @@
 """Every error a caller can meet, each with its D-Bus name; raised deep, caught once at the edge."""
 
+import errno
+
 from ltspd.names import error
 
 
@@ -155,3 +157,11 @@ class NotAuthorized(LtspError):
     """Polkit, or the root-only rule without polkit, refused the caller."""
 
     name = "NotAuthorized"
+
+
+def from_system(error: OSError, doing: str) -> LtspError:
+    """Return what the operating system refused as an error with a next step; ``doing`` begins it."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"{doing}: no space is left on the file system{where}. Make room there and try again.")
+    return LtspError(f"{doing}: {error.strerror or error}{where}. Mend that and try again.")

@@ -5,10 +5,10 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from ltspd.errors import Busy, Cancelled, LtspError, NoSuchJob, Stopping
+from ltspd.errors import Busy, Cancelled, LtspError, NoSuchJob, Stopping, from_system
 from ltspd.model import Job, JobState
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,11 @@ Work = Callable[["JobProgress"], Awaitable[str]]
 
 def _now() -> int:
     return time.time_ns() // 1000
+
+
+def _elapsed() -> float:
+    """Return seconds by a clock that nobody sets: the time of day may be stepped by years."""
+    return time.monotonic()
 
 
 class JobProgress:
@@ -66,6 +71,8 @@ class Jobs:
         self._finished = finished
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # When each ended, by _elapsed().
+        self._ends: dict[str, float] = {}
         self._stopping = False
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -146,6 +153,9 @@ class Jobs:
             self._update(job_id, state=JobState.DONE, progress=1.0, result=result)
         except LtspError as error:
             self._fail(job_id, JobState.FAILED, error)
+        except OSError as error:
+            why = f"The {job.kind} of {job.subject} failed"
+            self._fail(job_id, JobState.FAILED, from_system(error, why))
         except Exception as error:
             # A job must not take the daemon along, and a caller gets no traceback; the journal does.
             log.exception("Job %s: unforeseen error", job_id, extra=tag)
@@ -169,30 +179,23 @@ class Jobs:
     def _update(self, job_id: str, **changes: object) -> None:
         if "state" in changes:
             changes["finished_at"] = _now()
+            self._ends[job_id] = _elapsed()
         self._jobs[job_id] = replace(self._jobs[job_id], **changes)  # type: ignore[arg-type]
 
     def _expire(self) -> None:
         """Forget what lingered long enough, and come back when the next one will have."""
         # By when they ended: a long job that began first is not the oldest news.
-        final = sorted(
-            (job for job in self._jobs.values() if job.state.final), key=lambda job: job.finished_at
-        )
-        oldest = _now() - int(LINGER_SECONDS * 1e6)
-        surplus = final[:-LINGER_COUNT]
-        for job in _unique([*surplus, *(each for each in final if each.finished_at <= oldest)]):
-            del self._jobs[job.id]
-        remaining = [job.finished_at for job in self._jobs.values() if job.state.final]
+        final = sorted(self._ends, key=lambda job_id: self._ends[job_id])
+        oldest = _elapsed() - LINGER_SECONDS
+        for job_id in {*final[:-LINGER_COUNT], *(each for each in final if self._ends[each] <= oldest)}:
+            del self._jobs[job_id], self._ends[job_id]
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        if remaining and not self._stopping:
-            wait = max(1.0, (min(remaining) - oldest) / 1e6)
+        if self._ends and not self._stopping:
+            wait = max(1.0, min(self._ends.values()) - oldest)
             self._sweep = asyncio.get_running_loop().call_later(wait, self._swept)
 
     def _swept(self) -> None:
         self._expire()
         self._changed()
-
-
-def _unique(jobs: Iterable[Job]) -> Iterable[Job]:
-    return {job.id: job for job in jobs}.values()

@@ -14,10 +14,12 @@ log = logging.getLogger("ltspd.audit")
 NAME = "org.freedesktop.PolicyKit1"
 PATH = "/org/freedesktop/PolicyKit1/Authority"
 INTERFACE = "org.freedesktop.PolicyKit1.Authority"
+PEER = "org.freedesktop.DBus.Peer"
 ALLOW_USER_INTERACTION = 1  # CheckAuthorizationFlags
-# A person looks for the password for at most this many seconds; a check without a dialog is quick.
+# A person looks for the password for at most this many seconds; a check without a dialog is quick, and the
+# caller gives up after 25 s itself (D-Bus's default), without a word of what was the matter.
 DIALOG_TIMEOUT = 300.0
-CHECK_TIMEOUT = 25.0
+CHECK_TIMEOUT = 10.0
 
 # How the bus says that nobody answers under polkit's name.
 ABSENT = frozenset(
@@ -86,6 +88,9 @@ class Authority:
             cancellation,
         ]
         timeout = DIALOG_TIMEOUT if interactive else CHECK_TIMEOUT
+        if interactive:
+            # A polkitd that hangs would look like a person who looks for the password.
+            await call(self._bus, NAME, PATH, PEER, "Ping", timeout=CHECK_TIMEOUT)
         try:
             [[allowed, challenge, _]] = await call(
                 self._bus, NAME, PATH, INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body,

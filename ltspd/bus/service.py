@@ -21,7 +21,7 @@ from ltspd.bus.methods import MANAGER, METHODS, Call, Server, check_options
 from ltspd.bus.polkit import Authority
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import Tree, tree
-from ltspd.errors import LtspError, Stopping
+from ltspd.errors import LtspError, Stopping, from_system
 from ltspd.model import Job, State
 from ltspd.names import ROOT_PATH, STEM, object_path
 
@@ -193,6 +193,9 @@ class Service:
                 self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
         except LtspError as error:
             self._reply_error(message, error)
+        except OSError as error:
+            log.error("%s from %s failed: %s", message.member, message.sender, error)
+            self._reply_error(message, from_system(error, f"{message.member} failed"))
         except Exception as error:
             # The caller gets no traceback, the journal does.
             log.exception("%s from %s: unforeseen error", message.member, message.sender)

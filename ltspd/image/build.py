@@ -17,7 +17,7 @@ from ltspd.image.look import BuildOptions, BuildPlan, Contents, check_space, con
 from ltspd.image.manifest import Manifest
 from ltspd.image.scan import TICK_NS
 from ltspd.image.threads import in_thread, to_the_end, together
-from ltspd.image.workshop import Workshop, new_identity, seal, workshop, write
+from ltspd.image.workshop import Workshop, moment, new_identity, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part, make_identity
 from ltspd.initrd.kernel import check_modules
 from ltspd.model import Generation, Layer, Progress, Source
@@ -306,7 +306,7 @@ async def _describe(
     """Write all that a generation has beside its layers and kernel, and return it."""
     plan, layers = made.plan, made.layers
     name = plan.source.name
-    now = time.time()
+    now = await in_thread(moment, paths, name)
     identity = new_identity(paths, name, now, layers[-1].digest)
     notes = remarks.unused(plan.own_excludes, plan.unknown_omits, made.contents.tree.used)
     notes += await in_thread(remarks.large, made.table)

@@ -15,7 +15,7 @@ from ltspd.image.look import BuildPlan, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.threads import in_thread
-from ltspd.image.workshop import Workshop, new_identity, write
+from ltspd.image.workshop import Workshop, moment, new_identity, write
 from ltspd.initrd.boot import make_identity
 from ltspd.model import Generation, Progress, Source, SourceKind
 from ltspd.paths import Paths
@@ -52,7 +52,7 @@ async def make(
     if current is not None and await in_thread(_same, paths, current, plan, boot):
         return current.generation
     step("copied")
-    now = time.time()
+    now = moment(paths, name)
     identity = new_identity(paths, name, now, hashlib.sha256(boot.part).hexdigest())
     initrd = boot.part + make_identity(name, identity, ())
     generation = Generation(

@@ -69,6 +69,16 @@ def seal(packed: Path, stopped: Callable[[], bool]) -> Layer:
     return layer
 
 
+def moment(paths: Paths, image: str) -> float:
+    """Return now in seconds since the epoch, but later than any generation: they are in order of time.
+
+    Clocks are set back: by NTP, by hand, by a battery that is empty. Blocks.
+    """
+    images, _ = store.read_images(paths)
+    built = (each.created for found in images if found.name == image for each in found.generations)
+    return max(time.time(), max(built, default=0.0) + 0.001)
+
+
 def new_identity(paths: Paths, image: str, now: float, digest: str) -> str:
     """Return a free generation id: UTC stamp and the start of a digest, that of its topmost layer."""
     while True:

@@ -203,6 +203,7 @@ class FakePolkit:
         self.asked: list[tuple[str, str, dict[str, str], int]] = []
         self.cancelled: list[str] = []
         self.hold: asyncio.Event | None = None
+        self.dead = False
         self.tasks: set[asyncio.Task[None]] = set()
         bus.add_message_handler(self._handle)
 
@@ -211,6 +212,10 @@ class FakePolkit:
             return False
         if message.member == "CancelCheckAuthorization":
             self.cancelled.append(message.body[0])
+            return True
+        if message.member == "Ping":
+            if not self.dead:
+                self.bus.send(Message.new_method_return(message))
             return True
         task = asyncio.create_task(self._decide(message))
         self.tasks.add(task)

@@ -170,6 +170,11 @@ async def test_a_polkit_that_never_answers(
     authority.hold = asyncio.Event()
     with pytest.raises(BusError, match=r"NotAuthorized.*could not decide"):
         await ask(client, "Manager", "Reload")
+    # Before a dialog it is asked whether it lives: a person may take minutes, polkit may not.
+    authority.dead = True
+    with pytest.raises(BusError, match=r"NotAuthorized.*could not decide"):
+        await ask(client, "Manager", "Reload", flags=INTERACTIVE)
+    assert len(authority.asked) == 1
     assert server.calls == []
     authority.hold.set()
 

@@ -1,6 +1,8 @@
 """The service on a real bus: objects, properties, signals, errors, the end."""
 
 import asyncio
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -161,6 +163,17 @@ async def test_an_unforeseen_error_shows_no_traceback(
     assert "secret" not in caught.value.message
     assert "Traceback" not in caught.value.message
     assert "secret detail" in caplog.text
+
+
+async def test_what_the_system_refuses_is_said_with_its_reason(
+    client: Connection, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, name in ((errno.ENOSPC, "NoSpace"), (errno.EROFS, "Failed")):
+        server.crash = OSError(number, os.strerror(number), "/run/ltspd/x")
+        with pytest.raises(BusError, match="/run/ltspd/x") as caught:
+            await ask(client, "Manager", "Apply", "a{sv}", {})
+        assert caught.value.name == OUR_ERROR + name
+    assert "Traceback" not in caplog.text
 
 
 async def test_changes_come_as_values_and_only_what_changed(client: Connection, server: FakeServer) -> None:

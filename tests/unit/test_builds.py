@@ -1,10 +1,12 @@
 """What starts by itself: rebuilds of stale images once a change, folds only when nothing else is done."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
 
+from ltspd import builds as module
 from ltspd.builds import Builds
 from ltspd.conf import ConfFile
 from ltspd.config import load
@@ -118,4 +120,47 @@ async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(
     assert folded == ["x"]
     world.builds.start_folds((image(12),))
     assert len(world.jobs.all) == 1, "a fold that changed nothing is not tried again"
+    await world.jobs.stop()
+
+
+async def test_a_rebuild_that_found_no_room_is_a_problem_and_tried_again_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    config, free, full = load({}), 10 << 20, True
+    monkeypatch.setattr(module, "_free", lambda _: free)
+
+    async def preflight(*_: object) -> None:
+        if full:
+            raise NoSpace("Nothing is free. Make room.")
+        raise OSError(errno.EIO, "Input/output error", "/srv")
+
+    monkeypatch.setattr(build, "preflight", preflight)
+
+    async def tried() -> int:
+        world.ended.clear()
+        before = len(world.jobs.all)
+        world.builds.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
+        if len(world.jobs.all) > before:
+            await world.ended.wait()
+        return len(world.jobs.all) - before
+
+    assert world.builds.problems((STALE,)) == ()
+    assert world.builds.again is None
+    assert await tried() == 1
+    assert world.builds.again is not None
+    (problem,) = world.builds.problems((STALE,))
+    assert str(problem).startswith("image x: It is out of date")
+    assert str(problem).endswith("Nothing is free. Make room.")
+    assert await tried() == 0
+    free += module.ROOM
+    assert await tried() == 1
+    assert await tried() == 0
+    free, full = free + module.ROOM, False
+    assert await tried() == 1
+    (problem,) = world.builds.problems((STALE,))
+    assert "Input/output error" in str(problem)
+    assert world.builds.again is None, "no room was not the matter"
+    assert world.builds.problems(()) == (), "somebody built it by hand"
+    assert world.builds.problems((STALE,)) == ()
     await world.jobs.stop()

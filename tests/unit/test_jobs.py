@@ -256,7 +256,7 @@ class Timer:
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(engine, "_now", lambda: int(clock.seconds * 1e6))
+    monkeypatch.setattr(engine, "_elapsed", lambda: clock.seconds)
     monkeypatch.setattr(asyncio.get_running_loop(), "call_later", clock.call_later)
     return clock
 
