@@ -37,6 +37,8 @@ class JournalHandler(logging.Handler):
         self._path = path
         self._lines: queue.Queue[bytes] = queue.Queue(waiting)
         self._lost = 0
+        # Not the handler's own lock: logging.shutdown() holds that while close() waits.
+        self._counting = threading.Lock()
         self._stopped = False
         # A daemon thread: a journal that never answers doesn't keep the process from ending.
         self._thread = threading.Thread(target=self._send, name="journal", daemon=True)
@@ -52,7 +54,8 @@ class JournalHandler(logging.Handler):
         try:
             self._lines.put_nowait(data)
         except queue.Full:
-            self._lost += 1
+            with self._counting:
+                self._lost += 1
 
     def close(self) -> None:
         """Let what waits leave, for a moment, and end the thread if it can be ended."""
@@ -90,9 +93,8 @@ class JournalHandler(logging.Handler):
                 self._lines.task_done()
 
     def _deliver(self, sock: socket.socket, data: bytes) -> None:
-        self.acquire()  # as logging does around emit()
-        lost, self._lost = self._lost, 0
-        self.release()
+        with self._counting:
+            lost, self._lost = self._lost, 0
         if lost:
             why = f"{lost} log lines were lost, because the journal took none."
             words = {"MESSAGE": why, "PRIORITY": "4", "SYSLOG_IDENTIFIER": self._identifier}
@@ -108,7 +110,8 @@ class JournalHandler(logging.Handler):
             except (ConnectionRefusedError, FileNotFoundError):
                 time.sleep(PAUSE)  # journald is being replaced, or there is none
             except OSError:
-                self._lost += 1  # this very line can't be sent, the next one may
+                with self._counting:
+                    self._lost += 1  # this very line can't be sent, the next one may
                 return
 
 

@@ -177,7 +177,7 @@ class Connection:
         try:
             await self._bus.wait_for_disconnect()
         except Exception as error:  # dbus-next hands on whatever broke it
-            log.error("The connection to the bus broke: %s", error or type(error).__name__)
+            log.error("The connection to the bus broke: %s", str(error) or type(error).__name__)
         finally:
             for future in self._waiting.values():
                 if not future.done():
@@ -202,7 +202,9 @@ async def connect(address: str | None = None) -> Connection:
             return Connection(await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect())
     except Exception as error:  # dbus-next documents plain Exception here
         where = address or "the system bus"
-        raise NoBus(f"Can't connect to {where} ({error or type(error).__name__}); is it running?") from error
+        raise NoBus(
+            f"Can't connect to {where} ({str(error) or type(error).__name__}); is it running?"
+        ) from error
 
 
 async def call(

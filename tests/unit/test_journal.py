@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,18 @@ def test_the_end_waits_a_moment_and_no_longer(tmp_path: Path, journald: socket.s
     began = time.monotonic()
     handler.close()
     assert time.monotonic() - began < 4
+
+
+def test_the_last_words_of_a_program_arrive(tmp_path: Path, journald: socket.socket) -> None:
+    program = (
+        "import logging, sys; from ltspd.journal import JournalHandler;"
+        "logging.basicConfig(handlers=[JournalHandler('x', sys.argv[1])]); logging.error('why'); sys.exit(1)"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "socket")], check=False)
+    assert done.returncode == 1
+    assert "why" in parse(journald.recv(100_000))["MESSAGE"]
+    assert time.monotonic() - began < 20
 
 
 def test_a_journal_that_comes_back_gets_what_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,227 @@
+"""What the daemon and its services need goes away and comes back: docs/failures.md says what happens then.
+
+The machine's clients are served all the while, but for the one service that was ended.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab import product
+from tests.lab.net import SERVER_ADDRESS
+from tests.lab.server import Server
+from tests.namespaces.test_server import UNITS, outputs, problems, settled
+
+pytestmark = pytest.mark.lab
+
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+# Everything that clients fetch, or where they connect to fetch it.
+FETCH = f"""set -e
+cmp -s /srv/tftp/ltsp/ltsp.ipxe <<EOF
+$(curl -sSf -m 10 http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe)
+EOF
+curl -sSf -m 10 tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe | cmp -s - /srv/tftp/ltsp/ltsp.ipxe
+: </dev/tcp/{SERVER_ADDRESS}/2049
+! systemctl is-active --quiet ltspd-nbd.socket || : </dev/tcp/{SERVER_ADDRESS}/10809
+systemctl is-active --quiet ltspd-dnsmasq
+"""
+# Asks the daemon as root, one call after the other, and prints how long the slowest took.
+CALLS = """import sys, time
+sys.path.insert(0, "/usr/lib/ltspd")
+from ltspd.cli.client import Client
+client, worst = Client(), 0.0
+for _ in range(int(sys.argv[1])):
+    began = time.monotonic()
+    client.call("/org/ltsp/Server1", "org.ltsp.Server1.Manager", "CheckConfig")
+    worst = max(worst, time.monotonic() - began)
+print(worst)
+"""
+BUSY_WEB = """import http.client, sys
+line = http.client.HTTPConnection(sys.argv[1], 80, timeout=20)
+for _ in range(int(sys.argv[2])):
+    line.request("GET", "/ltsp/ltsp.ipxe")
+    assert len(line.getresponse().read()) > 100
+"""
+# systemd's own limit for a socket is 200 connections in 2 s.
+CONNECT = """import socket
+for _ in range(220):
+    socket.create_connection(("127.0.0.1", 10809), 30).close()
+"""
+
+
+def serves(server: Server) -> None:
+    """Fail unless clients are served."""
+    server.run("bash -s", stdin=FETCH, timeout=60)
+
+
+def show(server: Server, name: str, unit: str = "ltspd") -> str:
+    return server.run(f"systemctl show -P {name} {unit}").strip()
+
+
+def said(server: Server, since: str, unit: str = "ltspd") -> str:
+    """Return what a unit said since a cursor of the journal."""
+    return server.run(f"journalctl -q --no-pager -o cat -u {unit} --after-cursor='{since}'")
+
+
+def cursor(server: Server) -> str:
+    lines = server.run("journalctl -q --no-pager -n 1 --show-cursor").splitlines()
+    return lines[-1].removeprefix("-- cursor: ")
+
+
+@contextmanager
+def drop_in(server: Server, unit: str, text: str) -> Iterator[None]:
+    path = f"/run/systemd/system/{unit}.d/failing.conf"
+    server.write(path, text)
+    server.run("systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        server.run(f"rm -f {path}; systemctl daemon-reload; systemctl reset-failed {unit}", check=False)
+
+
+def test_the_bus_goes_and_comes_back(server: Server) -> None:
+    settled(server)
+    running, began = server.run(f"systemctl show -P InvocationID {UNITS}"), cursor(server)
+    # The daemon's own start would bring the bus back.
+    server.run("systemctl mask --runtime dbus.socket dbus.service")
+    try:
+        server.run("systemctl stop dbus.socket dbus.service", timeout=60)
+        # Longer than systemd's own limit of starts would bear.
+        server.wait_for("[ $(systemctl show -P NRestarts ltspd) -ge 7 ]", 60)
+        serves(server)
+        log = said(server, began)
+        assert "The connection to the bus ended" in log
+        assert "Can't connect to the system bus" in log
+        assert "Traceback" not in log
+    finally:
+        server.run("systemctl unmask --runtime dbus.socket dbus.service")
+        server.run("systemctl start dbus.socket dbus.service; systemctl restart systemd-logind")
+    product.wait_until_up(server)
+    settled(server)
+    assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
+
+
+def test_the_bus_is_restarted(server: Server) -> None:
+    settled(server)
+    running, daemon = server.run(f"systemctl show -P InvocationID {UNITS}"), show(server, "InvocationID")
+    server.run("systemctl restart dbus; systemctl restart systemd-logind", timeout=60)
+    server.wait_for(lambda: show(server, "InvocationID") != daemon, 30)
+    product.wait_until_up(server)
+    settled(server)
+    assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
+
+
+def test_without_polkit_root_works_and_others_are_told(server: Server) -> None:
+    settled(server)
+    server.run("systemctl mask --runtime polkit; systemctl stop polkit")
+    try:
+        server.run("ltspctl reload")
+        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?", timeout=20)
+        assert refused.rstrip().endswith("\n3"), refused
+        assert "polkit" in refused
+        server.run(f"{NOBODY} ltspctl status")
+    finally:
+        server.run("systemctl unmask --runtime polkit; systemctl start polkit")
+    server.run("ltspctl reload")
+
+
+def test_a_polkit_that_hangs_holds_nobody_up_for_long(server: Server) -> None:
+    settled(server)
+    server.run("systemctl start polkit && systemctl kill --signal=STOP polkit")
+    try:
+        began = time.monotonic()
+        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?", timeout=24)
+        assert refused.rstrip().endswith("\n3"), refused
+        assert "polkit could not decide" in refused
+        assert 5 < time.monotonic() - began < 24
+        server.run(f"ltspctl reload && {NOBODY} ltspctl status", timeout=10)
+    finally:
+        server.run("systemctl kill --signal=CONT polkit")
+
+
+def test_a_journal_that_takes_nothing_stops_nobody(server: Server) -> None:
+    settled(server)
+    server.write("/run/calls.py", CALLS)
+    server.write("/run/busy-web.py", BUSY_WEB)
+    daemon, began = show(server, "MainPID"), cursor(server)
+    server.run("systemctl kill --signal=STOP systemd-journald")
+    try:
+        # More lines of each than any socket holds.
+        worst = float(server.run("python3 /run/calls.py 1500"))
+        assert worst < 5
+        server.run(f"python3 /run/busy-web.py {SERVER_ADDRESS} 4000")
+        fetch = f"curl -sSf -m 20 -o /dev/null tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe"
+        server.run(f"for n in $(seq 600); do {fetch} || exit; done")
+        serves(server)
+        server.run("ltspctl reload")
+    finally:
+        server.run("systemctl kill --signal=CONT systemd-journald; rm -f /run/calls.py /run/busy-web.py")
+    assert show(server, "MainPID") == daemon
+    # What was said meanwhile is told now: nothing of it was lost, or the loss has a line.
+    server.wait_for(lambda: "CheckConfig" in said(server, began) or "configure (" in said(server, began), 20)
+    settled(server)
+
+
+def test_services_that_are_killed_come_back_and_are_told_meanwhile(server: Server) -> None:
+    settled(server)
+    names = {"dhcp": "ltspd-dnsmasq", "tftp": "ltspd-tftp", "http": "ltspd-gateway", "nfs": "ltspd-nfs"}
+    names["router-advertisements"] = "ltspd-radvd"
+    pids = {unit: show(server, "MainPID", unit) for unit in names.values()}
+    server.run(f"kill -KILL {' '.join(pids.values())}")
+    server.wait_for(lambda: len([each for each in problems(server) if "ended (signal)" in each]) == 5, 10)
+    for name, unit in names.items():
+        (told,) = (each for each in problems(server) if each.startswith(f"output {name}: "))
+        assert f"{unit}.service ended (signal)" in told
+        assert outputs(server)[name]["State"] == "failed"
+    server.wait_for(
+        lambda: all(show(server, "MainPID", unit) not in ("0", pid) for unit, pid in pids.items())
+    )
+    settled(server)
+    serves(server)
+
+
+def test_a_service_that_keeps_ending_is_never_in_sync_and_then_given_up(server: Server) -> None:
+    settled(server)
+    failing = "[Service]\nType=simple\nPIDFile=\nExecStart=\nRestartSec={}\nExecStart=/bin/sh -c '{}'\n"
+    words = "the disk of words is empty"
+    try:
+        with drop_in(
+            server, "ltspd-tftp.service", failing.format("2.5s", f"sleep 0.4; echo {words}; exit 3")
+        ):
+            server.run("systemctl kill --signal=KILL ltspd-tftp")
+            server.wait_for(lambda: any("keeps ending" in each for each in problems(server)), 30)
+            (told,) = problems(server)
+            assert told.startswith("output tftp: ltspd-tftp.service keeps ending (exit-code)")
+            assert f'its last words: "{words}"' in told
+            assert "journalctl -u ltspd-tftp.service" in told
+            deadline = time.monotonic() + 8
+            while time.monotonic() < deadline:
+                assert problems(server) == [told], "also while it is up for a moment"
+        with drop_in(server, "ltspd-tftp.service", failing.format("100ms", f"echo {words}; exit 3")):
+            server.run("systemctl restart ltspd-tftp")
+            server.wait_for(lambda: "has given it up" in "".join(problems(server)), 30)
+            assert f'its last words: "{words}"' in problems(server)[0]
+            assert outputs(server)["tftp"]["State"] == "failed"
+    finally:
+        server.run("systemctl daemon-reload; ltspctl apply")
+    # As it says: apply starts it again.
+    server.run("systemctl is-active ltspd-tftp")
+    settled_after_loop(server)
+
+
+def settled_after_loop(server: Server) -> None:
+    """Wait a minute longer: what kept ending counts as well once it stayed, and only a timer tells."""
+    server.wait_for(lambda: product.status(server)["State"] == "in-sync", 90)
+
+
+def test_many_connections_at_once_leave_nbd_listening(server: Server) -> None:
+    product.build(server, "bookworm")
+    settled(server)
+    server.run("systemctl is-active ltspd-nbd.socket")
+    server.run("python3 -", stdin=CONNECT, timeout=60)
+    server.run("systemctl is-active ltspd-nbd.socket")
+    server.wait_for("! pgrep nbd-server", 60)
+    assert json.loads(server.run("ltspctl output show nbd --json"))["State"] == "in-sync"
