@@ -243,7 +243,7 @@ class Applier:
         if ailing and asked:
             return OutputState.FAILED, await self._troubles.why(output, status)
         if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == digest):
-            self._record.units[unit] = digest
+            self._record.units[unit] = self._asked[unit] = digest
             return OutputState.IN_SYNC, ""
         if status.active == "activating" and status.sub != "auto-restart" and asked:
             return OutputState.PENDING, f"{unit} is starting."

@@ -4,6 +4,7 @@ Only looks; what is done about it is systemd's (``Restart=``) and ``apply``'s.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 
@@ -98,8 +99,13 @@ class Troubles:
             except (ToolFailed, TimeoutError):
                 return ""
             lines = [line.strip() for line in said.stdout.decode(errors="replace").splitlines()]
-            if spoken := [line for line in lines if line]:
-                # Times and numbers of processes in it would make each end another Problem.
-                self._words.setdefault(status.name, spoken[-1][-WORDS:])
+            before = self._words.get(status.name, "")
+            if (spoken := [line for line in lines if line]) and _same(spoken[-1]) != _same(before):
+                self._words[status.name] = spoken[-1][-WORDS:]
         words_kept = self._words.get(status.name, "")
         return f'; its last words: "{words_kept}"' if words_kept else ""
+
+
+def _same(words: str) -> str:
+    """Return what two ends for the same reason have in common: not times of day and numbers of processes."""
+    return re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "0", words[-WORDS:])

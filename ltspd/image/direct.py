@@ -5,7 +5,6 @@ that are half done. What only root may read in the chroot is not to be had by cl
 """
 
 import hashlib
-import time
 from pathlib import Path
 
 from ltspd.errors import InvalidOption
@@ -52,7 +51,7 @@ async def make(
     if current is not None and await in_thread(_same, paths, current, plan, boot):
         return current.generation
     step("copied")
-    now = moment(paths, name)
+    now = await in_thread(moment, paths, name)
     identity = new_identity(paths, name, now, hashlib.sha256(boot.part).hexdigest())
     initrd = boot.part + make_identity(name, identity, ())
     generation = Generation(

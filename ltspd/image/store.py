@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest, publish
-from ltspd.image.keeping import replaced_at, surplus
+from ltspd.image.keeping import recent, replaced_at, surplus
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source import is_valid_name, valid_name
@@ -190,7 +190,9 @@ def remove_generation(
                 f"Generation {target.id} of {image} is kept; "
                 f"'ltspctl image keep {image} {target.id} --undo' lets it go."
             )
-        if (left := grace - (time.time() - replaced_at(found, target.id))) > 0:
+        now, replaced = time.time(), replaced_at(found, target.id)
+        if recent(replaced, now, grace):
+            left = min(grace, grace - (now - replaced))
             raise InUse(
                 f"Generation {target.id} of {image} was current until a moment ago, and a client that is "
                 f"just starting may need it; try again in {math.ceil(left / 60)} min (KEEP_GRACE)."
