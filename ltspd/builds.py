@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from ltspd.conf import ConfFile
 from ltspd.config import Config
+from ltspd.disk.opening import OPEN_SECONDS
+from ltspd.disk.source import readable
 from ltspd.errors import Busy, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, source, store
 from ltspd.jobs import JobProgress, Jobs
@@ -22,6 +24,8 @@ DAEMON_UID = 0
 # A build that found no room is tried again when so many bytes more are free; looked at every so many seconds.
 ROOM = 64 << 20
 LOOK_FOR_ROOM = 20.0
+# A caller waits 25 s for an answer (D-Bus's default), of which the look at a source takes at most a third.
+CALL_SECONDS = 15.0
 
 
 def in_use_of(paths: Paths, name: str) -> frozenset[str]:
@@ -67,7 +71,7 @@ class Builds:
             )
         config, _ = await asyncio.to_thread(self._conf.read)
         wanted = self._options(config, options)
-        ready = await build.preflight(self._paths, found, wanted)
+        ready = await self._preflight(found, wanted, CALL_SECONDS)
 
         async def work(progress: JobProgress) -> str:
             return await self._build(ready, progress)
@@ -143,7 +147,7 @@ class Builds:
             self._starved.pop(found.name, None)
             try:
                 options = replace(self._options(config, {"background": True}), direct=direct)
-                ready = await build.preflight(self._paths, found, options)
+                ready = await self._preflight(found, options)
                 built = await self._build(ready, progress)
             except (LtspError, OSError) as error:
                 wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
@@ -188,8 +192,17 @@ class Builds:
             kernel=str(asked["kernel"]) if "kernel" in asked else None,
         )
 
+    async def _preflight(
+        self, found: Source, options: build.BuildOptions, seconds: float = OPEN_SECONDS
+    ) -> build.BuildPlan:
+        async with readable(self._paths, found, seconds) as opened:
+            ready = await build.preflight(self._paths, opened, options)
+        return replace(ready, source=found)
+
     async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
         in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name)
-        built = await build.build(self._paths, ready, progress, in_use=in_use)
+        async with readable(self._paths, ready.source) as opened:
+            plan = replace(ready, source=opened)
+            built = await build.build(self._paths, plan, progress, in_use=in_use)
         await self._served()
         return built.generation.id

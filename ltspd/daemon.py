@@ -5,6 +5,7 @@ Everything that can be decided without doing anything is elsewhere (plan, render
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
-from ltspd.model import ConfigFinding, Facts, Job, ServerState, Setting, State
+from ltspd.model import ConfigFinding, Facts, Job, ServerState, Setting, Source, SourceKind, State
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 SETTLE = 0.1
 # … but not longer than this in all.
 SETTLE_MOST = 1.0
+# What tells of a change of packages, in dpkg's directory.
+PACKAGES = frozenset({"status"})
 
 
 class Daemon:
@@ -106,16 +109,15 @@ class Daemon:
     def _watch(self) -> None:
         """Watch the directories that matter now; they change as sources come and go."""
         paths = self._paths
-        packages = frozenset({"status"})
         wanted: tuple[tuple[Path, frozenset[str] | None], ...] = (
             (paths.etc, None),
             (paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})),
-            (paths.at("/var/lib/dpkg"), packages),
+            (paths.at("/var/lib/dpkg"), PACKAGES),
             (paths.base_dir, None),
             (paths.outputs, None),
             *((paths.at(each), names) for each, names in remains.DIRECTORIES.items()),
             (paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})),
-            *((Path(each.path) / "var/lib/dpkg", packages) for each in self._facts.sources),
+            *(_where_it_changes(each) for each in self._facts.sources),
         )
         present = tuple(each for each in wanted if each[0].is_dir())
         if present != self._watched:
@@ -286,6 +288,15 @@ class Daemon:
             known = ", ".join(each.name for each in self._outputs)
             raise NoSuchOutput(f"There is no output {output!r}; there is: {known}.")
         return self._applier.preview(found)
+
+
+def _where_it_changes(source: Source) -> tuple[Path, frozenset[str]]:
+    """Return the directory to watch for changes of a source, and the names in it."""
+    if source.kind is SourceKind.DISK:
+        # What is in the base directory may be a link to it.
+        file = Path(os.path.realpath(source.path))
+        return file.parent, frozenset({file.name})
+    return Path(source.path) / "var/lib/dpkg", PACKAGES
 
 
 async def serve(paths: Paths, bus_address: str | None = None) -> None:

@@ -62,6 +62,7 @@ class SourceKind(StrEnum):
 
     ROOT = "root"
     DIRECTORY = "directory"
+    DISK = "disk"
 
 
 class LinkKind(StrEnum):
@@ -130,11 +131,25 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something on disk that an image can be built from; ``path`` is absolute on this machine."""
+    """Something on disk that an image can be built from; ``path`` is absolute on this machine.
+
+    ``partition`` says where on a disk image the system is (0: it is found). One that is open has the
+    system's root directory for its path, never to be resolved; the disk's file is the ``origin`` then,
+    and ``stamp`` what ``disk.use`` said of it.
+    """
 
     name: str
     kind: SourceKind
     path: str
+    partition: int = 0
+    origin: str = ""
+    stamp: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What people know the source by, also for as long as it is open."""
+        where = self.origin or self.path
+        return f"{where},partition={self.partition}" if self.partition else where
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ltspd.model import (
     OutputStatus,
     Problem,
     Source,
+    SourceKind,
 )
 
 
@@ -72,7 +73,10 @@ def _image(name: str, image: Image | None, source: Source | None, facts: Facts, 
 def _stale(image: Image | None, source: Source | None, facts: Facts) -> str:
     if source is None:
         return ""
-    return stale_because(image or Image(source.name, ()), facts.source_packages.get(source.name, ""))
+    reason = stale_because(image or Image(source.name, ()), facts.source_packages.get(source.name, ""))
+    if source.kind is SourceKind.DISK:
+        return reason.replace("packages changed", "the disk image changed")
+    return reason
 
 
 def problems(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from ltspd import names
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import finding, setting
+from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
 from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, State
 
@@ -160,7 +161,15 @@ def _nothing(_state: State, _call: Call) -> Mapping[str, str]:
 
 
 def _named_image(_state: State, call: Call) -> Mapping[str, str]:
-    return {"image": _check_name(call.arguments[0])}
+    asked = words.parse(call.arguments[0]).image
+    if not words.is_path(asked):
+        return {"image": _check_name(asked)}
+    return {"image": _check_name(words.image_name(asked)), "source": asked}
+
+
+def _build_action(_state: State, call: Call) -> str:
+    """Return what a build needs: who may build what is there may not bring in whatever root can read."""
+    return CONFIGURE if words.is_path(words.parse(call.arguments[0]).image) else BUILD_IMAGE
 
 
 def _this_image(state: State, call: Call) -> Mapping[str, str]:
@@ -266,7 +275,7 @@ HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
 METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "Reload"): Method(_reload, CONFIGURE, _nothing),
     (MANAGER, "Apply"): Method(_apply, CONFIGURE, _nothing, APPLY_OPTIONS),
-    (MANAGER, "BuildImage"): Method(_manager_build, BUILD_IMAGE, _named_image, BUILD_OPTIONS),
+    (MANAGER, "BuildImage"): Method(_manager_build, _build_action, _named_image, BUILD_OPTIONS),
     (MANAGER, "GetImage"): Method(_get_image, None, _nothing),
     (MANAGER, "PackagesChanged"): Method(_packages_changed, CONFIGURE, _nothing),
     (MANAGER, "ExplainConfig"): Method(_explain_config, CONFIGURE, _nothing, HOST_OPTIONS),

@@ -1,6 +1,7 @@
 """What each command asks of the daemon, and prints. Every function returns the exit status."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +57,7 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
     """Build an image and follow the job to its end, unless that is not wanted."""
     from ltspd.cli.follow import follow
 
-    name = options.name or _only_image(client)
+    name = _absolute(options.name) or _only_image(client)
     wanted: dict[str, tuple[str, object]] = {
         each: ("b", True) for each in ("background", "direct", "full") if getattr(options, each, False)
     }
@@ -85,6 +86,12 @@ def _show_notes(client: Client, job: Mapping[str, Any]) -> None:
         for each in image["Generations"]:
             if image["Name"] == job["Subject"] and each["Id"] == job["Result"] and each["Notes"]:
                 print(notes(each))
+
+
+def _absolute(word: str | None) -> str:
+    """Return what the caller named, a path as it is for a daemon with another working directory."""
+    image, comma, rest = (word or "").partition(",")
+    return (os.path.abspath(image) if "/" in image else image) + comma + rest
 
 
 def _only_image(client: Client) -> str:

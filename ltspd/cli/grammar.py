@@ -94,7 +94,8 @@ COMMANDS: tuple[Command, ...] = (
         (
             Argument(
                 ("name",),
-                "an image, or / for this server's own root; may be left out if there is only one",
+                "an image, / for this server's own root, or the path of a VM's disk or a live ISO; may be "
+                "left out if there is only one",
                 "NAME",
                 "?",
                 "image",
@@ -110,7 +111,8 @@ COMMANDS: tuple[Command, ...] = (
             ),
             NO_WAIT,
         ),
-        "Clients that run keep the generation that they booted. Ctrl-C ends the watching, not the build.",
+        "Clients that run keep the generation that they booted. Ctrl-C ends the watching, not the build. "
+        "A disk with several systems needs to be told which: NAME,partition=2.",
     ),
     Command(
         "image",

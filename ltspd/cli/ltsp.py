@@ -5,6 +5,7 @@ makes no difference here is accepted.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -115,16 +116,12 @@ def run(client: Client, applet: Applet, given: Given, words: list[str]) -> int:
 
 
 def image_name(word: str, manager: server.Properties) -> str:
-    """Return the image that LTSP's word means: a name, or a path below the base directory."""
+    """Return the image that LTSP's word means: a name, or a path; what follows a comma is the daemon's."""
+    word, comma, options = word.partition(",")
     base = str(manager["BaseDirectory"]).rstrip("/")
     name = word.rstrip("/").removeprefix(f"{base}/images/").removeprefix(f"{base}/").removesuffix(".img")
-    if word == "/" or "/" not in name:
-        return name or "/"
-    if ",," in word:
-        raise server.NoSuch(
-            f"{word!r}: lists of mounts are not read. What is mounted below a source is in it."
-        )
-    raise server.NoSuch(f"{word!r} is outside {base}: put the system into {base}/NAME, and say NAME.")
+    named = word == "/" or "/" not in name
+    return ((name or "/") if named else os.path.abspath(word)) + comma + options
 
 
 def _check_places(given: Given, manager: server.Properties) -> None:

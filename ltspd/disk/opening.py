@@ -50,13 +50,13 @@ class DiskRoot:
 
 @asynccontextmanager
 async def open_disk(
-    paths: Paths, file: Path, *, partition: int = 0, directory: str = ""
+    paths: Paths, file: Path, *, partition: int = 0, directory: str = "", seconds: float = OPEN_SECONDS
 ) -> AsyncIterator[DiskRoot]:
     """Show the system on a disk image as a directory; needs root.
 
     ``partition`` says which one has it if there are several, ``directory`` one in it that is wanted
-    instead. Raises BadDisk, UnsupportedDisk, ToolFailed: also later, if the disk can't be read any
-    more; then what is done with it is cancelled first.
+    instead, ``seconds`` is the most that opening may take. Raises BadDisk, UnsupportedDisk, ToolFailed:
+    also later, if the disk can't be read any more; then what is done with it is cancelled first.
     """
     work = paths.run / "disk"
     work.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ async def open_disk(
         body.cancel()
 
     try:
-        answer = await _answer(holder, said, lines, file)
+        answer = await _answer(holder, said, lines, file, seconds)
         held = [(int(number), str(name)) for number, name in answer.pop("loops")]
         pid = int(answer.pop("pid"))
         root = Path(f"/proc/{pid}/root") / str(answer.pop("root")).lstrip("/")
@@ -106,15 +106,15 @@ async def open_disk(
 
 
 async def _answer(
-    holder: "asyncio.Task[Completed]", said: asyncio.Event, lines: bytearray, file: Path
+    holder: "asyncio.Task[Completed]", said: asyncio.Event, lines: bytearray, file: Path, seconds: float
 ) -> dict[str, Any]:
     waiting = asyncio.create_task(said.wait())
     try:
-        async with asyncio.timeout(OPEN_SECONDS):
+        async with asyncio.timeout(seconds):
             await asyncio.wait((holder, waiting), return_when=asyncio.FIRST_COMPLETED)
     except TimeoutError:
         raise BadDisk(
-            f"{file} can't be opened within {OPEN_SECONDS:g} s; its file system may be damaged."
+            f"{file} can't be opened within {seconds:g} s; its file system may be damaged."
         ) from None
     finally:
         waiting.cancel()

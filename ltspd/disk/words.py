@@ -26,7 +26,12 @@ class Word:
 
 
 def parse(word: str) -> Word:
-    """Return what one of LTSP's image words means here; raises InvalidOption that says why none."""
+    """Return what one of LTSP's image words means here; raises InvalidOption that says why none.
+
+    A plain name is returned as it is: what names may be is not said here.
+    """
+    if "," not in word and "/" not in word:
+        return Word(word)
     if len(word) > MAX_LENGTH or any(not each.isprintable() for each in word):
         raise InvalidOption("An image can't be named with that many, or unprintable, characters.")
     images = [_split(each) for each in word.split(",,")]
@@ -86,6 +91,11 @@ def _check_part(first: str, other: str, options: dict[str, str]) -> None:
     else:
         reason = f"{other!r} can't become {target} of {first!r}: an image comes from one source"
     raise InvalidOption(f"{reason}. Install or copy what is missing into the source itself.")
+
+
+def is_path(image: str) -> bool:
+    """Return whether an image's word is a place in the file system; ``/`` itself is a name."""
+    return "/" in image and image != "/"
 
 
 def image_name(path: str) -> str:

@@ -7,7 +7,7 @@ from ltspd.image import squashfs
 from ltspd.image.entries import Changes, Table, compare, records
 from ltspd.image.look import BuildPlan, Contents
 from ltspd.image.workshop import Workshop
-from ltspd.model import Progress
+from ltspd.model import Progress, SourceKind
 from ltspd.run import run
 
 _TOP = b"squashfs-root"
@@ -25,6 +25,7 @@ async def pack(plan: BuildPlan, work: Workshop, contents: Contents, progress: Pr
         contents.replaced.values(),
         level=plan.options.level,
         background=plan.options.background,
+        still=plan.source.kind is SourceKind.DISK,
         progress=progress.done,
     )
     return target

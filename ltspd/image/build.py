@@ -13,7 +13,16 @@ from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.entries import Table, compare, to_bytes
-from ltspd.image.look import BuildOptions, BuildPlan, Contents, check_space, contents, excludes_setting, look
+from ltspd.image.look import (
+    BuildOptions,
+    BuildPlan,
+    Contents,
+    check_space,
+    check_steady,
+    contents,
+    excludes_setting,
+    look,
+)
 from ltspd.image.manifest import Manifest
 from ltspd.image.scan import TICK_NS
 from ltspd.image.threads import in_thread, to_the_end, together
@@ -79,18 +88,18 @@ async def preflight(
         plan = look(paths, source, _settled(options or BuildOptions(), previous))
         if missing := missing_modules(Path(source.path), plan.kernel.release):
             raise NoKernel(
-                f"Kernel {plan.kernel.release} of {source.path} can't boot from a network: it has no "
+                f"Kernel {plan.kernel.release} of {source.shown} can't boot from a network: it has no "
                 f"{', '.join(missing)}. Install a kernel package that has."
             )
         if plan.options.direct:
             return plan
         if previous is not None:
             # A layer of changes is small, and what it needs is checked when that is known.
-            check_space(paths, source.path, previous.generation.source_bytes if plan.options.full else 0)
+            check_space(paths, source.shown, previous.generation.source_bytes if plan.options.full else 0)
             return plan
         stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
-        found = contents(Path(source.path), plan.excludes, stop)
-        check_space(paths, source.path, found.tree.size)
+        found = contents(source, plan.excludes, stop)
+        check_space(paths, source.shown, found.tree.size)
         return replace(plan, tree=found.tree)
 
     try:
@@ -154,6 +163,7 @@ async def _build(
             return _unchanged(previous.manifest, progress)
     if not isinstance(made, _Made):
         made = await _everything(paths, plan, progress, work, make_boot_part, step)
+    await in_thread(check_steady, plan.source)
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
     return await _publish(paths, plan, progress, work, generation, in_use, step)
@@ -204,7 +214,14 @@ async def _increment(
         key = await in_thread(bootfiles.key, root, plan.kernel)
         touched = (*changes.put, *changes.gone)
         same_boot = key == previous.manifest.boot.key and not bootfiles.concerned(touched)
-        if same_boot and not changes and plan.options.kernel == previous.manifest.kernel_pattern:
+        # A disk image that was written to has a new stamp, whatever of it was changed.
+        as_it_was = plan.digest == facts.packages_digest
+        if (
+            same_boot
+            and as_it_was
+            and not changes
+            and plan.options.kernel == previous.manifest.kernel_pattern
+        ):
             return previous
         if plan.excludes != previous.manifest.excludes or increment.too_much(changes, now):
             return None
@@ -242,14 +259,14 @@ async def _everything(
         progress.phase("scan", 0.05)
         async with dpkg.package_lock(Path(plan.source.path), plan.options.lock_timeout):
             plan, before = await _look(paths, plan, work)
-        check_space(paths, plan.source.path, before.tree.size)
+        check_space(paths, plan.source.shown, before.tree.size)
         step("scanned")
         made = await _attempt_everything(paths, plan, before, progress, work, make_boot_part, step)
         if made is not None:
             return made
     raise InconsistentSource(
-        f"Configuration or logs of {plan.source.path} changed during each of {ATTEMPTS} attempts to pack it. "
-        "Stop what changes them, and build again."
+        f"Configuration or logs of {plan.source.shown} changed during each of {ATTEMPTS} attempts to pack "
+        "it. Stop what changes them, and build again."
     )
 
 
@@ -296,7 +313,7 @@ async def _look(paths: Paths, plan: BuildPlan, work: Workshop) -> tuple[BuildPla
     # Files that changed in this very tick could change again and have the same time.
     await asyncio.sleep(TICK_NS / 1e9)
     fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
-    found = await in_thread(contents, Path(plan.source.path), fresh.excludes, work.ended.is_set)
+    found = await in_thread(contents, plan.source, fresh.excludes, work.ended.is_set)
     return fresh, found
 
 
@@ -317,7 +334,7 @@ async def _describe(
         id=identity,
         image=name,
         created=now,
-        source=plan.source.path,
+        source=plan.source.shown,
         architecture=plan.architecture,
         kernel=plan.kernel.release,
         layers=layers,
@@ -325,7 +342,7 @@ async def _describe(
         source_files=made.contents.tree.files,
         kernel_bytes=made.boot.kernel_bytes,
         initrd_bytes=len(initrd),
-        packages_digest=plan.packages.digest,
+        packages_digest=plan.digest,
         summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
         notes=notes,
     )
@@ -354,7 +371,7 @@ def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(f"{paths.images} ran full during the build. Make room there and build again.")
     return LtspError(
-        f"The build of {source.name} from {source.path} failed: {error}. Mend that and build again."
+        f"The build of {source.name} from {source.shown} failed: {error}. Mend that and build again."
     )
 
 

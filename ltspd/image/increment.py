@@ -51,7 +51,7 @@ def comparable(
         previous.excludes == plan.excludes
         and dict(previous.tools) == dict(tools)
         and previous.level == plan.options.level
-        and previous.generation.source == plan.source.path
+        and previous.generation.source == plan.source.shown
         and previous.generation.architecture == plan.architecture
     )
     if not same:
@@ -85,7 +85,7 @@ async def copy(
     """
     size = entries.size_of(contents.table, changes.put)
     # Once as it is, and once packed.
-    check_space(paths, f"the changes in {plan.source.path}", size, 2.0)
+    check_space(paths, f"the changes in {plan.source.shown}", size, 2.0)
     spooled = await in_thread(
         lambda: spool.spool(
             Path(plan.source.path),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ltspd.errors import NoSpace
+from ltspd.disk import use
+from ltspd.errors import InconsistentSource, NoSpace
 from ltspd.image import clean, dpkg, excludes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.inside import read_inside
@@ -13,7 +14,7 @@ from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.scan import Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
-from ltspd.model import Source
+from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 
 # zstd at its fastest level leaves 40 % of a desktop's bytes; a source of incompressible data that
@@ -65,6 +66,11 @@ class BuildPlan:
     unknown_omits: tuple[str, ...] = ()
     tree: Tree | None = None
 
+    @property
+    def digest(self) -> str:
+        """What differs once the source has something newer: of a disk image its stamp, else of packages."""
+        return self.source.stamp or self.packages.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -90,14 +96,16 @@ def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = F
     file = paths.etc / "image.excludes"
     listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
     add, omit = options.add_excludes, options.omit_excludes
-    patterns = _with_store(paths, root, excludes.effective(listed, add, omit))
+    patterns = _with_store(paths, source, excludes.effective(listed, add, omit))
     own, unknown = excludes.own(listed, add, omit), excludes.unknown(listed, omit)
     return BuildPlan(source, options, kernel, architecture, packages, patterns, own, unknown)
 
 
-def contents(root: Path, patterns: tuple[str, ...], stop: Callable[[], bool]) -> Contents:
+def contents(source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]) -> Contents:
     """Walk a source and return what an image of it has; raises OSError. Blocks."""
-    tree = scan(root, patterns, stop=stop)
+    root = Path(source.path)
+    # What is mounted below a disk's root is the disk's own, and not in our namespace.
+    tree = scan(root, patterns, b"" if source.kind is SourceKind.DISK else None, stop)
     new = clean.replacements({name: read_inside(root, name) for name in clean.READ})
     changed = [
         squashfs.like(root, name, content, 0o444 if name == "etc/machine-id" else 0o644)
@@ -123,14 +131,29 @@ def excludes_setting(paths: Paths, value: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in value.split("\n") if line.strip())
 
 
-def _with_store(paths: Paths, root: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+def _with_store(paths: Paths, source: Source, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if source.kind is SourceKind.DISK:
+        return patterns
     # Never an image inside an image, wherever the base directory is.
     store_path = os.path.realpath(paths.images)
-    own = os.path.realpath(root).rstrip("/") + "/"
+    own = os.path.realpath(source.path).rstrip("/") + "/"
     if store_path.startswith(own):
         inside = excludes.literal(os.fsencode(store_path[len(own) :]))
         patterns = (*patterns, f"{inside}/*", f"{inside}/.*")
     return patterns
+
+
+def check_steady(source: Source) -> None:
+    """Raise InconsistentSource if a disk image went away or was written to while it was read. Blocks."""
+    if source.kind is not SourceKind.DISK:
+        return
+    file = Path(source.origin)
+    # The directory is gone with the process that held the disk, and whatever was read then looks deleted.
+    if not Path(source.path).is_dir() or use.stamp(file) != source.stamp:
+        raise InconsistentSource(
+            f"{file} was changed while it was read. Shut down the virtual machine that uses it, and build "
+            "again."
+        )
 
 
 def check_space(paths: Paths, what: str, size: int, share: float = SPACE_SHARE) -> None:

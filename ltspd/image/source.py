@@ -1,15 +1,24 @@
-"""Finding what images can be built from, and turning a caller's word into one of those."""
+"""Finding what images can be built from, and turning a caller's word into one of those.
 
+A disk image is only told by its name here; what is in it, and whether it can be read, is seen when it is
+opened.
+"""
+
+import os
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from ltspd.errors import InvalidName, NoSuchSource
+from ltspd.disk import words
+from ltspd.errors import InvalidName, InvalidOption, NoSuchSource
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STORE = "images"
+# How LTSP tells a disk image in the base directory, whatever format it has.
+DISK = ".img"
 
 
 def is_valid_name(name: str) -> bool:
@@ -34,36 +43,46 @@ def architecture_name(machine: str = "") -> str:
 
 
 def find_sources(paths: Paths) -> tuple[Source, ...]:
-    """Return every source on disk, by name: chroots below the base directory, and ``/`` itself.
+    """Return every source on disk, by name: chroots and disk images in the base directory, and ``/`` itself.
 
-    A chroot named like the architecture takes the place of ``/``, as it does in LTSP.
+    One that is named like the architecture takes the place of ``/``, as it does in LTSP, and a chroot that
+    of a disk image. A disk image may be a link to a file elsewhere.
     """
     try:
         entries = sorted(paths.base_dir.iterdir())
     except OSError:
         entries = []
     chroots = [each for each in entries if _is_root(each)]
-    found = {each.name: Source(each.name, SourceKind.DIRECTORY, str(each)) for each in chroots}
+    found = {each.stem: Source(each.stem, SourceKind.DISK, str(each)) for each in entries if _is_disk(each)}
+    found |= {each.name: Source(each.name, SourceKind.DIRECTORY, str(each)) for each in chroots}
     name = architecture_name()
     if name not in found and _has_root_directories(paths.root):
         found[name] = Source(name, SourceKind.ROOT, str(paths.root))
     return tuple(found[each] for each in sorted(found))
 
 
-def resolve(paths: Paths, name: str) -> Source:
-    """Return the source that ``/`` or an image name stands for; raises InvalidName, NoSuchSource.
+def resolve(paths: Paths, word: str) -> Source:
+    """Return the source that a word stands for: ``/``, an image's name, or a disk image's absolute path.
 
-    The name is looked up among what was found, never joined to a path.
+    LTSP's notation with options after commas is read too. Names are looked up among what was found, never
+    joined to a path. Raises InvalidName, InvalidOption, NoSuchSource.
     """
+    asked = words.parse(word)
+    found = _on_path(paths, asked.image) if words.is_path(asked.image) else _named(paths, asked.image)
+    if asked.partition and found.kind is not SourceKind.DISK:
+        raise InvalidOption(f"{asked.image!r} has no partitions to choose from: it is not a disk image.")
+    return replace(found, partition=asked.partition)
+
+
+def _named(paths: Paths, name: str) -> Source:
     sources = find_sources(paths)
     if name == "/":
         match = next((each for each in sources if each.kind is SourceKind.ROOT), None)
         if match is not None:
             return match
-        shadow = paths.base_dir / architecture_name()
+        shadow = next(each for each in sources if each.name == architecture_name())
         raise NoSuchSource(
-            f"'/' can't be built: the chroot {shadow} has its name. "
-            f"Build {shadow.name!r}, or rename the chroot."
+            f"'/' can't be built: {shadow.path} has its name. Build {shadow.name!r}, or rename that."
         )
     valid_name(name)
     match = next((each for each in sources if each.name == name), None)
@@ -71,10 +90,43 @@ def resolve(paths: Paths, name: str) -> Source:
         known = ", ".join(each.name for each in sources) or "none"
         raise NoSuchSource(
             f"There is nothing to build {name!r} from: {paths.base_dir / name} is not a directory with a "
-            f"system in it (usr, bin or etc). Sources found: {known}. Install a system there first, or "
-            "build '/' to use this server's own."
+            f"system in it (usr, bin or etc), and {name}{DISK} there is no disk image. "
+            f"Sources found: {known}. Install a system there first, or build '/' to use this server's own."
         )
     return match
+
+
+def _on_path(paths: Paths, path: str) -> Source:
+    """Return the source at a path: one in the base directory by its name there, any other is a disk image."""
+    if not path.startswith("/"):
+        raise InvalidName(f"{path!r} is neither a name nor an absolute path.")
+    normal = os.path.normpath(path)
+    sources = find_sources(paths)
+    if match := next((each for each in sources if each.path == normal), None):
+        return match
+    name = words.image_name(normal)
+    if not is_valid_name(name):
+        raise InvalidName(
+            f"{path!r} would be an image called {name!r}, which can't be. "
+            f"Make a link to it: {paths.base_dir}/NAME{DISK}, and build NAME."
+        )
+    if other := next((each for each in sources if each.name == name), None):
+        raise InvalidName(
+            f"{path!r} would be an image called {name!r}, which {other.path} is the source of. Rename one."
+        )
+    file = Path(normal)
+    if file.is_dir():
+        raise NoSuchSource(
+            f"{path!r} is a directory. Systems in directories are built where they are only below "
+            f"{paths.base_dir}: put it there as {paths.base_dir / name}, and build {name!r}."
+        )
+    if not file.is_file():
+        raise NoSuchSource(f"There is no disk image {path!r}, or it is not a file.")
+    return Source(name, SourceKind.DISK, normal)
+
+
+def _is_disk(path: Path) -> bool:
+    return path.name.endswith(DISK) and is_valid_name(path.stem) and path.is_file()
 
 
 def _is_root(path: Path) -> bool:

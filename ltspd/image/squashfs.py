@@ -64,10 +64,12 @@ async def pack(
     *,
     level: int = LEVEL,
     background: bool = False,
+    still: bool = False,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> None:
     """Write ``target``, a squashfs of ``root``; raises ToolFailed, NoSpace, InconsistentSource.
 
+    In a ``still`` source nothing comes or goes meanwhile, so anything that can't be read is an error.
     ``scratch`` is a directory of ours for mksquashfs's lists. Names in ``replaced`` must be plain
     (letters, digits, ``/._-``) and lie in directories that the image has. The result depends on
     the source and the arguments only, so an unchanged source gives the same bytes again.
@@ -77,6 +79,7 @@ async def pack(
     (scratch / "excludes").write_bytes(b"".join(os.fsencode(line) + b"\n" for line in lines))
     (scratch / "pseudo").write_text("".join(_pseudo(each, scratch, n) for n, each in enumerate(replaced)))
     argv = [*_command(str(root), target, level), "-wildcards", "-ef", "excludes", "-pf", "pseudo"]
+    argv += ["-exit-on-error"] if still else []
     done = await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
     _check_unreadable(root, done.stderr)
 

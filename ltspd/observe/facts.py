@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from ltspd.disk import use
 from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
-from ltspd.model import Facts, Problem
+from ltspd.model import Facts, Problem, Source, SourceKind
 from ltspd.observe import host, links, remains
 from ltspd.paths import Paths
 
@@ -35,7 +36,7 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             accounts=accounts,
             groups=host.groups(paths, accounts),
             packages_digest=packages_digest(paths.root),
-            source_packages={source.name: packages_digest(Path(source.path)) for source in sources},
+            source_packages={source.name: _digest(source) for source in sources},
             sources=sources,
             images=images,
             programs=host.programs(),
@@ -47,6 +48,13 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
         ),
         (*problems, *remains.problems(left)),
     )
+
+
+def _digest(source: Source) -> str:
+    """Return what changes when a rebuild would bring something newer; empty if that can't be told now."""
+    # A machine that runs on a disk keeps it from being read, so there is nothing to say until it ends.
+    file = Path(source.path)
+    return use.stamp(file) if source.kind is SourceKind.DISK else packages_digest(file)
 
 
 def packages_digest(root: Path) -> str:

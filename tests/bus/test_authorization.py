@@ -36,6 +36,31 @@ async def test_polkit_is_asked_about_the_sender_with_the_image_named(
     ]
 
 
+@pytest.mark.parametrize(
+    ("word", "action", "details"),
+    [
+        ("/vm/lab.qcow2", CONFIGURE, {"image": "lab", "source": "/vm/lab.qcow2"}),
+        ("/srv/ltsp/lab", CONFIGURE, {"image": "lab", "source": "/srv/ltsp/lab"}),
+        ("lab,partition=2", BUILD_IMAGE, {"image": "lab"}),
+        ("/,,/boot,subdir=boot", BUILD_IMAGE, {"image": "/"}),
+    ],
+)
+async def test_who_may_build_may_not_bring_in_any_file_of_the_server(
+    strict: Service,
+    client: Connection,
+    server: FakeServer,
+    authority: FakePolkit,
+    word: str,
+    action: str,
+    details: dict[str, str],
+) -> None:
+    authority.allow = {BUILD_IMAGE} - {action}
+    with pytest.raises(BusError, match="NotAuthorized"):
+        await ask(client, "Manager", "BuildImage", "sa{sv}", word, {})
+    assert authority.asked == [(client.unique_name, action, details, 0)]
+    assert server.calls == []
+
+
 async def test_what_polkit_refuses_is_not_done(
     strict: Service,
     client: Connection,

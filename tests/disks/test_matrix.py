@@ -27,6 +27,7 @@ FORMATS = {
     "vmdk": ("vmdk", ()),
     "vmdk-flat": ("vmdk", ("-o", "subformat=monolithicFlat")),
     "vmdk-split": ("vmdk", ("-o", "subformat=twoGbMaxExtentSparse")),
+    "vmdk-split-flat": ("vmdk", ("-o", "subformat=twoGbMaxExtentFlat")),
     "vmdk-stream": ("vmdk", ("-o", "subformat=streamOptimized")),
 }
 TABLES = ("none", "dos", "gpt", "gpt-esp-second", "dos-logical")

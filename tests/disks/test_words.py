@@ -30,7 +30,7 @@ def test_what_means_something(word: str, expected: Word) -> None:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("", "without a name"),
+        (",", "without a name"),
         ("x,,", "without a name"),
         ("x,rw", "never written"),
         ("x,offset=1048576", "option 'offset=1048576'"),
@@ -44,7 +44,7 @@ def test_what_means_something(word: str, expected: Word) -> None:
         ("x.img,,y.img,partition=1,subdir=usr", "'y.img' can't become /usr"),
         ("/,,/data,subdir=opt", "nothing else can become its /opt"),
         ("/,,/x/../etc/../..,subdir=..", "'/' already has"),
-        ("a\nb", "unprintable"),
+        ("a\nb,ro", "unprintable"),
         (",,".join("x" * 20), "can't be one"),
     ],
 )

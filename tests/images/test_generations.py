@@ -165,10 +165,10 @@ class Looks:
         self.real = look.contents
         monkeypatch.setattr("ltspd.image.build.contents", self.walk)
 
-    def walk(self, root: Path, patterns: tuple[str, ...], stop: Callable[[], bool]) -> look.Contents:
+    def walk(self, source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]) -> look.Contents:
         self.count += 1
         self.before.get(self.count, lambda: None)()
-        found = self.real(root, patterns, stop)
+        found = self.real(source, patterns, stop)
         self.after.get(self.count, lambda: None)()
         return found
 

@@ -14,6 +14,7 @@ from ltspd.image import entries, spool, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.look import Contents, contents
 from ltspd.image.scan import TICK_NS
+from ltspd.model import Source, SourceKind
 from tests.images.random_trees import STEPS, apply
 from tests.images.seen import Seen, difference, through_layers, walk
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 def look(root: Path, patient: bool = True) -> Contents:
     if patient:
         time.sleep(TICK_NS / 1e9)
-    return contents(root, (), lambda: False)
+    return contents(Source("x", SourceKind.DIRECTORY, str(root)), (), lambda: False)
 
 
 def full(root: Path, place: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ from ltspd.errors import (
     Busy,
     InconsistentSource,
     InvalidName,
+    InvalidOption,
     NoInit,
     NoSuchSource,
     WrongArchitecture,
@@ -54,6 +55,64 @@ def test_a_chroot_of_the_architectures_name_takes_the_place_of_the_server(paths:
     (paths.base_dir / ARCHITECTURE / "usr").mkdir(parents=True)
     assert source.resolve(paths, ARCHITECTURE).kind is SourceKind.DIRECTORY
     with pytest.raises(NoSuchSource, match="has its name"):
+        source.resolve(paths, "/")
+
+
+def test_disk_images_are_sources_by_their_name_or_place(paths: Paths, tmp_path: Path) -> None:
+    base, elsewhere = paths.base_dir, write(tmp_path, "vm/client-flat.vmdk")
+    for name in ("lab.img", "vm.img", "images.img", "-x.img", ".img", "other.qcow2"):
+        write(base, name)
+    (base / "linked.img").symlink_to(elsewhere)
+    (base / "dead.img").symlink_to("/nonexistent")
+    (base / "directory.img").mkdir()
+    found = {each.name: (each.kind, each.path) for each in source.find_sources(paths)}
+    assert found == {
+        "lab": (SourceKind.DIRECTORY, str(base / "lab")),
+        "vm": (SourceKind.DISK, str(base / "vm.img")),
+        "linked": (SourceKind.DISK, str(base / "linked.img")),
+        ARCHITECTURE: (SourceKind.ROOT, str(paths.root)),
+    }
+    for word, name, shown in (
+        ("vm", "vm", f"{base}/vm.img"),
+        (f"{base}/vm.img", "vm", f"{base}/vm.img"),
+        (f"{base}//./lab/", "lab", f"{base}/lab"),
+        (str(elsewhere), "client", str(elsewhere)),
+        ("vm,partition=2", "vm", f"{base}/vm.img,partition=2"),
+        ("vm,fstype=ext4,ro,,vm,partition=1,subdir=boot", "vm", f"{base}/vm.img"),
+        ("/,,/boot/efi,subdir=boot/efi", ARCHITECTURE, str(paths.root)),
+    ):
+        asked = source.resolve(paths, word)
+        assert (asked.name, asked.shown) == (name, shown), word
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "words"),
+    [
+        ("lab,partition=2", InvalidOption, "no partitions"),
+        ("vm,rw", InvalidOption, "never written to"),
+        ("{base}/../none", NoSuchSource, "no disk image"),
+        ("{base}/empty", NoSuchSource, "is a directory"),
+        ("/dev/null", NoSuchSource, "not a file"),
+        ("{base}/bad name.img", InvalidName, "Make a link to it"),
+        ("{root}/lab.iso", InvalidName, "is the source of"),
+        ("vm/../lab", InvalidName, "nor an absolute path"),
+    ],
+)
+def test_what_is_no_disk_image_is_refused(
+    paths: Paths, word: str, error: type[Exception], words: str
+) -> None:
+    (paths.base_dir / "empty").mkdir()
+    for name in ("vm.img", "bad name.img"):
+        write(paths.base_dir, name)
+    write(paths.root, "lab.iso")
+    with pytest.raises(error, match=words):
+        source.resolve(paths, word.format(base=paths.base_dir, root=paths.root))
+
+
+def test_a_disk_image_of_the_architectures_name_takes_the_place_of_the_server(paths: Paths) -> None:
+    write(paths.base_dir, f"{ARCHITECTURE}.img")
+    assert source.resolve(paths, ARCHITECTURE).kind is SourceKind.DISK
+    with pytest.raises(NoSuchSource, match=r"\.img has its name"):
         source.resolve(paths, "/")
 
 

@@ -38,12 +38,12 @@ ALLOWED = {
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
     "gateway": r"ltspd|ltspd\.journal",
     "config": r"ltspd\.(names|model|errors)",
-    "observe": r"ltspd\.(names|model|errors|paths|run|image\.(source|store|dpkg))",
+    "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
-    "bus": r"ltspd|ltspd\.(names|model|errors|paths|wire)",
+    "bus": r"ltspd|ltspd\.(names|model|errors|paths|wire|disk\.words)",
     "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|image\.(inside|inspect))",
-    "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd)(\..*)?",
+    "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd|disk\.(use|words))(\..*)?",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

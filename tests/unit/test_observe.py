@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ltspd.disk import use
 from ltspd.model import Account, Group, PortHolder
 from ltspd.observe import facts, files, host
 from ltspd.observe.ports import holders
@@ -367,6 +368,27 @@ def test_the_digest_of_packages_follows_the_database(paths: Paths) -> None:
     assert facts.packages_digest(paths.root) == first
     replace(status, stanza("2.10-4"))
     assert facts.packages_digest(paths.root) not in ("", first)
+
+
+async def test_a_disk_images_stamp_follows_the_file_and_waits_for_its_writer(paths: Paths) -> None:
+    write(paths, "/srv/ltsp/vm.img", "disk")
+    file = paths.base_dir / "vm.img"
+
+    async def digest() -> str:
+        found, _ = await facts.look(paths)
+        return found.source_packages["vm"]
+
+    first = await digest()
+    assert first == await digest() != ""
+    with open(file, "ab") as writer:
+        assert await digest() == ""
+        assert use.writer(file).endswith(f"(process {os.getpid()})")
+        writer.write(b"more")
+    assert await digest() not in ("", first)
+    with open(file, "rb"):
+        assert await digest() != "", "readers are no matter"
+    replace(file, "disk")
+    assert await digest() not in ("", first), "another file"
 
 
 async def test_one_look_at_an_empty_system(paths: Paths) -> None:

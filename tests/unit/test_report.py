@@ -75,6 +75,13 @@ def test_an_image_is_stale_when_its_sources_packages_differ(digest: str, stale: 
     assert bool(shown.stale_because) is stale
 
 
+def test_a_disk_image_that_changed_is_named_as_the_reason() -> None:
+    disk = replace(SOURCE, kind=SourceKind.DISK)
+    facts = Facts(images=(Image("a", (GENERATION,), "g1"),), sources=(disk,), source_packages={"a": "new"})
+    (shown,) = report.images(facts, ())
+    assert shown.stale_because == "the disk image changed since the build"
+
+
 def test_the_job_of_an_image_is_shown_while_it_runs() -> None:
     job = Job("0a", "build", "a", 0, JobState.RUNNING)
     facts = Facts(sources=(SOURCE,))
