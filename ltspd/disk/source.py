@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ltspd.disk import use
 from ltspd.disk.opening import OPEN_SECONDS, open_disk
-from ltspd.errors import BadDisk, Busy, LtspError
+from ltspd.errors import BadDisk, Busy, LtspError, ToolFailed
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 
@@ -34,6 +34,9 @@ async def readable(paths: Paths, source: Source, seconds: float = OPEN_SECONDS) 
         try:
             yield replace(source, path=str(disk.path), origin=source.path, stamp=stamp)
         except LtspError as error:
+            if not disk.path.is_dir():
+                # Whatever went wrong, it did because of that.
+                raise ToolFailed(f"{source.shown} can't be read any more: what read it has ended.") from error
             error.message = error.message.replace(str(disk.path), source.shown)
             error.args = (error.message,)
             raise
