@@ -216,18 +216,6 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class PortHolder:
-    """A process that listens on a port that we want. ``unit`` is empty outside systemd."""
-
-    protocol: str
-    address: str
-    port: int
-    pid: int
-    process: str
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
 class UnitStatus:
     """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
 

@@ -2,13 +2,25 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.model import PortHolder
 from ltspd.paths import Paths
 
 # linux/tcp.h TCP_LISTEN; an unconnected UDP socket shows TCP_CLOSE.
 _STATES = {"tcp": "0A", "udp": "07"}
+
+
+@dataclass(frozen=True, slots=True)
+class PortHolder:
+    """A process that listens on a port that we want. ``unit`` is empty outside systemd."""
+
+    protocol: str
+    address: str
+    port: int
+    pid: int
+    process: str
+    unit: str
 
 
 def holders(paths: Paths, wanted: Iterable[tuple[str, int]]) -> tuple[PortHolder, ...]:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from ltspd.disk import use
-from ltspd.model import Account, Group, PortHolder
+from ltspd.model import Account, Group
 from ltspd.observe import facts, files, host
-from ltspd.observe.ports import holders
+from ltspd.observe.ports import PortHolder, holders
 from ltspd.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parents[2]
