@@ -3,17 +3,26 @@
 import asyncio
 import re
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Interface, IPv6Address
-from typing import Any
 
 from ltspd.model import Link, LinkKind
+from ltspd.observe import netlink
+from ltspd.observe.netlink import Row
 
 # linux/rtnetlink.h: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR
 GROUPS = 0x1 | 0x10 | 0x40 | 0x100
 # linux/if_arp.h
 ARPHRD_ETHER = 1
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8
+# linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h: the attributes that count here.
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_WIRELESS, IFLA_LINKINFO = 1, 3, 10, 11, 18
+IFLA_INFO_KIND = 1
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+RTA_OIF, RTA_MULTIPATH = 4, 9
+RT_TABLE_MAIN = 254
+RTNEXTHOP = struct.Struct("=HBBi")
 
 _KINDS = {
     "bridge": LinkKind.BRIDGE,
@@ -54,67 +63,69 @@ def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
 
 
 async def snapshot() -> tuple[Link, ...]:
-    """Return every interface with its IPv4 addresses, ordered by index.
-
-    In a thread: the synchronous IPRoute refuses to run inside a loop on pyroute2 0.9, and there is
-    no asynchronous one in 0.7.
-    """
+    """Return every interface with its IPv4 addresses, ordered by index."""
     return await asyncio.to_thread(_snapshot)
 
 
 def _snapshot() -> tuple[Link, ...]:
-    # Here, because it costs as much to import as everything else together, and the daemon is ready before.
-    from pyroute2 import IPRoute
-
-    with IPRoute() as route:
-        links = list(route.get_links())
-        addresses = list(route.get_addr())
-        routes = list(route.get_default_routes(family=socket.AF_INET))
+    links = netlink.table(netlink.LINKS)
+    addresses = netlink.table(netlink.ADDRESSES)
+    routes = netlink.table(netlink.ROUTES, socket.AF_INET)
     by_index: dict[int, list[IPv4Interface]] = {}
     six: set[int] = set()
-    for message in addresses:
-        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-        if message["family"] == socket.AF_INET:
-            by_index.setdefault(message["index"], []).append(IPv4Interface(f"{text}/{message['prefixlen']}"))
-        elif not IPv6Address(text).is_link_local and not IPv6Address(text).is_loopback:
-            six.add(message["index"])
-    defaults = {message.get_attr("RTA_OIF") for message in routes}
-    return tuple(
-        sorted(
-            (
-                _link(message, tuple(sorted(by_index.get(message["index"], ()))), defaults, six)
-                for message in links
-            ),
-            key=lambda link: link.index,
-        )
-    )
+    for row in addresses:
+        family, length, _, _, index = row.fixed
+        # On a point-to-point link IFA_ADDRESS is the other end's.
+        own = row.attributes.get(IFA_LOCAL) or row.attributes.get(IFA_ADDRESS, b"")
+        if family == socket.AF_INET:
+            by_index.setdefault(index, []).append(IPv4Interface((own, length)))
+        elif family == socket.AF_INET6:
+            address = IPv6Address(own)
+            if not address.is_link_local and not address.is_loopback:
+                six.add(index)
+    defaults = frozenset(index for row in routes for index in _default(row))
+    found = (_link(row, tuple(sorted(by_index.get(row.fixed[3], ()))), defaults, six) for row in links)
+    return tuple(sorted(found, key=lambda link: link.index))
 
 
-def _link(message: Any, addresses: tuple[IPv4Interface, ...], defaults: set[int], six: set[int]) -> Link:
-    name = str(message.get_attr("IFLA_IFNAME"))
-    index = int(message["index"])
+def _default(route: Row) -> Iterator[int]:
+    """Yield the interfaces that a route leads through if it is a default one of the main table."""
+    destination_bits, routing_table = route.fixed[1], route.fixed[4]
+    if destination_bits or routing_table != RT_TABLE_MAIN:
+        return
+    if RTA_OIF in route.attributes:
+        yield route.number(RTA_OIF)
+    # Several ways at once: struct rtnexthop one after the other, each with its length and index.
+    hops = route.attributes.get(RTA_MULTIPATH, b"")
+    while len(hops) >= RTNEXTHOP.size:
+        length, _, _, index = RTNEXTHOP.unpack_from(hops)
+        yield index
+        hops = hops[max(length + -length % 4, RTNEXTHOP.size) :]
+
+
+def _link(row: Row, addresses: tuple[IPv4Interface, ...], defaults: frozenset[int], six: set[int]) -> Link:
+    _, _, hardware, index, flags, _ = row.fixed
+    name = row.text(IFLA_IFNAME)
     return Link(
         name=name,
         index=index,
-        mac=str(message.get_attr("IFLA_ADDRESS") or ""),
-        kind=_kind(message, name),
-        up=bool(message["flags"] & IFF_UP),
-        enslaved=message.get_attr("IFLA_MASTER") is not None,
+        mac=row.attributes.get(IFLA_ADDRESS, b"").hex(":"),
+        kind=_kind(row, name, hardware, flags),
+        up=bool(flags & IFF_UP),
+        enslaved=IFLA_MASTER in row.attributes,
         addresses=addresses,
         default_route=index in defaults,
         global_ipv6=index in six,
     )
 
 
-def _kind(message: Any, name: str) -> LinkKind:
-    if message["flags"] & IFF_LOOPBACK:
+def _kind(row: Row, name: str, hardware: int, flags: int) -> LinkKind:
+    if flags & IFF_LOOPBACK:
         return LinkKind.LOOPBACK
-    if message["ifi_type"] != ARPHRD_ETHER or _FOREIGN.match(name):
+    if hardware != ARPHRD_ETHER or _FOREIGN.match(name):
         return LinkKind.VIRTUAL
-    info = message.get_attr("IFLA_LINKINFO")
-    kind = info.get_attr("IFLA_INFO_KIND") if info is not None else None
-    if kind is not None:
-        return _KINDS.get(str(kind), LinkKind.VIRTUAL)
-    return (
-        LinkKind.WIRELESS if message.get_attr("IFLA_WIRELESS") or name.startswith("wl") else LinkKind.ETHERNET
-    )
+    info = dict(netlink.nested(row.attributes.get(IFLA_LINKINFO, b"")))
+    if kind := info.get(IFLA_INFO_KIND):
+        return _KINDS.get(kind.rstrip(b"\0").decode(errors="replace"), LinkKind.VIRTUAL)
+    wireless = IFLA_WIRELESS in row.attributes or name.startswith("wl")
+    return LinkKind.WIRELESS if wireless else LinkKind.ETHERNET

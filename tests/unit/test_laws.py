@@ -25,7 +25,6 @@ IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shuti
 
 # Which rooms may know a library: the rest of the program does not depend on it.
 HOMES = {
-    "pyroute2": r"ltspd\.observe\.links",
     "inotify_simple": r"ltspd\.observe\.files",
     "aiohttp": r"ltspd\.gateway\..*",
     "dbus_next": r"ltspd\.(bus\..*|services|daemon)",

@@ -1,16 +1,11 @@
 """Observing: who holds a port, links in a network of the test's own, files that are replaced, the host."""
 
 import asyncio
-import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -75,115 +70,6 @@ def test_a_holder_of_systemds_is_named_with_its_unit(tmp_path: Path) -> None:
     (tmp_path / "proc/78").mkdir()
     found = holders(Paths(root=tmp_path), [("udp", 67)])
     assert found == (PortHolder("udp", "0.0.0.0", 67, 77, "dnsmasq", "libvirtd.service"),)
-
-
-# ---- links -----------------------------------------------------------------------------------------
-
-
-def in_own_network(script: str) -> Any:
-    """Run a Python script in a new network namespace and return the JSON that it prints."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("making a network namespace needs root and iproute2")
-    done = subprocess.run(
-        ["unshare", "--net", "--", sys.executable, "-c", script],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-SNAPSHOT = r"""
-import asyncio, json, subprocess
-from ltspd.observe.links import snapshot
-
-def ip(*commands):
-    for command in commands:
-        subprocess.run(["ip", *command.split()], check=True)
-
-ip(
-    "link set lo up",
-    "link add eth0 type veth peer name far0",
-    "address add 10.0.3.2/24 dev eth0",
-    "address add 192.168.67.1/24 dev eth0",
-    "link set eth0 up",
-    "link set far0 up",
-    "route add default via 10.0.3.1 dev eth0",
-    "link add br0 type bridge",
-    "link add port0 type veth peer name far1",
-    "link set port0 master br0",
-    "link add docker0 type bridge",
-    "address add 172.17.0.1/16 dev docker0",
-    "tuntap add dev vpn0 mode tun",
-    "-6 address add 2001:db8::1/64 dev far0 nodad",
-)
-found = asyncio.run(snapshot())
-print(json.dumps({
-    link.name: [link.kind, link.up, link.enslaved, link.default_route, link.global_ipv6,
-                [str(each) for each in link.addresses], len(link.mac)]
-    for link in found
-}))
-assert [link.index for link in found] == sorted(link.index for link in found)
-"""
-
-
-def test_a_snapshot_of_the_links() -> None:
-    found = in_own_network(SNAPSHOT)
-    assert found["lo"][:2] == ["loopback", True]
-    assert found["lo"][5] == ["127.0.0.1/8"]
-    assert found["eth0"] == ["veth", True, False, True, False, ["10.0.3.2/24", "192.168.67.1/24"], 17]
-    assert found["far0"] == ["veth", True, False, False, True, [], 17]
-    assert found["br0"][:3] == ["bridge", False, False]
-    assert found["port0"][:3] == ["veth", False, True]
-    assert found["docker0"][:2] == ["virtual", False]
-    assert found["docker0"][5] == ["172.17.0.1/16"]
-    assert found["vpn0"][0] == "virtual"
-
-
-WAKE = r"""
-import asyncio, json, os, subprocess
-from ltspd.observe.links import wake_socket
-
-async def main():
-    woken = asyncio.Event()
-    close = wake_socket(woken.set)
-    result = {}
-
-    async def wakes(*command):
-        woken.clear()
-        process = await asyncio.create_subprocess_exec("ip", *" ".join(command).split())
-        await process.wait()
-        try:
-            async with asyncio.timeout(3):
-                await woken.wait()
-        except TimeoutError:
-            return False
-        await asyncio.sleep(0.2)  # later notices of the same change
-        return True
-
-    result["link"] = await wakes("link add eth0 type veth peer name far0")
-    result["up"] = await wakes("link set eth0 up")
-    result["address"] = await wakes("address add 10.0.3.2/24 dev eth0")
-    result["route"] = await wakes("route add 10.9.0.0/24 dev eth0")
-    result["gone"] = await wakes("link delete eth0")
-    woken.clear()
-    await asyncio.sleep(0.3)
-    result["quiet"] = not woken.is_set()
-    before = len(os.listdir("/proc/self/fd"))
-    close()
-    result["closed"] = before - len(os.listdir("/proc/self/fd"))
-    print(json.dumps(result))
-
-asyncio.run(main())
-"""
-
-
-def test_changes_of_links_wake_and_nothing_else_does() -> None:
-    expected: dict[str, Any] = dict.fromkeys(("link", "up", "address", "route", "gone", "quiet"), True)
-    assert in_own_network(WAKE) == {**expected, "closed": 1}
 
 
 # ---- files -----------------------------------------------------------------------------------------
