@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ltspd import __version__, journal, takeover
+from ltspd import __version__, journal, memory, takeover
 from ltspd.daemon import serve
 from ltspd.errors import LtspError
 from ltspd.paths import Paths
@@ -44,6 +44,7 @@ def _logging(debug: bool) -> None:
 def main() -> int:
     """Run the daemon; 0 after an orderly stop, 1 when it could not serve any more."""
     arguments = _arguments()
+    memory.keep_little()
     _logging(arguments.debug)
     os.umask(0o022)
     status = 0

@@ -68,7 +68,7 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
         generations = []
         for each in entries(directory / "generations"):
             try:
-                generations.append(read_manifest(paths, name, each.name).generation)
+                generations.append(_read_generation(paths, name, each.name))
             except (OSError, ValueError) as error:
                 why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
                 problems.append(
@@ -95,10 +95,22 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
 
 def read_manifest(paths: Paths, image: str, generation: str) -> Manifest:
     """Return a generation's manifest after a look at all its files; raises OSError, ValueError."""
+    file = paths.images / image / "generations" / generation / "manifest.json"
+    parsed = manifest.from_text(file.read_text("utf-8"))
+    _check_files(paths, image, generation, parsed.generation)
+    return parsed
+
+
+def _read_generation(paths: Paths, image: str, generation: str) -> Generation:
+    file = paths.images / image / "generations" / generation / "manifest.json"
+    status = os.stat(file)
+    facts = _parse(file, status.st_ino, status.st_mtime_ns, status.st_size)
+    _check_files(paths, image, generation, facts)
+    return facts
+
+
+def _check_files(paths: Paths, image: str, generation: str, facts: Generation) -> None:
     directory = paths.images / image / "generations" / generation
-    status = os.stat(directory / "manifest.json")
-    parsed = _parse(directory / "manifest.json", status.st_ino, status.st_mtime_ns, status.st_size)
-    facts = parsed.generation
     if (facts.id, facts.image) != (generation, image) or not _ID.fullmatch(generation):
         raise ValueError("its manifest belongs to another one")
     sizes = {"vmlinuz": facts.kernel_bytes, "initrd.img": facts.initrd_bytes}
@@ -113,13 +125,15 @@ def read_manifest(paths: Paths, image: str, generation: str) -> Manifest:
             raise ValueError(f"{file.name} has {found} bytes instead of {size}")
     if not facts.layers and not facts.directory:
         raise ValueError("it has no layers")
-    return parsed
 
 
 @lru_cache(maxsize=256)
-def _parse(file: Path, _inode: int, _mtime: int, _size: int) -> Manifest:
-    """Parse a manifest once: generations are never modified, and every pass reads them all."""
-    return manifest.from_text(file.read_text("utf-8"))
+def _parse(file: Path, _inode: int, _mtime: int, _size: int) -> Generation:
+    """Parse a manifest once: generations are never modified, and every pass reads them all.
+
+    Its list of packages is not kept: with some dozens of generations that would be most of our memory.
+    """
+    return manifest.from_text(file.read_text("utf-8")).generation
 
 
 def current_id(paths: Paths, image: str) -> str:

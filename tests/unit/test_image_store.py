@@ -1,5 +1,6 @@
 """The store: publishing survives a kill at every step, going back and removing keep what is needed."""
 
+import gc
 import json
 import os
 import signal
@@ -82,6 +83,16 @@ def test_what_was_published_is_read(paths: Paths) -> None:
     assert list(images[0].replaced) == [first]
     assert os.readlink(paths.images / "lab/current") == f"generations/{second}"
     assert first != second
+
+
+def test_passes_keep_no_lists_of_packages(paths: Paths) -> None:
+    """One is 700 kB for a desktop; a school has dozens of generations, and every pass reads them all."""
+    add(paths, 1, "a")
+    (image,), _ = store.read_images(paths)
+    assert not [each for each in gc.get_objects() if isinstance(each, manifest.Manifest)]
+    (again,), _ = store.read_images(paths)
+    assert again.generations[0] is image.generations[0]
+    assert store.read_manifest(paths, "lab", image.current).generation == image.generations[0]
 
 
 KILL = """

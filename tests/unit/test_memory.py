@@ -1,0 +1,52 @@
+"""Memory that was freed goes back to the system, in a process of its own."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+
+# A large block that is freed raises the C library's thresholds; blocks below them then stay, in one pool a
+# thread. What a thread has at its end is freed by the main thread, as after a build.
+WORK = """
+import sys, threading
+from ltspd import memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+if sys.argv[1] == "little":
+    assert memory.keep_little()
+assert memory  # the same imports in both
+before = resident()
+bytes(30 << 20)
+kept = []
+
+def work():
+    kept.extend(bytearray(100 << 10) for _ in range(250))
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+kept.clear()
+print(resident() - before)
+"""
+
+
+def left(how: str) -> int:
+    """Return the bytes that a process has more after the work than before it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, how], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library")
+def test_freed_memory_goes_back() -> None:
+    assert left("much") > 15 * MIB
+    assert left("little") < 3 * MIB
