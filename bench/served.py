@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
+from ltspd import memory
 from ltspd.bus import connection
 from ltspd.bus.service import Service
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
@@ -113,9 +114,11 @@ async def _orders() -> AsyncIterator[list[str]]:
 
 async def main(address: str) -> None:
     """Serve until standard input ends."""
+    memory.keep_little()
     core = Core()
     service = Service(await connection.connect(address), core)  # type: ignore[arg-type]
     await service.start()
+    memory.loaded()
     print(json.dumps({"ready": True}), flush=True)
     async for order in _orders():
         match order:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from ltspd import __version__, explain, report, takeover
+from ltspd import __version__, explain, memory, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
@@ -88,6 +88,7 @@ class Daemon:
             self._watch()
             undo.callback(lambda: self._unwatch())
             await self._service.start()
+            memory.loaded()
             self._notify.ready()
             self.wake()
             async with asyncio.TaskGroup() as group:

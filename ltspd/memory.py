@@ -1,6 +1,7 @@
-"""How this process keeps freed memory: hardly at all. The daemon works for seconds and rests for weeks."""
+"""What this process does with memory. The daemon works for seconds, rests for weeks, and so keeps little."""
 
 import ctypes
+import gc
 
 # malloc.h of the GNU C library: parameters of mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -21,3 +22,12 @@ def keep_little() -> bool:
     wanted = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _THRESHOLD), (_M_TRIM_THRESHOLD, _THRESHOLD))
     done = [mallopt(name, value) == 1 for name, value in wanted]
     return all(done)
+
+
+def loaded() -> None:
+    """Tell the garbage collector that what is there now stays.
+
+    All the code is, 35,000 objects. To look through them takes 20 ms and more, in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()

@@ -7,7 +7,7 @@ a variant that was received is its bare value.
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -78,7 +78,11 @@ def alignment(kind: str) -> int:
 
 
 def _pad(out: bytearray, to: int) -> None:
-    out.extend(bytes(-len(out) % to))
+    if odd := len(out) % to:
+        out.extend(bytes(to - odd))
+
+
+_Writer = Callable[[bytearray, Any], None]
 
 
 def write(out: bytearray, kind: str, value: Any) -> None:
@@ -87,28 +91,88 @@ def write(out: bytearray, kind: str, value: Any) -> None:
     Text that isn't valid Unicode (a file name with other bytes in it) is written with replacement
     characters: one odd name must not make every message impossible.
     """
-    _pad(out, alignment(kind))
+    _writer(kind)(out, value)
+
+
+@lru_cache(maxsize=256)
+def _writer(kind: str) -> _Writer:
+    """Return what writes a type. Taking types apart takes longer than writing values, so it is done once."""
     if kind in FIXED:
-        out += struct.pack("<" + FIXED[kind][0], value)
-    elif kind in "so":
-        text = value.encode("utf-8", "replace").replace(b"\0", "\N{REPLACEMENT CHARACTER}".encode())
-        out += struct.pack("<I", len(text)) + text + b"\0"
-    elif kind == "g":
-        out += bytes([len(value)]) + value.encode() + b"\0"
-    elif kind == "v":
-        write(out, "g", value[0])
-        write(out, value[0], value[1])
-    elif kind[0] == "a":
+        return _fixed(kind)
+    if kind in "so":
+        return _text
+    if kind == "g":
+        return _signature
+    if kind == "v":
+        return _variant
+    return _array(kind[1:]) if kind[0] == "a" else _struct(split(kind[1:-1]))
+
+
+def _fixed(kind: str) -> _Writer:
+    code, size = FIXED[kind]
+    pack = struct.Struct("<" + code).pack
+
+    def writes(out: bytearray, value: Any) -> None:
+        if odd := len(out) % size:
+            out.extend(bytes(size - odd))
+        out += pack(value)
+
+    return writes
+
+
+_LENGTH = struct.Struct("<I")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def _text(out: bytearray, value: Any) -> None:
+    text = value.encode("utf-8", "replace")
+    if b"\0" in text:
+        text = text.replace(b"\0", _REPLACEMENT)
+    if odd := len(out) % 4:
+        out.extend(bytes(4 - odd))
+    out += _LENGTH.pack(len(text))
+    out += text
+    out.append(0)
+
+
+def _signature(out: bytearray, value: Any) -> None:
+    out.append(len(value))
+    out += value.encode()
+    out.append(0)
+
+
+def _variant(out: bytearray, value: Any) -> None:
+    kind, inner = value
+    _signature(out, kind)
+    _writer(kind)(out, inner)
+
+
+def _array(inner: str) -> _Writer:
+    writes_one, to, pairs = _writer(inner), alignment(inner), inner[0] == "{"
+
+    def writes(out: bytearray, value: Any) -> None:
+        _pad(out, 4)
         at = len(out)
-        out += bytes(4)
-        _pad(out, alignment(kind[1:]))
+        out.extend(bytes(4))
+        _pad(out, to)
         begin = len(out)
-        for each in value.items() if kind[1] == "{" else value:
-            write(out, kind[1:], each)
-        struct.pack_into("<I", out, at, len(out) - begin)
-    else:
-        for inner, each in zip(split(kind[1:-1]), value, strict=True):
-            write(out, inner, each)
+        for each in value.items() if pairs else value:
+            writes_one(out, each)
+        _LENGTH.pack_into(out, at, len(out) - begin)
+
+    return writes
+
+
+def _struct(inner: tuple[str, ...]) -> _Writer:
+    writers = tuple(map(_writer, inner))
+
+    def writes(out: bytearray, value: Any) -> None:
+        if odd := len(out) % 8:
+            out.extend(bytes(8 - odd))
+        for writes_one, each in zip(writers, value, strict=True):
+            writes_one(out, each)
+
+    return writes
 
 
 def call(
@@ -136,10 +200,25 @@ def content(signature: str, body: Sequence[Any]) -> bytes:
 
 def assemble(kind: int, serial: int, fields: Mapping[int, Any], body: bytes, flags: int = 0) -> bytes:
     """Return the bytes of a message; ``fields`` are header fields by their code, empty ones left out."""
-    out = bytearray(struct.pack("<cBBBII", b"l", kind, flags, 1, len(body), serial))
-    write(out, "a(yv)", [(code, (FIELDS[code][1], value)) for code, value in fields.items() if value])
+    # Signals repeat their headers, replies and calls do not.
+    head = (_signal_header if kind == SIGNAL else _header)(tuple(fields.items()))
+    return _PREFIX.pack(b"l", kind, flags, 1, len(body), serial) + head + body
+
+
+# What comes before the array of header fields.
+_PREFIX = struct.Struct("<cBBBII")
+
+
+def _header(fields: tuple[tuple[int, Any], ...]) -> bytes:
+    """Return the field array as it stands behind the prefix, padded for the body."""
+    out = bytearray(_PREFIX.size)
+    write(out, "a(yv)", [(code, (FIELDS[code][1], value)) for code, value in fields if value])
     _pad(out, 8)
-    return bytes(out) + body
+    return bytes(out[_PREFIX.size :])
+
+
+# As many as there are objects on a large server; less than 200 bytes each.
+_signal_header = lru_cache(maxsize=1024)(_header)
 
 
 def size(prefix: bytes) -> int:

@@ -218,10 +218,9 @@ class Service:
             data, self._entries = packing.objects(self._tree, message.path, self._entries)
             return method.out_signature, data
         if name not in contract():
-            body = standard.answer(self._tree, message.path, name, method.name, message.body)
-        else:
-            body = await self._invoke(message, name, method)
-        return method.out_signature, body
+            out = standard.answer(self._tree, message.path, name, method.name, message.body)
+            return method.out_signature, wire.content(method.out_signature, out)
+        return method.out_signature, await self._invoke(message, name, method)
 
     async def _peer(self, method: Method) -> list[Any]:
         if method.name == "Ping":

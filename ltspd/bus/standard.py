@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltspd.bus import values
+from ltspd.bus import packing
 from ltspd.bus.contract import Interface, Method, contract
 from ltspd.bus.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
 from ltspd.bus.introspection import interface_names as names_at
@@ -40,18 +40,21 @@ def resolve(tree: Tree, path: str, interface: str | None, member: str, signature
 
 
 def answer(tree: Tree, path: str, interface: str, member: str, body: Sequence[Any]) -> list[Any]:
-    """Return the out-arguments of a standard method, Peer's and ObjectManager's apart; raises Refusal."""
+    """Return the out-arguments of a standard method, Peer's and ObjectManager's apart; raises Refusal.
+
+    Variants are ``(signature, value)``, as ``ltspd.wire`` writes them.
+    """
     match interface, member:
         case (str(name), "Introspect") if name == INTROSPECTABLE:
             return [introspect(tree, path, contract())]
         case (str(name), "Get") if name == PROPERTIES:
             owner, have = _interface(tree, path, body[0])
             _check(owner, body[1])
-            return [values.properties(owner, {body[1]: have[body[1]]})[body[1]]]
+            return [packing.typed(owner, {body[1]: have[body[1]]})[body[1]]]
         case (str(name), "GetAll") if name == PROPERTIES:
             if body[0] in standard() and body[0] in names_at(tree, path):
                 return [{}]  # the standard interfaces have no properties
-            return [values.properties(*_interface(tree, path, body[0]))]
+            return [packing.typed(*_interface(tree, path, body[0]))]
         case (str(name), "Set") if name == PROPERTIES:
             owner, _ = _interface(tree, path, body[0])
             _check(owner, body[1])

@@ -1,11 +1,10 @@
-"""Plain values → what dbus-next marshals: lists for tuples, Variant for Typed and for properties."""
+"""Plain values → what dbus-next marshals: lists for tuples, Variant for Typed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from dbus_next import Variant
 
-from ltspd.bus.contract import Interface
 from ltspd.bus.tree import Typed
 
 
@@ -26,10 +25,3 @@ def plain(value: Any) -> Any:
             return [plain(each) for each in value]
         case _:
             return value
-
-
-def properties(interface: Interface, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``a{sv}`` for values of an interface's properties."""
-    return {
-        name: Variant(interface.properties[name].signature, plain(value)) for name, value in values.items()
-    }

@@ -1,11 +1,12 @@
 """Objects packed once: the same bytes as the D-Bus library's, and only what changed is packed again."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from dbus_next import Message, MessageType
+from dbus_next import Message, MessageType, Variant
 
 from ltspd import wire
 from ltspd.bus import packing, values
@@ -27,11 +28,16 @@ FULL = replace(
 )
 
 
+def properties(name: str, found: Mapping[str, Any]) -> dict[str, Variant]:
+    known = contract()[name].properties
+    return {key: Variant(known[key].signature, values.plain(value)) for key, value in found.items()}
+
+
 def librarys(shown: Tree) -> bytes:
     """Return a{oa{sa{sv}}} as dbus-next writes it."""
     body = [
         {
-            path: {name: values.properties(contract()[name], each) for name, each in found.items()}
+            path: {name: properties(name, each) for name, each in found.items()}
             for path, found in shown.items()
             if path != ROOT_PATH
         }
