@@ -27,6 +27,8 @@ _ltspctl() {
     "image keep") offered="--undo --json --help" ;;
     "link list") offered="--json --help" ;;
     "link show") offered="--json --help" ;;
+    "client list") offered="--json --help" ;;
+    "client show") offered="--json --help" ;;
     "output list") offered="--json --help" ;;
     "output show") offered="--json --help" ;;
     "output preview") offered="--json --help" ;;
@@ -49,9 +51,10 @@ _ltspctl() {
     esac
   else
     case "${#words[@]} ${words[*]:0:2}" in
-    "0 ") offered="status setup image link output job config reload apply" ;;
+    "0 ") offered="status setup image link client output job config reload apply" ;;
     "1 image") offered="list show build revert remove keep" ;;
     "1 link") offered="list show" ;;
+    "1 client") offered="list show" ;;
     "1 output") offered="list show preview" ;;
     "1 job") offered="list show watch cancel" ;;
     "1 config") offered="show check" ;;
@@ -64,6 +67,7 @@ _ltspctl() {
     "2 image keep") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
     "3 image keep") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
     "2 link show") offered="$(ltspctl complete link "${words[2]-}" 2>/dev/null)" ;;
+    "2 client show") offered="$(ltspctl complete client "${words[2]-}" 2>/dev/null)" ;;
     "2 output show") offered="$(ltspctl complete output "${words[2]-}" 2>/dev/null)" ;;
     "2 output preview") offered="$(ltspctl complete output "${words[2]-}" 2>/dev/null)" ;;
     "2 job show") offered="$(ltspctl complete job "${words[2]-}" 2>/dev/null)" ;;

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from ltspd import clients
 from ltspd.conf import ConfFile
 from ltspd.config import Config
 from ltspd.disk.opening import OPEN_SECONDS
@@ -13,7 +15,7 @@ from ltspd.disk.source import readable
 from ltspd.errors import Busy, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, source, store
 from ltspd.jobs import JobProgress, Jobs
-from ltspd.model import Image, ImageState, Problem, Source
+from ltspd.model import ClientState, Image, ImageState, Problem, Source
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 
@@ -28,11 +30,18 @@ LOOK_FOR_ROOM = 20.0
 CALL_SECONDS = 15.0
 
 
-def in_use_of(paths: Paths, name: str) -> frozenset[str]:
-    """Return the ids of an image's generations that clients are reading now. Blocks."""
+def in_use_of(paths: Paths, name: str, booted: Sequence[ClientState]) -> frozenset[str]:
+    """Return the ids of an image's generations that clients are reading now, or are booting. Blocks."""
     images, _ = store.read_images(paths)
     layers = layers_in_use(paths)
-    return frozenset().union(*(generations_in_use(each, layers) for each in images if each.name == name))
+    now = time.time_ns() // 1000
+    return frozenset().union(
+        *(
+            generations_in_use(each, layers) | clients.generations_in_use(each, booted, now)
+            for each in images
+            if each.name == name
+        )
+    )
 
 
 def _free(paths: Paths) -> int:
@@ -47,13 +56,19 @@ class Builds:
     """Starts builds; ``served`` is awaited after each, so that a job is done once clients get its result."""
 
     def __init__(
-        self, paths: Paths, conf: ConfFile, jobs: Jobs, served: Callable[[], Awaitable[None]]
+        self,
+        paths: Paths,
+        conf: ConfFile,
+        jobs: Jobs,
+        served: Callable[[], Awaitable[None]],
+        clients: Callable[[], Sequence[ClientState]],
     ) -> None:
-        """Build below ``paths`` with the settings in force at the time."""
+        """Build below ``paths`` with the settings in force at the time; ``clients`` says who is there."""
         self._paths = paths
         self._conf = conf
         self._jobs = jobs
         self._served = served
+        self._clients = clients
         # The state of packages that a build was tried for by itself: one that failed waits for the next.
         self._tried: dict[str, str] = {}
         # The generation that a fold was tried for: one that failed is not tried again before a build.
@@ -84,7 +99,7 @@ class Builds:
         grace = config.server.keep_grace
 
         def work() -> None:
-            in_use = in_use_of(self._paths, name)
+            in_use = in_use_of(self._paths, name, self._clients())
             store.remove_generation(self._paths, name, generation, in_use, grace=grace)
 
         await asyncio.to_thread(work)
@@ -200,7 +215,7 @@ class Builds:
         return replace(ready, source=found)
 
     async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
-        in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name)
+        in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name, self._clients())
         async with readable(self._paths, ready.source) as opened:
             plan = replace(ready, source=opened)
             built = await build.build(self._paths, plan, progress, in_use=in_use)

@@ -6,14 +6,16 @@ Everything that can be decided without doing anything is elsewhere (plan, render
 import asyncio
 import logging
 import os
+import pwd
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ltspd import __version__, explain, memory, report, takeover
+from ltspd import __version__, clients, explain, memory, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.connection import Connection, connect
@@ -36,6 +38,8 @@ from ltspd.services import Systemd
 
 log = logging.getLogger(__name__)
 
+# Who may hand over what clients report: the user of ltspd-gateway.service.
+GATEWAY_USER = "ltspd-gateway"
 # Events come in bursts (an upgrade writes hundreds of files); wait for this much quiet, in seconds …
 SETTLE = 0.1
 # … but not longer than this in all.
@@ -58,15 +62,18 @@ class Daemon:
         self._systemd = Systemd(bus, self.wake)
         self._applier = Applier(paths, self._systemd)
         self._jobs = Jobs(self._jobs_changed, self._job_finished)
-        self._builds = Builds(paths, self._conf, self._jobs, self._once)
+        self._builds = Builds(paths, self._conf, self._jobs, self._once, lambda: self.state.clients)
         self._facts = Facts()
+        self._looked = asyncio.Event()
+        self._problems: tuple[str, ...] = ()
+        self._clients: clients.Clients = {}
         self._outputs: tuple[Output, ...] = ()
         self._nbd: tuple[str, bytes] = ("", b"")
         self._watched: tuple[tuple[Path, frozenset[str] | None], ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
         self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
-        self._service = Service(bus, self)
+        self._service = Service(bus, self, gateway=_users(GATEWAY_USER))
 
     def wake(self) -> None:
         """Ask for a pass soon; any number of calls before it make one."""
@@ -151,12 +158,12 @@ class Daemon:
             statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
             images = report.images(self._facts, self._jobs.all)
             unbuilt = self._builds.problems(images)
-            problems = report.problems((*wrong, *broken), (*desired.problems, *unbuilt), statuses)
+            self._problems = report.problems((*wrong, *broken), (*desired.problems, *unbuilt), statuses)
+            self._clients = clients.connected(self._clients, self._facts.connected, _now())
             self._show(
-                replace(
+                self._with_clients(
                     self.state,
-                    state=ServerState.ATTENTION if problems else ServerState.IN_SYNC,
-                    problems=problems,
+                    settled=True,
                     images=images,
                     links=report.links(self._facts, desired),
                     outputs=statuses,
@@ -164,6 +171,7 @@ class Daemon:
                     set_aside=self._facts.set_aside,
                 )
             )
+            self._looked.set()
             self._watch()
             digests = self._facts.source_packages
             self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
@@ -203,6 +211,13 @@ class Daemon:
             self.state = replace(state, revision=self.state.revision + 1)
             self._service.publish(self.state)
             self._notify.status(self.state)
+
+    def _with_clients(self, state: State, *, settled: bool, **changes: Any) -> State:
+        """Return the state with the clients and all problems; ``settled``: a pass has just ended."""
+        problems = (*self._problems, *map(str, clients.problems(self._clients.values(), _now())))
+        if settled or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
+            changes["state"] = ServerState.ATTENTION if problems else ServerState.IN_SYNC
+        return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
 
     def _jobs_changed(self) -> None:
         jobs = self._jobs.all
@@ -282,6 +297,15 @@ class Daemon:
         await self._once(retry=True)
         return moved
 
+    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
+        """Take note of what clients said of themselves; waits for the first look at the images."""
+        await self._looked.wait()
+        known = {each.name: frozenset(one.id for one in each.generations) for each in self._facts.images}
+        self._clients, refused = clients.merge(self._clients, reports, known, _now())
+        if refused:
+            log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
+        self._show(self._with_clients(self.state, settled=False))
+
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""
         found = next((each for each in self._outputs if each.name == output), None)
@@ -298,6 +322,19 @@ def _where_it_changes(source: Source) -> tuple[Path, frozenset[str]]:
         file = Path(os.path.realpath(source.path))
         return file.parent, frozenset({file.name})
     return Path(source.path) / "var/lib/dpkg", PACKAGES
+
+
+def _now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def _users(name: str) -> frozenset[int]:
+    """Return a system user's id, or nothing if there is no such user."""
+    try:
+        return frozenset({pwd.getpwnam(name).pw_uid})
+    except KeyError:
+        return frozenset()
 
 
 async def serve(paths: Paths, bus_address: str | None = None) -> None:

@@ -243,7 +243,7 @@ class Remain:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that one pass looked at."""
+    """Everything that one pass looked at. ``connected`` are machines that hold a connection to their root."""
 
     hostname: str = ""
     links: tuple[Link, ...] = ()
@@ -261,6 +261,7 @@ class Facts:
     container: bool = False
     remains: tuple[Remain, ...] = ()
     set_aside: tuple[str, ...] = ()
+    connected: frozenset[str] = frozenset()
 
 
 # ---- answers: what a caller may ask about the configuration --------------------------------------
@@ -324,7 +325,8 @@ class ImageState:
 class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 
-    ``stage`` is the last one that it reported; what is not known is empty.
+    ``stage`` is the last one that it reported; ``error`` says why it failed. What is not
+    known is empty. All of it is what the machine itself says.
     """
 
     mac: str
@@ -334,6 +336,8 @@ class ClientState:
     generation: str = ""
     stage: str = ""
     last_seen: int = 0
+    transport: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

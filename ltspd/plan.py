@@ -51,6 +51,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         search_domain=_domain(settings.search_domain or facts.search_domain),
         lease=settings.dhcp_lease,
         http_port=settings.http_port,
+        metrics_port=settings.metrics_port,
         tftp=settings.tftp,
         kernel_nfsd=facts.kernel_nfsd,
         programs=facts.programs,

@@ -7,11 +7,13 @@ from typing import Any, Protocol
 from ltspd import names
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import finding, setting
+from ltspd.claims import ON_THE_BUS
 from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
 from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, State
 
 MANAGER = names.interface("Manager")
+GATEWAY = names.interface("Gateway")
 IMAGE = names.interface("Image")
 LINK = names.interface("Link")
 CLIENT = names.interface("Client")
@@ -75,6 +77,9 @@ class Server(Protocol):
     def preview(self, output: str) -> str:
         """Return what applying the output would change, as text; raises NoSuchOutput."""
 
+    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
+        """Take note of what clients said of themselves: values of the right types, and nothing more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -97,13 +102,15 @@ class Method:
 
     ``details`` looks the object up and raises when it is gone; it runs before and after the
     authorization, because a password dialog can be open for minutes. ``options`` gives the names
-    and signatures that the method's ``a{sv}`` argument may hold.
+    and signatures that the method's ``a{sv}`` argument may hold. ``gateway``: only the gateway's user and
+    the trusted ones may call it, and polkit is not asked.
     """
 
     run: Run
     action: str | Callable[[State, Call], str] | None
     details: Details
     options: Mapping[str, str] | None = None
+    gateway: bool = False
 
     def action_for(self, state: State, call: Call) -> str | None:
         """Return the polkit action that this very call needs."""
@@ -267,6 +274,27 @@ async def _job_cancel(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
+async def _report_clients(server: Server, call: Call) -> tuple[Any, ...]:
+    entries = call.arguments[0]
+    if len(entries) > REPORTS_MOST:
+        raise Refusal("LimitsExceeded", f"At most {REPORTS_MOST} clients in a call, not {len(entries)}.")
+    await server.report_clients([_report(each) for each in entries])
+    return ()
+
+
+def _report(entry: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return what is known of a report's keys as plain values; raises InvalidOption for another type."""
+    for key, signature in REPORT_KEYS.items():
+        if key in entry and entry[key].signature != signature:
+            raise InvalidOption(f"{key} of a client must have the D-Bus type '{signature}'.")
+    return {key: entry[key].value for key in REPORT_KEYS if key in entry}
+
+
+# What a client reports: all but the time are words, which the core looks at.
+REPORT_KEYS: Mapping[str, str] = {**dict.fromkeys(ON_THE_BUS.values(), "s"), "LastSeen": "t"}
+# Clients in one call of ReportClients.
+REPORTS_MOST = 500
+
 BUILD_OPTIONS: Mapping[str, str] = {"background": "b", "direct": "b", "full": "b", "kernel": "s"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
 HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
@@ -282,6 +310,7 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "CheckConfig"): Method(_check_config, CONFIGURE, _nothing),
     (MANAGER, "TakeOver"): Method(_take_over, CONFIGURE, _nothing),
     (MANAGER, "GiveBack"): Method(_give_back, CONFIGURE, _nothing),
+    (GATEWAY, "ReportClients"): Method(_report_clients, None, _nothing, gateway=True),
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
     (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),

@@ -1,15 +1,14 @@
 """May this caller do that? Asks polkit about the message's sender; without polkit, root only."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from dbus_next import Variant
 
+from ltspd.bus import audit
+from ltspd.bus.audit import Deed
 from ltspd.bus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import NotAuthorized
-
-log = logging.getLogger("ltspd.audit")
 
 NAME = "org.freedesktop.PolicyKit1"
 PATH = "/org/freedesktop/PolicyKit1/Authority"
@@ -43,30 +42,35 @@ class Authority:
         except BusError as error:
             raise NotAuthorized(f"The bus can't say who the caller is ({error.message}).") from error
 
-    async def require(
-        self, sender: str, uid: int, action: str, details: Mapping[str, str], *, interactive: bool
-    ) -> None:
-        """Return if the caller may do the action now; raises NotAuthorized. Both go to the journal."""
+    async def require(self, deed: Deed, *, interactive: bool) -> None:
+        """Return if the caller may do it now; raises NotAuthorized. Both go to the journal."""
         try:
-            how = await self._decide(sender, uid, action, details, interactive)
+            how = await self._decide(deed, interactive)
         except NotAuthorized as error:
-            audit(sender, uid, action, details, f"denied: {error.message}", logging.WARNING)
+            await audit.write(deed, audit.DENIED, error.message)
             raise
-        audit(sender, uid, action, details, how, logging.INFO)
+        await audit.write(deed, audit.ALLOWED, how)
 
-    async def _decide(
-        self, sender: str, uid: int, action: str, details: Mapping[str, str], interactive: bool
-    ) -> str:
-        if uid in self._trusted:
-            return "allowed: trusted user"
+    async def require_user(self, deed: Deed, users: frozenset[int]) -> None:
+        """Return if the caller is trusted or one of ``users``; raises NotAuthorized, which is audited."""
+        if deed.uid in self._trusted or deed.uid in users:
+            return
+        error = NotAuthorized(f"{deed.method} is for the service that it was made for, and no one else.")
+        await audit.write(deed, audit.DENIED, error.message)
+        raise error
+
+    async def _decide(self, deed: Deed, interactive: bool) -> str:
+        action = deed.action
+        if deed.uid in self._trusted:
+            return "trusted user"
         try:
-            allowed, challenge = await self._check(sender, action, details, interactive)
+            allowed, challenge = await self._check(deed.sender, action, deed.details, interactive)
         except BusError as error:
             if error.name in ABSENT:
                 raise NotAuthorized(f"{action}: only root may do this, because polkit is absent.") from error
             raise NotAuthorized(f"{action}: polkit could not decide ({error.message}).") from error
         if allowed:
-            return "allowed: polkit"
+            return "polkit"
         if not challenge:
             why = "polkit refused"
         elif interactive:
@@ -114,24 +118,3 @@ class Authority:
             )  # fmt: skip
         except BusError:
             pass  # polkit or the bus is gone, and the dialog with it
-
-
-def audit(sender: str, uid: int, action: str, details: Mapping[str, str], result: str, level: int) -> None:
-    """Write one journal line about an action, with fields to search by (``journalctl LTSPD_UID=1000``)."""
-    subject = ", ".join(f"{key} {value!r}" for key, value in sorted(details.items())) or "-"
-    log.log(
-        level,
-        "%s (%s) by user %d (%s): %s",
-        action,
-        subject,
-        uid,
-        sender,
-        result,
-        extra={
-            "LTSPD_ACTION": action,
-            "LTSPD_UID": str(uid),
-            "LTSPD_SENDER": sender,
-            "LTSPD_SUBJECT": subject,
-            "LTSPD_RESULT": result,
-        },
-    )

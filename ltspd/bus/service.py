@@ -11,7 +11,8 @@ from typing import Any
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
 from ltspd import wire
-from ltspd.bus import connection, packing, standard, values
+from ltspd.bus import audit, connection, packing, standard, values
+from ltspd.bus.audit import Deed
 from ltspd.bus.connection import Connection
 from ltspd.bus.contract import Method, contract
 from ltspd.bus.difference import Difference, difference
@@ -43,13 +44,23 @@ class Service:
     """The product's objects on one bus connection."""
 
     def __init__(
-        self, bus: Connection, server: Server, *, trusted: frozenset[int] | None = None, name: str = STEM
+        self,
+        bus: Connection,
+        server: Server,
+        *,
+        trusted: frozenset[int] | None = None,
+        gateway: frozenset[int] = frozenset(),
+        name: str = STEM,
     ) -> None:
-        """Serve ``server`` on a connected bus; ``trusted`` users (root and our own) need no polkit."""
+        """Serve ``server`` on a connected bus; ``trusted`` users (root and our own) need no polkit.
+
+        ``gateway`` are the users that may hand over what clients report.
+        """
         self._bus = bus
         self._server = server
         self._name = name
         self._authority = Authority(bus, frozenset({0, os.geteuid()}) if trusted is None else trusted)
+        self._gateway = gateway
         self._state = server.state
         self._tree: Tree = tree(self._state)
         self._entries: packing.Entries = {}
@@ -236,15 +247,28 @@ class Service:
         )
         call = Call(message.path, message.sender, -1, arguments)
         details = handler.details(self._server.state, call)
-        if action := handler.action_for(self._server.state, call):
-            call = replace(call, uid=await self._authorize(message, action, details))
-            handler.details(self._server.state, call)  # it may have gone while a password was typed
-        out = await handler.run(self._server, call)
+        deed = Deed(message.sender, -1, "", f"{interface.rpartition('.')[2]}.{method.name}", details)
+        action = handler.action_for(self._server.state, call)
+        if handler.gateway:
+            uid = await self._authority.uid(message.sender)
+            deed = replace(deed, uid=uid, action=f"{interface}.{method.name}")
+            await self._authority.require_user(deed, self._gateway)
+        elif action:
+            deed = replace(deed, action=action)
+            call = replace(call, uid=await self._authorize(message, deed))
+        try:
+            if action:
+                handler.details(self._server.state, call)  # it may have gone while a password was typed
+            out = await handler.run(self._server, call)
+        except LtspError as error:
+            if action:
+                await audit.write(replace(deed, uid=call.uid), audit.FAILED, error.message)
+            raise
         self.publish(self._server.state)
         self._flush()  # whoever gets a job's path must find the job there
         return [values.plain(value) for value in out]
 
-    async def _authorize(self, message: Message, action: str, details: Mapping[str, str]) -> int:
+    async def _authorize(self, message: Message, deed: Deed) -> int:
         """Return the caller's user id once it is allowed to; raises NotAuthorized."""
         task = asyncio.current_task()
         assert task is not None
@@ -252,7 +276,7 @@ class Service:
         try:
             uid = await self._authority.uid(message.sender)
             interactive = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
-            await self._authority.require(message.sender, uid, action, details, interactive=interactive)
+            await self._authority.require(replace(deed, uid=uid), interactive=interactive)
         finally:
             self._asking.discard(task)
         return uid

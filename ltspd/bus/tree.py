@@ -22,6 +22,8 @@ from ltspd.names import ROOT_PATH, interface, object_path
 # What an object-path property says when there is no object.
 NO_OBJECT = "/"
 
+_NO_PROPERTIES: Mapping[str, Any] = {}
+
 # path -> interface -> property -> value
 Tree = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -41,7 +43,7 @@ def tree(state: State, before: tuple[State, Tree] | None = None) -> Tree:
     """
     old, known = before if before is not None else (State(""), {})
     return {
-        ROOT_PATH: {interface("Manager"): _manager(state)},
+        ROOT_PATH: {interface("Manager"): _manager(state), interface("Gateway"): _NO_PROPERTIES},
         **_objects("Image", _image, _NAME, state.images, old.images, known),
         **_objects("Link", _link, _NAME, state.links, old.links, known),
         **_objects("Client", _client, attrgetter("mac"), state.clients, old.clients, known),
@@ -166,6 +168,8 @@ def _client(client: ClientState) -> Mapping[str, Any]:
         "Generation": client.generation,
         "Stage": client.stage,
         "LastSeen": client.last_seen,
+        "Transport": client.transport,
+        "Error": client.error,
     }
 
 

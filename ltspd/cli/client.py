@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -152,15 +152,19 @@ class Client:
         self._socket.sendall(b"BEGIN\r\n")
 
 
-def _connect(address: str) -> socket.socket:
-    """Connect to the first address that works of a D-Bus address list."""
-    why: object = "no Unix socket in the address"
+def places(address: str) -> Iterator[str]:
+    """Yield where the Unix sockets of a D-Bus address list are; an abstract one begins with NUL."""
     for each in address.split(";"):
         transport, _, rest = each.partition(":")
         options = dict(pair.split("=", 1) for pair in rest.split(",") if "=" in pair)
-        if transport != "unix" or not options.keys() & {"path", "abstract"}:
-            continue
-        where = unquote(options["path"]) if "path" in options else "\0" + unquote(options["abstract"])
+        if transport == "unix" and options.keys() & {"path", "abstract"}:
+            yield unquote(options["path"]) if "path" in options else "\0" + unquote(options["abstract"])
+
+
+def _connect(address: str) -> socket.socket:
+    """Connect to the first address that works of a D-Bus address list."""
+    why: object = "no Unix socket in the address"
+    for where in places(address):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             connection.settimeout(READ_TIMEOUT)

@@ -19,7 +19,13 @@ def _status(client: Client, options: argparse.Namespace) -> int:
     manager, found = server.manager(client), server.everything(client)
     groups = {
         name: server.select(found, noun)
-        for name, noun in (("Images", "Image"), ("Links", "Link"), ("Outputs", "Output"), ("Jobs", "Job"))
+        for name, noun in (
+            ("Images", "Image"),
+            ("Links", "Link"),
+            ("Clients", "Client"),
+            ("Outputs", "Output"),
+            ("Jobs", "Job"),
+        )
     }
     if options.json:
         return as_json({**manager, **groups})
@@ -51,6 +57,11 @@ def _show(noun: str) -> Command:
         return server.OK
 
     return command
+
+
+def _client_show(client: Client, options: argparse.Namespace) -> int:
+    options.name = server.client_mac(client, options.name)
+    return _show("Client")(client, options)
 
 
 def build_image(client: Client, options: argparse.Namespace) -> int:
@@ -189,6 +200,8 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("image", "keep"): _image_keep,
     ("link", "list"): _list("Link"),
     ("link", "show"): _show("Link"),
+    ("client", "list"): _list("Client"),
+    ("client", "show"): _client_show,
     ("output", "list"): _list("Output"),
     ("output", "show"): _show("Output"),
     ("output", "preview"): _output_preview,

@@ -36,6 +36,9 @@ def names(found: server.Objects, kind: str, image: str) -> list[str]:
             return [each["Id"] for one in images for each in reversed(one["Generations"])]
         case "image":
             return [*(each["Name"] for each in server.select(found, "Image")), "/"]
+        case "client":
+            # Shells split words at the colons of a MAC address.
+            return [each["Hostname"] or each["Address"] for each in server.select(found, "Client")]
         case "job":
             return [each["Id"] for each in server.select(found, "Job")]
         case _:

@@ -49,11 +49,12 @@ HELP = Argument(("-h", "--help"), "print help and end")
 
 # What completions call: KINDS are the values of Argument.complete.
 HIDDEN = "complete"
-KINDS = ("image", "generation", "link", "output", "job")
+KINDS = ("image", "generation", "link", "client", "output", "job")
 
 IMAGE = Argument(("name",), "an image", "NAME", complete="image")
 OUTPUT = Argument(("name",), "an output", "NAME", complete="output")
 LINK = Argument(("name",), "an interface", "NAME", complete="link")
+CLIENT = Argument(("name",), "a client's MAC address, host name or IP address", "NAME", complete="client")
 JOB = Argument(("id",), "a job", "ID", complete="job")
 
 NOUNS: Mapping[str, str] = {
@@ -61,6 +62,7 @@ NOUNS: Mapping[str, str] = {
     "setup": "what is served where, and the first image",
     "image": "root images: list, build, revert, keep",
     "link": "network interfaces",
+    "client": "machines that boot from this server",
     "output": "generated files",
     "job": "long work, such as builds",
     "config": "what ltsp.conf says",
@@ -148,6 +150,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("link", "list", "list interfaces and what is answered on them"),
     Command("link", "show", "show an interface", (LINK,)),
+    Command(
+        "client",
+        "list",
+        "list clients and how far each has come",
+        more="Clients tell this themselves, when they boot and when they are shut down, and send nothing "
+        "in between; LAST SEEN of one that runs may be long ago.",
+    ),
+    Command("client", "show", "show a client", (CLIENT,)),
     Command("output", "list", "list outputs and whether they are in sync"),
     Command("output", "show", "show an output", (OUTPUT,)),
     Command("output", "preview", "show what applying an output would change", (OUTPUT,)),

@@ -1,5 +1,6 @@
 """The daemon's objects as text for people. Pure: properties in, text out."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,9 @@ from ltspd.cli import show
 
 Properties = Mapping[str, Any]
 Group = Sequence[Properties]
+
+# Those of a client as a person asks for them: who is there, who is coming, who isn't.
+STAGES = ("login", "root", "network", "failed", "off")
 
 
 def _state_of(image: Properties) -> str:
@@ -38,6 +42,33 @@ def _links(links: Group, coloured: bool) -> str:
     return show.table(head, rows, coloured) if rows else "No network link."
 
 
+def _clients(clients: Group, coloured: bool) -> str:
+    head = ("CLIENT", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "LAST SEEN", "ERROR")
+    rows = [
+        (
+            each["Hostname"],
+            each["Mac"],
+            each["Address"],
+            each["Stage"],
+            each["Image"],
+            each["Generation"],
+            each["Transport"],
+            show.moment(each["LastSeen"]),
+            each["Error"],
+        )
+        for each in clients
+    ]
+    return show.table(head, rows, coloured) if rows else "No client has reported."
+
+
+def _counted(clients: Group) -> str:
+    """Return how many clients there are, and at which stages, the usual order first."""
+    stages = Counter(str(each["Stage"]) for each in clients)
+    order = sorted(stages, key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
+    told = ", ".join(f"{stages[stage]} {show.clean(stage) or 'unknown'}" for stage in order)
+    return f"{len(clients)} ({told})" if clients else "none has reported"
+
+
 def _outputs(outputs: Group, coloured: bool) -> str:
     head = ("OUTPUT", "STATE", "UNIT", "APPLIED", "MESSAGE")
     rows = [
@@ -67,6 +98,7 @@ def _jobs(jobs: Group, coloured: bool) -> str:
 LISTS: Mapping[str, Callable[[Group, bool], str]] = {
     "Image": _images,
     "Link": _links,
+    "Client": _clients,
     "Output": _outputs,
     "Job": _jobs,
 }
@@ -81,6 +113,7 @@ def status(manager: Properties, groups: Mapping[str, Group], coloured: bool) -> 
                 ("Version", manager["Version"]),
                 ("Images in", manager["BaseDirectory"]),
                 ("TFTP from", manager["TftpDirectory"]),
+                ("Clients", _counted(groups["Clients"])),
             ],
             coloured,
         )
@@ -136,7 +169,7 @@ def _generations(image: Properties, coloured: bool) -> str:
 
 def _value(name: str, value: Any) -> str:
     match name, value:
-        case (("StartedAt" | "FinishedAt" | "AppliedAt"), int()):
+        case (("StartedAt" | "FinishedAt" | "AppliedAt" | "LastSeen"), int()):
             return show.moment(value)
         case "Progress", float():
             return f"{value:.0%}"

@@ -1,6 +1,7 @@
 """The daemon as the client sees it: reading objects, finding one by name, and calling its actions."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,26 @@ def one(client: Client, noun: str, key: str) -> Properties:
             raise NoSuch(f"There is no {kind} {key!r}; 'ltspctl {kind} list' shows the known ones.") from None
         raise
     return dict(properties)
+
+
+def client_mac(client: Client, name: str) -> str:
+    """Return the MAC address of a client that is named by it, by its host name or its address.
+
+    Several clients may give the same host name; raises NoSuch then, too.
+    """
+    name = name.lower()
+    if re.fullmatch(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}", name):
+        return name.replace("-", ":")
+    found = [
+        str(each["Mac"])
+        for each in objects(client, "Client")
+        if name in (str(each["Hostname"]).lower(), each["Address"])
+    ]
+    if len(found) > 1:
+        raise NoSuch(f"{len(found)} clients are called {name!r}; say which: {', '.join(found)}.")
+    if not found:
+        raise NoSuch(f"There is no client {name!r}; 'ltspctl client list' shows the known ones.")
+    return found[0]
 
 
 def act(

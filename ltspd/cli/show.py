@@ -8,6 +8,7 @@ COLOURS = {
     "in-sync": GREEN, "done": GREEN, "up": GREEN, "real": GREEN, "proxy": GREEN,
     "pending": YELLOW, "edited": YELLOW, "applying": YELLOW, "starting": YELLOW, "running": YELLOW,
     "queued": YELLOW, "stale": YELLOW, "cancelled": YELLOW, "never built": YELLOW,
+    "network": YELLOW, "root": YELLOW, "login": GREEN,
     "failed": RED, "attention": RED,
     "disabled": DIM, "off": DIM, "down": DIM,
 }  # fmt: skip

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     BOOL = "0 or 1"
     COUNT = "a number of at least 1"
     PORT = "a port number"
+    PORT_OR_NONE = "a port number or 0"
     MILLISECONDS = "milliseconds"
     DURATION = "a duration"
     GRACE = "a time"
@@ -156,6 +157,8 @@ def _read(kind: Kind, text: str) -> object:
             return read_int(text, 1, 1000)
         case Kind.PORT:
             return read_int(text, 1, 65535)
+        case Kind.PORT_OR_NONE:
+            return read_int(text, 0, 65535)
         case Kind.MILLISECONDS:
             return read_int(text, -1, 1 << 31)
         case Kind.DAYS:

@@ -41,6 +41,7 @@ class ServerSettings:
     tftp: bool = True
     nat: bool = False
     http_port: int = 80
+    metrics_port: int = 10819
     router_advertisements: bool = True
     auto_rebuild: bool = True
     keep_generations: int = 3
@@ -87,6 +88,7 @@ def server_settings(document: Document) -> ServerSettings:
         tftp=flag("TFTP"),
         nat=flag("NAT"),
         http_port=int(text("HTTP_PORT")),
+        metrics_port=int(text("METRICS_PORT")),
         router_advertisements=flag("ROUTER_ADVERTISEMENTS"),
         auto_rebuild=flag("AUTO_REBUILD"),
         keep_generations=int(text("KEEP_GENERATIONS")),

@@ -3,20 +3,32 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Addresses and port to listen on, and for each URL path the one file that answers it."""
+    """Addresses and port to listen on, and for each URL path the one file that answers it.
+
+    ``networks`` are those whose clients may report, ``metrics_port`` is one of the loopback address; 0: none.
+    """
 
     addresses: tuple[str, ...]
     port: int
     files: Mapping[str, str]
+    networks: tuple[str, ...] = ()
+    metrics_port: int = 0
 
 
 def dump(table: Table) -> bytes:
     """Return a table as JSON, the same bytes for the same table."""
-    whole = {"addresses": list(table.addresses), "port": table.port, "files": dict(table.files)}
+    whole = {
+        "addresses": list(table.addresses),
+        "port": table.port,
+        "files": dict(table.files),
+        "networks": list(table.networks),
+        "metrics_port": table.metrics_port,
+    }
     return (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -25,6 +37,9 @@ def load(data: bytes) -> Table:
     try:
         whole = json.loads(data)
         files = {str(url): str(path) for url, path in whole["files"].items()}
-        return Table(tuple(map(str, whole["addresses"])), int(whole["port"]), files)
+        # The last two came later: an older daemon may have written the table that is there after an upgrade.
+        networks = tuple(str(IPv4Network(each)) for each in whole.get("networks", ()))
+        addresses = tuple(map(str, whole["addresses"]))
+        return Table(addresses, int(whole["port"]), files, networks, int(whole.get("metrics_port", 0)))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a gateway table: {error!r}") from error

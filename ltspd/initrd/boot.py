@@ -23,9 +23,9 @@ _GZIP_LEVEL = "-6"
 # What `init` and the debug shell call by name; busybox answers to the name it is called by.
 _APPLETS = tuple(
     """
-    awk cat chown chroot cttyhack cut dd df dmesg find grep head ifconfig insmod ip ls losetup lsmod md5sum
-    mkdir mknod modprobe mount mv nc poweroff printf ps readlink reboot rm rmmod route sed setsid sh sleep
-    stat switch_root tail timeout tr true udhcpc umount uname vi wget
+    awk cat chown chroot cp cttyhack cut dd df dmesg find grep head ifconfig insmod ip ln ls losetup lsmod
+    md5sum mkdir mknod modprobe mount mv nc poweroff printf ps readlink reboot rm rmmod route sed setsid sh
+    sleep stat switch_root tail timeout tr true udhcpc umount uname vi wget
     """.split()  # noqa: SIM905
 )
 _BUSYBOXES = [Path("/usr/bin/busybox"), Path("/bin/busybox")]

@@ -22,10 +22,10 @@ very file, and `Introspect()` answers from it.
 
 | path | interface |
 |---|---|
-| `/org/ltsp/Server1` | `Manager`, and `org.freedesktop.DBus.ObjectManager` for everything below |
+| `/org/ltsp/Server1` | `Manager`; `org.freedesktop.DBus.ObjectManager` for what is below; `Gateway` |
 | `…/image/NAME` | `Image`: also a source that was never built |
 | `…/link/NAME` | `Link`: a network interface |
-| `…/client/MAC` | `Client`: a machine that booted from this server; reserved, this version publishes none |
+| `…/client/MAC` | `Client`: a machine that booted from this server, as it reports itself |
 | `…/output/NAME` | `Output`: files that the daemon writes, and the unit that uses them |
 | `…/job/ID` | `Job`: long work; finished jobs stay for a while |
 
@@ -78,7 +78,8 @@ def _interface(interface: ElementTree.Element) -> Iterator[str]:
             yield from ("", f"### {title}", "", f"| {kind} | meaning |", "|---|---|")
             for each, text in members:
                 yield _row(_call(each), text)
-    yield from ("", "### Properties", "", "| property | type | changes | meaning |", "|---|---|---|---|")
+    if any(each.tag == "property" for each, _ in documented):
+        yield from ("", "### Properties", "", "| property | type | changes | meaning |", "|---|---|---|---|")
     for each, text in documented:
         if each.tag == "property":
             emits = each.find(f"annotation[@name='{EMITS}']")

@@ -10,6 +10,7 @@ from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
 from ltspd.model import Facts, Problem, Source, SourceKind
 from ltspd.observe import host, links, remains
+from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 
 # The digest of dpkg's database by the stat that it was read with; reading 3,000 packages costs 50 ms.
@@ -45,6 +46,7 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             container=host.in_container(paths),
             remains=left,
             set_aside=remains.aside(paths),
+            connected=connected(paths),
         ),
         (*problems, *remains.problems(left)),
     )

@@ -10,9 +10,12 @@ BASE = "/ltsp"
 def gateway(desired: Desired, with_nbd: bool) -> Output:
     """Return the output that serves boot files and layers over HTTP."""
     addresses = tuple(sorted({str(link.address.ip) for link in desired.served}))
+    networks = tuple(sorted({str(link.address.network) for link in desired.served}))
+    files = _files(desired, with_nbd)
+    table = Table(addresses, desired.http_port, files, networks, desired.metrics_port)
     return Output(
         name="http",
-        files=(File(PATH, dump(Table(addresses, desired.http_port, _files(desired, with_nbd)))),),
+        files=(File(PATH, dump(table)),),
         unit="ltspd-gateway.service",
         wanted=bool(addresses),
         reload=True,

@@ -1,7 +1,7 @@
 """Stand-ins at the room's edges: a daemon core whose work is steps of a script, and an authority."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,7 +61,20 @@ STATE = State(
     ),
     links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL),),
     clients=(
-        ClientState("52:54:00:00:00:01", "pc01", "10.0.0.20", "x86_64", "g2", "up", 1_700_000_000_000_000),
+        ClientState(
+            "52:54:00:00:00:01", "pc01", "10.0.0.20", "x86_64", "g2", "login", 1_700_000_000_000_000, "nfs"
+        ),
+        ClientState(
+            "52:54:00:00:00:02",
+            "pc02",
+            "10.0.0.21",
+            "x86_64",
+            "g1",
+            "failed",
+            1_700_000_060_000_000,
+            "nfs",
+            "eth0 has no link.",
+        ),
     ),
     outputs=(
         OutputStatus("dnsmasq", ("/etc/a", "/etc/b"), "dnsmasq.service", OutputState.EDITED, "by hand", 5),
@@ -189,6 +202,9 @@ class FakeServer:
         back = self._state.set_aside
         self.set(set_aside=())
         return back
+
+    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
+        self.calls.append(("clients", tuple(reports)))
 
     def preview(self, output: str) -> str:
         return f"--- {output}\n+ a line\n"

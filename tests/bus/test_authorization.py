@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 
 import pytest
@@ -73,11 +74,28 @@ async def test_what_polkit_refuses_is_not_done(
     with pytest.raises(BusError, match=r"NotAuthorized.*refused"):
         await ask(client, "Manager", "Reload", flags=INTERACTIVE)
     assert server.calls == []
-    (record, _) = [each for each in caplog.records if each.name == "ltspd.audit"]
+    (_, record) = [each for each in caplog.records if each.name == "ltspd.audit"]
     assert vars(record)["LTSPD_ACTION"] == CONFIGURE
     assert vars(record)["LTSPD_UID"] == str(os.geteuid())
     assert vars(record)["LTSPD_SENDER"] == client.unique_name
-    assert vars(record)["LTSPD_RESULT"].startswith("denied")
+    assert vars(record)["LTSPD_RESULT"] == "denied"
+    assert vars(record)["LTSPD_REASON"].endswith("you are not authorized (polkit refused).")
+    assert vars(record)["LTSPD_METHOD"] == "Manager.Reload"
+    assert vars(record)["LTSPD_USER"] == pwd.getpwuid(os.geteuid()).pw_name
+    assert vars(record)["LTSPD_SUBJECT"] == "-"
+
+
+async def test_an_allowed_action_that_fails_leaves_a_second_line(
+    service: Service, client: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(BusError, match="InUse"):
+        await ask(client, "Image", "Remove", "s", "g2", path=IMAGE)
+    records = [vars(each) for each in caplog.records if each.name == "ltspd.audit"]
+    assert [each["LTSPD_RESULT"] for each in records] == ["allowed", "failed"]
+    assert records[1]["LTSPD_REASON"] == "g2 is current."
+    assert {each["LTSPD_SUBJECT"] for each in records} == {"generation 'g2', image 'x86_64'"}
+    assert {each["LTSPD_UID"] for each in records} == {str(os.geteuid())}
 
 
 async def test_every_allowed_action_leaves_one_audit_line(

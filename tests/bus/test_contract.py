@@ -10,7 +10,7 @@ from dbus_next import Variant
 from ltspd import names
 from ltspd.bus.contract import contract, parse
 from ltspd.bus.introspection import introspect, standard
-from ltspd.bus.methods import JOB_ACTIONS, METHODS, READ_ONLY
+from ltspd.bus.methods import GATEWAY, JOB_ACTIONS, METHODS, READ_ONLY
 from ltspd.bus.tree import tree
 from ltspd.bus.values import plain
 from ltspd.model import Job, JobState
@@ -25,7 +25,9 @@ def test_every_method_has_a_handler_and_no_handler_is_without_a_method() -> None
 
 
 def test_every_method_has_an_action_or_is_on_the_read_only_list() -> None:
-    assert {key for key, method in METHODS.items() if method.action is None} == READ_ONLY
+    free = {key for key, method in METHODS.items() if method.action is None and not method.gateway}
+    assert free == READ_ONLY
+    assert {key for key, method in METHODS.items() if method.gateway} == {(GATEWAY, "ReportClients")}
 
 
 def test_every_action_is_in_the_policy() -> None:
@@ -64,12 +66,15 @@ def test_options_are_declared_exactly_where_the_contract_has_options() -> None:
     assert {key for key, method in METHODS.items() if method.options is not None} == with_options
 
 
-def test_the_bus_policy_lets_everyone_send_to_every_interface() -> None:
+def test_the_bus_policy_lets_everyone_send_to_every_interface_but_the_gateways() -> None:
     policy = ElementTree.parse(TOP / "dbus" / f"{names.STEM}.conf")
-    allowed = {
-        each.attrib["send_interface"] for each in policy.iter("allow") if "send_interface" in each.attrib
-    }
-    assert allowed == set(contract()) | set(standard())
+
+    def allowed(who: str) -> set[str]:
+        found = policy.findall(f"policy[@{who}]/allow")
+        return {each.attrib["send_interface"] for each in found if "send_interface" in each.attrib}
+
+    assert allowed("context='default'") == (set(contract()) | set(standard())) - {GATEWAY}
+    assert allowed("user='ltspd-gateway'") == {GATEWAY}
 
 
 def test_activation_goes_through_systemd() -> None:

@@ -44,6 +44,7 @@ def odd_value(rng: random.Random, kind: str) -> Any:
         "o": ["/", ROOT_PATH, "/a" * 1000],
         "v": [deep(30), Variant("a{sv}", {}), Variant("(sss)", ["", "", ""]), Variant("d", float("nan"))],
         "a{sv}": options,
+        "aa{sv}": [options, [], [{"Mac": Variant("s", rng.choice(ODD_TEXTS))}], [{"Mac": deep(9)}] * 600],
         "t": [0, 2**64 - 1],
         "as": [[], ODD_TEXTS],
         "b": [True],

@@ -58,7 +58,7 @@ def test_the_bytes_are_those_of_the_library(state: State) -> None:
 def test_only_what_changed_is_made_and_packed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tree(FULL)
     _, entries = packing.objects(first, ROOT_PATH, {})
-    (client,) = FULL.clients
+    client = FULL.clients[0]
     moved = replace(client, stage="kernel")
     state = replace(FULL, clients=(ClientState("52:54:00:00:00:02"), moved), images=FULL.images[1:])
     second = tree(state, (FULL, first))
@@ -89,7 +89,7 @@ async def test_many_changes_become_few_signals_and_the_last_one_counts(
     service: Service, server: FakeServer, client: Connection
 ) -> None:
     signals = await Signals(client).subscribe()
-    (first,) = STATE.clients
+    first = STATE.clients[0]
     for count in range(200):
         server.set(clients=(replace(first, last_seen=count),))
         await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.bus.methods import IMAGE, MANAGER, METHODS
+from ltspd.bus.methods import GATEWAY, IMAGE, MANAGER, METHODS
 from ltspd.cli import grammar
 from ltspd.cli.applets import APPLETS
 from ltspd.cli.commands import COMMANDS
@@ -37,13 +37,14 @@ PAGES = {
     each.words: [*each.words.split(), *words]
     for each in grammar.COMMANDS
     for words in [{
-        "image show": ["x86_64"], "link show": ["eth0"], "output show": ["dnsmasq"], "job show": ["0a1b2c3d"],
+        "image show": ["x86_64"], "link show": ["eth0"], "client show": ["pc01"],
+        "output show": ["dnsmasq"], "job show": ["0a1b2c3d"],
         "output preview": ["dnsmasq"], "job watch": ["4e5f6071"], "config show": ["pc01", "--all"],
         "image revert": ["x86_64", "g1"], "image remove": ["x86_64", "g2"], "job cancel": ["nope"],
         "image build": ["nothing"], "setup": ["--yes"], "image keep": ["x86_64", "g1"],
     }.get(each.words, [])]
 }  # fmt: skip
-EMPTY = ["status", "image list", "link list", "output list", "job list"]
+EMPTY = ["status", "image list", "link list", "client list", "output list", "job list"]
 
 
 def compare(name: str, text: str) -> None:
@@ -73,7 +74,7 @@ async def test_pages(ltspctl: Ltspctl, running: FakeServer, page: str) -> None:
 
 @pytest.mark.parametrize("page", EMPTY)
 async def test_pages_of_a_server_with_nothing(ltspctl: Ltspctl, running: FakeServer, page: str) -> None:
-    running.set(images=(), links=(), outputs=(), problems=())
+    running.set(images=(), links=(), clients=(), outputs=(), problems=())
     ran = await ltspctl(*page.split())
     compare(f"{page} empty", f"$ ltspctl {page}\n{ran.out}{ran.err}exit status {ran.status}\n")
 
@@ -116,6 +117,7 @@ def test_every_method_of_the_contract_has_its_command() -> None:
     }  # fmt: skip
     # The hook of the package manager; two for programs that hold a path where a person has a name.
     not_for_people = {(MANAGER, "PackagesChanged"), (MANAGER, "GetImage"), (IMAGE, "Build")}
+    not_for_people.add((GATEWAY, "ReportClients"))
     assert {key for key in METHODS if key[1] not in served} == not_for_people
     assert set(served.values()) <= set(PAGES)
 

@@ -1,5 +1,6 @@
 """polkit on a real server: refused without a rule, allowed by the rule of the docs, asked on a terminal."""
 
+import json
 import os
 import pty
 import re
@@ -124,11 +125,11 @@ def terminal(server: Server, people: None, request: pytest.FixtureRequest) -> It
         process.wait(20)
 
 
-def audited(server: Server, user: str, action: str) -> str:
-    """Return the last audit line about somebody's action."""
+def audited(server: Server, user: str, action: str, result: str = "allowed") -> str:
+    """Return the last audit line about somebody's action, found by its fields."""
     uid = server.run(f"id -u {user}").strip()
-    words = f"journalctl -q --no-pager -o cat -n 1 -u ltspd LTSPD_UID={uid} LTSPD_ACTION={ACTION}{action}"
-    return server.run(words).strip()
+    fields = f"LTSPD_UID={uid} LTSPD_USER={user} LTSPD_ACTION={ACTION}{action} LTSPD_RESULT={result}"
+    return server.run(f"journalctl -q --no-pager -o cat -n 1 -u ltspd {fields}").strip()
 
 
 @pytest.mark.usefixtures("people")
@@ -136,8 +137,15 @@ def test_the_rule_of_the_docs_lets_teachers_build_and_revert_one_image(server: S
     for user in ("teacher", "pupil"):
         status, said = told(server, user, "image build --no-wait bookworm")
         assert (status, f"{ACTION}build-image: you are not authorized" in said) == (3, True), said
-    assert "image 'bookworm'" in (line := audited(server, "pupil", "build-image"))
-    assert "denied" in line
+    line = audited(server, "pupil", "build-image", "denied")
+    uid = server.run("id -u pupil").strip()
+    assert line.startswith(
+        f"{ACTION}build-image Manager.BuildImage (image 'bookworm') by user {uid} (pupil, :"
+    )
+    assert "): denied: " in line
+    subject = "journalctl -q -o json -n 1 -u ltspd LTSPD_USER=pupil"
+    found = json.loads(server.run(subject))
+    assert (found["LTSPD_SUBJECT"], found["LTSPD_METHOD"]) == ("image 'bookworm'", "Manager.BuildImage")
 
     server.write(RULES, docs_rule("bookworm"))
     deadline = time.monotonic() + 20
@@ -161,6 +169,9 @@ def test_the_rule_of_the_docs_lets_teachers_build_and_revert_one_image(server: S
         ("pupil", "image revert bookworm"),
     ):
         assert told(server, user, words)[0] == 3, (user, words)
+    # Allowed, and then refused by what is done: both are told.
+    assert told(server, "teacher", "image revert bookworm none-such")[0] == 1
+    assert "none-such" in audited(server, "teacher", "revert-image", "failed")
     server.run(f"rm {RULES}")
 
 
@@ -193,7 +204,7 @@ def test_a_wrong_password_is_refused_and_the_question_names_the_image(
     terminal.type("guess")
     assert terminal.end() == 3, terminal.shown
     assert "not authorized" in terminal.shown
-    assert "denied" in audited(server, "teacher", "build-image")
+    assert "image 'trixie'" in audited(server, "teacher", "build-image", "denied")
     assert server.run("ltspctl job list --json").find('"Subject": "trixie"') == -1
 
 

@@ -1,11 +1,15 @@
 """Clients boot the product's images, from power-on to the login prompt, by every way there is."""
 
+import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from ltspd.gateway.reports import MARKS
 from tests.lab.client import Client
+from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 from tests.lab.timeline import STAGES, table
 from tests.netboot.fleet import Fleet, Machine, wanted
@@ -60,6 +64,44 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
             assert "FAILED" not in client.console.text
         else:
             _look_closer(client, MACHINES[name])
+        _reported(server, client, MACHINES[name])
+
+
+def _reported(server: Server, client: Client, machine: Machine) -> None:
+    """Check what the server knows of a client that is up: all of it by the client's own reports."""
+
+    def now() -> dict[str, Any]:
+        known = {each["Mac"]: each for each in json.loads(server.run("ltspctl client list --json"))}
+        found: dict[str, Any] = known.get(client.mac, {"Stage": "never heard of"})
+        return found
+
+    server.wait_for(lambda: now()["Stage"] == "login", 60)
+    told = now()
+    image = machine.conf["DEFAULT_IMAGE"]
+    assert (told["Image"], told["Error"]) == (image, "")
+    assert told["Generation"] in server.run(f"ls /srv/ltsp/images/{image}/generations").split()
+    assert told["Transport"] == machine.conf.get("ROOT_TRANSPORT", "nfs")
+    assert told["Address"].startswith("10.0.3." if machine.external else "192.168.67.")
+    assert told["Hostname"] == machine.conf.get("HOSTNAME", told["Hostname"]) != ""
+    page = server.run("curl -sSf http://127.0.0.1:10819/metrics")
+    lines = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
+    values = {name: float(value) for name, _, value in lines}
+    assert values['ltspd_clients{stage="login"}'] >= 1
+    for mark in MARKS:
+        assert values[f'ltspd_client_boot_seconds_count{{stage="{mark}"}}'] >= 1
+    assert values['ltspd_client_reports_total{result="taken"}'] >= 3
+    assert values["ltspd_http_sent_bytes_total"] > 1_000_000
+    assert values[f'ltspd_image_generations{{image="{image}"}}'] >= 1
+    assert values["ltspd_up"] == 1
+    if machine.conf.get("ROOT_TRANSPORT") == "nfs":
+        # Nobody can speak for another machine: the kernel knows whose address it is.
+        forged = "mac=52:54:00:99:99:99\\nstage=off\\nclock=1"
+        wget = f"/run/ltsp/busybox wget -q -O - --post-data \"$(printf '{forged}')\""
+        answer = client.shell(f"{wget} http://{SERVER_ADDRESS}/ltsp/report 2>&1; echo")
+        assert "403" in answer
+        assert "52:54:00:99:99:99" not in server.run("ltspctl client list --json")
+        client.shell("systemd-run --quiet --on-active=1 systemctl poweroff")
+        server.wait_for(lambda: now()["Stage"] == "off", 60)
 
 
 def _look_closer(client: Client, machine: Machine) -> None:

@@ -29,7 +29,7 @@ class World:
         paths = Paths(tmp_path)
         self.ended = asyncio.Event()
         self.jobs = Jobs(lambda: None, lambda _: self.ended.set())
-        self.builds = Builds(paths, ConfFile(paths), self.jobs, self._served)
+        self.builds = Builds(paths, ConfFile(paths), self.jobs, self._served, tuple)
 
     async def _served(self) -> None:
         return None

@@ -47,7 +47,13 @@ class Gateway:
                     *(sys.executable, "-m", "ltspd.gateway", str(self.path)),
                 ],
                 cwd=REPOSITORY,
-                env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "PYTHONDONTWRITEBYTECODE": "1"},
+                env={
+                    **os.environ,
+                    "NOTIFY_SOCKET": str(folder / "notify"),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    # Whatever bus this machine has is no business of a test.
+                    "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus",
+                },
                 stderr=log,
             )
 

@@ -2,9 +2,16 @@
 
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+
+from ltspd.gateway.reports import parse
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 
@@ -191,3 +198,70 @@ def test_names_replace_links_of_the_image(tmp_path: Path) -> None:
     assert "127.0.1.1" not in hosts
     fstab = (new / "etc/fstab").read_text().splitlines()
     assert all(line.startswith("#") for line in fstab)
+
+
+# ---- what is told to the server --------------------------------------------------------------------
+
+TOLD = (
+    "server=127.0.0.1 mac=52:54:00:00:00:01 address=10.0.0.9 hostname=pc1 image=x86_64 generation=g1 "
+    "transport=nfs marks='' busybox=busybox; "
+)
+
+
+@contextmanager
+def listening() -> Iterator[tuple[int, list[bytes]]]:
+    """Take one request after the other on a port, and answer as the gateway does."""
+    got: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.path.encode() + b"\n" + self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port, got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_what_a_client_tells_is_what_the_gateway_reads() -> None:
+    with listening() as (port, got):
+        base = f"base=http://127.0.0.1:{port}/ltsp; "
+        sh(
+            TOLD + base + "mark init; report network; wait; report root; wait; "
+            'report failed "layer 7 can\'t be had: 100%s."; wait; report off; wait',
+            sources="report.sh",
+        )
+    assert [each.partition(b"\n")[0] for each in got] == [b"/ltsp/report"] * 4
+    reports = [parse(each.partition(b"\n")[2]) for each in got]
+    assert [each.stage for each in reports] == ["network", "root", "failed", "off"]
+    assert [list(each.marks) for each in reports[1:]] == [["init", "network", "root"]] * 3
+    assert (reports[0].mac, reports[0].hostname, reports[0].transport) == ("52:54:00:00:00:01", "pc1", "nfs")
+    assert reports[2].error == "layer 7 can't be had: 100%s."
+    assert reports[0].clock == reports[0].marks["network"] > 0
+
+
+def test_a_server_that_is_not_there_costs_nothing() -> None:
+    began = time.monotonic()
+    sh(TOLD + "base=http://127.0.0.1:1/ltsp; report network; report root; echo on", sources="report.sh")
+    assert time.monotonic() - began < 5
+    # Without an address there is nobody to tell.
+    assert sh(TOLD + "address=''; report failed why; echo $!", sources="report.sh").strip() == ""
+
+
+def test_what_the_running_system_is_given_holds_no_code_from_outside() -> None:
+    hostile = "'; touch /tmp/hit; '"
+    assert sh('keep base "$1"', hostile, sources="setup.sh") == "base=''\n"
+    assert sh('keep marks "$1"', "init=1.05 root=2.5 ", sources="setup.sh") == "marks='init=1.05 root=2.5 '\n"
+    assert sh('keep base "$1"', "http://10.0.0.1:80/ltsp", sources="setup.sh").strip() == (
+        "base='http://10.0.0.1:80/ltsp'"
+    )

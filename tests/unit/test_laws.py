@@ -18,7 +18,8 @@ SOURCES = {
 }
 
 PURE = re.compile(
-    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|gateway\.table"
+    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|claims|clients"
+    r"|gateway\.(table|reports|limits|roll|exposition|metrics)"
     r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso|words)|image\.manifest|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
@@ -35,12 +36,12 @@ HOMES = {
 ALLOWED = {
     "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
-    "gateway": r"ltspd|ltspd\.journal",
+    "gateway": r"ltspd|ltspd\.(names|model|claims|wire|journal|cli\.client)",
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
-    "bus": r"ltspd|ltspd\.(names|model|errors|paths|wire|disk\.words)",
+    "bus": r"ltspd|ltspd\.(names|model|errors|paths|claims|wire|disk\.words)",
     "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|image\.(inside|inspect))",
     "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd|disk\.(use|words))(\..*)?",
 }

@@ -1,0 +1,63 @@
+"""Who did what: one journal line for each decision about a call, and one more if an allowed call failed.
+
+The fields are for searching: ``journalctl -u ltspd LTSPD_USER=ada LTSPD_RESULT=denied``.
+"""
+
+import asyncio
+import logging
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+log = logging.getLogger("ltspd.audit")
+
+ALLOWED, DENIED, FAILED = "allowed", "denied", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a caller wants: a polkit action, the method that it called, and with what (polkit's details)."""
+
+    sender: str
+    uid: int
+    action: str
+    method: str
+    details: Mapping[str, str]
+
+
+async def write(deed: Deed, result: str, reason: str) -> None:
+    """Write the line; ``result`` is ALLOWED, DENIED or FAILED, ``reason`` says by whom or why."""
+    # Where accounts come from a directory service, asking for a name may take its time.
+    user = "root" if deed.uid == 0 else await asyncio.to_thread(_user_name, deed.uid)
+    subject = ", ".join(f"{key} {value!r}" for key, value in sorted(deed.details.items())) or "-"
+    log.log(
+        logging.INFO if result == ALLOWED else logging.WARNING,
+        "%s %s (%s) by user %d (%s, %s): %s: %s",
+        deed.action,
+        deed.method,
+        subject,
+        deed.uid,
+        user,
+        deed.sender,
+        result,
+        reason,
+        extra={
+            "LTSPD_ACTION": deed.action,
+            "LTSPD_METHOD": deed.method,
+            "LTSPD_UID": str(deed.uid),
+            "LTSPD_USER": user,
+            "LTSPD_SENDER": deed.sender,
+            "LTSPD_SUBJECT": subject,
+            "LTSPD_RESULT": result,
+            "LTSPD_REASON": reason,
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return "no such user"

@@ -1,0 +1,119 @@
+"""Clients that reported → the daemon, in batches; and what is asked of the daemon for the metrics."""
+
+import asyncio
+import logging
+
+from ltspd.cli.client import CallError, Unreachable
+from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, Line
+from ltspd.gateway.metrics import Counts, Objects
+from ltspd.gateway.roll import Entry, Roll
+from ltspd.names import ROOT_PATH, interface
+
+log = logging.getLogger("ltspd.gateway")
+
+# Reports come in bursts when a class switches on: what comes within this time goes in one call. Seconds.
+PACE = 0.25
+# Clients in one call; the daemon takes no more.
+BATCH = 500
+# After a call that failed, seconds until the next attempt. A daemon that comes anew is told at once.
+AGAIN = 30.0
+
+
+class Handover:
+    """Tells the daemon what it doesn't know yet; at rest, it waits for news and nothing else."""
+
+    def __init__(self, roll: Roll, counts: Counts) -> None:
+        """Hand over what is on the roll, and count the jobs that end."""
+        self._roll, self._counts = roll, counts
+        self._wake, self._new_daemon = asyncio.Event(), asyncio.Event()
+        self._line = Line(self._came, self._job_finished)
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def news(self) -> None:
+        """Say that the roll has changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Hand over, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._line.run(), name="bus line")
+            try:
+                await self._deliver()
+            finally:
+                await self._line.close()
+
+    async def _deliver(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(PACE)
+            self._wake.clear()
+            self._new_daemon.clear()
+            if self._line.daemon and not await self._batch():
+                # The news stay on the roll, where each client is kept once, whatever it reports meanwhile.
+                try:
+                    async with asyncio.timeout(AGAIN):
+                        await self._new_daemon.wait()
+                except TimeoutError:
+                    pass
+                self._wake.set()
+
+    async def _batch(self) -> bool:
+        """Hand over what is new, and return whether the daemon took it."""
+        entries = self._roll.batch(BATCH)
+        if not entries:
+            return True
+        try:
+            body = [[_told(each) for each in entries]]
+            await self._line.call(ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", body)
+        except (CallError, Unreachable) as error:
+            self._roll.untold(entries)
+            log.warning("ltspd did not take the reports of %d client(s): %s", len(entries), error)
+            return False
+        if self._roll.news:
+            self._wake.set()
+        return True
+
+    def _came(self) -> None:
+        self._roll.all_untold()
+        self._new_daemon.set()
+        self._wake.set()
+
+    def _job_finished(self, path: str, result: str) -> None:
+        task = asyncio.create_task(self._count_job(path, result), name="count a job")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _count_job(self, path: str, result: str) -> None:
+        """Count a job by its kind, which the signal doesn't tell."""
+        try:
+            (kind,) = await self._line.call(path, PROPERTIES, "Get", "ss", [interface("Job"), "Kind"])
+        except (CallError, Unreachable) as error:
+            log.warning("A job ended and is not counted: %s", error)
+            return
+        self._counts.jobs[str(kind), result] += 1
+
+    async def objects(self) -> Objects | None:
+        """Return the daemon's objects with its manager; None if it doesn't answer."""
+        name = interface("Manager")
+        try:
+            (manager,) = await self._line.call(ROOT_PATH, PROPERTIES, "GetAll", "s", [name])
+            (found,) = await self._line.call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
+        except (CallError, Unreachable):
+            return None
+        return {**found, ROOT_PATH: {name: manager}}
+
+
+def _told(entry: Entry) -> dict[str, tuple[str, object]]:
+    """Return an entry as ReportClients takes it."""
+    report = entry.report
+    return {
+        "Mac": ("s", report.mac),
+        "Address": ("s", entry.address),
+        "Hostname": ("s", report.hostname),
+        "Image": ("s", report.image),
+        "Generation": ("s", report.generation),
+        "Transport": ("s", report.transport),
+        "Stage": ("s", report.stage),
+        "Error": ("s", report.error),
+        "LastSeen": ("t", entry.seen),
+    }

@@ -1,0 +1,50 @@
+"""How often reports are taken, from one address and in all: token buckets. Pure; time is handed in."""
+
+from collections import OrderedDict
+
+# A boot sends four reports and a shutdown one; a client that can't boot tries again every minute.
+EACH_BURST, EACH_RATE = 20.0, 0.2
+# A whole school that is switched on at one moment is taken as it comes: 500 clients, all stages at once.
+ALL_BURST, ALL_RATE = 2000.0, 200.0
+# Addresses that are kept count of; above that, the one that was quiet for longest begins anew.
+ADDRESSES_MOST = 4096
+
+
+class Bucket:
+    """``burst`` at once, and ``rate`` a second in the long run."""
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, burst: float, rate: float, now: float) -> None:
+        """Begin full. ``now`` is in seconds of a clock that never goes back."""
+        self._burst, self._rate = burst, rate
+        self._left, self._at = burst, now
+
+    def take(self, now: float) -> bool:
+        """Return whether one more is within the limit, and count it then."""
+        self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
+class Limits:
+    """All addresses, each with its bucket, and one bucket for everybody."""
+
+    def __init__(self, now: float) -> None:
+        """Begin with nothing taken."""
+        self._all = Bucket(ALL_BURST, ALL_RATE, now)
+        self._each: OrderedDict[str, Bucket] = OrderedDict()
+
+    def allow(self, address: str, now: float) -> bool:
+        """Return whether a report from this address may be looked at now."""
+        bucket = self._each.get(address)
+        if bucket is None:
+            bucket = self._each[address] = Bucket(EACH_BURST, EACH_RATE, now)
+            if len(self._each) > ADDRESSES_MOST:
+                self._each.popitem(last=False)
+        self._each.move_to_end(address)
+        # Its own first: one that floods takes nothing away from the others.
+        return bucket.take(now) and self._all.take(now)

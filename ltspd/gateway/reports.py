@@ -1,0 +1,80 @@
+"""What a client sends about itself: bytes from the network → a Report, or a reason why not. Pure.
+
+A report is lines of ``key=value``, made by client/report.sh. Older and newer clients than this server report
+here as well, so keys that are not known are left alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ltspd.claims import is_sound
+
+# Ours have about 400 bytes; the sentence of a client that can't boot is what may be long.
+BYTES_MOST = 2048
+LINES_MOST = 32
+# The moments of a boot that are told, in seconds since the kernel started.
+MARKS = ("init", "network", "root", "setup", "login")
+# A client that boots for longer than a day isn't booting.
+_SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
+SECONDS_MOST = 86400.0
+
+
+class BadReport(ValueError):
+    """The bytes are no report; the text says why, and repeats nothing of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one client says. ``clock`` is the time since its kernel started, ``marks`` when it got how far."""
+
+    mac: str
+    stage: str
+    clock: float
+    hostname: str = ""
+    image: str = ""
+    generation: str = ""
+    transport: str = ""
+    error: str = ""
+    marks: Mapping[str, float] = field(default_factory=dict)
+
+
+def parse(body: bytes) -> Report:
+    """Return the report that these bytes are; raises BadReport."""
+    if len(body) > BYTES_MOST:
+        raise BadReport(f"more than {BYTES_MOST} bytes")
+    try:
+        lines = body.decode().strip("\n").split("\n")
+    except UnicodeDecodeError:
+        raise BadReport("not UTF-8") from None
+    if len(lines) > LINES_MOST:
+        raise BadReport(f"more than {LINES_MOST} lines")
+    values: dict[str, str] = {}
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if not equals or key in values:
+            raise BadReport("a line is no key=value, or its key comes twice")
+        values[key] = value
+    return _report(values)
+
+
+def _report(values: Mapping[str, str]) -> Report:
+    fields = ("hostname", "image", "generation", "transport", "error")
+    found = {name: values.get(name, "") for name in ("mac", "stage", *fields)}
+    for name, value in found.items():
+        if not is_sound(name, value):
+            raise BadReport(f"{name} can't be that")
+    if not found["stage"]:
+        raise BadReport("no stage")
+    marks = {}
+    for word in values.get("marks", "").split():
+        name, _, when = word.partition("=")
+        if name in MARKS:
+            marks[name] = _seconds(when)
+    return Report(**found, clock=_seconds(values.get("clock", "")), marks=marks)
+
+
+def _seconds(text: str) -> float:
+    if not _SECONDS.fullmatch(text) or float(text) > SECONDS_MOST:
+        raise BadReport("a time is no number of seconds")
+    return float(text)

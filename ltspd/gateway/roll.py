@@ -1,0 +1,96 @@
+"""The clients that reported: the last word of each, and which the daemon doesn't know yet. Pure."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ltspd.gateway.reports import Report
+
+# As many as the daemon keeps; above that, the longest unheard of is forgotten.
+MOST = 2000
+# Reports of one boot agree about when it began, but for how long each was on its way, in seconds.
+SAME_BOOT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A client's last report, whence and when (µs since the epoch) it came, when its boot began (s)."""
+
+    report: Report
+    address: str
+    seen: int
+    began: float
+    told: frozenset[str] = field(default=frozenset())
+
+
+class Roll:
+    """All clients, the last heard of at the end."""
+
+    def __init__(self) -> None:
+        """Begin with no client."""
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._at: dict[str, str] = {}
+        self._news: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def news(self) -> bool:
+        """Whether there is anything to hand over."""
+        return bool(self._news)
+
+    def take(self, report: Report, address: str, now: int) -> Mapping[str, float]:
+        """Keep a report that came at ``now`` (µs since the epoch); return its marks that are new."""
+        began = now / 1e6 - report.clock
+        before = self._entries.get(report.mac)
+        same = before is not None and abs(began - before.began) < SAME_BOOT
+        told = before.told if before is not None and same else frozenset()
+        marks = {name: when for name, when in report.marks.items() if name not in told}
+        if before is not None and same and report.clock < before.report.clock:
+            # Sent earlier and overtaken on its way: only its marks can be news.
+            report = before.report
+        self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys())
+        self._entries.move_to_end(report.mac)
+        self._move(report.mac, address, before.address if before is not None else "")
+        self._news[report.mac] = None
+        if len(self._entries) > MOST:
+            self._forget(next(iter(self._entries)))
+        return marks
+
+    def _move(self, mac: str, address: str, before: str) -> None:
+        """Note that an address belongs to this client now, and to no other one any more."""
+        owner = self._at.get(address)
+        if owner == mac:
+            return
+        if owner is not None:
+            self._entries[owner] = replace(self._entries[owner], address="")
+            self._news[owner] = None
+        if self._at.get(before) == mac:
+            del self._at[before]
+        self._at[address] = mac
+
+    def _forget(self, mac: str) -> None:
+        entry = self._entries.pop(mac)
+        self._news.pop(mac, None)
+        if self._at.get(entry.address) == mac:
+            del self._at[entry.address]
+
+    def batch(self, most: int) -> list[Entry]:
+        """Return up to ``most`` clients that the daemon doesn't know as they are; they count as told now."""
+        macs = list(self._news)[:most]
+        for mac in macs:
+            del self._news[mac]
+        return [self._entries[mac] for mac in macs]
+
+    def untold(self, entries: Iterable[Entry]) -> None:
+        """Take back that these were told: the call failed."""
+        self._news.update((each.report.mac, None) for each in entries if each.report.mac in self._entries)
+
+    def all_untold(self) -> None:
+        """Have everything told again: this is another daemon than before."""
+        self._news = dict.fromkeys(self._entries)
+
+    def stages(self) -> Mapping[str, int]:
+        """Return how many clients are at each stage."""
+        return Counter(each.report.stage for each in self._entries.values())

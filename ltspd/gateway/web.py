@@ -1,0 +1,177 @@
+"""What is answered over HTTP: listed files and reports to clients, metrics to this machine alone.
+
+A request's path is only ever looked up in the table, never joined to a directory.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from ltspd.gateway.exposition import CONTENT_TYPE, text
+from ltspd.gateway.handover import Handover
+from ltspd.gateway.limits import Limits
+from ltspd.gateway.metrics import Counts, families
+from ltspd.gateway.neighbours import Neighbours
+from ltspd.gateway.reports import BYTES_MOST, BadReport, parse
+from ltspd.gateway.roll import Roll
+from ltspd.gateway.table import Table
+
+log = logging.getLogger("ltspd.gateway")
+
+LOOPBACK = "127.0.0.1"
+REPORT = "/ltsp/report"
+# A report comes in one packet; whoever takes longer than this for it isn't a client that boots. Seconds.
+REPORT_SECONDS = 5.0
+# Seconds a transfer under way may go on when the service stops.
+STOP_SECONDS = 2.0
+
+
+class _File(web.FileResponse):
+    """A file whose bytes are counted once they have gone out."""
+
+    def __init__(self, counts: Counts, path: str) -> None:
+        super().__init__(path, chunk_size=1 << 20, headers={"Content-Type": "application/octet-stream"})
+        self._counts = counts
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        # Sends everything; what is cut off raises.
+        writer = await super().prepare(request)
+        if request.method == "GET" and self.status in (200, 206):
+            self._counts.bytes += self.content_length or 0
+        return writer
+
+
+class Gateway:
+    """Two web applications, for clients and for metrics, whose addresses follow the table."""
+
+    def __init__(self, status: Callable[[str], None]) -> None:
+        """Tell ``status`` in a line what is served."""
+        self._status = status
+        self._table = Table((), 0, {})
+        self._networks: tuple[IPv4Network, ...] = ()
+        self._sites: dict[tuple[str, int], web.TCPSite] = {}
+        self._counts, self._roll = Counts(), Roll()
+        self._limits, self._neighbours = Limits(time.monotonic()), Neighbours()
+        self._handover = Handover(self._roll, self._counts)
+        app = web.Application(client_max_size=1)
+        app.on_response_prepare.append(self._answered)
+        # HEAD comes with it: UEFI firmware asks for the size first.
+        app.router.add_get("/{path:.*}", self._get)
+        app.router.add_post(REPORT, self._report)
+        self._clients = web.AppRunner(app, access_log=None)
+        own = web.Application(client_max_size=1)
+        own.router.add_get("/metrics", self._metrics)
+        self._own = web.AppRunner(own, access_log=None)
+
+    async def start(self, table: Table) -> None:
+        """Begin to listen; raises OSError if an address or port can't be had."""
+        await self._clients.setup()
+        await self._own.setup()
+        await self.follow(table)
+
+    async def hand_over(self) -> None:
+        """Tell the daemon of clients, for ever."""
+        await self._handover.run()
+
+    async def stop(self) -> None:
+        """End all sockets, and after a moment the transfers too."""
+        # Not the runner's own shutdown_timeout: aiohttp 3.8 has it elsewhere.
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._own.cleanup()
+                await self._clients.cleanup()
+        except TimeoutError:
+            log.info("Transfers under way were cut off.")
+
+    async def follow(self, table: Table) -> None:
+        """Open and close sockets to match a table; transfers under way go on. Raises OSError."""
+        self._table = table
+        self._networks = tuple(IPv4Network(each) for each in table.networks)
+        metrics = {(LOOPBACK, table.metrics_port)} if table.metrics_port else set()
+        wanted = {(address, table.port) for address in table.addresses} | metrics
+        for key in self._sites.keys() - wanted:
+            await self._sites.pop(key).stop()
+        for address, port in sorted(wanted - self._sites.keys() - metrics):
+            await self._listen(self._clients, address, port)
+        for address, port in metrics - self._sites.keys():
+            try:
+                await self._listen(self._own, address, port)
+            except OSError as error:
+                # Clients boot without it.
+                log.warning("No metrics: %s. METRICS_PORT= in ltsp.conf chooses another port.", error)
+        listening = ", ".join(f"{address}:{port}" for address, port in sorted(self._sites.keys() - metrics))
+        self._status(f"{len(table.files)} files at {listening or 'no address'}")
+
+    async def _listen(self, runner: web.AppRunner, address: str, port: int) -> None:
+        site = web.TCPSite(runner, address, port, backlog=512, reuse_address=True)
+        await site.start()
+        self._sites[address, port] = site
+
+    async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Count an answer that is about to go out: only now a file's is decided."""
+        del request
+        self._counts.requests[response.status] += 1
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        file = self._table.files.get(request.path)
+        if file is None:
+            # The path as it came: decoded it could hold control characters.
+            log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])
+            raise web.HTTPNotFound(
+                text="No such boot file. 'ltspctl output list' on the server tells more.\n"
+            )
+        span = request.headers.get("Range", "")[:60]
+        log.info("%s %s %s %s", request.remote, request.method, request.path, span)
+        return _File(self._counts, file)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        result, answer = await self._taken(request, request.remote or "")
+        self._counts.reports[result] += 1
+        return answer
+
+    async def _taken(self, request: web.Request, address: str) -> tuple[str, web.Response]:
+        """Return what becomes of a report, and the answer. The cheap reasons against it come first."""
+        if not self._served(address):
+            return "foreign", web.Response(status=403)
+        if not self._limits.allow(address, time.monotonic()):
+            return "limited", web.Response(status=429)
+        try:
+            report = parse(await _body(request))
+        except (BadReport, TimeoutError) as error:
+            log.info("%s sent a report that is none: %s", address, error or "too slow")
+            return "malformed", web.Response(status=400)
+        if not self._neighbours.agrees(address, report.mac):
+            log.warning("%s reports as %s, which it is not", address, report.mac)
+            return "impostor", web.Response(status=403)
+        log.info("%s is %s, %s at %s", address, report.mac, report.hostname or "-", report.stage)
+        self._counts.marked(self._roll.take(report, address, time.time_ns() // 1000))
+        self._handover.news()
+        return "taken", web.Response(status=204)
+
+    def _served(self, address: str) -> bool:
+        try:
+            sender = IPv4Address(address)
+        except AddressValueError:
+            return False
+        return any(sender in network for network in self._networks)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        del request
+        objects = await self._handover.objects()
+        page = text(families(self._counts, self._roll.stages(), objects))
+        return web.Response(body=page.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _body(request: web.Request) -> bytes:
+    """Return what was sent, if it isn't too much; raises BadReport, TimeoutError."""
+    # Not read(), which the application's own limit of one byte is for.
+    body = b""
+    async with asyncio.timeout(REPORT_SECONDS):
+        while len(body) <= BYTES_MOST and (piece := await request.content.read(BYTES_MOST + 1)):
+            body += piece
+    return body
