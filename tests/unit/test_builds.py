@@ -2,19 +2,22 @@
 
 import asyncio
 import errno
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ltspd import builds as module
-from ltspd.builds import Builds
+from ltspd.builds import Builds, in_use_of
+from ltspd.clients import BOOTING
 from ltspd.conf import ConfFile
 from ltspd.config import load
 from ltspd.errors import InUse, NoSpace
 from ltspd.image import build, store
 from ltspd.image import fold as room
 from ltspd.jobs import Jobs
-from ltspd.model import Generation, Image, ImageState, JobState, Layer, Source, SourceKind
+from ltspd.model import ClientState, Generation, Image, ImageState, JobState, Layer, Source, SourceKind
 from ltspd.paths import Paths
 from tests.unit.test_image_store import add
 
@@ -164,3 +167,14 @@ async def test_a_rebuild_that_found_no_room_is_a_problem_and_tried_again_when_th
     assert world.builds.problems(()) == (), "somebody built it by hand"
     assert world.builds.problems((STALE,)) == ()
     await world.jobs.stop()
+
+
+def test_a_generation_that_a_client_is_booting_is_in_use(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    first, second = add(paths, 1, "a"), add(paths, 2, "b")
+    now = time.time_ns() // 1000
+    booting = ClientState("52:54:00:00:00:01", image="lab", generation=first, stage="network", last_seen=now)
+    assert in_use_of(paths, "lab", [booting]) == {first}
+    assert in_use_of(paths, "lab", [replace(booting, generation=second, stage="root")]) == {second}
+    assert in_use_of(paths, "lab", [replace(booting, last_seen=now - BOOTING)]) == frozenset()
+    assert in_use_of(paths, "other", [booting]) == frozenset()
