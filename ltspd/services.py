@@ -7,7 +7,7 @@ from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.connection import BusError, Connection, call
+from ltspd.bus.connection import BusError, Connection, call, daemon_call
 from ltspd.model import UnitStatus
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Systemd:
         # Results that come before the reply that names their job; kept only while one is awaited.
         self._done: dict[str, str] = {}
         self._acting = 0
+        self._owner = ""
         self.present = False
 
     async def start(self) -> None:
@@ -40,6 +41,7 @@ class Systemd:
         try:
             await self._match(f"sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'")
             await call(self._bus, SYSTEMD, ROOT, MANAGER, "Subscribe")
+            (self._owner,) = await daemon_call(self._bus, "GetNameOwner", "s", [SYSTEMD])
             self.present = True
         except BusError:
             self.present = False
@@ -125,7 +127,8 @@ class Systemd:
         await call(self._bus, bus, "/org/freedesktop/DBus", bus, "AddMatch", "s", [rule])
 
     def _message(self, message: Message) -> Any:
-        if message.message_type is not MessageType.SIGNAL:
+        # Anybody on the bus may send us signals; only systemd's own say what its units do.
+        if message.message_type is not MessageType.SIGNAL or message.sender != self._owner:
             return None
         if message.member == "JobRemoved" and message.interface == MANAGER:
             _, job, _, result = message.body
