@@ -219,7 +219,8 @@ class Image:
 class UnitStatus:
     """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
 
-    ``restarts`` counts how often systemd started it again by itself, ``invocation`` is its last run's id.
+    ``restarts`` counts how often systemd started it again by itself, ``invocation`` is its last run's id;
+    ``job``: systemd is about to start or stop it.
     """
 
     name: str
@@ -228,6 +229,7 @@ class UnitStatus:
     result: str
     restarts: int = 0
     invocation: str = ""
+    job: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class Systemd:
         if of_unit["LoadState"].value == "not-found":
             return UnitStatus(unit, "inactive", "dead", "not-found")
         active, sub = of_unit["ActiveState"].value, of_unit["SubState"].value
-        return UnitStatus(unit, active, sub, result, restarts, of_unit["InvocationID"].value.hex())
+        invocation, job = of_unit["InvocationID"].value.hex(), bool(of_unit["Job"].value[0])
+        return UnitStatus(unit, active, sub, result, restarts, invocation, job)
 
     async def _of(self, path: str, kind: str, name: str) -> Any:
         body = [f"{SYSTEMD}.{kind}", name]

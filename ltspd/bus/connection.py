@@ -97,6 +97,8 @@ class Connection:
         self._bus = bus
         bus.answer = self.send
         self._outbox: asyncio.Queue[Message | Packed] = asyncio.Queue()
+        self._sending = False
+        self._then: list[Callable[[], None]] = []
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         bus.add_message_handler(self._reply)
         self._postman = asyncio.create_task(self._deliver(), name="bus outbox")
@@ -120,6 +122,13 @@ class Connection:
         """Put a message into the outbox; without a connection it is dropped."""
         if self.connected:
             self._outbox.put_nowait(message)
+
+    def when_sent(self, then: Callable[[], None]) -> None:
+        """Call ``then`` soon after everything in the outbox has left."""
+        if self._sending or not self._outbox.empty():
+            self._then.append(then)
+        else:
+            asyncio.get_running_loop().call_soon(then)
 
     async def request(self, message: Message, timeout: float) -> Message:
         """Send a call and return its reply; raises TimeoutError, and BusError if the connection ends."""
@@ -163,7 +172,13 @@ class Connection:
 
     async def _deliver(self) -> None:
         while True:
+            self._sending = False
+            if self._then and self._outbox.empty():
+                then, self._then = self._then, []
+                for each in then:
+                    asyncio.get_running_loop().call_soon(each)
             batch = [await self._outbox.get()]
+            self._sending = True
             letter = self._bytes(batch[0])
             while len(letter) < LETTER and not self._outbox.empty():
                 batch.append(self._outbox.get_nowait())

@@ -186,7 +186,7 @@ class Service:
 
     def _turn(self) -> None:
         """Begin one call of each sender that waits: whoever sends thousands has no more turns than others."""
-        for sender in list(self._waiting):
+        for sender in list(self._waiting):  # none any more once it was stopped
             message = self._waiting[sender].popleft()
             if not self._waiting[sender]:
                 del self._waiting[sender]
@@ -194,7 +194,9 @@ class Service:
             self._calls[sender].add(task)
             task.add_done_callback(lambda done, sender=sender: self._done(sender, done))  # type: ignore[misc]
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._turn)
+            # After those tasks' first step, and when their answers have left: a reply to somebody else must
+            # not stand behind a hundred large ones.
+            asyncio.get_running_loop().call_soon(self._bus.when_sent, self._turn)
 
     def _done(self, sender: str, task: asyncio.Task[None]) -> None:
         self._in_all -= 1
