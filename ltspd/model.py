@@ -219,8 +219,7 @@ class Image:
 class UnitStatus:
     """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
 
-    ``restarts`` counts how often systemd started it again by itself, ``invocation`` is its last run's id;
-    ``job``: systemd is about to start or stop it.
+    ``restarts`` by systemd itself are counted, ``invocation`` is the last run's id, ``job``: one waits.
     """
 
     name: str

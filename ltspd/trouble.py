@@ -18,7 +18,7 @@ from ltspd.run import run
 # A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after
 # 5 s, so between two ends it may well look as if all were fine. One hiccup is none of anybody's business.
 OFTEN = 2
-WINDOW = 60.0
+WINDOW = 30.0
 # The journal of a busy server takes this long to search at most, in seconds.
 JOURNAL_SECONDS = 5.0
 # How much of a program's last words a Problem repeats.

@@ -100,7 +100,7 @@ def test_no_room_for_what_may_vanish(server: Server) -> None:
     mount = "mount -t tmpfs -o size=256k,nr_inodes=200,mode=755 none"
     with replaced(server, "/run/ltspd", mount):
         settled(server)
-        server.run("for n in $(seq 300); do : >/run/ltspd/$n || break; done 2>/dev/null")
+        server.run("for n in $(seq 300); do touch /run/ltspd/$n 2>/dev/null || break; done")
         conf = server.path("/etc/ltsp/ltsp.conf").read_text()
         try:
             server.write("/etc/ltsp/ltsp.conf", conf + "\n[server]\nDHCP_LEASE=6h\n")
