@@ -224,22 +224,6 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitStatus:
-    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
-
-    ``restarts`` by systemd itself are counted, ``invocation`` is the last run's id, ``job``: one waits.
-    """
-
-    name: str
-    active: str
-    sub: str
-    result: str
-    restarts: int = 0
-    invocation: str = ""
-    job: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Remain:
     """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
 

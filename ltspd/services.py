@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from dbus_next import Message, MessageType
 
 from ltspd.bus.connection import BusError, Connection, call, daemon_call
-from ltspd.model import UnitStatus
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,22 @@ MANAGER = f"{SYSTEMD}.Manager"
 UNIT = f"{SYSTEMD}.Unit"
 # How long a unit may take to start or stop before that counts as failed.
 JOB_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
+
+    ``restarts`` by systemd itself are counted, ``invocation`` is the last run's id, ``job``: one waits.
+    """
+
+    name: str
+    active: str
+    sub: str
+    result: str
+    restarts: int = 0
+    invocation: str = ""
+    job: bool = False
 
 
 class Systemd:
