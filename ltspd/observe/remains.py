@@ -170,10 +170,8 @@ def _images(paths: Paths) -> Iterator[Remain]:
         sources = (paths.base_dir / name, paths.base_dir / f"{name}.img")
         step = f"once 'ltspctl image build {name}' has made ltspd's own, remove it"
         if name != architecture_name() and not any(each.exists() for each in sources):
-            where = _absolute(paths, paths.base_dir / name)
-            step = (
-                f"its source is gone, so unpack it first: 'unsquashfs -d {where} {_absolute(paths, place)}'"
-            )
+            target = _absolute(paths, paths.base_dir / place.name)
+            step = f"its source is gone: 'mv {_absolute(paths, place)} {target}' makes it one"
         yield Remain(_absolute(paths, place), "is an image of LTSP, and has no effect", step, False, False)
     for place in sorted(paths.at("/opt/ltsp").glob("*/etc")):
         root = _absolute(paths, place.parent)
