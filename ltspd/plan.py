@@ -18,8 +18,6 @@ FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
 GENERAL = frozenset({"", "server", "common", "clients"})
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
 MENU_TIMEOUT = 5000
-# What our measurements favour; see docs/boot.md.
-DEFAULT_TRANSPORT = RootTransport.NFS
 
 
 def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
@@ -162,10 +160,11 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     entries = tuple(
         generation for image in facts.images if (generation := image.current_generation) is not None
     )
-    default = _choice(config, Host(), entries, problems)
+    transport = default_transport(facts)
+    default = _choice(config, Host(), entries, problems, transport)
     hosts = []
     for key, value, host in _exact_hosts(config):
-        choice = _choice(config, host, entries, problems)
+        choice = _choice(config, host, entries, problems, transport)
         if choice != default:
             hosts.append((key, value, choice))
     titles = {
@@ -195,8 +194,19 @@ def _exact_hosts(config: Config) -> Iterator[tuple[str, str, Host]]:
             yield "ip", pattern, Host(ip=pattern)
 
 
+def default_transport(facts: Facts) -> RootTransport:
+    """Return what our measurements favour (docs/boot.md) among what this server has programs for."""
+    if "ganesha.nfsd" in facts.programs or (facts.kernel_nfsd and "exportfs" in facts.programs):
+        return RootTransport.NFS
+    return RootTransport.NBD if {"nbd-server", "nbd-client"} <= facts.programs else RootTransport.HTTP
+
+
 def _choice(
-    config: Config, host: Host, entries: tuple[Generation, ...], problems: list[Problem]
+    config: Config,
+    host: Host,
+    entries: tuple[Generation, ...],
+    problems: list[Problem],
+    default: RootTransport,
 ) -> MenuChoice:
     values = {name: value.text for name, value in effective_menu(config.document, host).items()}
     names = [generation.image for generation in entries]
@@ -210,7 +220,7 @@ def _choice(
             problems.append(problem)
     if image not in names:
         image = names[0] if names else ""
-    transport = RootTransport(values.get("ROOT_TRANSPORT") or DEFAULT_TRANSPORT)
+    transport = RootTransport(values.get("ROOT_TRANSPORT") or default)
     timeout = int(values.get("MENU_TIMEOUT") or (MENU_TIMEOUT if len(entries) > 1 else -1))
     return MenuChoice(
         image, transport, values.get("KERNEL_PARAMETERS", ""), timeout if timeout >= 0 else None

@@ -6,6 +6,7 @@ The kernel's server does it where it has one, else nfs-ganesha.
 from zlib import crc32
 
 from ltspd.desired import Desired, File, Output
+from ltspd.model import RootTransport
 
 KERNEL_PATH = "/etc/exports.d/ltspd.exports"
 GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"
@@ -79,8 +80,17 @@ def exports(desired: Desired) -> Output:
     missing = (
         ""
         if "ganesha.nfsd" in desired.programs
-        else ("the kernel has no NFS server and nfs-ganesha is not installed; NFS roots won't work.")
+        else (
+            "the kernel has no NFS server and nfs-ganesha is not installed, so there are no roots by NFS; "
+            "install nfs-ganesha-vfs, or nfs-kernel-server where the kernel can be one."
+        )
     )
+    if missing:
+        # Without it clients get their roots in another way, so it is missed only where it is asked for.
+        menu = desired.menu
+        choices = (menu.default, *(choice for _, _, choice in menu.hosts))
+        asked = any(each.transport is RootTransport.NFS for each in choices)
+        wanted = wanted and (asked or bool(desired.direct))
     return Output(
         name="nfs",
         files=(File(GANESHA_PATH, _ganesha(desired, core).encode()),),

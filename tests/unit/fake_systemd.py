@@ -90,11 +90,7 @@ class FakeSystemd1:
             return
         found = {"ActiveState": active, "SubState": sub, "LoadState": "loaded" if unit else "not-found"}
         known = {name: Variant("s", value) for name, value in found.items()}
-        self._reply(
-            message,
-            "a{sv}",
-            known | {"InvocationID": Variant("ay", bytes(16)), "Job": Variant("(uo)", [0, "/"])},
-        )
+        self._reply(message, "a{sv}", known | {"InvocationID": Variant("ay", bytes(16))})
 
     def _act(self, message: Message) -> None:
         unit, _mode = message.body

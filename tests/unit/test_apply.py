@@ -18,9 +18,9 @@ import pytest
 from ltspd import apply as module
 from ltspd.apply import Applier, write_atomically
 from ltspd.desired import File, Output, Symlink
-from ltspd.model import OutputState, OutputStatus
+from ltspd.model import OutputState, OutputStatus, UnitStatus
 from ltspd.paths import Paths
-from ltspd.services import Systemd, UnitStatus
+from ltspd.services import Systemd
 
 UNIT = "ltspd-x.service"
 

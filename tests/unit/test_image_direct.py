@@ -59,7 +59,7 @@ async def test_an_image_goes_from_direct_to_built_and_back(paths: Paths) -> None
     assert store.revert(paths, source.name).id == built.generation.id
 
 
-@pytest.mark.parametrize("kind", [SourceKind.ROOT, SourceKind.DISK])
+@pytest.mark.parametrize("kind", [kind for kind in SourceKind if kind is not SourceKind.DIRECTORY])
 async def test_only_a_chroot_is_booted_as_it_is(paths: Paths, kind: SourceKind) -> None:
     source = replace(make_source(paths), kind=kind)
     with pytest.raises(InvalidOption, match="without building"):

@@ -61,7 +61,9 @@ def image(name: str, current: bool = True) -> Image:
 
 
 def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
-    return plan(conf(text), Facts(links=links, images=images, container=container), Paths())
+    here = frozenset({"ganesha.nfsd", "nbd-server", "nbd-client"})
+    facts = Facts(links=links, images=images, container=container, programs=here)
+    return plan(conf(text), facts, Paths())
 
 
 def server_section(line: str) -> str:
@@ -330,3 +332,20 @@ def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
     settings = decide(text).add_on.settings
     assert b"Europe/Athens" in settings
     assert b"hunter2" not in settings
+
+
+@pytest.mark.parametrize(
+    ("programs", "kernel", "transport"),
+    [
+        ({"ganesha.nfsd", "nbd-server", "nbd-client"}, False, RootTransport.NFS),
+        ({"exportfs"}, True, RootTransport.NFS),
+        ({"exportfs", "nbd-server", "nbd-client"}, False, RootTransport.NBD),
+        ({"nbd-server"}, True, RootTransport.HTTP),
+    ],
+)
+def test_roots_come_by_what_the_server_has(
+    programs: set[str], kernel: bool, transport: RootTransport
+) -> None:
+    facts = Facts(images=TWO, programs=frozenset(programs), kernel_nfsd=kernel)
+    assert plan(conf(""), facts, Paths()).menu.default.transport is transport
+    assert plan(conf("ROOT_TRANSPORT=nfs\n"), facts, Paths()).menu.default.transport is RootTransport.NFS
