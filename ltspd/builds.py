@@ -129,7 +129,7 @@ class Builds:
                 continue
             self._tried[image.name] = digest
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
-            direct = any(each.direct for each in image.generations if each.id == image.current)
+            direct = any(each.directory for each in image.generations if each.id == image.current)
             work = self._unasked(found, config, direct)
             self._jobs.start("build", found.name, DAEMON_UID, work)
 
@@ -139,7 +139,7 @@ class Builds:
             return
         for image in images:
             current = image.current_generation
-            if current is None or current.direct or self._folded.get(image.name) == current.id:
+            if current is None or self._folded.get(image.name) == current.id:
                 continue
             if reason := folding.reason(current.layers):
                 self._folded[image.name] = current.id
@@ -204,7 +204,6 @@ class Builds:
             grace=settings.keep_grace,
             background=bool(asked.get("background", False)),
             full=bool(asked.get("full", False)),
-            direct=bool(asked.get("direct", False)),
             kernel=str(asked["kernel"]) if "kernel" in asked else None,
         )
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import os
-from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -67,9 +67,7 @@ class Service:
         self._flushed = 0.0
         self._timer: asyncio.Handle | None = None
         self._pending: State | None = None
-        self._waiting: dict[str, deque[Message]] = defaultdict(deque)
         self._calls: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
-        self._in_all = 0
         self._asking: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -92,9 +90,6 @@ class Service:
         """Refuse what is under way, let the last messages leave, and end the connection."""
         self._flush()
         self._stopping = True
-        for message in [each for waiting in self._waiting.values() for each in waiting]:
-            self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
-        self._waiting.clear()
         calls = [call for calls in self._calls.values() for call in calls]
         for call in calls:
             call.cancel()
@@ -171,35 +166,18 @@ class Service:
         if message.message_type is not MessageType.METHOD_CALL:
             return False
         connection.bound_signature_cache()
-        sender = message.sender
-        calls = len(self._calls.get(sender, ())) + len(self._waiting.get(sender, ()))
+        under_way = self._calls.get(message.sender, ())
         if self._stopping:
             self._reply_error(message, Stopping("The daemon is shutting down; try again once it is back."))
-        elif calls >= CALLS_PER_SENDER or self._in_all >= CALLS_IN_ALL:
+        elif len(under_way) >= CALLS_PER_SENDER or _count(self._calls.values()) >= CALLS_IN_ALL:
             self._reply_error(message, Refusal("LimitsExceeded", "Too many calls at once; wait for replies."))
         else:
-            if not self._waiting:
-                asyncio.get_running_loop().call_soon(self._turn)
-            self._waiting[sender].append(message)
-            self._in_all += 1
+            task = asyncio.create_task(self._serve(message), name=f"call {message.member}")
+            self._calls[message.sender].add(task)
+            task.add_done_callback(lambda done: self._done(message.sender, done))
         return True
 
-    def _turn(self) -> None:
-        """Begin one call of each sender that waits: whoever sends thousands has no more turns than others."""
-        for sender in list(self._waiting):  # none any more once it was stopped
-            message = self._waiting[sender].popleft()
-            if not self._waiting[sender]:
-                del self._waiting[sender]
-            task = asyncio.create_task(self._serve(message), name=f"call {message.member}")
-            self._calls[sender].add(task)
-            task.add_done_callback(lambda done, sender=sender: self._done(sender, done))  # type: ignore[misc]
-        if self._waiting:
-            # After those tasks' first step, and when their answers have left: a reply to somebody else must
-            # not stand behind a hundred large ones.
-            asyncio.get_running_loop().call_soon(self._bus.when_sent, self._turn)
-
     def _done(self, sender: str, task: asyncio.Task[None]) -> None:
-        self._in_all -= 1
         self._calls[sender].discard(task)
         if not self._calls[sender]:
             del self._calls[sender]
@@ -302,3 +280,7 @@ class Service:
         finally:
             self._asking.discard(task)
         return uid
+
+
+def _count(groups: Iterable[set[asyncio.Task[None]]]) -> int:
+    return sum(len(group) for group in groups)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import inspect
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,16 +67,20 @@ def _add_inotify_simple(tree: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What makes a tree: Debian's release, the packages, and the lab's own additions."""
+    """What makes a tree: Debian's release, the packages, and the lab's own additions.
+
+    ``hooks`` are shell commands that run in the tree while its apt still has its lists.
+    """
 
     suite: str
     packages: tuple[str, ...]
     additions: tuple[Callable[[Path], None], ...] = ()
+    hooks: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return 12 hex digits that change when the recipe does, additions' code included."""
         code = [inspect.getsource(addition) for addition in self.additions]
-        parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else [])]
+        parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else []), *self.hooks]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -111,6 +116,7 @@ def _build(name: str, recipe: Recipe, path: Path) -> None:
     unfinished = path.with_name(f".{path.name}.new")
     _remove(unfinished)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root"]
+    command += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(each)}' for each in recipe.hooks]
     command += [f"--include={','.join(recipe.packages)}", recipe.suite, str(unfinished)]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     try:

@@ -11,8 +11,26 @@ from tests.lab.cache import REPOSITORY, cache_dir
 
 # Suites that the packages are for.
 SUITES = ("bookworm", "trixie")
+# The version of the package that comes after the present one.
+NEXT = "0.1.0-2"
+APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
 # What an administrator has besides: an NFS server in user space, since the lab's kernel has none.
-_BESIDES = ("apt-utils", "ca-certificates", "curl", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind")
+_BESIDES = (
+    "apt-utils",
+    "ca-certificates",
+    "curl",
+    "make",
+    "nfs-ganesha",
+    "nfs-ganesha-vfs",
+    "nftables",
+    "rpcbind",
+)
+# LTSP as Debian has it lies ready in this directory, with what it needs and suggests for DHCP.
+LTSP = "/opt/ltsp-debs"
+_FETCH_LTSP = f"""apt-get -q -y --no-install-recommends --download-only install ltsp dnsmasq &&
+mkdir {LTSP} && mv /var/cache/apt/archives/*.deb {LTSP}"""
+# What building the packages and looking at them takes.
+_BUILDER = ("debhelper", "dh-python", "dpkg-dev", "lintian", "pkgconf", "python3", "systemd-dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +61,10 @@ def run(argv: list[str], cwd: Path) -> str:
     return done.stdout
 
 
-def build(directory: Path, version: str = "") -> Packages:
-    """Build source and binary packages in ``directory``; ``version`` replaces debian/changelog's.
+def source(directory: Path) -> Path:
+    """Make the Debian source of this tree in ``directory`` and return its unpacked tree.
 
-    Takes about 15 s. What is fetched for it is kept in the cache. Raises RuntimeError.
+    What is fetched for it is kept in the cache. Raises RuntimeError.
     """
     directory.mkdir(parents=True)
     kept = cache_dir() / "package"
@@ -57,15 +75,24 @@ def build(directory: Path, version: str = "") -> Packages:
     run(command, REPOSITORY)
     for component in directory.glob("*.orig-*.tar.gz"):
         shutil.copy(component, kept)
-    (source,) = (each for each in directory.iterdir() if each.is_dir())
+    (unpacked,) = (each for each in directory.iterdir() if each.is_dir())
+    return unpacked
+
+
+def build(directory: Path, version: str = "") -> Packages:
+    """Build source and binary packages in ``directory``; ``version`` replaces debian/changelog's.
+
+    Takes about 15 s. Raises RuntimeError.
+    """
+    unpacked = source(directory)
     if version:
-        changelog = source / "debian/changelog"
+        changelog = unpacked / "debian/changelog"
         text = changelog.read_text()
         first, rest = text.split("\n", 1)
         name, _, after = first.partition(" (")
         entry = f"{name} ({version}){after.partition(')')[2]}\n{rest}"
         changelog.write_text(f"{entry}\n{text}")
-    run(["dpkg-buildpackage", "-us", "-uc"], source)
+    run(["dpkg-buildpackage", "-us", "-uc"], unpacked)
     return Packages(directory)
 
 
@@ -84,5 +111,13 @@ def fresh_tree(suite: str) -> str:
     There is no network in the container, so apt could not fetch these there.
     """
     name = f"fresh-{suite}"
-    trees.RECIPES[name] = trees.Recipe(suite, (*trees._BASE, *dependencies(), *_BESIDES))
+    here = (*trees._BASE, *dependencies(), *_BESIDES)
+    trees.RECIPES[name] = trees.Recipe(suite, here, hooks=(_FETCH_LTSP,))
+    return name
+
+
+def builder_tree(suite: str) -> str:
+    """Return the name of the tree of a machine that can build the packages."""
+    name = f"builder-{suite}"
+    trees.RECIPES[name] = trees.Recipe(suite, (*trees._BASE, *_BUILDER))
     return name

@@ -1,26 +1,26 @@
 """The life of the package on a fresh machine: installed, used, upgraded, removed, purged."""
 
+import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.lab import product
 from tests.lab.cache import REPOSITORY
+from tests.lab.client import Client, power_on
 from tests.lab.net import Lan
-from tests.lab.server import Server, start_server
+from tests.lab.server import Server
 from tests.lab.session import Session
 from tests.package import packages
-from tests.package.packages import Packages
+from tests.package.conftest import Builds, Fresh
+from tests.package.packages import APT, NEXT
+from tests.unit.test_docs import commands
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-NEXT = "0.1.0-2"
 # Services of other packages' programs, which an upgrade of ltspd has no reason to touch.
 SERVICES = "ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd.socket ltspd-radvd"
-APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
 # Everything that a package could leave: files with their content, accounts, units, firewall rules. What is
 # left out changes by itself or is dpkg's and apt's record of what was done; /srv/ltsp is looked at apart.
 STATE = r"""
@@ -38,15 +38,8 @@ find var/lib/systemd/deb-systemd-helper-* var/lib/dpkg/info
 systemctl list-unit-files --no-legend --no-pager
 systemctl list-units --no-legend --no-pager --plain --all 'ltspd*' | awk '{ print $1, $3, $4 }'
 getent passwd; getent group
+nft list ruleset
 busctl --list --no-legend --activatable | awk '{ print $1 }' | grep -v '^:'
-"""
-# ganesha 6 ends at once on a machine whose root has no CAP_SYS_RESOURCE, which the lab's may be, unless told
-# so by an option that ganesha 4 doesn't have.
-WITHOUT_RESOURCES = """[Service]
-ExecStart=
-ExecStart=/bin/sh -c 'sed "s/^NFS_CORE_PARAM {/& allow_set_io_flusher_fail = true;/" \\
-    /var/lib/ltspd/outputs/ganesha.conf >/run/ltspd-nfs/conf && \\
-    exec /usr/bin/ganesha.nfsd -f /run/ltspd-nfs/conf -p /run/ltspd-nfs/pid -L STDERR'
 """
 # A client of NBD as its protocol has it (doc/proto.md): one connection, one read after the other.
 READER = """import pathlib, socket, struct, sys, time
@@ -70,40 +63,10 @@ for number in range(1, 3000):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Builds:
-    """The packages of this tree, and the same with a higher version."""
-
-    now: Packages
-    next: Packages
-
-
-@pytest.fixture(scope="module")
-def builds(lab: Session) -> Builds:
-    """Build both."""
-    home = lab.directory / "package"
-    return Builds(packages.build(home / "now"), packages.build(home / "next", NEXT))
-
-
 @pytest.fixture(scope="module", params=packages.SUITES)
-def machine(request: pytest.FixtureRequest, lab: Session, lan: Lan, builds: Builds) -> Iterator[Server]:
-    """Boot a fresh machine that has everything but our packages, which lie in /root."""
-    tree = packages.fresh_tree(request.param)
-    # debian/tests/server makes this source itself where there is a network.
-    sources = {"autopkgtest": "client"}
-    server = start_server(lab, lan, tree=tree, sources=sources, install=False, name=f"fresh-{request.param}")
-    for build in (builds.now, builds.next):
-        target = server.path(f"/opt/{build.directory.name}")
-        target.mkdir()
-        for deb in build.debs:
-            shutil.copy(deb, target)
-    # As an administrator has it who lets ltspd do this: nothing else serves these.
-    server.run("systemctl disable --now nfs-ganesha; systemctl disable --now radvd nbd-server || true")
-    if request.param != "bookworm" and not _may_raise_resources():
-        server.write("/etc/systemd/system/ltspd-nfs.service.d/lab.conf", WITHOUT_RESOURCES)
-        server.run("systemctl daemon-reload")
-    yield server
-    server.stop()
+def machine(request: pytest.FixtureRequest, fresh: Fresh) -> Server:
+    """Boot a fresh machine."""
+    return fresh(request.param, "fresh")
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +78,10 @@ def before(machine: Server) -> set[str]:
 @pytest.fixture(scope="module")
 def installed(machine: Server, before: set[str]) -> Server:
     """Install the packages with apt."""
-    machine.run(f"{APT} install /opt/now/*.deb", timeout=300)
+    (install, *_) = commands("first-boot.md")
+    assert install.startswith("apt install ")
+    machine.run(f"cd /opt/now && {install.replace('apt', APT, 1)}", timeout=300)
     return machine
-
-
-def _may_raise_resources() -> bool:
-    line = next(each for each in Path("/proc/self/status").read_text().splitlines() if "CapEff" in each)
-    return bool(int(line.split()[1], 16) >> 24 & 1)
 
 
 def state(server: Server) -> set[str]:
@@ -130,15 +90,6 @@ def state(server: Server) -> set[str]:
 
 def invocations(server: Server) -> list[str]:
     return server.run(f"systemctl show -P InvocationID {SERVICES}").split()
-
-
-def test_lintian_has_no_warning(builds: Builds) -> None:
-    argv = ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]
-    packages.run([*argv, str(builds.now.changes)], Path("/"))
-
-
-def test_the_source_holds_no_copy_of_what_is_fetched() -> None:
-    assert not (REPOSITORY / "inotify-simple").exists()
 
 
 def test_installing_enables_and_starts_it(installed: Server) -> None:
@@ -150,13 +101,39 @@ def test_installing_enables_and_starts_it(installed: Server) -> None:
     assert "error" not in installed.run("journalctl -q --no-pager -p err -u 'ltspd*'").lower()
 
 
+@pytest.fixture(scope="module")
+def client(installed: Server, lab: Session, lan: Lan) -> Iterator[Client]:
+    """Set the server up as its administrator would, and boot a machine from it."""
+    (_, set_up, status) = commands("first-boot.md")
+    # On a terminal, with the answer that a person gives.
+    said = installed.run(f"printf 'y\\n' | script -qec '{set_up}' /dev/null; {status}", timeout=300)
+    installed.session.logs.joinpath("setup.log").write_text(said)
+    client = power_on(lab, lan)
+    yield client
+    client.off()
+
+
+def test_setup_builds_the_first_image_and_a_client_boots(installed: Server, client: Client) -> None:
+    said = installed.session.logs.joinpath("setup.log").read_text()
+    assert "Build the image autopkgtest now? [Y/n]" in said
+    assert "lan0" in said
+    assert "gives addresses and boots clients" in said
+    assert "#] " in said or "#." in said, "no progress bar"
+    assert "build of autopkgtest: done in" in said
+    assert "Ready: switch on a machine that boots from the network at" in said
+    client.login_prompt()
+    assert "ltsp.image=autopkgtest" in client.shell("cat /proc/cmdline")
+    found = json.loads(installed.run("ltspctl setup --json"))
+    assert (found["Ready"], found["Job"], found["Remains"]) == (True, None, [])
+
+
 def test_it_passes_its_own_autopkgtest(installed: Server) -> None:
     installed.write("/run/server-test", (REPOSITORY / "debian/tests/server").read_text())
     installed.run("sh /run/server-test", timeout=200)
     installed.run("systemctl is-active ltspd-nbd.socket")
 
 
-def test_an_upgrade_keeps_state_and_running_clients(installed: Server) -> None:
+def test_an_upgrade_keeps_state_and_running_clients(installed: Server, client: Client) -> None:
     installed.wait_for(lambda: product.status(installed)["State"] == "in-sync", 30)
     look = "readlink /srv/ltsp/images/autopkgtest/current; cat /etc/ltsp/ltsp.conf"
     outputs = "find /var/lib/ltspd -type f ! -name '*.json' | sort | xargs sha256sum"
@@ -178,6 +155,16 @@ def test_an_upgrade_keeps_state_and_running_clients(installed: Server) -> None:
     reads = int(installed.run("cat /run/reads"))
     installed.wait_for(lambda: int(installed.run("cat /run/reads") or 0) > reads, 10)
     installed.run("systemctl stop reader")
+    # So does the machine that booted before: what it reads here it has not read yet.
+    client.shell("find /usr/share/doc /usr/lib/x86_64-linux-gnu -type f | xargs cat | wc -c", 240)
+    client.off()
+
+
+def test_a_client_boots_after_the_upgrade(installed: Server, lab: Session, lan: Lan) -> None:
+    assert json.loads(installed.run("ltspctl setup --json"))["Ready"]
+    client = power_on(lab, lan)
+    client.login_prompt()
+    client.off()
 
 
 def test_removing_it_ends_its_services_and_purging_leaves_only_images(
@@ -198,3 +185,15 @@ def test_removing_it_ends_its_services_and_purging_leaves_only_images(
     assert "\n".join(sorted(after - before)[:40]) == ""
     assert "\n".join(sorted(before - after)[:40]) == ""
     assert installed.path("/srv/ltsp/images/autopkgtest/current/vmlinuz").exists()
+
+
+def test_it_can_be_installed_from_source_instead(installed: Server, builds: Builds) -> None:
+    (unpacked,) = (each for each in builds.now.directory.iterdir() if each.is_dir())
+    shutil.copytree(unpacked, installed.path("/opt/source"), symlinks=True)
+    (module,) = (each for each in builds.now.debs if "inotify" in each.name)
+    installed.run(f"{APT} install /opt/now/{module.name}")
+    steps = commands("install.md")
+    steps = steps[steps.index("make install") : steps.index("systemctl enable --now ltspd") + 1]
+    assert len(steps) == 4
+    installed.run("cd /opt/source && " + " && ".join(steps), timeout=200)
+    product.wait_until_up(installed)

@@ -1,0 +1,56 @@
+"""The packages as built from this tree, and fresh machines that they lie on."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.lab.net import Lan
+from tests.lab.server import Server, start_server
+from tests.lab.session import Session
+from tests.package import packages
+from tests.package.packages import Packages
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """The packages of this tree, and the same with a higher version."""
+
+    now: Packages
+    next: Packages
+
+
+Fresh = Callable[[str, str], Server]
+
+
+@pytest.fixture(scope="session")
+def builds(lab: Session) -> Builds:
+    """Build both."""
+    home = lab.directory / "package"
+    return Builds(packages.build(home / "now"), packages.build(home / "next", packages.NEXT))
+
+
+@pytest.fixture(scope="module")
+def fresh(lab: Session, lan: Lan, builds: Builds) -> Iterator[Fresh]:
+    """Boot machines (by Debian's release, and a name) that have all but our packages; those lie in /opt."""
+    servers = []
+
+    def boot(suite: str, name: str) -> Server:
+        tree = packages.fresh_tree(suite)
+        # debian/tests/server makes this source itself where there is a network.
+        sources = {"autopkgtest": "client"}
+        server = start_server(lab, lan, tree=tree, sources=sources, install=False, name=f"{name}-{suite}")
+        servers.append(server)
+        for build in (builds.now, builds.next):
+            target = server.path(f"/opt/{build.directory.name}")
+            target.mkdir()
+            for deb in build.debs:
+                shutil.copy(deb, target)
+        # As docs/install.md says for nfs-ganesha.
+        server.run("systemctl disable --now nfs-ganesha")
+        return server
+
+    yield boot
+    for server in servers:
+        server.stop()

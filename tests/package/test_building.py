@@ -1,0 +1,48 @@
+"""The packages build on both releases, from a source that holds nothing fetched, and lintian is content."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.cache import REPOSITORY
+from tests.lab.net import Lan
+from tests.lab.server import Server, start_server
+from tests.lab.session import Session
+from tests.package import packages
+from tests.package.conftest import Builds
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+LINTIAN = ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]
+
+
+@pytest.fixture(scope="module")
+def builder(lab: Session, lan: Lan) -> Iterator[Server]:
+    """Boot a machine of the newer release with what building takes."""
+    tree = packages.builder_tree("trixie")
+    server = start_server(lab, lan, tree=tree, install=False, name="builder")
+    yield server
+    server.stop()
+
+
+def test_lintian_has_no_warning_on_the_release_of_this_machine(builds: Builds) -> None:
+    packages.run([*LINTIAN, str(builds.now.changes)], Path("/"))
+
+
+def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Server, lab: Session) -> None:
+    home = lab.directory / "package" / "newer"
+    home.mkdir()
+    unpacked = packages.source(home)
+    shutil.copytree(home, builder.path("/opt/build"))
+    builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc", timeout=300)
+    builder.run(f"cd /opt/build && {' '.join(LINTIAN)} *.changes", timeout=200)
+    files = builder.run("dpkg-deb --contents /opt/build/ltspd_*.deb")
+    # Where that release has units, and nothing below the directories that are links there.
+    assert " ./usr/lib/systemd/system/ltspd.service" in files
+    assert " ./lib/" not in files
+
+
+def test_the_source_holds_no_copy_of_what_is_fetched() -> None:
+    assert not (REPOSITORY / "inotify-simple").exists()
