@@ -16,7 +16,7 @@ install:
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
-	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
+	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \
@@ -24,6 +24,7 @@ install:
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
 	install -m 644 systemd/*.service systemd/*.socket $(UNITS)
 	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
+	install -D -m 644 systemd/ltspd-trial.service.d/machine.conf $(UNITS)/ltspd-trial.service.d/machine.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/

@@ -15,7 +15,8 @@ load_settings() {
     fi
     [ "$DEBUG_SHELL" = 1 ] && debug_shell=1
     settings_address=$(ipv4 "$SERVER")
-    [ -n "$settings_address" ] && server=$settings_address
+    # In a trial there is no other machine than the one that the command line names.
+    [ -n "$settings_address" ] && [ "$trial" != 1 ] && server=$settings_address
     [ "$IMAGE_TO_RAM" = 1 ] && [ -n "$base" ] && transport=http
     [ -n "$DNS_SERVER" ] && dns=$DNS_SERVER
     hostname=$(host_name "$HOSTNAME" "$address" "$netmask" "$mac")
@@ -32,7 +33,8 @@ set_up() {
     set_accounts
     set_services
     mark setup
-    set_report
+    # A trial has nobody to report to but its console.
+    if [ "$trial" = 1 ]; then set_trial; else set_report; fi
 }
 
 set_identity() {
@@ -48,6 +50,7 @@ set_identity() {
 # set_names: hosts, fstab and whatever FSTAB_x and HOSTS_x settings add. The host's name stands for its real
 # address, not 127.0.1.1: Kerberos and others that compare names with addresses would fail.
 set_names() {
+    local fstab="$new/etc/fstab"
     rm -f "$new/etc/hosts" "$new/etc/fstab"
     echo "127.0.0.1 localhost
 $address ${SEARCH_DOMAIN:+$hostname.${SEARCH_DOMAIN%% *} }$hostname
@@ -57,12 +60,14 @@ ff02::1 ip6-allnodes
 ff02::2 ip6-allrouters" >"$new/etc/hosts"
     echo "# The root is put together by the boot initrd; FSTAB_x of ltsp.conf adds lines here." >"$new/etc/fstab"
     [ -f /ltsp/settings ] || return 0
+    # In a trial no server is there that anything could be mounted from.
+    [ "$trial" != 1 ] || fstab=/dev/null
     # Settings with such names are a family of any size; awk sees them in its environment. In a subshell, so
     # that the distribution's init does not inherit them.
     (
         set -a
         ltsp_settings "$mac" "$address" "$given_name" "$server"
-        awk -v hosts="$new/etc/hosts" -v fstab="$new/etc/fstab" 'BEGIN {
+        awk -v hosts="$new/etc/hosts" -v fstab="$fstab" 'BEGIN {
             for (name in ENVIRON) if (name ~ /^(FSTAB|HOSTS)_/) names[++count] = name
             for (i = 2; i <= count; i++)
                 for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
@@ -200,6 +205,33 @@ ExecStart=-/run/ltsp/busybox sh /run/ltsp/report login
 ExecStop=-/run/ltsp/busybox sh /run/ltsp/report off
 TimeoutSec=10" >/run/systemd/system/ltsp-report.service
     ln -s ../ltsp-report.service /run/systemd/system/multi-user.target.wants/ltsp-report.service
+}
+
+# set_trial: the server tries this image out before clients get it; let the machine say when it can be logged in to,
+# and what failed until then. The kernel's log puts each line on the console in one piece, whoever else writes.
+set_trial() {
+    mkdir /run/systemd/system/default.target.d
+    echo "[Unit]
+Wants=ltsp-trial.service" >/run/systemd/system/default.target.d/ltsp.conf
+    echo "[Unit]
+Description=Say that the login of this trial is reached
+After=default.target getty.target display-manager.service
+[Service]
+ExecStart=/bin/sh /run/ltsp-trial" >/run/systemd/system/ltsp-trial.service
+    cat >/run/ltsp-trial <<'EOF'
+tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
+if systemctl --quiet is-failed display-manager.service; then
+    tell "no login: display-manager.service failed"
+elif systemctl --quiet is-active getty.target display-manager.service; then
+    tell "login"
+else
+    tell "no login: neither getty.target nor display-manager.service is active"
+fi
+state=$(systemctl is-system-running --wait)
+systemctl list-units --state=failed --plain --no-legend --no-pager | while read -r unit _; do tell "failed $unit"; done
+tell "ended $state"
+EOF
+    say "trial: its login will be told"
 }
 
 # start: hand over to the distribution's init, with its kernel file systems in place.

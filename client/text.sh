@@ -2,10 +2,10 @@
 # Words and numbers only: no mount, no device, no network. Everything here is tried on a workstation.
 # Values of the kernel command line come from the network: they are matched, never evaluated.
 
-# parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell.
+# parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial.
 parse_cmdline() {
     local word
-    server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell=''
+    server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell='' trial=''
     set -f
     for word in $1; do
         case "$word" in
@@ -14,6 +14,7 @@ parse_cmdline() {
             ltsp.generation=*) generation=${word#*=} ;;
             ltsp.root=*) transport=${word#*=} ;;
             ltsp.base=*) base=${word#*=} ;;
+            ltsp.trial) trial=1 ;;
             ltsp.debug_shell | ltsp.debug_shell=1 | DEBUG_SHELL=1) debug_shell=1 ;;
             BOOTIF=*) mac=$(mac_of_bootif "${word#*=}") ;;
             ip=*) ip_words=${word#*=} ;;

@@ -21,7 +21,8 @@ _ltspctl() {
     "setup") offered="--yes --no-wait --undo --json --help" ;;
     "image list") offered="--json --help" ;;
     "image show") offered="--json --help" ;;
-    "image build") offered="--background --direct --full --kernel --no-wait --json --help" ;;
+    "image build") offered="--background --direct --full --kernel --test --no-test --no-wait --json --help" ;;
+    "image test") offered="--no-wait --json --help" ;;
     "image revert") offered="--json --help" ;;
     "image remove") offered="--json --help" ;;
     "image keep") offered="--undo --json --help" ;;
@@ -52,7 +53,7 @@ _ltspctl() {
   else
     case "${#words[@]} ${words[*]:0:2}" in
     "0 ") offered="status setup image link client output job config reload apply" ;;
-    "1 image") offered="list show build revert remove keep" ;;
+    "1 image") offered="list show build test revert remove keep" ;;
     "1 link") offered="list show" ;;
     "1 client") offered="list show" ;;
     "1 output") offered="list show preview" ;;
@@ -60,6 +61,8 @@ _ltspctl() {
     "1 config") offered="show check" ;;
     "2 image show") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
     "2 image build") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
+    "2 image test") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
+    "3 image test") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
     "2 image revert") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;
     "3 image revert") offered="$(ltspctl complete generation "${words[2]-}" 2>/dev/null)" ;;
     "2 image remove") offered="$(ltspctl complete image "${words[2]-}" 2>/dev/null)" ;;

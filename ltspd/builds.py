@@ -12,12 +12,13 @@ from ltspd.conf import ConfFile
 from ltspd.config import Config
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
-from ltspd.errors import Busy, LtspError, NoSpace, from_system
+from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, source, store
 from ltspd.jobs import JobProgress, Jobs
-from ltspd.model import ClientState, Image, ImageState, Problem, Source
+from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
+from ltspd.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +63,18 @@ class Builds:
         jobs: Jobs,
         served: Callable[[], Awaitable[None]],
         clients: Callable[[], Sequence[ClientState]],
+        trials: Trials,
     ) -> None:
-        """Build below ``paths`` with the settings in force at the time; ``clients`` says who is there."""
+        """Build below ``paths`` with the settings in force at the time.
+
+        ``clients`` says who is there, ``trials`` tests what was built.
+        """
         self._paths = paths
         self._conf = conf
         self._jobs = jobs
         self._served = served
         self._clients = clients
+        self._trials = trials
         # The state of packages that a build was tried for by itself: one that failed waits for the next.
         self._tried: dict[str, str] = {}
         # The generation that a fold was tried for: one that failed is not tried again before a build.
@@ -87,9 +93,10 @@ class Builds:
         config, _ = await asyncio.to_thread(self._conf.read)
         wanted = self._options(config, options)
         ready = await self._preflight(found, wanted, CALL_SECONDS)
+        test = await self._tested(config, ready, options)
 
         async def work(progress: JobProgress) -> str:
-            return await self._build(ready, progress)
+            return await self._build(ready, progress, test)
 
         return self._jobs.start("build", found.name, started_by, work).id
 
@@ -163,7 +170,7 @@ class Builds:
             try:
                 options = replace(self._options(config, {"background": True}), direct=direct)
                 ready = await self._preflight(found, options)
-                built = await self._build(ready, progress)
+                built = await self._build(ready, progress, await self._tested(config, ready, {}))
             except (LtspError, OSError) as error:
                 wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
                 self._failed[found.name] = wrong.message
@@ -214,10 +221,29 @@ class Builds:
             ready = await build.preflight(self._paths, opened, options)
         return replace(ready, source=found)
 
-    async def _build(self, ready: build.BuildPlan, progress: JobProgress) -> str:
+    async def _tested(
+        self, config: Config, ready: build.BuildPlan, asked: Mapping[str, object]
+    ) -> Config | None:
+        """Return the settings to test the result with, or None if it is not to be tested.
+
+        Raises InvalidOption, NotInstalled, NoMemory, WrongArchitecture.
+        """
+        direct = ready.options.direct
+        if not asked.get("test", config.server.test_image and not direct):
+            return None
+        if direct:
+            raise InvalidOption("A direct generation can't be tested: its clients read the chroot by NFS.")
+        await self._trials.check(config, ready.architecture)
+        return config
+
+    async def _build(self, ready: build.BuildPlan, progress: Progress, test: Config | None) -> str:
+        """Build, and test the result before it is published if there is a configuration to test it with."""
+        trial = None
+        if test is not None:
+            progress, trial = self._trials.within(test, progress)
         in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name, self._clients())
         async with readable(self._paths, ready.source) as opened:
             plan = replace(ready, source=opened)
-            built = await build.build(self._paths, plan, progress, in_use=in_use)
+            built = await build.build(self._paths, plan, progress, in_use=in_use, trial=trial)
         await self._served()
         return built.generation.id

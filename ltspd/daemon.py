@@ -35,6 +35,7 @@ from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs as render
 from ltspd.services import Systemd
+from ltspd.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ class Daemon:
         self._systemd = Systemd(bus, self.wake)
         self._applier = Applier(paths, self._systemd)
         self._jobs = Jobs(self._jobs_changed, self._job_finished)
-        self._builds = Builds(paths, self._conf, self._jobs, self._once, lambda: self.state.clients)
+        self._trials = Trials(paths, self._conf, self._jobs, self._systemd.act)
+        self._builds = Builds(
+            paths, self._conf, self._jobs, self._once, lambda: self.state.clients, self._trials
+        )
         self._facts = Facts()
         self._looked = asyncio.Event()
         self._problems: tuple[str, ...] = ()
@@ -247,6 +251,10 @@ class Daemon:
     async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
         return await self._builds.start(name, options, started_by)
+
+    async def test_image(self, name: str, generation: str, started_by: int) -> str:
+        """Check everything foreseeable, start the test and return the id of its job."""
+        return await self._trials.start(name, generation, started_by)
 
     async def revert_image(self, name: str, generation: str, started_by: int) -> None:
         """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""

@@ -141,6 +141,24 @@ class ToolFailed(LtspError):
     name = "ToolFailed"
 
 
+class NotInstalled(LtspError):
+    """A program that the work needs is not installed here; the message names its package."""
+
+    name = "NotInstalled"
+
+
+class NoMemory(LtspError):
+    """There is less free memory on the server than the work needs."""
+
+    name = "NoMemory"
+
+
+class TestFailed(LtspError):
+    """A generation did not reach its login in the machine that tried it out; the message names the log."""
+
+    name = "TestFailed"
+
+
 class Cancelled(LtspError):
     """The job was cancelled by a caller."""
 

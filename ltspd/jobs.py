@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ltspd.errors import Busy, Cancelled, LtspError, NoSuchJob, Stopping, from_system
-from ltspd.model import Job, JobState
+from ltspd.model import Job, JobState, Progress
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,23 @@ class JobProgress:
             # A tool that starts counting again must not make the figure go back.
             self._most = max(self._most, min(1.0, whole))
             self._publish(self._name, self._most)
+
+
+class Share:
+    """The Progress of a part of a job, which takes about ``share`` of its time."""
+
+    def __init__(self, whole: Progress, share: float) -> None:
+        """Tell ``whole`` how far the part is."""
+        self._whole = whole
+        self._share = share
+
+    def phase(self, name: str, share: float) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the part."""
+        self._whole.phase(name, share * self._share)
+
+    def done(self, fraction: float) -> None:
+        """Say how much of the phase is done."""
+        self._whole.done(fraction)
 
 
 class Jobs:

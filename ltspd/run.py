@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,8 @@ async def run(
     command = list(argv)
     if background:
         command = ["nice", "-n", "10", "ionice", "-c", "3", *command]
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -60,8 +61,17 @@ async def run(
             cwd=cwd,
             start_new_session=True,
         )
+    )
+    try:
+        process = await asyncio.shield(starting)
     except OSError as error:
         raise _failed(argv, f"can't be started ({error.strerror})", b"") from error
+    except asyncio.CancelledError:
+        # asyncio itself, cancelled here, ends only the program and not its children, and may then wait for
+        # its pipes for ever. The start takes milliseconds.
+        with suppress(OSError):
+            await _end(await asyncio.shield(starting))
+        raise
     try:
         stdout, stderr = await _converse(process, stdin, on_output)
         status = await process.wait()

@@ -25,7 +25,7 @@ REVERT_IMAGE = names.action("revert-image")
 CONFIGURE = names.action("configure")
 
 # The action that starts a kind of job, which is also what its Cancel() needs; any other kind: CONFIGURE.
-JOB_ACTIONS: Mapping[str, str] = {"build": BUILD_IMAGE}
+JOB_ACTIONS: Mapping[str, str] = {"build": BUILD_IMAGE, "test": BUILD_IMAGE}
 
 # The longest name that can become one file name (Linux NAME_MAX), before anything is looked up or logged.
 NAME_MAX = 255
@@ -46,6 +46,9 @@ class Server(Protocol):
 
     async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
+
+    async def test_image(self, name: str, generation: str, started_by: int) -> str:
+        """Check everything foreseeable, start the test (empty: of the current generation), return its job."""
 
     async def revert_image(self, name: str, generation: str, started_by: int) -> None:
         """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""
@@ -250,6 +253,12 @@ async def _image_build(server: Server, call: Call) -> tuple[Any, ...]:
     return (names.object_path("job", await server.build_image(name, call.arguments[0], call.uid)),)
 
 
+async def _image_test(server: Server, call: Call) -> tuple[Any, ...]:
+    name, (options,) = _image(server.state, call).name, call.arguments
+    generation = str(options.get("generation", ""))
+    return (names.object_path("job", await server.test_image(name, generation, call.uid)),)
+
+
 async def _image_revert(server: Server, call: Call) -> tuple[Any, ...]:
     await server.revert_image(_image(server.state, call).name, call.arguments[0], call.uid)
     return ()
@@ -295,7 +304,14 @@ REPORT_KEYS: Mapping[str, str] = {**dict.fromkeys(ON_THE_BUS.values(), "s"), "La
 # Clients in one call of ReportClients.
 REPORTS_MOST = 500
 
-BUILD_OPTIONS: Mapping[str, str] = {"background": "b", "direct": "b", "full": "b", "kernel": "s"}
+BUILD_OPTIONS: Mapping[str, str] = {
+    "background": "b",
+    "direct": "b",
+    "full": "b",
+    "kernel": "s",
+    "test": "b",
+}
+TEST_OPTIONS: Mapping[str, str] = {"generation": "s"}
 APPLY_OPTIONS: Mapping[str, str] = {"force": "b"}
 HOST_OPTIONS: Mapping[str, str] = {"mac": "s", "ip": "s", "hostname": "s"}
 
@@ -312,6 +328,7 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "GiveBack"): Method(_give_back, CONFIGURE, _nothing),
     (GATEWAY, "ReportClients"): Method(_report_clients, None, _nothing, gateway=True),
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
+    (IMAGE, "Test"): Method(_image_test, BUILD_IMAGE, _this_image, TEST_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),
     (IMAGE, "Remove"): Method(_image_remove, REVERT_IMAGE, _this_generation),
     (IMAGE, "Keep"): Method(_image_keep, REVERT_IMAGE, _this_generation),

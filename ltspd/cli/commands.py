@@ -74,6 +74,8 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
     }
     if options.kernel is not None:
         wanted["kernel"] = ("s", options.kernel)
+    if options.test or options.no_test:
+        wanted["test"] = ("b", bool(options.test))
 
     def start() -> str:
         (path,) = server.act(client, ROOT_PATH, "Manager", "BuildImage", "sa{sv}", [name, wanted])
@@ -103,6 +105,23 @@ def _absolute(word: str | None) -> str:
     """Return what the caller named, a path as it is for a daemon with another working directory."""
     image, comma, rest = (word or "").partition(",")
     return (os.path.abspath(image) if "/" in image else image) + comma + rest
+
+
+def _image_test(client: Client, options: argparse.Namespace) -> int:
+    from ltspd.cli.follow import follow
+
+    server.one(client, "Image", options.name)
+    wanted = {"generation": ("s", options.generation)} if options.generation else {}
+
+    def start() -> str:
+        path = object_path("image", options.name)
+        (job,) = server.act(client, path, "Image", "Test", "a{sv}", [wanted])
+        return str(job).rpartition("/")[2]
+
+    if options.no_wait:
+        job_id = start()
+        return done(options, job_id, Id=job_id)
+    return _report(follow(client, start), options)
 
 
 def _only_image(client: Client) -> str:
@@ -195,6 +214,7 @@ COMMANDS: Mapping[tuple[str, str | None], Command] = {
     ("image", "list"): _list("Image"),
     ("image", "show"): _show("Image"),
     ("image", "build"): build_image,
+    ("image", "test"): _image_test,
     ("image", "revert"): _image_revert,
     ("image", "remove"): _image_remove,
     ("image", "keep"): _image_keep,

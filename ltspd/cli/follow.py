@@ -86,4 +86,5 @@ def verdict(job: Mapping[str, Any]) -> tuple[str, int]:
         return show.clean(
             f"{what}: done in {took}" + (f", {job['Result']}" if job["Result"] else "")
         ), server.OK
-    return show.clean(f"{what}: {job['State']} after {took}. {job['Error'][1]}".rstrip()), server.FAILED
+    # A test that failed shows the end of its machine's console, line by line.
+    return show.clean_lines(f"{what}: {job['State']} after {took}. {job['Error'][1]}".rstrip()), server.FAILED

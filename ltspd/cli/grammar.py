@@ -60,7 +60,7 @@ JOB = Argument(("id",), "a job", "ID", complete="job")
 NOUNS: Mapping[str, str] = {
     "status": "how the server is doing and what needs attention",
     "setup": "what is served where, and the first image",
-    "image": "root images: list, build, revert, keep",
+    "image": "root images: list, build, test, revert, keep",
     "link": "network interfaces",
     "client": "machines that boot from this server",
     "output": "generated files",
@@ -111,10 +111,28 @@ COMMANDS: tuple[Command, ...] = (
                 "builds; '' goes back to the newest of all",
                 "GLOB",
             ),
+            Argument(
+                ("--test",), "test the new generation first (see 'image test'), and drop it if it fails"
+            ),
+            Argument(("--no-test",), "don't test it, whatever TEST_IMAGE of ltsp.conf says"),
             NO_WAIT,
         ),
         "Clients that run keep the generation that they booted. Ctrl-C ends the watching, not the build. "
         "A disk with several systems needs to be told which: NAME,partition=2.",
+    ),
+    Command(
+        "image",
+        "test",
+        "boot a generation in a machine of its own and see whether it reaches its login",
+        (
+            IMAGE,
+            Argument(
+                ("generation",), "the one to test; default: the current", "GENERATION", "?", "generation"
+            ),
+            NO_WAIT,
+        ),
+        "No client and no network is touched. What the machine showed on its console is kept on the server, "
+        "and its end printed if the login was not reached.",
     ),
     Command(
         "image",

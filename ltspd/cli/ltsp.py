@@ -209,7 +209,8 @@ def _build(client: Client, name: str, given: Given) -> int:
     kernel = next(iter(given["kernel-initrd"].split()), "") if "kernel-initrd" in given else None
     background = bool(given.get("ionice"))
     wanted = {"name": name, "background": background, "kernel": kernel, "full": False}
-    return build_image(client, argparse.Namespace(**wanted, no_wait=False, json=False))
+    rest = {"test": False, "no_test": False, "no_wait": False, "json": False}
+    return build_image(client, argparse.Namespace(**wanted, **rest))
 
 
 if __name__ == "__main__":

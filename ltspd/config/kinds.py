@@ -17,6 +17,7 @@ class Kind(StrEnum):
     LINE = "one line"
     BOOL = "0 or 1"
     COUNT = "a number of at least 1"
+    MEBIBYTES = "MiB"
     PORT = "a port number"
     PORT_OR_NONE = "a port number or 0"
     MILLISECONDS = "milliseconds"
@@ -155,6 +156,8 @@ def _read(kind: Kind, text: str) -> object:
             return read_bool(text)
         case Kind.COUNT:
             return read_int(text, 1, 1000)
+        case Kind.MEBIBYTES:
+            return read_int(text, 256, 1 << 20)
         case Kind.PORT:
             return read_int(text, 1, 65535)
         case Kind.PORT_OR_NONE:

@@ -25,10 +25,9 @@ from ltspd.model import RootTransport
 class ServerSettings:
     """What the daemon itself obeys.
 
-    ``dhcp_lease`` and ``keep_grace`` are in seconds, ``menu_timeout`` in ms (-1: no menu).
-
-    ``root_transport`` is None where the choice is left to the daemon. ``image_titles`` is keyed by
-    LTSP's name of an image, upper-case with underscores: ``X86_64_IMG``.
+    ``dhcp_lease``, ``keep_grace`` and ``test_timeout`` are in seconds, ``menu_timeout`` in ms (-1: no menu),
+    ``test_memory`` in MiB. ``root_transport`` is None where the choice is left to the daemon.
+    ``image_titles`` is keyed by LTSP's name of an image, upper-case with underscores: ``X86_64_IMG``.
     """
 
     dhcp_links: Mapping[str, LinkChoice] = field(default_factory=dict)
@@ -47,6 +46,9 @@ class ServerSettings:
     keep_generations: int = 3
     keep_days: int = 0
     keep_grace: int = 600
+    test_image: bool = False
+    test_memory: int = 2048
+    test_timeout: int = 600
     serve_accounts: bool = True
     base_dir: str = "/srv/ltsp"
     tftp_dir: str = "/srv/tftp"
@@ -94,6 +96,9 @@ def server_settings(document: Document) -> ServerSettings:
         keep_generations=int(text("KEEP_GENERATIONS")),
         keep_days=int(text("KEEP_DAYS")),
         keep_grace=read_grace(text("KEEP_GRACE")),
+        test_image=flag("TEST_IMAGE"),
+        test_memory=int(text("TEST_MEMORY")),
+        test_timeout=read_duration(text("TEST_TIMEOUT")),
         serve_accounts=flag("SERVE_ACCOUNTS"),
         base_dir=text("BASE_DIR"),
         tftp_dir=text("TFTP_DIR"),

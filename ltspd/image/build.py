@@ -5,7 +5,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +44,8 @@ PREFLIGHT_SECONDS = 8.0
 ATTEMPTS = 3
 # The work of minutes is not given up because packages are being installed at its very end.
 LAST_LOCK_TIMES = 10
+# Tries a generation out before it is published: it, the work directory that holds it, and how far that is.
+Trial = Callable[[Generation, Path, Progress], Awaitable[None]]
 MissingModules = Callable[[Path, str], tuple[str, ...]]
 
 
@@ -122,17 +124,19 @@ async def build(
     *,
     make_boot_part: MakeBootPart = build_boot_part,
     in_use: frozenset[str] = frozenset(),
+    trial: Trial | None = None,
     step: publish.Step = publish.nothing,
 ) -> Built:
     """Build and publish a generation; on any error or cancel all is as it was before.
 
     Nothing is published if the source is as the current generation has it. ``in_use`` are ids of
-    generations that clients run; pruning leaves them. Raises what preflight does, and Busy, ToolFailed.
+    generations that clients run; pruning leaves them. What ``trial`` raises for the new generation keeps
+    it from being published. Raises what preflight and ``trial`` do, and Busy, ToolFailed.
     """
     name = plan.source.name
     with store.locked(paths, name), workshop(paths, name) as work:
         try:
-            return await _build(paths, plan, progress, work, make_boot_part, in_use, step)
+            return await _build(paths, plan, progress, work, make_boot_part, in_use, trial, step)
         except OSError as error:
             raise _explain(error, paths, plan.source) from error
 
@@ -144,6 +148,7 @@ async def _build(
     work: Workshop,
     make_boot_part: MakeBootPart,
     in_use: frozenset[str],
+    trial: Trial | None,
     step: publish.Step,
 ) -> Built:
     name = plan.source.name
@@ -166,6 +171,8 @@ async def _build(
     await in_thread(check_steady, plan.source)
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
+    if trial is not None:
+        await trial(generation, work.home, progress)
     return await _publish(paths, plan, progress, work, generation, in_use, step)
 
 

@@ -1,9 +1,20 @@
 """NBD exports: one per layer, named by its digest, so that any kept generation can be reached. Pure."""
 
+from collections.abc import Mapping
+
 from ltspd.desired import Desired, File, Output
 
 PATH = "/var/lib/ltspd/outputs/nbd-server.conf"
 PORT = 10809
+
+
+def configuration(layers: Mapping[str, str]) -> bytes:
+    """Return nbd-server's configuration that exports files, given by their digests, read-only."""
+    # No port: the unit's command line has it, and a port here would make it listen instead.
+    lines = ["[generic]"]
+    for digest, path in sorted(layers.items()):
+        lines += [f"[{digest}]", f"    exportname = {path}", "    readonly = true", "    multifile = false"]
+    return "\n".join(lines).encode() + b"\n"
 
 
 def exports(desired: Desired) -> Output:
@@ -14,14 +25,10 @@ def exports(desired: Desired) -> Output:
         for generation in image.generations
         for layer in generation.layers
     }
-    # No port: the unit's command line has it, and a port here would make it listen instead.
-    lines = ["[generic]"]
-    for digest, path in sorted(layers.items()):
-        lines += [f"[{digest}]", f"    exportname = {path}", "    readonly = true", "    multifile = false"]
     missing = "" if "nbd-server" in desired.programs else "nbd-server is not installed; NBD roots won't work."
     return Output(
         name="nbd",
-        files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
+        files=(File(PATH, configuration(layers)),),
         unit="ltspd-nbd.socket",
         wanted=bool(layers) and bool(desired.served),
         # Each connection is served by a process of its own that reads the exports when it starts.

@@ -149,6 +149,20 @@ class FakeServer:
 
         return self.jobs.start("build", name, started_by, work).id
 
+    async def test_image(self, name: str, generation: str, started_by: int) -> str:
+        self.calls.append(("test", name, generation, started_by))
+        if generation not in ("", "g1", "g2"):
+            raise NoSuchGeneration(f"{name} has no generation {generation}.")
+
+        async def work(progress: Progress) -> str:
+            progress.phase("firmware", 0.05)
+            await self.go.wait()
+            if self.build_error is not None:
+                raise self.build_error
+            return "login after 24 s (KVM)"
+
+        return self.jobs.start("test", name, started_by, work).id
+
     async def revert_image(self, name: str, generation: str, started_by: int) -> None:
         self.calls.append(("revert", name, generation, started_by))
         (image,) = (each for each in self._state.images if each.name == name)

@@ -42,6 +42,7 @@ PAGES = {
         "output preview": ["dnsmasq"], "job watch": ["4e5f6071"], "config show": ["pc01", "--all"],
         "image revert": ["x86_64", "g1"], "image remove": ["x86_64", "g2"], "job cancel": ["nope"],
         "image build": ["nothing"], "setup": ["--yes"], "image keep": ["x86_64", "g1"],
+        "image test": ["x86_64", "g9"],
     }.get(each.words, [])]
 }  # fmt: skip
 EMPTY = ["status", "image list", "link list", "client list", "output list", "job list"]
@@ -111,7 +112,8 @@ def test_every_command_of_the_grammar_is_one() -> None:
 def test_every_method_of_the_contract_has_its_command() -> None:
     served = {
         "Reload": "reload", "Apply": "apply", "BuildImage": "image build", "Revert": "image revert",
-        "Remove": "image remove", "Keep": "image keep", "Preview": "output preview", "Cancel": "job cancel",
+        "Remove": "image remove", "Keep": "image keep", "Test": "image test",
+        "Preview": "output preview", "Cancel": "job cancel",
         "ExplainConfig": "config show", "CheckConfig": "config check",
         "TakeOver": "setup", "GiveBack": "setup",
     }  # fmt: skip

@@ -86,6 +86,8 @@ class Recipe:
 
 RECIPES = {
     "server": Recipe("bookworm", _SERVER, (_add_inotify_simple,)),
+    # One that can also test the images that it builds.
+    "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", _CLIENT, (_add_shell,)),
     "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, "ltsp", "busybox", "initramfs-tools"), (_add_shell,)),

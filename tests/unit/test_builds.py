@@ -19,6 +19,7 @@ from ltspd.image import fold as room
 from ltspd.jobs import Jobs
 from ltspd.model import ClientState, Generation, Image, ImageState, JobState, Layer, Source, SourceKind
 from ltspd.paths import Paths
+from ltspd.trials import Trials
 from tests.unit.test_image_store import add
 
 SOURCE = Source("x", SourceKind.DIRECTORY, "/nonexistent")
@@ -32,7 +33,12 @@ class World:
         paths = Paths(tmp_path)
         self.ended = asyncio.Event()
         self.jobs = Jobs(lambda: None, lambda _: self.ended.set())
-        self.builds = Builds(paths, ConfFile(paths), self.jobs, self._served, tuple)
+        conf = ConfFile(paths)
+        self.trials = Trials(paths, conf, self.jobs, self._act)
+        self.builds = Builds(paths, conf, self.jobs, self._served, tuple, self.trials)
+
+    async def _act(self, _method: str, _unit: str) -> str:
+        return "no systemd"
 
     async def _served(self) -> None:
         return None

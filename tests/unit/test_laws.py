@@ -20,7 +20,8 @@ SOURCES = {
 PURE = re.compile(
     r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|claims|clients"
     r"|gateway\.(table|reports|limits|roll|exposition|metrics)"
-    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso|words)|image\.manifest|bus\.(tree|difference))"
+    r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso|words)|image\.manifest"
+    r"|trial\.(messages|machine|console)|bus\.(tree|difference))"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -43,6 +44,7 @@ ALLOWED = {
     "initrd": r"ltspd\.(names|model|errors|paths|run)",
     "bus": r"ltspd|ltspd\.(names|model|errors|paths|claims|wire|disk\.words)",
     "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|image\.(inside|inspect))",
+    "trial": r"ltspd\.(names|model|errors|paths|run|render\.nbd)",
     "image": r"ltspd|ltspd\.(names|model|errors|paths|run|config|apply|initrd|disk\.(use|words))(\..*)?",
 }
 

@@ -138,6 +138,21 @@ async def test_cancelling_twice_leaves_nothing_either(tmp_path: Path) -> None:
     await _gone(found)
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+async def test_cancelling_at_any_step_of_the_start_ends_it_all(tmp_path: Path, steps: int) -> None:
+    pids = tmp_path / "pids"
+    task = asyncio.create_task(run(["sh", "-c", f"echo $$ >> {pids}; sleep 60; sleep 60"]))
+    for _ in range(steps):
+        # The program is faster than the event loop, which is what makes this a state of its own.
+        time.sleep(0.01)  # noqa: ASYNC251
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    if pids.exists() and pids.read_text():
+        await _gone(await _until(pids, 1))
+
+
 async def test_an_error_of_the_listener_ends_the_program(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 

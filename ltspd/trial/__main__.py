@@ -1,0 +1,149 @@
+"""The process that runs the machine: unprivileged, alone in its network namespace, gone with the daemon.
+
+Standard input and output are one connection to the daemon: a request comes, news go back. Whatever ends
+the connection ends this process, and its unit takes everything with it that it started.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ltspd.errors import LtspError
+from ltspd.render.nbd import configuration
+from ltspd.run import Completed, run
+from ltspd.trial.console import Console
+from ltspd.trial.machine import arguments
+from ltspd.trial.messages import LINE, News, Request, Verdict, read_request, to_line
+
+# What else is to come at the system's start may take this long after the login, in seconds.
+AFTER_LOGIN = 60.0
+# The lines that explain a failure come right after it.
+AFTER_FAILURE = 1.0
+# The kernel finds archives in an initrd at multiples of this (initramfs buffer format).
+_ALIGNMENT = 4
+_SERVE = "#!/bin/sh\nexec nbd-server -C '{}' -d 0 2>/dev/null\n"
+
+Say = Callable[[News], None]
+
+
+async def attempt(request: Request, work: Path, say: Say) -> Verdict:
+    """Run the machine until its login is reached or can't be any more, with files below ``work``."""
+    initrd, serve = work / "initrd", work / "serve"
+    initrd.write_bytes(b"".join(_padded(Path(each).read_bytes()) for each in request.initrds))
+    (work / "nbd.conf").write_bytes(configuration(request.layers))
+    # QEMU gives the program's standard error to the client as well, which it is no part of the protocol for.
+    serve.write_text(_SERVE.format(work / "nbd.conf"))
+    accelerator = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
+    console, changed = Console(), asyncio.Event()
+    began = time.monotonic()
+    logged_in = 0.0
+
+    def listen(piece: bytes) -> None:
+        nonlocal logged_in
+        text, phase = piece.decode("utf-8", "replace"), console.phase
+        console.feed(text)
+        say(News(console=text))
+        if console.phase != phase:
+            say(News(phase=console.phase))
+        if console.login and not logged_in:
+            logged_in = time.monotonic() - began
+        changed.set()
+
+    argv = arguments(request, str(initrd), str(serve), len(os.sched_getaffinity(0)))
+    say(News(phase=console.phase))
+    machine = asyncio.create_task(run(argv, on_output=listen, check=False), name="machine")
+    try:
+        ended = await _watch(console, changed, machine, request.seconds)
+    finally:
+        machine.cancel()
+        await asyncio.wait([machine])
+    reason = "" if console.login else console.reason or ended
+    return Verdict(reason, logged_in or time.monotonic() - began, console.failed, accelerator)
+
+
+async def _watch(
+    console: Console, changed: asyncio.Event, machine: "asyncio.Task[Completed]", seconds: float
+) -> str:
+    """Return why there is nothing more to wait for, where the console does not say it."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            while not machine.done() and not console.complete:
+                news = asyncio.create_task(changed.wait())
+                try:
+                    await asyncio.wait([machine, news], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    news.cancel()
+                changed.clear()
+                if console.login:
+                    soon = asyncio.get_running_loop().time() + AFTER_LOGIN
+                    limit.reschedule(min(limit.when() or soon, soon))
+    except TimeoutError:
+        return f"it took longer than {seconds:.0f} s"
+    if not machine.done():
+        if console.reason:
+            await asyncio.sleep(AFTER_FAILURE)
+        return ""
+    done = machine.result()
+    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"QEMU ended (status {done.status})" + (f": {words[-1]}" if words else "")
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % _ALIGNMENT)
+
+
+async def _serve_one() -> None:
+    body = asyncio.current_task()
+    assert body is not None
+
+    def hung_up() -> None:
+        try:
+            said = os.read(sys.stdin.fileno(), LINE)
+        except ConnectionError:
+            said = b""  # it left without having read all
+        if not said:
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            body.cancel()
+
+    request = read_request(_first_line())
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), hung_up)
+    with tempfile.TemporaryDirectory(prefix="ltspd-trial-") as work:
+        try:
+            verdict = await attempt(request, Path(work), _say)
+        except (LtspError, OSError) as error:
+            verdict = Verdict(str(error), 0.0, (), "")
+        _say(News(verdict=verdict))
+
+
+def _first_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and len(line) < LINE:
+        piece = os.read(sys.stdin.fileno(), LINE)
+        if not piece:
+            break
+        line += piece
+    return line
+
+
+def _say(news: News) -> None:
+    sys.stdout.buffer.write(to_line(news))
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Try out what the daemon asks for; the exit status is for the journal only."""
+    try:
+        asyncio.run(_serve_one())
+    except asyncio.CancelledError:
+        return 1
+    except ConnectionError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The machine that a generation is tried out in: its parts, its network, its kernel's command line. Pure.
+
+Its network is QEMU's own: nothing answers on it but NBD with the generation's layers, as clients get them,
+and nothing of it reaches the server's interfaces or processes.
+"""
+
+from ltspd.render.nbd import PORT
+from ltspd.trial.messages import Request
+
+# A network like the one behind a server with two cards; it exists inside QEMU only.
+NETWORK, SERVER, CLIENT = "192.168.67.0/24", "192.168.67.1", "192.168.67.20"
+# QEMU's own ends of it, which must not be the server's address; nothing is reachable through them.
+_OWN = "host=192.168.67.254,dns=192.168.67.253"
+MAC = "52:54:00:67:00:01"
+# More processors help systems that start much at once; each busy one is a busy one of the server.
+MOST_PROCESSORS = 2
+
+
+def command_line(request: Request) -> str:
+    """Return the kernel's command line: what the menu gives to clients, and what makes a trial of it."""
+    words = [
+        f"ltsp.server={SERVER}",
+        "ltsp.root=nbd",
+        f"ltsp.image={request.image}",
+        f"ltsp.generation={request.generation}",
+        f"BOOTIF=01-{MAC.replace(':', '-')}",
+        f"ip={CLIENT}:{SERVER}::255.255.255.0:::none",
+        *request.parameters.split(),
+        # The last console is /dev/console. A panic restarts at once, which ends QEMU.
+        "console=ttyS0,115200",
+        "panic=-1",
+        "ltsp.trial",
+    ]
+    return " ".join(words)
+
+
+def arguments(request: Request, initrd: str, serve: str, processors: int) -> list[str]:
+    """Return the command that runs the machine, with its first serial line on standard output.
+
+    ``initrd`` is the file of all initrds, ``serve`` the script that serves one NBD connection on its
+    standard input and output.
+    """
+    forward = f"guestfwd=tcp:{SERVER}:{PORT}-cmd:/bin/sh {serve}"
+    return [
+        "qemu-system-x86_64",
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        # The first that works.
+        *("-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max"),
+        *("-smp", str(max(1, min(MOST_PROCESSORS, processors))), "-m", str(request.memory)),
+        # Display managers want a screen.
+        *("-vga", "std"),
+        *("-kernel", request.kernel, "-initrd", initrd, "-append", command_line(request)),
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-netdev", f"user,id=lan,net={NETWORK},{_OWN},restrict=on,{forward}"),
+        *("-device", f"virtio-net-pci,netdev=lan,mac={MAC},romfile="),
+    ]

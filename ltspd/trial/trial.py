@@ -1,0 +1,182 @@
+"""Trying a generation out, the daemon's side: it starts the unit of the machine, and listens.
+
+The machine itself, and whatever reads what comes from it, is in a unit of its own without any rights.
+"""
+
+import asyncio
+import logging
+import os
+import platform
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltspd.errors import NoMemory, NotInstalled, TestFailed, ToolFailed, WrongArchitecture
+from ltspd.model import Generation, Progress
+from ltspd.paths import Paths
+from ltspd.trial import logs
+from ltspd.trial.messages import LINE, PHASES, Request, Verdict, read_news, to_line
+
+log = logging.getLogger(__name__)
+
+UNIT = "ltspd-trial.service"
+# Where ltspd-trial.service connects to; the unit's file has it, too.
+SOCKET = "trial.socket"
+# What the programs around the machine's memory need, in MiB.
+OVERHEAD = 256
+# systemd has started the unit by then; its connection is there already.
+CONNECT_SECONDS = 10.0
+# The machine's process keeps the time itself; this is for one that does not.
+LATE_SECONDS = 120.0
+_QEMU = "/usr/bin/qemu-system-x86_64"
+_NBD_SERVER = ("/usr/bin/nbd-server", "/bin/nbd-server")
+
+# services.Systemd.act: a method of systemd's and a unit -> "done", or what went wrong.
+Act = Callable[[str, str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How a trial is made: ``memory`` in MiB, ``seconds`` until the login, ``parameters`` for the kernel."""
+
+    memory: int = 2048
+    seconds: float = 600.0
+    parameters: str = ""
+
+
+def check(paths: Paths, machine: str, memory: int) -> None:
+    """Check what can be known before; raises NotInstalled, NoMemory, WrongArchitecture. Blocks.
+
+    ``machine`` is the image's, ``memory`` what its machine gets, in MiB.
+    """
+    if platform.machine() != "x86_64" or machine not in ("x86_64", "i686"):
+        raise WrongArchitecture(
+            f"An image for {machine} can't be tried out on this {platform.machine()} server: only those for "
+            "x86_64 and i686 can, on x86_64. Boot a client with it, and 'ltspctl image revert' if that fails."
+        )
+    if not paths.at(_QEMU).exists():
+        raise NotInstalled("An image can't be tried out without QEMU: install the package qemu-system-x86.")
+    if not any(paths.at(each).exists() for each in _NBD_SERVER) or not _nbd_add_on(paths).exists():
+        raise NotInstalled(
+            "An image is tried out with its root over NBD: install the packages nbd-server and nbd-client."
+        )
+    free = _free_memory(paths)
+    if free < memory + OVERHEAD:
+        raise NoMemory(
+            f"Trying an image out takes {memory + OVERHEAD} MiB of memory, but only {free} MiB are free. "
+            "Try again later, or give its machine less: TEST_MEMORY= of [server] in ltsp.conf."
+        )
+
+
+def _free_memory(paths: Paths) -> int:
+    """Return how much memory programs could still get, in MiB."""
+    for line in paths.at("/proc/meminfo").read_text("ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) >> 10
+    return 0
+
+
+def _nbd_add_on(paths: Paths) -> Path:
+    return paths.tftp_dir / "nbd.img"
+
+
+async def attempt(
+    paths: Paths,
+    act: Act,
+    generation: Generation,
+    places: tuple[Path, ...],
+    files: Path,
+    conditions: Conditions,
+    progress: Progress,
+) -> Verdict:
+    """Boot a generation and return how its login was reached; raises TestFailed, ToolFailed, OSError.
+
+    ``files`` is the directory of its kernel and initrd, ``places`` are those that may have its layers.
+    """
+    request = Request(
+        image=generation.image,
+        generation=generation.id,
+        kernel=str(files / "vmlinuz"),
+        initrds=(
+            str(paths.tftp_dir / "ltsp.img"),
+            str(_nbd_add_on(paths)),
+            str(files / "initrd.img"),
+        ),
+        layers={layer.digest: str(_find(places, layer.file_name)) for layer in generation.layers},
+        parameters=conditions.parameters,
+        memory=conditions.memory,
+        seconds=conditions.seconds,
+    )
+    with logs.keep(paths, generation.image, generation.id) as console:
+        verdict = await _converse(paths, act, request, console, progress)
+        if verdict.reason:
+            message = (
+                f"Generation {generation.id} of {generation.image} did not reach its login: "
+                f"{verdict.reason}. Its whole console is in {console.path}, and ends with:"
+            )
+            raise TestFailed("\n  ".join((message, *console.tail)))
+    log.info("Generation %s of %s was tried out: %s", generation.id, generation.image, verdict)
+    return verdict
+
+
+def _find(places: tuple[Path, ...], name: str) -> Path:
+    return next((place / name for place in places if (place / name).exists()), places[-1] / name)
+
+
+async def _converse(
+    paths: Paths, act: Act, request: Request, console: logs.Log, progress: Progress
+) -> Verdict:
+    loop = asyncio.get_running_loop()
+    with _listening(paths.run / SOCKET) as listener:
+        try:
+            result = await act("StartUnit", UNIT)
+            if result != "done":
+                raise ToolFailed(f"{UNIT} can't be started ({result}); see 'journalctl -u {UNIT}'.")
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection, _ = await loop.sock_accept(listener)
+            reader, writer = await asyncio.open_connection(sock=connection, limit=LINE)
+            try:
+                writer.write(to_line(request))
+                async with asyncio.timeout(request.seconds + LATE_SECONDS):
+                    return await _listen(reader, console, progress)
+            finally:
+                # What is at the other end stops without it.
+                writer.close()
+        except TimeoutError:
+            raise ToolFailed(f"{UNIT} does not answer; see 'journalctl -u {UNIT}'.") from None
+        finally:
+            await act("StopUnit", UNIT)
+
+
+async def _listen(reader: asyncio.StreamReader, console: logs.Log, progress: Progress) -> Verdict:
+    try:
+        while line := await reader.readline():
+            news = read_news(line)
+            if news.phase:
+                progress.phase(news.phase, PHASES[news.phase])
+            if news.console:
+                console.add(news.console)
+            if news.verdict is not None:
+                return news.verdict
+    except (ValueError, ConnectionError) as error:
+        raise ToolFailed(f"{UNIT} answers nonsense ({error}); see 'journalctl -u {UNIT}'.") from error
+    raise ToolFailed(f"{UNIT} ended before it had an answer; see 'journalctl -u {UNIT}'.")
+
+
+@contextmanager
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """Listen where the unit connects to, for root only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(str(path))
+        try:
+            os.chmod(path, 0o600)
+            listener.listen(1)
+            yield listener
+        finally:
+            with suppress(OSError):
+                path.unlink()

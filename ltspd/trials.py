@@ -1,0 +1,101 @@
+"""Trials of images: a published generation as a job of its own, a new one within its build, one at a time."""
+
+import asyncio
+from pathlib import Path
+
+from ltspd.conf import ConfFile
+from ltspd.config import Config, Host, effective_menu
+from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
+from ltspd.image import build, store
+from ltspd.jobs import JobProgress, Jobs, Share
+from ltspd.model import Generation, Image, Progress
+from ltspd.paths import Paths
+from ltspd.trial import trial
+from ltspd.trial.messages import Verdict
+
+# Of a build that is followed by a trial, the part that the build takes.
+BUILD_SHARE = 0.4
+
+
+class Trials:
+    """Starts trials; a machine takes much memory, so a second one waits for the first."""
+
+    def __init__(self, paths: Paths, conf: ConfFile, jobs: Jobs, act: trial.Act) -> None:
+        """Try out what is below ``paths``; ``act`` starts and stops the machine's unit."""
+        self._paths = paths
+        self._conf = conf
+        self._jobs = jobs
+        self._act = act
+        self._one = asyncio.Lock()
+
+    async def start(self, name: str, generation: str, started_by: int) -> str:
+        """Start the trial of a generation (empty: the current one) and return the id of its job.
+
+        Raises NoSuchImage, NoSuchGeneration, InvalidOption, NotInstalled, NoMemory, WrongArchitecture, Busy.
+        """
+        config, _ = await asyncio.to_thread(self._conf.read)
+        chosen = _choose(await asyncio.to_thread(store.find, self._paths, name), generation)
+        if chosen.directory:
+            raise InvalidOption(
+                f"Generation {chosen.id} of {name} can't be tested: it is a direct one, whose clients read "
+                f"{chosen.directory} by NFS. Test one that was packed."
+            )
+        await self.check(config, chosen.architecture)
+        home = self._paths.images / name
+
+        async def work(progress: JobProgress) -> str:
+            files = home / "generations" / chosen.id
+            return str(await self._try(config, chosen, (home / "layers",), files, progress))
+
+        return self._jobs.start("test", name, started_by, work).id
+
+    async def check(self, config: Config, machine: str) -> None:
+        """Check what a trial needs; raises NotInstalled, NoMemory, WrongArchitecture."""
+        await asyncio.to_thread(trial.check, self._paths, machine, config.server.test_memory)
+
+    def within(self, config: Config, whole: Progress) -> tuple[Progress, build.Trial]:
+        """Return the build's part of a job's progress, and what tries its generation out at its end."""
+
+        async def attempt(generation: Generation, work: Path, _: Progress) -> None:
+            places = (work / "layers", self._paths.images / generation.image / "layers")
+            progress = Share(whole, 1 - BUILD_SHARE)
+            try:
+                await self._try(config, generation, places, work / "generation", progress)
+            except TestFailed as error:
+                raise TestFailed(
+                    f"The new generation of {generation.image} is not published, because it failed its test: "
+                    f"clients boot what they booted before. {error.message}"
+                ) from error
+
+        return Share(whole, BUILD_SHARE), attempt
+
+    async def _try(
+        self,
+        config: Config,
+        generation: Generation,
+        places: tuple[Path, ...],
+        files: Path,
+        progress: Progress,
+    ) -> Verdict:
+        async with self._one:
+            return await trial.attempt(
+                self._paths, self._act, generation, places, files, conditions(config), progress
+            )
+
+
+def conditions(config: Config) -> trial.Conditions:
+    """Return how ltsp.conf wants trials to be made."""
+    settings = config.server
+    parameters = effective_menu(config.document, Host()).get("KERNEL_PARAMETERS")
+    return trial.Conditions(
+        settings.test_memory, settings.test_timeout, parameters.text if parameters else ""
+    )
+
+
+def _choose(image: Image, wanted: str) -> Generation:
+    found = next((each for each in image.generations if each.id == (wanted or image.current)), None)
+    if found is None:
+        known = ", ".join(each.id for each in image.generations) or "none"
+        what = f"generation {wanted}" if wanted else "current generation"
+        raise NoSuchGeneration(f"Image {image.name} has no {what}; it has: {known}.")
+    return found
