@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench import product, resting
 from bench.figures import Figure
 from bench.served import CLIENTS, IMAGES
 from ltspd import wire
 from ltspd.cli import server
-from ltspd.cli.client import Client, Unreachable
+from ltspd.cli.client import BUS, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import end_bus, start_bus
+from tests.lab.session import open_session
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 1000
+ROUNDS, EACH = 20, 150
 CLIENT = object_path("client", "52:54:00:00:00:07")
 
 
@@ -95,6 +98,29 @@ def share(values: list[float], part: float) -> float:
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
+def reads(client: Client, read: Callable[[], object]) -> Figure:
+    """Read a property of ours and one of the bus's own in turns; the rounds count in which the bus was quick.
+
+    Other programs that hold the processors for some milliseconds show in both, and which rounds are left
+    out is decided by the other's.
+    """
+
+    def read_bus() -> object:
+        path, body = "/org/freedesktop/DBus", [BUS, "Features"]
+        return client.call(path, server.PROPERTIES, "Get", "ss", body, destination=BUS)
+
+    rounds = [(timed(read_bus, EACH), timed(read, EACH)) for _ in range(ROUNDS)]
+    quiet = sorted(rounds, key=lambda each: share(each[0], 0.99))[: ROUNDS // 2]
+    bus, ours = (sorted(value for each in quiet for value in each[side]) for side in (0, 1))
+    all_bus, all_ours = (sorted(value for each in rounds for value in each[side]) for side in (0, 1))
+    note = (
+        f"of {len(ours)} in the quieter half of {ROUNDS} rounds, median {share(ours, 0.5):.2f} ms; "
+        f"of all {len(all_ours)} {share(all_ours, 0.99):.2f} ms, worst {all_ours[-1]:.1f} ms; "
+        f"a property of the bus itself {share(bus, 0.99):.2f} ms and {share(all_bus, 0.99):.2f} ms"
+    )
+    return Figure("property read, p99", share(ours, 0.99), 3, " ms", note, 2)
+
+
 class Watcher:
     """A connection that counts the changes of clients that it hears of."""
 
@@ -132,9 +158,7 @@ def measure(served: Served, seconds: float) -> Iterator[Figure]:
     yield Figure(
         f"GetManagedObjects, {CLIENTS} clients, {IMAGES} images", share(whole, 0.5), 30, " ms", note, 1
     )
-    reads = timed(read, 3000)
-    note = f"of 3000, median {share(reads, 0.5):.2f} ms, worst {reads[-1]:.1f} ms"
-    yield Figure("property read, p99", share(reads, 0.99), 3, " ms", note, 2)
+    yield reads(client, read)
     watcher = Watcher()
     answer = served.answer(f"update {RATE} {seconds}")
     watcher.settle(int(answer["changed"]))
@@ -152,14 +176,23 @@ def main() -> int:
     """Measure and print; return 1 if a figure missed its bar."""
     parser = argparse.ArgumentParser(prog="bench/bus", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="how long to send updates (default: 5)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--only", choices=("school", "real"), help="leave out the other serving process")
+    options = parser.parse_args()
     missed = False
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-        for figure in measure(served, seconds):
-            print(figure.line(), flush=True)
-            missed |= figure.missed
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    for figure in _figures(options.only, options.seconds):
+        print(figure.line(), flush=True)
+        missed |= figure.missed
     return 1 if missed else 0
+
+
+def _figures(only: str | None, seconds: float) -> Iterator[Figure]:
+    if only != "real":
+        with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
+            yield from measure(served, seconds)
+    if only != "school":
+        with open_session() as session:
+            yield from resting.figures(product.start(session))
 
 
 if __name__ == "__main__":

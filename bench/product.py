@@ -25,7 +25,7 @@ TRANSPORTS: Mapping[str, str] = {
 }
 # Seconds for a daemon to come to rest after the last client went off, and the time it is watched then.
 REST, WATCHED = 10.0, 60.0
-_UNIT = "ltspd.service"
+UNIT = "ltspd.service"
 _GATEWAY = "ltspd-gateway.service"
 
 
@@ -43,10 +43,10 @@ def build(server: Server) -> Build:
     shutil.rmtree(server.srv / "images" / IMAGE, ignore_errors=True)
     server.run("ltspctl reload")
     evict(trees.tree("ltsp-client"))
-    before = _processor_time(_pid(server, _UNIT))
+    before = _processor_time(_pid(server, UNIT))
     wall, cpu = timed(server, f"ltspctl image build {IMAGE}", 300)
     # The work is the daemon's and its children's; the command itself only waits.
-    cpu += _processor_time(_pid(server, _UNIT)) - before
+    cpu += _processor_time(_pid(server, UNIT)) - before
     current = server.srv / "images" / IMAGE / "current"
     layers = [line.split()[0] for line in (current / "layers").read_text().splitlines() if line]
     store = server.srv / "images" / IMAGE / "layers"
@@ -68,7 +68,12 @@ def boot_by(server: Server, transport: str) -> Boot:
 
 def resident(server: Server) -> dict[str, float]:
     """Return the resident size of the daemon and of the gateway, in MB."""
-    return {unit: _status(_pid(server, unit), "VmRSS") * 1024 / 1e6 for unit in (_UNIT, _GATEWAY)}
+    return {unit: _status(_pid(server, unit), "VmRSS") * 1024 / 1e6 for unit in (UNIT, _GATEWAY)}
+
+
+def most_resident(server: Server) -> float:
+    """Return the daemon's resident size when it was at its largest since its start, in MB."""
+    return _status(_pid(server, UNIT), "VmHWM") * 1024 / 1e6
 
 
 def idle_wake_ups(server: Server) -> tuple[int, int]:
@@ -76,13 +81,13 @@ def idle_wake_ups(server: Server) -> tuple[int, int]:
 
     Each time a thread goes to sleep counts, so each wake-up does, once it is over.
     """
-    pid = _pid(server, _UNIT)
-    words = server.run(f"tr '\\0' '\\n' </proc/{_inner(server, _UNIT)}/environ | sed -n s/^WATCHDOG_USEC=//p")
+    pid = _pid(server, UNIT)
+    words = server.run(f"tr '\\0' '\\n' </proc/{_inner(server, UNIT)}/environ | sed -n s/^WATCHDOG_USEC=//p")
     time.sleep(REST)
     before = _switches(pid)
     time.sleep(WATCHED)
     after = _switches(pid)
-    if _pid(server, _UNIT) != pid:
+    if _pid(server, UNIT) != pid:
         raise RuntimeError("the daemon was restarted while it was watched")
     # A daemon pings at half its watchdog's time (sd_watchdog_enabled(3)).
     pings = math.ceil(WATCHED / (int(words) / 2e6)) if words.strip() else 0
