@@ -24,10 +24,10 @@ def difference(old: Tree, new: Tree) -> Difference:
     added: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     removed: dict[str, tuple[str, ...]] = {}
     changed: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-    for path in old.keys() | new.keys():
+    # Almost all objects are the very same mappings as before: these are only looked up.
+    touched = [path for path, after in new.items() if old.get(path) is not after]
+    for path in (*touched, *(old.keys() - new.keys())):
         before, after = old.get(path, {}), new.get(path, {})
-        if before is after:
-            continue
         if came := {name: values for name, values in after.items() if name not in before}:
             added[path] = came
         if gone := tuple(name for name in before if name not in after):
