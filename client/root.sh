@@ -113,9 +113,14 @@ layer_nfs() {
 }
 
 prepare_nbd() {
-    [ -x /bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
+    local count=2 each
+    [ -x /ltsp/nbd/bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
         "the server: is nbd-client installed there?"
-    local count=2
+    # It lies where it can't be in the way of the distribution's initrd; its loader is at the root.
+    for each in /ltsp/nbd/*; do
+        mkdir -p "${each#/ltsp/nbd}"
+        mv "$each"/* "${each#/ltsp/nbd}/"
+    done
     # Each device costs a kernel thread and an event in udev; two are left for whatever the image does with NBD.
     while read -r _; do count=$((count + 1)); done </ltsp/layers
     modprobe nbd "nbds_max=$count" max_part=0

@@ -234,15 +234,21 @@ EOF
     say "trial: its login will be told"
 }
 
+# directories: make those on which the kernel's file systems will be mounted.
+directories() {
+    local each
+    for each in run dev proc sys; do
+        [ -d "$new/$each" ] || mkdir "$new/$each"
+    done
+}
+
 # start: hand over to the distribution's init, with its kernel file systems in place.
 start() {
     local each
     init=${init:-/sbin/init}
     # Its links are meant for the new root and may look broken from here.
     [ -e "$new$init" ] || [ -L "$new$init" ] || fail "the image has no $init." "init= of KERNEL_PARAMETERS, or the image."
-    for each in run dev proc sys; do
-        [ -d "$new/$each" ] || mkdir "$new/$each"
-    done
+    directories
     say "starting $init"
     for each in run dev sys proc; do
         mount -o move "/$each" "$new/$each"

@@ -5,7 +5,7 @@ _ltspctl() {
   local -a words=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$word" in
-    --kernel | =) value=1 ;;
+    --kernel | --initrd | =) value=1 ;;
     -*) value='' ;;
     *)
       [[ -n $value ]] || words+=("$word")
@@ -21,7 +21,7 @@ _ltspctl() {
     "setup") offered="--yes --no-wait --undo --json --help" ;;
     "image list") offered="--json --help" ;;
     "image show") offered="--json --help" ;;
-    "image build") offered="--background --direct --full --kernel --test --no-test --no-wait --json --help" ;;
+    "image build") offered="--background --direct --full --kernel --initrd --test --no-test --no-wait --json --help" ;;
     "image test") offered="--no-wait --json --help" ;;
     "image revert") offered="--json --help" ;;
     "image remove") offered="--json --help" ;;

@@ -4,7 +4,7 @@ function __ltspctl_words
     # The words before the cursor, the program and options left out.
     set -l value
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
-        if contains -- $word --kernel
+        if contains -- $word --kernel --initrd
             set value 1
         else if string match --quiet -- '-*' $word
             set value
@@ -91,6 +91,7 @@ complete -c ltspctl -n '__ltspctl_in image build' -l background -d 'build with l
 complete -c ltspctl -n '__ltspctl_in image build' -l direct -d 'pack nothing: clients read the chroot itself, by NFS'
 complete -c ltspctl -n '__ltspctl_in image build' -l full -d 'pack everything anew, also what did not change'
 complete -c ltspctl -n '__ltspctl_in image build' -l kernel -x -d 'take the newest kernel whose version or file this shell pattern fits, now and in later builds; \'\' goes back to the newest of all'
+complete -c ltspctl -n '__ltspctl_in image build' -l initrd -x -d 'own: boot with our small initrd; distribution: with the image\'s own one and our client as a guest in it; now and in later builds'
 complete -c ltspctl -n '__ltspctl_in image build' -l test -d 'test the new generation first (see \'image test\'), and drop it if it fails'
 complete -c ltspctl -n '__ltspctl_in image build' -l no-test -d 'don\'t test it, whatever TEST_IMAGE of ltsp.conf says'
 complete -c ltspctl -n '__ltspctl_in image build' -l no-wait -d 'start the job, print its id, don\'t wait for it'

@@ -13,7 +13,7 @@ from ltspd.config import Config
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
-from ltspd.image import build, fold, folding, source, store
+from ltspd.image import build, fold, folding, look, source, store
 from ltspd.jobs import JobProgress, Jobs
 from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source
 from ltspd.observe.usage import generations_in_use, layers_in_use
@@ -51,6 +51,13 @@ def _free(paths: Paths) -> int:
     except OSError:
         return 0
     return figures.f_bavail * figures.f_frsize
+
+
+def _whose_initrd(asked: Mapping[str, object]) -> str | None:
+    whose = str(asked["initrd"]) if "initrd" in asked else None
+    if whose not in (None, *look.INITRDS):
+        raise InvalidOption(f"Option 'initrd' must be one of {', '.join(look.INITRDS)}, not {whose[:40]!r}.")
+    return whose
 
 
 class Builds:
@@ -212,6 +219,7 @@ class Builds:
             background=bool(asked.get("background", False)),
             full=bool(asked.get("full", False)),
             kernel=str(asked["kernel"]) if "kernel" in asked else None,
+            initrd=_whose_initrd(asked),
         )
 
     async def _preflight(

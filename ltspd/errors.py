@@ -99,6 +99,18 @@ class NoKernel(LtspError):
     name = "NoKernel"
 
 
+class UnsuitableInitrd(LtspError):
+    """The distribution's own initrd was asked for and is missing, holds secrets, or can't be added to."""
+
+    name = "UnsuitableInitrd"
+
+
+class SecretInImage(LtspError):
+    """A layer that was just packed holds a secret; it is not published."""
+
+    name = "SecretInImage"
+
+
 class NoInit(LtspError):
     """The source has no init that could be started."""
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltspd import priority
 from ltspd.errors import ToolFailed
 
 # What a person needs of a failing program is its end, not its whole output.
@@ -44,12 +45,12 @@ async def run(
     """Run a program to its end and return what it printed.
 
     ``on_output`` is called with each piece of standard output as it comes (which is then not
-    collected). ``background`` gives the program low CPU and I/O priority. Raises ToolFailed if the
-    program can't be started or, with ``check``, ends with anything but 0. Cancelling the caller
-    ends the program and all of its children before CancelledError goes on.
+    collected). ``background`` gives the program low CPU and I/O priority, as ``priority.low`` does.
+    Raises ToolFailed if the program can't be started or, with ``check``, ends with anything but 0.
+    Cancelling the caller ends the program and all of its children before CancelledError goes on.
     """
     command = list(argv)
-    if background:
+    if background or priority.is_low():
         command = ["nice", "-n", "10", "ionice", "-c", "3", *command]
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(

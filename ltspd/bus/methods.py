@@ -309,6 +309,7 @@ BUILD_OPTIONS: Mapping[str, str] = {
     "direct": "b",
     "full": "b",
     "kernel": "s",
+    "initrd": "s",
     "test": "b",
 }
 TEST_OPTIONS: Mapping[str, str] = {"generation": "s"}

@@ -72,8 +72,9 @@ def build_image(client: Client, options: argparse.Namespace) -> int:
     wanted: dict[str, tuple[str, object]] = {
         each: ("b", True) for each in ("background", "direct", "full") if getattr(options, each, False)
     }
-    if options.kernel is not None:
-        wanted["kernel"] = ("s", options.kernel)
+    for each in ("kernel", "initrd"):
+        if getattr(options, each) is not None:
+            wanted[each] = ("s", getattr(options, each))
     if options.test or options.no_test:
         wanted["test"] = ("b", bool(options.test))
 

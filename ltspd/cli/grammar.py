@@ -112,6 +112,12 @@ COMMANDS: tuple[Command, ...] = (
                 "GLOB",
             ),
             Argument(
+                ("--initrd",),
+                "own: boot with our small initrd; distribution: with the image's own one and our client as a "
+                "guest in it; now and in later builds",
+                "WHOSE",
+            ),
+            Argument(
                 ("--test",), "test the new generation first (see 'image test'), and drop it if it fails"
             ),
             Argument(("--no-test",), "don't test it, whatever TEST_IMAGE of ltsp.conf says"),

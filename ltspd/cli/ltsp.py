@@ -208,7 +208,7 @@ def _build(client: Client, name: str, given: Given) -> int:
     # Behind the kernel's pattern LTSP has one for the initrd.
     kernel = next(iter(given["kernel-initrd"].split()), "") if "kernel-initrd" in given else None
     background = bool(given.get("ionice"))
-    wanted = {"name": name, "background": background, "kernel": kernel, "full": False}
+    wanted = {"name": name, "background": background, "kernel": kernel, "initrd": None, "full": False}
     rest = {"test": False, "no_test": False, "no_wait": False, "json": False}
     return build_image(client, argparse.Namespace(**wanted, **rest))
 

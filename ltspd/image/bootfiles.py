@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd import __version__
+from ltspd.image.excludes import SENSITIVE, compile_patterns
 from ltspd.image.inside import copy_inside, stat_inside
 from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest
 from ltspd.image.threads import in_thread, together
+from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
 from ltspd.paths import Paths
 
@@ -18,6 +20,16 @@ MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
 # What of a source gets into its boot part: modules, firmware, and a busybox if the server has none for it.
 _INGREDIENTS = (b"usr/lib/modules", b"lib/modules", b"usr/lib/firmware", b"lib/firmware")
 _BUSYBOX = (b"usr/bin/busybox", b"bin/busybox")
+
+
+# Keys of disks, and of the ssh server that asks for them, are in initrds only. Backups of account databases
+# are judged by what is in them, for systemd makes some, and udev's rules name what every machine has.
+_NOWHERE = compile_patterns(
+    (
+        *(each for each in SENSITIVE if "[-+~.]" not in each and "/udev/" not in each),
+        *("cryptroot/keyfiles/*", "etc/dropbear/*", "etc/tinyssh/*", "... authorized_keys", "... *.luks"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +44,10 @@ class BootFiles:
 def key(root: Path, kernel: Kernel) -> str:
     """Return a digest of what boot files are made from, but for modules and firmware. Blocks."""
     digest = hashlib.sha256(f"{__version__}\n{kernel.release}\n{kernel.path}\n".encode())
-    status = stat_inside(root, kernel.path)
-    if status is not None:
-        digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\n".encode())
+    for path in (kernel.path, kernel.initrd):
+        status = stat_inside(root, path) if path else None
+        if status is not None:
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\n".encode())
     for file in installed_files():
         try:
             facts = os.stat(file)
@@ -50,13 +63,32 @@ def concerned(changed: Iterable[bytes]) -> bool:
     return any(path in _INGREDIENTS or path in _BUSYBOX or path.startswith(below) for path in changed)
 
 
+async def check(root: Path, kernel: Kernel) -> None:
+    """Raise UnsuitableInitrd if the distribution's initrd is to be used and can't be."""
+    if kernel.initrd:
+        await guest.check(root, kernel.initrd, is_sensitive)
+
+
 async def make(root: Path, kernel: Kernel, target: Path, make_boot_part: MakeBootPart) -> BootFiles:
     """Copy the kernel to ``target`` and make the boot part; raises what ``build_boot_part`` does, OSError."""
     now = await in_thread(key, root, kernel)
-    part, kernel_bytes = await together(
-        make_boot_part(root, kernel.release), in_thread(copy_inside, root, kernel.path, target)
-    )
+    making: Awaitable[bytes]
+    if kernel.initrd:
+        making = guest.build(root, kernel.release, kernel.initrd, is_sensitive)
+    else:
+        making = make_boot_part(root, kernel.release)
+    part, kernel_bytes = await together(making, in_thread(copy_inside, root, kernel.path, target))
     return BootFiles(kernel_bytes, part, now)
+
+
+def is_sensitive(path: str) -> bool:
+    """Return whether no image may have a file there, nor may an initrd."""
+    matcher = _NOWHERE
+    for part in path.split("/"):
+        if (below := matcher.enter(part.encode("utf-8", "surrogateescape"))) is None:
+            return True
+        matcher = below
+    return False
 
 
 def reuse(paths: Paths, previous: Manifest, target: Path) -> BootFiles:

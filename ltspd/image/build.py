@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ltspd import priority
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store
+from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store, verify
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.entries import Table, compare, to_bytes
 from ltspd.image.look import (
+    OWN,
     BuildOptions,
     BuildPlan,
     Contents,
@@ -101,11 +103,15 @@ async def preflight(
             return plan
         stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
         found = contents(source, plan.excludes, stop)
+        if found.tree.complete:
+            verify.check_tree(Path(source.path), plan.kernel, found.table)
         check_space(paths, source.shown, found.tree.size)
         return replace(plan, tree=found.tree)
 
     try:
-        return await in_thread(check)
+        ready = await in_thread(check)
+        await bootfiles.check(Path(source.path), ready.kernel)
+        return ready
     finally:
         ended.set()
 
@@ -113,7 +119,9 @@ async def preflight(
 def _settled(options: BuildOptions, previous: Manifest | None) -> BuildOptions:
     """Return the options with what nobody chose now as it was chosen for the current generation."""
     if options.kernel is None:
-        return replace(options, kernel=previous.kernel_pattern if previous else "")
+        options = replace(options, kernel=previous.kernel_pattern if previous else "")
+    if options.initrd is None:
+        options = replace(options, initrd=previous.initrd if previous else OWN)
     return options
 
 
@@ -134,7 +142,7 @@ async def build(
     it from being published. Raises what preflight and ``trial`` do, and Busy, ToolFailed.
     """
     name = plan.source.name
-    with store.locked(paths, name), workshop(paths, name) as work:
+    with store.locked(paths, name), workshop(paths, name) as work, priority.low(plan.options.background):
         try:
             return await _build(paths, plan, progress, work, make_boot_part, in_use, trial, step)
         except OSError as error:
@@ -171,6 +179,9 @@ async def _build(
     await in_thread(check_steady, plan.source)
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
+    progress.phase("verify", 0.05)
+    files = made.contents.tree
+    await verify.verify(Path(plan.source.path), made.plan.kernel, made.table, files, made.layers, work.layers)
     if trial is not None:
         await trial(generation, work.home, progress)
     return await _publish(paths, plan, progress, work, generation, in_use, step)
@@ -193,7 +204,7 @@ async def _publish(
 ) -> Built:
     name = plan.source.name
     step("written")
-    progress.phase("publish", 0.1)
+    progress.phase("publish", 0.05)
     await in_thread(publish.sync_work, work.home)
     await to_the_end(lambda: publish.publish(paths, name, work.home, generation.id, step))
     await to_the_end(lambda: _prune(paths, plan, in_use, step))
@@ -362,6 +373,7 @@ async def _describe(
         plan.options.level,
         boot,
         kernel_pattern=plan.options.kernel or "",
+        initrd=plan.options.initrd or OWN,
     )
     await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation

@@ -10,7 +10,7 @@ from pathlib import Path
 from ltspd.errors import InvalidOption
 from ltspd.image import bootfiles, dpkg
 from ltspd.image.bootfiles import MakeBootPart
-from ltspd.image.look import BuildPlan, look
+from ltspd.image.look import OWN, BuildPlan, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.threads import in_thread
@@ -44,7 +44,7 @@ async def make(
     """
     check(plan.source)
     name, root = plan.source.name, Path(plan.source.path)
-    progress.phase("initrd", 0.9)
+    progress.phase("initrd", 0.95)
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         plan = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
         boot = await bootfiles.make(root, plan.kernel, work.generation / "vmlinuz", make_boot_part)
@@ -72,7 +72,11 @@ async def make(
     )
     pattern = plan.options.kernel or ""
     record = Manifest(
-        generation, plan.packages.installed, boot=bootfiles.as_manifest(boot), kernel_pattern=pattern
+        generation,
+        plan.packages.installed,
+        boot=bootfiles.as_manifest(boot),
+        kernel_pattern=pattern,
+        initrd=plan.options.initrd or OWN,
     )
     await in_thread(lambda: write(work, record, initrd, b""))
     return generation

@@ -4,6 +4,7 @@ import asyncio
 import errno
 from dataclasses import replace
 
+from ltspd import priority
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
 from ltspd.image import bootfiles, folding, increment, publish, squashfs, store
 from ltspd.image.look import check_space
@@ -37,7 +38,11 @@ async def fold(
     and nothing was changed. Raises NoSuchGeneration, Busy (a fold is under way), NoSpace, ToolFailed.
     Needs root: the layers are mounted, in a namespace of their own.
     """
-    with store.folding(paths, image), workshop(paths, image, store.FOLD_PREFIX) as work:
+    with (
+        store.folding(paths, image),
+        workshop(paths, image, store.FOLD_PREFIX) as work,
+        priority.low(background),
+    ):
         try:
             return await _fold(paths, image, progress, work, level, background, step)
         except OSError as error:

@@ -19,17 +19,22 @@ _PLACES = ("boot", "", "casper", "live")
 # Names inside a directory of modules, where the version is that of the directory (Fedora, openSUSE, Arch).
 _BESIDE_MODULES = ("vmlinuz", "bzImage", "Image")
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
-# Linux, Documentation/arch/x86/boot.rst: the magic number, and the place of the version's text less 0x200.
-_X86_MAGIC, _X86_VERSION = 0x202, 0x20E
+# Linux, Documentation/arch/x86/boot.rst: the magic number, the place of the version's text less 0x200, the
+# sectors before the kernel proper less one (0 means 4), and its size in 16 bytes.
+_X86_MAGIC, _X86_VERSION, _X86_SETUP, _X86_SIZE = 0x202, 0x20E, 0x1F1, 0x1F4
 _HEADER_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel with its modules: ``release`` as uname -r would say, ``path`` relative to the source."""
+    """A kernel with its modules: ``release`` as uname -r would say, ``path`` relative to the source.
+
+    ``initrd`` is the path of the distribution's own initrd, if clients are to boot with that.
+    """
 
     release: str
     path: str
+    initrd: str = ""
 
 
 def find_kernel(root: Path, pattern: str = "") -> Kernel:
@@ -114,6 +119,20 @@ def header_release(head: bytes) -> str:
     (place,) = struct.unpack_from("<H", head, _X86_VERSION)
     text = head[place + 0x200 : place + 0x200 + 256] if place else b""
     return text.split(b"\0")[0].split(b" ")[0].decode("ascii", "replace")
+
+
+def check_whole(root: Path, kernel: Kernel) -> None:
+    """Raise NoKernel if a kernel's file is shorter than its header says, as after a copy that ended early."""
+    head = read_inside(root, kernel.path, 1024) or b""
+    status = stat_inside(root, kernel.path)
+    if head[_X86_MAGIC : _X86_MAGIC + 4] != b"HdrS" or status is None:
+        return
+    (size,) = struct.unpack_from("<I", head, _X86_SIZE)
+    if status.st_size < (need := ((head[_X86_SETUP] or 4) + 1) * 512 + size * 16):
+        raise NoKernel(
+            f"{root}/{kernel.path} is cut short: it has {status.st_size} bytes and says that it has {need}. "
+            "Install its package again."
+        )
 
 
 def _is_file(root: Path, name: str) -> bool:

@@ -14,9 +14,12 @@ from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.scan import Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
+from ltspd.initrd import guest
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 
+# Whose initrd clients boot with: ours, or that of the distribution with our client as a guest in it.
+OWN, DISTRIBUTION = INITRDS = ("own", "distribution")
 # zstd at its fastest level leaves 40 % of a desktop's bytes; a source of incompressible data that
 # does not fit ends the build with NoSpace all the same, only later.
 SPACE_SHARE = 0.6
@@ -31,8 +34,8 @@ class BuildOptions:
     The newest ``keep`` generations stay, and those younger than ``keep_days``; for ``grace`` seconds
     also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
     ``direct`` packs nothing: clients read the chroot itself.
-    ``kernel`` is a shell pattern for the kernel to take (empty: the newest); None is what the current
-    generation was built with.
+    ``kernel`` is a shell pattern for the kernel to take (empty: the newest), ``initrd`` one of INITRDS; None
+    is what the current generation was built with.
     """
 
     add_excludes: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ class BuildOptions:
     full: bool = False
     direct: bool = False
     kernel: str | None = None
+    initrd: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,17 @@ class Contents:
 
 
 def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = False) -> BuildPlan:
-    """Look at everything but the tree; raises NoKernel, NoInit, WrongArchitecture, InconsistentSource.
+    """Look at everything but the tree.
 
+    Raises NoKernel, NoInit, WrongArchitecture, InconsistentSource, UnsuitableInitrd.
     ``owned`` says that we hold its package lock, so what we see is at rest. Blocks.
     """
     root = Path(source.path)
     architecture = inspect.check_init(root)
     kernel = kernels.find_kernel(root, options.kernel or "")
+    kernels.check_whole(root, kernel)
+    if options.initrd == DISTRIBUTION:
+        kernel = replace(kernel, initrd=guest.find(root, kernel.release))
     packages = dpkg.read_packages(root)
     # While somebody installs packages they are half done by nature; the build waits for that.
     if owned or not dpkg.lock_holder(root):

@@ -25,7 +25,8 @@ class BootPart:
 class Manifest:
     """All that is known of a generation: what the bus shows, and what only later builds need.
 
-    ``kernel_pattern`` is what its kernel was chosen by, empty: the newest.
+    ``kernel_pattern`` is what its kernel was chosen by, empty: the newest; ``initrd`` is whose it has: our
+    own, or the distribution's.
     """
 
     generation: Generation
@@ -35,6 +36,7 @@ class Manifest:
     level: int = 0
     boot: BootPart = BootPart()
     kernel_pattern: str = ""
+    initrd: str = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def to_text(manifest: Manifest) -> str:
         **asdict(manifest.generation),
         "level": manifest.level,
         "kernel_pattern": manifest.kernel_pattern,
+        "initrd": manifest.initrd,
         "boot": asdict(manifest.boot),
         "tools": dict(manifest.tools),
         "excludes": list(manifest.excludes),
@@ -136,7 +139,8 @@ def from_text(text: str) -> Manifest:
         boot = content.get("boot", {})
         part = BootPart(str(boot.get("key", "")), int(boot.get("size", 0)))
         level, pattern = int(content.get("level", 0)), str(content.get("kernel_pattern", ""))
-        return Manifest(generation, packages, excludes, tools, level, part, pattern)
+        initrd = str(content.get("initrd", "own"))
+        return Manifest(generation, packages, excludes, tools, level, part, pattern, initrd)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks or misuses {error}") from error
 

@@ -24,7 +24,7 @@ TICK_NS = 20_000_000
 FUTURE_NS = 3600 * 10**9
 # What is mounted there is not looked at, and the directory below it can't be.
 MOUNT_POINT = RECORD.pack(S_IFDIR | 0o755, 0, 0, 0, 0, 0, 0)
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|openssh-key-v1")
+PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|openssh-key-v1")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _NOTHING = Table(b"", {})
 
@@ -202,4 +202,4 @@ def _is_key(path: bytes) -> bool:
     except OSError:
         return False
     with open(descriptor, "rb") as file:
-        return bool(_PRIVATE_KEY.search(file.read(KEY_BYTES)))
+        return bool(PRIVATE_KEY.search(file.read(KEY_BYTES)))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
+from ltspd import priority
+
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
@@ -14,7 +16,7 @@ PATIENCE = 1.0
 
 async def in_thread(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Run blocking work in a thread and, when cancelled, give it time to end: it may hold files of ours."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    work = asyncio.ensure_future(priority.to_thread(function, *arguments))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

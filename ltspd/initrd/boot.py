@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from ltspd import priority
 from ltspd.errors import LtspError, WrongArchitecture
 from ltspd.initrd import cpio, elf, kernel, rooted
 from ltspd.model import Layer
@@ -41,14 +42,19 @@ async def build_boot_part(
     ``client`` and ``busybox`` are where to take the client's files and a static busybox from (default: this
     installation's). Raises NoKernel, InconsistentSource, WrongArchitecture, ToolFailed.
     """
-    entries, (program, zstd) = await asyncio.gather(
+    entries = await build_entries(source_root, kernel_version, client=client, busybox=busybox)
+    zstd = await priority.to_thread(kernel.takes_zstd, source_root, kernel_version)
+    plain = await priority.to_thread(cpio.archive, entries)
+    return cpio.aligned(await compress(plain, zstd=zstd))
+
+
+async def build_entries(
+    source_root: Path, kernel_version: str, *, client: Path | None = None, busybox: Path | None = None
+) -> list[cpio.Entry]:
+    """Return the members of a boot initrd; arguments and errors are those of ``build_boot_part``."""
+    entries, program = await asyncio.gather(
         kernel.read_modules(source_root, kernel_version),
-        asyncio.to_thread(
-            lambda: (
-                _busybox(source_root, kernel_version, busybox),
-                kernel.takes_zstd(source_root, kernel_version),
-            )
-        ),
+        priority.to_thread(_busybox, source_root, kernel_version, busybox),
     )
     base = [
         cpio.character_device("dev/console", 5, 1),
@@ -57,10 +63,9 @@ async def build_boot_part(
         cpio.symlink(_MODPROBE, "../bin/busybox"),
         *(cpio.symlink(f"bin/{applet}", "busybox") for applet in _APPLETS),
         *(cpio.directory(name) for name in ("proc", "sys", "run", "root", "tmp", "etc")),
-        *await asyncio.to_thread(_client, client or (_CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED)),
+        *await priority.to_thread(_client, client or client_home()),
     ]
-    plain = await asyncio.to_thread(cpio.archive, [*base, *entries])
-    return cpio.aligned(await compress(plain, zstd=zstd))
+    return [*base, *entries]
 
 
 def make_identity(image: str, generation: str, layers: tuple[Layer, ...]) -> bytes:
@@ -84,13 +89,18 @@ async def build_boot_initrd(
 ) -> None:
     """Write the boot initrd of a generation to ``target``; raises like ``build_boot_part``."""
     part = await build_boot_part(source_root, kernel_version)
-    await asyncio.to_thread(target.write_bytes, part + make_identity(image, generation, layers))
+    await priority.to_thread(target.write_bytes, part + make_identity(image, generation, layers))
 
 
 def installed_files() -> tuple[Path, ...]:
     """Return the files of this server that every boot part has in it: the client's, and a busybox."""
-    home = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
-    return (home / "init", *sorted(home.glob("*.sh")), *_BUSYBOXES)
+    home = client_home()
+    return (home / "init", *sorted(home.glob("*.sh")), *sorted(home.glob("guest/*.sh")), *_BUSYBOXES)
+
+
+def client_home() -> Path:
+    """Return where the client's files are on this server."""
+    return _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
 
 
 async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
@@ -98,7 +108,7 @@ async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
     argv = ["zstd", "--quiet", "-T0", _ZSTD_LEVEL] if zstd else ["gzip", "-n", _GZIP_LEVEL]
     # From a file, not a pipe: zstd then knows the size, and the event loop copies nothing.
     with tempfile.NamedTemporaryFile(prefix="ltspd-initrd-") as file:
-        await asyncio.to_thread(Path(file.name).write_bytes, plain)
+        await priority.to_thread(Path(file.name).write_bytes, plain)
         return (await run([*argv, "--stdout", file.name])).stdout
 
 

@@ -7,12 +7,16 @@ entries always give the same bytes: inode numbers count up, owner is root, times
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 _TRAILER = "TRAILER!!!"
 # cpio(5): archives are padded to a block of 512 bytes; the kernel itself only asks that an archive which
 # follows another begins at a multiple of 4.
 _BLOCK = 512
+# A magic number and 13 fields of 8 hexadecimal digits.
+_HEADER = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,34 @@ def archive(entries: Iterable[Entry]) -> bytes:
 def aligned(compressed: bytes) -> bytes:
     """Return a compressed archive padded with zeros so that another archive may follow it."""
     return compressed + b"\0" * (-len(compressed) % 4)
+
+
+class Member(NamedTuple):
+    """One member of an archive that was read: its content is ``size`` bytes from ``at``."""
+
+    path: str
+    mode: int
+    at: int
+    size: int
+
+
+def read(data: bytes | mmap, at: int = 0) -> tuple[list[Member], int]:
+    """Return the members of the archive that begins at ``at``, and where it ends; raises ValueError."""
+    members: list[Member] = []
+    while True:
+        header = data[at : at + _HEADER]
+        if len(header) < _HEADER or header[:6] not in (b"070701", b"070702"):
+            raise ValueError(f"there is no member of an archive at {at}")
+        mode, size, length = (int(header[start : start + 8], 16) for start in (14, 54, 94))
+        name = data[at + _HEADER : at + _HEADER + length].rstrip(b"\0")
+        begin = at + -(-(_HEADER + length) // 4) * 4
+        at = begin + -(-size // 4) * 4
+        path = name.decode("utf-8", "surrogateescape")
+        if path == _TRAILER:
+            return members, at
+        if begin + size > len(data):
+            raise ValueError("it is cut short")
+        members.append(Member(path.removeprefix("./").removeprefix("/"), mode, begin, size))
 
 
 def _with_parents(entries: Iterable[Entry], seen: set[str]) -> Iterable[Entry]:

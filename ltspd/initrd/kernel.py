@@ -3,13 +3,13 @@
 Only reads below the source's root. What of it goes into an initrd is decided in ``modules``.
 """
 
-import asyncio
 import gzip
 import lzma
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from ltspd import priority
 from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.initrd import cpio, elf, modules, rooted
 from ltspd.run import run
@@ -70,7 +70,7 @@ async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
     Raises NoKernel, InconsistentSource for a module that can't be read, ToolFailed.
     """
     home = _module_home(source_root, version)
-    index = await asyncio.to_thread(read_index, source_root, version)
+    index = await priority.to_thread(read_index, source_root, version)
     chosen = modules.wanted(index)
     contents = await _contents(source_root, home, sorted(chosen))
     target = f"lib/modules/{version}"
@@ -83,12 +83,12 @@ async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
         cpio.file(f"{target}/modules.builtin", builtin.encode()),
     ]
     entries += [cpio.file(f"{target}/{modules.plain(path)}", data) for path, data in contents.items()]
-    return entries + await asyncio.to_thread(_firmware, source_root, version, contents.values())
+    return entries + await priority.to_thread(_firmware, source_root, version, contents.values())
 
 
 async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]:
     """Return each module's uncompressed bytes by its path."""
-    contents = await asyncio.to_thread(lambda: {path: _read(source_root, home, path) for path in paths})
+    contents = await priority.to_thread(lambda: {path: _read(source_root, home, path) for path in paths})
     packed = [path for path in paths if path.endswith(".zst")]
     if packed:
         # Python has no zstd before 3.14; one run of the program for all modules costs the least.

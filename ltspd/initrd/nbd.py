@@ -9,6 +9,8 @@ from pathlib import Path
 from ltspd.errors import LtspError
 from ltspd.initrd import boot, cpio, elf, rooted
 
+# The client's init takes it from here to its own root, wherever that is.
+_HOME = "ltsp/nbd"
 _PROGRAM = ("usr/sbin/nbd-client", "sbin/nbd-client")
 # Where the loader looks without a cache or configuration (ld.so(8)), multiarch directories included.
 _LIBRARIES = ("usr/lib", "usr/lib64", "lib", "lib64")
@@ -28,14 +30,14 @@ def _closure(root: Path) -> list[cpio.Entry]:
     facts = None if program is None else elf.parse(program)
     if program is None or facts is None:
         raise LtspError(f"There is no nbd-client below {root}; install the package nbd-client.")
-    entries = [cpio.file("bin/nbd-client", program, 0o755)]
+    entries = [cpio.file(f"{_HOME}/bin/nbd-client", program, 0o755)]
     if facts.interpreter:
         loader = rooted.read(root, facts.interpreter)
         if loader is None:
             raise LtspError(
                 f"{facts.interpreter} of {root} is missing; nbd-client can't run. Reinstall libc6."
             )
-        entries.append(cpio.file(facts.interpreter.lstrip("/"), loader, 0o755))
+        entries.append(cpio.file(f"{_HOME}/{facts.interpreter.lstrip('/')}", loader, 0o755))
     places = [place for place in _places(root) if rooted.inside(root, place) is not None]
     todo, seen = list(facts.needed), set[str]()
     while todo:
@@ -45,7 +47,7 @@ def _closure(root: Path) -> list[cpio.Entry]:
         seen.add(name)
         data = _library(root, places, name, facts.machine)
         # One flat directory is enough: the loader searches /lib by default.
-        entries.append(cpio.file(f"lib/{name}", data, 0o755))
+        entries.append(cpio.file(f"{_HOME}/lib/{name}", data, 0o755))
         needs = elf.parse(data)
         todo += needs.needed if needs else ()
     return entries

@@ -121,7 +121,7 @@ async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, s
     digest, size = (home / "layers").read_text().split()
     assert f"{digest} {size}".encode() in initrd
     assert hashlib.sha256(layer_of(paths, generation).read_bytes()).hexdigest() == digest
-    assert said.phases == ["scan", "squashfs", "copy", "initrd", "publish"]
+    assert said.phases == ["scan", "squashfs", "copy", "initrd", "verify", "publish"]
     assert said.shares == pytest.approx(1.0)
     assert generation.summary == f"first build, 2 packages, kernel {RELEASE}"
     assert names(Path(source.path)) == before
@@ -179,7 +179,7 @@ async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source
     said = Said()
     plan = await build.preflight(paths, source, missing_modules=no_module_missing)
     second = (await build.build(paths, plan, said, make_boot_part=boot_part)).generation
-    assert said.phases == ["scan", "copy", "squashfs", "initrd", "publish"]
+    assert said.phases == ["scan", "copy", "squashfs", "initrd", "verify", "publish"]
     assert said.shares == pytest.approx(1.0)
     assert second.layers[:-1] == first.layers
     assert second.summary == "1 package added"
@@ -328,7 +328,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("phase", ["scan", "squashfs", "copy", "initrd", "publish"])
+@pytest.mark.parametrize("phase", ["scan", "squashfs", "copy", "initrd", "verify", "publish"])
 async def test_a_killed_build_leaves_the_old_image_and_is_swept(
     paths: Paths, source: Source, phase: str
 ) -> None:

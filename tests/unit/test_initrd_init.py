@@ -30,13 +30,13 @@ def sh(script: str, *args: str, cwd: Path | None = None, sources: str = "text.sh
 
 
 def test_shellcheck_finds_nothing() -> None:
-    scripts = [CLIENT / "init", *sorted(CLIENT.glob("*.sh"))]
+    scripts = [CLIENT / "init", *sorted(CLIENT.rglob("*.sh"))]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert done.stdout == ""
 
 
 def test_nothing_from_outside_is_evaluated() -> None:
-    for script in (CLIENT / "init", *CLIENT.glob("*.sh")):
+    for script in (CLIENT / "init", *CLIENT.rglob("*.sh")):
         code = [line.split("#")[0] for line in script.read_text().splitlines()]
         assert not any("eval" in line.split() for line in code), script
 

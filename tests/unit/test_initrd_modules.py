@@ -222,7 +222,7 @@ async def test_nbd_client_runs_from_its_initrd_alone(tmp_path: Path) -> None:
     output("cpio", "-idm", "--quiet", "-D", tmp_path, data=plain)
     if os.geteuid() != 0:
         pytest.skip("only root can chroot")
-    said = output("chroot", tmp_path, "/bin/nbd-client", "-V")
+    said = output("chroot", tmp_path / "ltsp/nbd", "/bin/nbd-client", "-V")
     assert b"This is nbd-client" in said
     assert b"error while loading" not in said
 

@@ -1,0 +1,155 @@
+"""The last look at what was made, before it is published: it can boot, it is whole, and no secret is in it.
+
+Excludes and replacements are meant to see to that; here is looked whether they did, in the layers themselves.
+"""
+
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from ltspd.errors import InconsistentSource, NoInit, NoKernel, SecretInImage
+from ltspd.image.entries import Table, record_of
+from ltspd.image.excludes import SENSITIVE, Matcher, compile_patterns
+from ltspd.image.inspect import INITS
+from ltspd.image.kernels import Kernel
+from ltspd.image.scan import KEY_BYTES, PRIVATE_KEY, Tree
+from ltspd.image.threads import in_thread
+from ltspd.initrd import rooted
+from ltspd.model import Layer
+from ltspd.run import run
+
+# squashfs_super_block of Linux, fs/squashfs/squashfs_fs.h: magic and number of inodes at the start, and at 40
+# how many bytes are used.
+_SUPER = struct.Struct("<4sI32xQ")
+# As few of what was found may be missing in the layer: a source may be changed while it is packed.
+_SHARE = 0.9
+_TOP = b"squashfs-root/"
+_FILE = re.compile(rb"-\S+ \S+ +(\d+) \S+ \S+ ")
+_SHADOW = ("etc/shadow", "etc/gshadow", "etc/passwd", "etc/group")
+# What stands for "no password can be right": see clean.
+_NO_HASH = re.compile(rb"x?|\*?|!.{0,2}|\*LK\*")
+
+
+async def verify(
+    root: Path, kernel: Kernel, table: Table, tree: Tree, layers: tuple[Layer, ...], home: Path
+) -> None:
+    """Raise an error if an image could not boot, or a new layer of it, one in ``home``, is not right.
+
+    Raises NoInit, NoKernel, InconsistentSource, SecretInImage, ToolFailed.
+    """
+    new = [file for layer in layers if (file := home / layer.file_name).exists()]
+
+    def check() -> None:
+        check_tree(root, kernel, table)
+        for file in new:
+            # A layer that is all of the image has all that was found.
+            check_whole(file, _inodes(table, tree) if len(layers) == 1 else 0)
+
+    await in_thread(check)
+    for file in new:
+        await check_secrets(file)
+
+
+def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
+    """Raise NoInit or NoKernel if an exclude has left out what each client needs. Blocks."""
+    inits = [path for name in INITS if (path := rooted.inside(root, name)) is not None]
+    if not any(_has(table, root, path) for path in inits):
+        raise NoInit(
+            f"An exclude leaves {inits[0] if inits else root} out of the image, so no client could start. "
+            "See 'ltspctl config show' for ADD_IMAGE_EXCLUDES, and /etc/ltsp/image.excludes."
+        )
+    names = (f"{home}/modules/{kernel.release}/modules.dep" for home in ("usr/lib", "lib"))
+    modules = [path for name in names if (path := rooted.inside(root, name)) is not None]
+    if not any(_has(table, root, path) for path in modules):
+        raise NoKernel(
+            f"An exclude leaves the modules of kernel {kernel.release} of {root} out of the image, so clients"
+            " would have no drivers. See ADD_IMAGE_EXCLUDES and /etc/ltsp/image.excludes."
+        )
+
+
+def check_whole(layer: Path, entries: int = 0) -> None:
+    """Raise InconsistentSource if a layer is damaged, or has far fewer than so many entries. Blocks."""
+    with open(layer, "rb") as opened:
+        head = opened.read(_SUPER.size)
+    magic, inodes, used = _SUPER.unpack(head) if len(head) == _SUPER.size else (b"", 0, 0)
+    if magic != b"hsqs" or used > layer.stat().st_size:
+        raise InconsistentSource(f"The layer that was packed is damaged ({layer.name}). Build again.")
+    if inodes < entries * _SHARE:
+        raise InconsistentSource(
+            f"The layer that was packed has {inodes} files and directories instead of {entries}. Build again,"
+            " and don't change the source meanwhile."
+        )
+
+
+async def check_secrets(layer: Path) -> None:
+    """Raise SecretInImage if a layer holds anything that may never be in an image; raises ToolFailed.
+
+    Names are looked at everywhere, the contents of small files in /etc and the sizes of logs.
+    """
+    listing = (await run(["unsquashfs", "-lls", "-no-progress", os.fspath(layer)])).stdout
+    secrets, small = look_through(listing)
+    for accounts in (True, False):
+        names = [each for each in small if (each in _SHADOW) == accounts]
+        if not names:
+            continue
+        if accounts:
+            for each in names:
+                if _has_hash(await _cat(layer, [each])):
+                    secrets.append(f"a password of /{each}")
+        elif PRIVATE_KEY.search(await _cat(layer, names)):
+            secrets += [f"/{each}" for each in names if PRIVATE_KEY.search(await _cat(layer, [each]))]
+    if secrets:
+        raise SecretInImage(
+            f"The image would hold {', '.join(secrets[:5])}, which everybody on the clients' network could "
+            "read, so it is not published. Remove that from the source, or exclude it, and build again."
+        )
+
+
+def look_through(listing: bytes) -> tuple[list[str], list[str]]:
+    """Return the secrets among what ``unsquashfs -lls`` prints, and the small files in etc to look into."""
+    # By directory, each of which is listed before what is in it.
+    known: dict[bytes, Matcher | None] = {b"": compile_patterns(SENSITIVE)}
+    secrets, small = [], []
+    for line in listing.split(b"\n"):
+        attributes, _, path = line.partition(_TOP)
+        if not path or attributes[:1] == b"c":
+            continue
+        if attributes[:1] == b"l":
+            path = path.partition(b" -> ")[0]
+        parent, _, name = path.rpartition(b"/")
+        matcher = known.get(parent)
+        below = matcher.enter(name) if matcher is not None else None
+        if below is None:
+            secrets.append("/" + os.fsdecode(path))
+        if attributes[:1] == b"d":
+            known[path] = below
+        file = _FILE.match(attributes)
+        if file and path.startswith(b"etc/") and 0 < int(file[1]) <= KEY_BYTES:
+            small.append(os.fsdecode(path))
+        if file and path.startswith(b"var/log/") and int(file[1]):
+            secrets.append("/" + os.fsdecode(path))
+    return secrets, small
+
+
+async def _cat(layer: Path, names: Iterable[str]) -> bytes:
+    done = await run(["unsquashfs", "-cat", "-no-wildcards", os.fspath(layer), *names], check=False)
+    return done.stdout
+
+
+def _has_hash(text: bytes) -> bool:
+    rows = (line.split(b":") for line in text.split(b"\n"))
+    return any(len(fields) > 1 and not _NO_HASH.fullmatch(fields[1]) for fields in rows)
+
+
+def _inodes(table: Table, tree: Tree) -> int:
+    """Return how many inodes a layer of everything should have: a file with several names counts once."""
+    entries = sum(names.count(b"\0") + 1 for names, _ in table.directories.values() if names)
+    return entries - sum(len(group) - 1 for group in tree.links)
+
+
+def _has(table: Table, root: Path, path: Path) -> bool:
+    record = record_of(table, os.fsencode(path.relative_to(root)))
+    return record is not None and not stat.S_ISDIR(struct.unpack_from("<I", record)[0])
