@@ -190,7 +190,7 @@ async def test_shells_complete(
     assert await ask("output", "preview", "d") == {"dnsmasq"}
     assert await ask("link", "show", "") == {"eth0"}
     assert await ask("image", "build", "--") == {
-        "--background", "--direct", "--full", "--kernel", "--test", "--no-test", "--no-wait",
+        "--background", "--direct", "--full", "--initrd", "--kernel", "--test", "--no-test", "--no-wait",
         "--json", "--help",
     }  # fmt: skip
     assert await ask("image", "build", "--kernel", "6.*", "x") == {"x86_64"}
