@@ -229,6 +229,7 @@ class Daemon:
 
     def _job_finished(self, job: Job) -> None:
         self._service.job_finished(job)
+        memory.give_back()
         self.wake()
 
     # ---- what the bus offers ---------------------------------------------------------------------

@@ -24,6 +24,15 @@ def keep_little() -> bool:
     return all(done)
 
 
+def give_back() -> None:
+    """Return to the system what is free between blocks in use, too; takes some milliseconds.
+
+    After a look at 300,000 files that is 15 MB.
+    """
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
 def loaded() -> None:
     """Tell the garbage collector that what is there now stays.
 
