@@ -7,7 +7,6 @@ from typing import Any
 from ltspd.claims import ClientStage
 from ltspd.gateway.exposition import Family, Histogram, labelled, single
 from ltspd.gateway.reports import MARKS
-from ltspd.model import JobState, ServerState
 from ltspd.names import ROOT_PATH, interface
 
 # Seconds since a client's kernel started. Real machines log in within half a minute, emulated and very old
@@ -15,8 +14,9 @@ from ltspd.names import ROOT_PATH, interface
 BOUNDS = (1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0)
 # What a report can come to; "taken" is the only good one.
 OUTCOMES = ("taken", "malformed", "foreign", "impostor", "limited")
-FINAL = tuple(state for state in JobState if state.final)
-JOBS = ("build", "fold")
+# The daemon's words for its jobs and for itself (see claims for why they are here once more).
+JOBS, RESULTS = ("build", "fold"), ("done", "failed", "cancelled")
+STATES = ("starting", "in-sync", "applying", "attention")
 
 # path -> interface -> properties
 Objects = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -31,7 +31,7 @@ class Counts:
         self.bytes = 0
         self.reports: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.jobs: Counter[tuple[str, str]] = Counter(
-            {(kind, str(result)): 0 for kind in JOBS for result in FINAL}
+            {(kind, result): 0 for kind in JOBS for result in RESULTS}
         )
         self.boots = {mark: Histogram(BOUNDS) for mark in MARKS}
 
@@ -83,7 +83,7 @@ def _daemon(objects: Objects) -> Iterator[Family]:
     )  # fmt: skip
     yield labelled(
         "ltspd_state", "gauge", "The daemon's state: 1 for the one that it is in.", "state",
-        {str(state): manager.get("State") == state for state in ServerState},
+        {state: manager.get("State") == state for state in STATES},
     )  # fmt: skip
     yield single("ltspd_problems", "gauge", "Things that need attention.", len(manager.get("Problems", ())))
     yield single(

@@ -32,7 +32,7 @@ def read(page: str) -> Mapping[str, Metric]:
             name, _, text = line[7:].partition(" ")
             assert re.fullmatch(_NAME, name), line
             assert name not in families, f"a family comes once: {line}"
-            assert not re.search(r"\\(?![\\n])", text), line
+            assert re.fullmatch(r"(?:[^\\]|\\[\\n])*", text), line
             current, families[name] = name, Metric(help=text)
         elif line.startswith("# TYPE "):
             name, kind = line[7:].split(" ")

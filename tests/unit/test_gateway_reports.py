@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.claims import SENTENCE_MOST, ClientStage, is_mac
+from ltspd.claims import SENTENCE_MOST, TRANSPORTS, ClientStage, is_mac
 from ltspd.gateway import limits, roll
 from ltspd.gateway.exposition import Family, Histogram, text
 from ltspd.gateway.limits import Limits
-from ltspd.gateway.metrics import BOUNDS, Counts, families
+from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
 from ltspd.gateway.neighbours import Neighbours
 from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
 from ltspd.gateway.roll import Roll
+from ltspd.model import JobState, RootTransport, ServerState
 from ltspd.names import ROOT_PATH, interface
+from ltspd.render.ipxe import DIRECT
 from tests.unit.exposition import read
 
 MAC = "52:54:00:00:00:01"
@@ -93,6 +95,12 @@ def test_whatever_comes_is_a_sound_report_or_refused(data: bytes) -> None:
         assert len(word) <= SENTENCE_MOST
     assert set(found.marks) <= set(MARKS)
     assert all(0 <= value <= 86400 for value in (found.clock, *found.marks.values()))
+
+
+def test_words_that_the_gateway_has_once_more_are_the_daemons() -> None:
+    assert {*RootTransport, DIRECT} == set(TRANSPORTS)
+    assert tuple(ServerState) == STATES
+    assert tuple(state for state in JobState if state.final) == RESULTS
 
 
 # ---- limits ------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ HOMES = {
 ALLOWED = {
     "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
-    "gateway": r"ltspd|ltspd\.(names|model|claims|wire|journal|cli\.client)",
+    "gateway": r"ltspd|ltspd\.(names|claims|wire|journal|cli\.client)",
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
