@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import product, resting
 from bench.figures import Figure
-from bench.served import CLIENTS, IMAGES
+from bench.served import CLIENTS, IMAGES, STAGES
 from ltspd import wire
 from ltspd.cli import server
 from ltspd.cli.client import BUS, Client, Unreachable
@@ -25,6 +25,8 @@ from tests.lab.session import open_session
 REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 1000
 ROUNDS, EACH = 20, 150
+# The gateway hands over what comes within a quarter of a second in one call.
+CALLS = 4
 CLIENT = object_path("client", "52:54:00:00:00:07")
 
 
@@ -152,6 +154,29 @@ class Watcher:
             time.sleep(0.02)
 
 
+def report(client: Client, seconds: float) -> int:
+    """Hand clients over as the gateway does, RATE a second in CALLS calls; return how many."""
+    began, sent = time.monotonic(), 0
+    while (elapsed := time.monotonic() - began) < seconds:
+        if sent >= RATE * elapsed:
+            time.sleep(0.005)
+            continue
+        entries = []
+        for at in range(sent, sent + RATE // CALLS):
+            number = at % CLIENTS
+            stage = STAGES[at // CLIENTS % len(STAGES)]
+            words = {
+                "Mac": f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}", "Hostname": f"pc{number}",
+                "Address": f"10.0.{number >> 8}.{number & 255}", "Image": "image1",
+                "Generation": "20261121T215302Z-0123abcd", "Transport": "nfs", "Stage": stage, "Error": "",
+            }  # fmt: skip
+            entry: dict[str, tuple[str, object]] = {key: ("s", word) for key, word in words.items()}
+            entries.append({**entry, "LastSeen": ("t", time.time_ns() // 1000)})
+        client.call(ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", [entries])
+        sent += len(entries)
+    return sent
+
+
 def measure(served: Served, seconds: float) -> Iterator[Figure]:
     """Yield the figures."""
     client = Client()
@@ -176,6 +201,12 @@ def measure(served: Served, seconds: float) -> Iterator[Figure]:
     yield Figure("updates that were published and never heard", lost, 0, digits=0)
     slow = answer["changed"] / seconds < RATE * 0.98
     yield Figure("updates too slow", float(slow), 0, digits=0)
+    before, heard = served.answer("used")["used"], watcher.heard
+    reported = report(client, seconds)
+    watcher.settle(heard + reported)
+    used = (served.answer("used")["used"] - before) / seconds
+    note = f"{reported / seconds:.0f} a second in {CALLS} calls, {watcher.heard - heard} heard"
+    yield Figure("core used by 1000 clients that report a second", used * 100, 25, " %", note, 1)
     yield Figure("resident size", served.answer("resident")["resident"], 60, " MB", "all of ltspd loaded", 1)
     client.close()
 

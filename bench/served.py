@@ -8,18 +8,18 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
-from ltspd import memory
+from ltspd import clients, memory
 from ltspd.bus import connection
 from ltspd.bus.service import Service
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
 
 IMAGES, GENERATIONS, CLIENTS = 20, 3, 500
-STAGES = ("kernel", "network", "root", "setup", "up")
+STAGES = ("network", "root", "login", "off")
 START = 1_700_000_000_000_000
 
 
@@ -52,7 +52,7 @@ def school() -> State:
     clients = tuple(
         ClientState(
             f"52:54:00:00:{at >> 8:02x}:{at & 255:02x}", f"pc{at}", f"10.0.{at >> 8}.{at & 255}",
-            "image1", images[1].current, "up", START,
+            "image1", images[1].current, "login", START, "nfs",
         )
         for at in range(CLIENTS)
     )  # fmt: skip
@@ -79,6 +79,16 @@ class Core:
             clients=(*clients[:at], client, *clients[at + 1 :]),
             revision=self.state.revision + 1,
         )
+
+    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
+        """Take what the gateway hands over, as the daemon does."""
+        known = {each.name: frozenset(one.id for one in each.generations) for each in self.state.images}
+        found, refused = clients.merge(
+            {each.mac: each for each in self.state.clients}, reports, known, time.time_ns() // 1000
+        )
+        assert not refused
+        revision = self.state.revision + 1
+        self.state = replace(self.state, clients=tuple(found.values()), revision=revision)
 
     def __getattr__(self, name: str) -> object:
         raise AttributeError(f"the bench calls no {name}")
@@ -124,6 +134,8 @@ async def main(address: str) -> None:
         match order:
             case ["update", rate, seconds]:
                 answer = await update(core, service, int(rate), float(seconds))
+            case ["used"]:
+                answer = {"used": time.process_time()}
             case ["resident"]:
                 answer = {"resident": resident()}
             case _:

@@ -1,9 +1,14 @@
-"""A strict reader of Prometheus's text format 0.0.4, for tests: what it does not know it refuses."""
+"""A strict reader of Prometheus's text format 0.0.4, for tests: what it does not know it refuses.
+
+What it reads, Prometheus's own reader for Python, which forgives more, must read in the same way.
+"""
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _SAMPLE = re.compile(rf"({_NAME})(?:\{{(.*)\}})? (\S+)")
@@ -45,7 +50,21 @@ def read(page: str) -> Mapping[str, Metric]:
             _sample(line, current, families[current])
     for name, metric in families.items():
         _check(name, metric)
+    ours = {
+        (name + suffix, frozenset(labels)): value
+        for name, metric in families.items()
+        for (suffix, labels), value in metric.samples.items()
+    }
+    assert ours == _as_prometheus_reads(page)
     return families
+
+
+def _as_prometheus_reads(page: str) -> Mapping[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
 
 
 def _sample(line: str, family: str, metric: Metric) -> None:
