@@ -12,7 +12,8 @@ mark() {
 # report STAGE [SENTENCE]: tell the stage in the background. One request of 400 bytes, given up after 5 s.
 report() {
     local url
-    [ -n "$address" ] && [ -n "$mac" ] || return 0
+    # A trial has nobody to tell.
+    [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
     case "$base" in
         http://*) url=$base ;;
         *) url=http://$server/ltsp ;;

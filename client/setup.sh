@@ -178,6 +178,8 @@ keep() {
 # this initrd's busybox, because images differ in what they have; it would be thrown away otherwise, and is
 # kept in 2 MB of RAM. No timer, no process that stays.
 set_report() {
+    # Masked by MASK_SYSTEM_SERVICES.
+    [ ! -e /run/systemd/system.control/ltsp-report.service ] || return 0
     mkdir -p /run/ltsp /run/systemd/system/multi-user.target.wants
     cp /bin/busybox /run/ltsp/busybox || return 0
     {
