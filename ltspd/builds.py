@@ -180,7 +180,7 @@ class Builds:
                 built = await self._build(ready, progress, await self._tested(config, ready, {}))
             except (LtspError, OSError) as error:
                 wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
-                self._failed[found.name] = wrong.message
+                self._failed[found.name] = wrong.message.partition("\n")[0]
                 if isinstance(wrong, NoSpace):
                     self._starved[found.name] = _free(self._paths)
                 raise wrong from error

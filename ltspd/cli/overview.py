@@ -88,7 +88,8 @@ def _jobs(jobs: Group, coloured: bool) -> str:
             job["State"],
             f"{job['Progress']:.0%}",
             show.moment(job["StartedAt"]),
-            job["Error"][1] or job["Phase"],
+            # The first line is the sentence; lines that a program or a console said may follow.
+            (job["Error"][1] or job["Phase"]).partition("\n")[0],
         )
         for job in jobs
     ]
@@ -178,7 +179,7 @@ def _value(name: str, value: Any) -> str:
         case "Job", str():
             return value.rpartition("/")[2]
         case "Error", (str(), str(sentence)):
-            return sentence
+            return sentence.replace("\n", " |")
         case _, list():
             return " ".join(str(each) for each in value)
         case _:

@@ -25,9 +25,8 @@ def finished(job: Mapping[str, Any]) -> Notice | None:
     if job["Kind"] != "build":
         return None
     if job["State"] == "failed":
-        return Notice(
-            f"image {subject}", f"The image {subject} could not be built", job["Error"][1], CRITICAL, (log,)
-        )
+        why = job["Error"][1].partition("\n")[0]
+        return Notice(f"image {subject}", f"The image {subject} could not be built", why, CRITICAL, (log,))
     if job["State"] == "done":
         actions = (log, (f"revert {subject}", "Back to the one before"))
         return Notice(

@@ -115,7 +115,7 @@ async def attempt(
         if verdict.reason:
             message = (
                 f"Generation {generation.id} of {generation.image} did not reach its login: "
-                f"{verdict.reason}. Its whole console is in {console.path}, and ends with:"
+                f"{verdict.reason}. Its console: {console.path}"
             )
             raise TestFailed("\n  ".join((message, *console.tail)))
     log.info("Generation %s of %s was tried out: %s", generation.id, generation.image, verdict)

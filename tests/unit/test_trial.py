@@ -128,7 +128,7 @@ async def test_a_panic_is_the_reason_and_the_consoles_end_is_shown(world: World)
         await world.attempt()
     message = refused.value.message
     assert "Generation g1 of x did not reach its login: its kernel panicked: no root." in message
-    assert message.endswith("and ends with:\n  a line\n  Kernel panic - not syncing: no root\n  Call trace")
+    assert message.endswith("x-g1.log\n  a line\n  Kernel panic - not syncing: no root\n  Call trace")
 
 
 async def test_a_machine_that_says_nothing_is_given_up(world: World) -> None:
