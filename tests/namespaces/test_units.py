@@ -23,7 +23,7 @@ EXPOSURE = {
     "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,
     "ltspd-radvd": 2.0,
-    "ltspd-trial": 2.5,
+    "ltspd-trial": 2.0,
 }
 # Everything of ltspd.service that could change what an image of / contains, taken back.
 OPEN = """[Service]
