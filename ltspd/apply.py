@@ -245,7 +245,9 @@ class Applier:
         if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == digest):
             self._record.units[unit] = self._asked[unit] = digest
             return OutputState.IN_SYNC, ""
-        if status.active == "activating" and status.sub != "auto-restart" and asked:
+        starting = status.active == "activating" and status.sub != "auto-restart"
+        # Between two runs it is dead for a moment, with systemd's job to start it waiting.
+        if asked and (starting or (status.active == "inactive" and status.job)):
             return OutputState.PENDING, f"{unit} is starting."
         if status.active != "active" and asked:
             # Started once with these very files: what ended it since was systemd's to mend (Restart=), or

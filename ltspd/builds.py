@@ -143,7 +143,7 @@ class Builds:
                 continue
             self._tried[image.name] = digest
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
-            direct = any(each.directory for each in image.generations if each.id == image.current)
+            direct = any(each.direct for each in image.generations if each.id == image.current)
             work = self._unasked(found, config, direct)
             self._jobs.start("build", found.name, DAEMON_UID, work)
 
@@ -153,7 +153,7 @@ class Builds:
             return
         for image in images:
             current = image.current_generation
-            if current is None or self._folded.get(image.name) == current.id:
+            if current is None or current.direct or self._folded.get(image.name) == current.id:
                 continue
             if reason := folding.reason(current.layers):
                 self._folded[image.name] = current.id
@@ -218,6 +218,7 @@ class Builds:
             grace=settings.keep_grace,
             background=bool(asked.get("background", False)),
             full=bool(asked.get("full", False)),
+            direct=bool(asked.get("direct", False)),
             kernel=str(asked["kernel"]) if "kernel" in asked else None,
             initrd=_whose_initrd(asked),
         )

@@ -135,7 +135,8 @@ class Source:
 
     ``partition`` says where on a disk image the system is (0: it is found). One that is open has the
     system's root directory for its path, never to be resolved; the disk's file is the ``origin`` then,
-    and ``stamp`` what ``disk.use`` said of it.
+    and ``stamp`` what ``disk.use`` said of it. ``pieces`` are where in that file the squashfs are, the base
+    first, that are all of the system; none if it is not such a medium.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Source:
     partition: int = 0
     origin: str = ""
     stamp: str = ""
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @property
     def shown(self) -> str:
@@ -170,7 +172,8 @@ class Generation:
     """One published, never modified build of an image. ``created`` is in seconds since the epoch.
 
     One without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by NFS.
-    ``notes`` are sentences about its content that a person should read.
+    The source of a ``direct`` one was not looked into: its ``source_files`` are 0. ``notes`` are sentences
+    about its content that a person should read.
     """
 
     id: str
@@ -188,6 +191,11 @@ class Generation:
     summary: str = ""
     directory: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def direct(self) -> bool:
+        """Whether clients get the source as it is."""
+        return not self.source_files
 
     @property
     def size(self) -> int:
@@ -213,21 +221,6 @@ class Image:
     def current_generation(self) -> Generation | None:
         """The generation that new clients boot."""
         return next((each for each in self.generations if each.id == self.current), None)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStatus:
-    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
-
-    ``restarts`` counts how often systemd started it again by itself, ``invocation`` is its last run's id.
-    """
-
-    name: str
-    active: str
-    sub: str
-    result: str
-    restarts: int = 0
-    invocation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

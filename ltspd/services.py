@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.connection import BusError, Connection, call
-from ltspd.model import UnitStatus
+from ltspd.bus.connection import BusError, Connection, call, daemon_call
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,22 @@ MANAGER = f"{SYSTEMD}.Manager"
 UNIT = f"{SYSTEMD}.Unit"
 # How long a unit may take to start or stop before that counts as failed.
 JOB_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
+
+    ``restarts`` by systemd itself are counted, ``invocation`` is the last run's id, ``job``: one waits.
+    """
+
+    name: str
+    active: str
+    sub: str
+    result: str
+    restarts: int = 0
+    invocation: str = ""
+    job: bool = False
 
 
 class Systemd:
@@ -32,6 +48,7 @@ class Systemd:
         # Results that come before the reply that names their job; kept only while one is awaited.
         self._done: dict[str, str] = {}
         self._acting = 0
+        self._owner = ""
         self.present = False
 
     async def start(self) -> None:
@@ -40,6 +57,7 @@ class Systemd:
         try:
             await self._match(f"sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'")
             await call(self._bus, SYSTEMD, ROOT, MANAGER, "Subscribe")
+            (self._owner,) = await daemon_call(self._bus, "GetNameOwner", "s", [SYSTEMD])
             self.present = True
         except BusError:
             self.present = False
@@ -76,7 +94,8 @@ class Systemd:
         if of_unit["LoadState"].value == "not-found":
             return UnitStatus(unit, "inactive", "dead", "not-found")
         active, sub = of_unit["ActiveState"].value, of_unit["SubState"].value
-        return UnitStatus(unit, active, sub, result, restarts, of_unit["InvocationID"].value.hex())
+        invocation, job = of_unit["InvocationID"].value.hex(), bool(of_unit["Job"].value[0])
+        return UnitStatus(unit, active, sub, result, restarts, invocation, job)
 
     async def _of(self, path: str, kind: str, name: str) -> Any:
         body = [f"{SYSTEMD}.{kind}", name]
@@ -125,7 +144,8 @@ class Systemd:
         await call(self._bus, bus, "/org/freedesktop/DBus", bus, "AddMatch", "s", [rule])
 
     def _message(self, message: Message) -> Any:
-        if message.message_type is not MessageType.SIGNAL:
+        # Anybody on the bus may send us signals; only systemd's own say what its units do.
+        if message.message_type is not MessageType.SIGNAL or message.sender != self._owner:
             return None
         if message.member == "JobRemoved" and message.interface == MANAGER:
             _, job, _, result = message.body

@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 from ltspd.desired import Output
 from ltspd.errors import ToolFailed
-from ltspd.model import UnitStatus
 from ltspd.observe.ports import holders
 from ltspd.paths import Paths
 from ltspd.run import run
+from ltspd.services import UnitStatus
 
 # A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after
 # 5 s, so between two ends it may well look as if all were fine. One hiccup is none of anybody's business.
 OFTEN = 2
-WINDOW = 60.0
+WINDOW = 30.0
 # The journal of a busy server takes this long to search at most, in seconds.
 JOURNAL_SECONDS = 5.0
 # How much of a program's last words a Problem repeats.
@@ -35,6 +35,7 @@ class Troubles:
         self._counted: dict[str, int] = {}
         self._restarts: dict[str, list[float]] = {}
         self._words: dict[str, str] = {}
+        self._ends: dict[str, str] = {}
 
     def keeps_ending(self, status: UnitStatus) -> bool:
         """Take note of a unit's restarts, and return whether it was started again too often of late."""
@@ -67,6 +68,11 @@ class Troubles:
                 )
         again = (status.active, status.sub) == ("activating", "auto-restart")
         how = status.result if again or status.result not in ("", "success") else result or status.result
+        often = len(self._restarts.get(unit, ())) >= OFTEN
+        if how not in ("", "success"):
+            self._ends[unit] = how
+        elif often:  # just being started once more
+            how = self._ends.get(unit, how)
         if how == "success" and not again:
             return f"{unit} was stopped by somebody; 'systemctl start {unit}' starts it again."
         words = await self._last_words(status)
@@ -75,7 +81,7 @@ class Troubles:
                 f"{unit} ended too often in a short time, so systemd has given it up{words}. Mend the cause "
                 f"('journalctl -u {unit}'), then 'ltspctl apply' starts it again."
             )
-        if len(self._restarts.get(unit, ())) >= OFTEN:
+        if often:
             return (
                 f"{unit} keeps ending ({how}){words}. systemd starts it again each time; "
                 f"'journalctl -u {unit}' tells more."

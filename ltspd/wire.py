@@ -228,18 +228,33 @@ def size(prefix: bytes) -> int:
     return int(PREFIX + fields + -fields % 8 + body)
 
 
+def head_size(prefix: bytes) -> int:
+    """Return the length of the header, without the body, of the message that begins with these bytes."""
+    (fields,) = struct.unpack_from(_order(prefix) + "I", prefix, 12)
+    return int(PREFIX + fields + -fields % 8)
+
+
 def _order(data: bytes) -> str:
     return "<" if data[:1] == b"l" else ">"
 
 
 def parse(data: bytes) -> Message:
     """Return the message of exactly these bytes; header fields that are not known are ignored."""
+    return _parse(data, with_body=True)
+
+
+def parse_head(data: bytes) -> Message:
+    """Return the message whose header is in these bytes, as if it had no body."""
+    return _parse(data, with_body=False)
+
+
+def _parse(data: bytes, with_body: bool) -> Message:
     reader = _Reader(data, _order(data))
     reader.at = 8
     serial = reader.read("u")
     found = {FIELDS[code][0]: value for code, value in reader.read("a(yv)") if code in FIELDS}
     reader.align(8)
-    body = tuple(reader.read(kind) for kind in split(found.get("signature", "")))
+    body = tuple(reader.read(kind) for kind in split(found.get("signature", ""))) if with_body else ()
     return Message(
         kind=data[1],
         serial=serial,

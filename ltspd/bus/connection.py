@@ -8,6 +8,8 @@ from typing import Any
 from dbus_next import BusType, Message, MessageFlag, MessageType, SignatureTree
 from dbus_next.aio import MessageBus
 
+from ltspd import wire
+from ltspd.bus.reader import PIECE, Reader
 from ltspd.errors import LtspError
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,44 @@ class NoBus(LtspError):
     """The bus can't be reached, or its connection ended."""
 
 
+class _Bus(MessageBus):  # type: ignore[misc]
+    """The library's connection, but it reads as ``reader`` does, and no message is the end of it."""
+
+    def __init__(self, address: str | None) -> None:
+        """Prepare to connect to the system bus, or to the bus at ``address``."""
+        super().__init__(bus_address=address, bus_type=BusType.SYSTEM)
+        self._reader = Reader(self._on_message, self._refuse)
+        # How a call that is too long gets its answer; a Connection puts its own way of sending here.
+        self.answer: Callable[[Message], None] = self.send
+
+    def _message_reader(self) -> None:
+        try:
+            data = self._sock.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._finalize(error)
+            return
+        if data:
+            self._reader.feed(data)
+        else:
+            self._finalize(EOFError("the bus closed it"))
+
+    def _refuse(self, head: wire.Message, flags: int) -> None:
+        if flags & MessageFlag.NO_REPLY_EXPECTED.value:
+            return
+        self.answer(
+            Message(
+                message_type=MessageType.ERROR,
+                destination=head.sender,
+                reply_serial=head.serial,
+                error_name=f"{DAEMON}.Error.LimitsExceeded",
+                signature="s",
+                body=["The call is too long; nothing here takes that much."],
+            )
+        )
+
+
 class Connection:
     """One connection, around dbus-next's, with the two things that its own lacks.
 
@@ -52,10 +92,13 @@ class Connection:
     And whoever waits for a reply is told when the connection ends.
     """
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: _Bus) -> None:
         """Take over a connected bus; nothing else may send on it."""
         self._bus = bus
+        bus.answer = self.send
         self._outbox: asyncio.Queue[Message | Packed] = asyncio.Queue()
+        self._sending = False
+        self._then: list[Callable[[], None]] = []
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         bus.add_message_handler(self._reply)
         self._postman = asyncio.create_task(self._deliver(), name="bus outbox")
@@ -79,6 +122,13 @@ class Connection:
         """Put a message into the outbox; without a connection it is dropped."""
         if self.connected:
             self._outbox.put_nowait(message)
+
+    def when_sent(self, then: Callable[[], None]) -> None:
+        """Call ``then`` soon after everything in the outbox has left."""
+        if self._sending or not self._outbox.empty():
+            self._then.append(then)
+        else:
+            asyncio.get_running_loop().call_soon(then)
 
     async def request(self, message: Message, timeout: float) -> Message:
         """Send a call and return its reply; raises TimeoutError, and BusError if the connection ends."""
@@ -122,7 +172,13 @@ class Connection:
 
     async def _deliver(self) -> None:
         while True:
+            self._sending = False
+            if self._then and self._outbox.empty():
+                then, self._then = self._then, []
+                for each in then:
+                    asyncio.get_running_loop().call_soon(each)
             batch = [await self._outbox.get()]
+            self._sending = True
             letter = self._bytes(batch[0])
             while len(letter) < LETTER and not self._outbox.empty():
                 batch.append(self._outbox.get_nowait())
@@ -199,7 +255,7 @@ async def connect(address: str | None = None) -> Connection:
     """
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
-            return Connection(await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect())
+            return Connection(await _Bus(address).connect())
     except Exception as error:  # dbus-next documents plain Exception here
         where = address or "the system bus"
         raise NoBus(

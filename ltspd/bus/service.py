@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 # Calls under way at one time; what comes above that is refused at once instead of piling up.
 CALLS_PER_SENDER = 200
 CALLS_IN_ALL = 2000
+# So many bytes of calls are kept in all until they are answered.
+BYTES_IN_ALL = 32 << 20
 # Signals leave in sets, at most one in this many seconds when there is much to tell: a screen's refresh.
 PACE = 0.02
 # Only connections that vanish: their new owner is empty.
@@ -67,7 +70,9 @@ class Service:
         self._flushed = 0.0
         self._timer: asyncio.Handle | None = None
         self._pending: State | None = None
+        self._waiting: dict[str, deque[Message]] = defaultdict(deque)
         self._calls: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._in_all = self._bytes = 0
         self._asking: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -90,6 +95,9 @@ class Service:
         """Refuse what is under way, let the last messages leave, and end the connection."""
         self._flush()
         self._stopping = True
+        for message in [each for waiting in self._waiting.values() for each in waiting]:
+            self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
+        self._waiting.clear()
         calls = [call for calls in self._calls.values() for call in calls]
         for call in calls:
             call.cancel()
@@ -166,18 +174,37 @@ class Service:
         if message.message_type is not MessageType.METHOD_CALL:
             return False
         connection.bound_signature_cache()
-        under_way = self._calls.get(message.sender, ())
+        sender = message.sender
+        calls = len(self._calls.get(sender, ())) + len(self._waiting.get(sender, ()))
         if self._stopping:
             self._reply_error(message, Stopping("The daemon is shutting down; try again once it is back."))
-        elif len(under_way) >= CALLS_PER_SENDER or _count(self._calls.values()) >= CALLS_IN_ALL:
+        elif calls >= CALLS_PER_SENDER or self._in_all >= CALLS_IN_ALL or self._bytes >= BYTES_IN_ALL:
             self._reply_error(message, Refusal("LimitsExceeded", "Too many calls at once; wait for replies."))
         else:
-            task = asyncio.create_task(self._serve(message), name=f"call {message.member}")
-            self._calls[message.sender].add(task)
-            task.add_done_callback(lambda done: self._done(message.sender, done))
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._turn)
+            self._waiting[sender].append(message)
+            self._in_all += 1
+            self._bytes += message.size
         return True
 
-    def _done(self, sender: str, task: asyncio.Task[None]) -> None:
+    def _turn(self) -> None:
+        """Begin one call of each sender that waits: whoever sends thousands has no more turns than others."""
+        for sender in list(self._waiting):  # none any more once it was stopped
+            message = self._waiting[sender].popleft()
+            if not self._waiting[sender]:
+                del self._waiting[sender]
+            task = asyncio.create_task(self._serve(message), name=f"call {message.member}")
+            self._calls[sender].add(task)
+            task.add_done_callback(partial(self._done, sender, message.size))
+        if self._waiting:
+            # After those tasks' first step, and when their answers have left: a reply to somebody else must
+            # not stand behind a hundred large ones.
+            asyncio.get_running_loop().call_soon(self._bus.when_sent, self._turn)
+
+    def _done(self, sender: str, size: int, task: asyncio.Task[None]) -> None:
+        self._in_all -= 1
+        self._bytes -= size
         self._calls[sender].discard(task)
         if not self._calls[sender]:
             del self._calls[sender]
@@ -280,7 +307,3 @@ class Service:
         finally:
             self._asking.discard(task)
         return uid
-
-
-def _count(groups: Iterable[set[asyncio.Task[None]]]) -> int:
-    return sum(len(group) for group in groups)

@@ -103,7 +103,10 @@ COMMANDS: tuple[Command, ...] = (
                 "image",
             ),
             Argument(("--background",), "build with low CPU and disk priority"),
-            Argument(("--direct",), "pack nothing: clients read the chroot itself, by NFS"),
+            Argument(
+                ("--direct",),
+                "pack nothing: clients read the chroot itself, by NFS, or a live medium's own squashfs",
+            ),
             Argument(("--full",), "pack everything anew, also what did not change"),
             Argument(
                 ("--kernel",),

@@ -87,6 +87,8 @@ async def hold(file: Path, work: Path, number: int, directory: str) -> None:
         "volume": str(root.volume),
         "loops": sorted({number: loops.backing(number) for number in bench.loops.values()}.items()),
         "warnings": bench.warnings,
+        # Places in the file itself, not in what QEMU makes of it.
+        "pieces": [each.extents[0] for each in root.stack] if kind == "raw" and not directory else [],
     }
     print(json.dumps(answer), flush=True)
     await _until_the_end(served)

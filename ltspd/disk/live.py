@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from ltspd.disk import iso, tree
@@ -44,7 +45,12 @@ async def find_root(bench: Bench, files: tuple[File, ...]) -> Root:
             f"{bench.name} is an ISO without a live system: no squashfs is in it. "
             "Installation media have none; use a live medium, or install the system in a virtual machine."
         )
-    root = await _layered(bench) or await _inner(bench) or await tree.find_root(bench)
+    root = await _layered(bench) or await _inner(bench)
+    if root is None:
+        root = await tree.find_root(bench)
+        root = replace(root, stack=(root.volume,))
+    if any(each.kind != "squashfs" or len(each.extents) != 1 for each in root.stack):
+        root = replace(root, stack=())
     return await _with_kernel(bench, root, files)
 
 
@@ -60,7 +66,8 @@ async def _layered(bench: Bench) -> Root | None:
     for stem in reversed(chain):
         lower.append(bench.directory())
         await tree.mount_volume(bench, stems[stem], lower[-1])
-    return Root(stems[tops[0]], await _overlay(bench, lower))
+    stack = tuple(stems[stem] for stem in chain)
+    return Root(stems[tops[0]], await _overlay(bench, lower), stack=stack)
 
 
 async def _overlay(bench: Bench, lower: list[Path]) -> Path:
@@ -111,4 +118,4 @@ async def _with_kernel(bench: Bench, root: Root, files: tuple[File, ...]) -> Roo
         for offset, size in min(kernels, key=lambda each: (len(each.path), each.path)).extents:
             for at in range(0, size, MIN_BYTES * 64):
                 file.write(bench.disk.at(offset + at, min(MIN_BYTES * 64, size - at)))
-    return Root(root.volume, await _overlay(bench, [above, root.path]), root.subvolume)
+    return replace(root, path=await _overlay(bench, [above, root.path]))

@@ -37,7 +37,8 @@ class DiskRoot:
     """The system on a disk image: ``path`` is its root directory, read-only, never to be resolved.
 
     ``format`` is raw, qcow2, vmdk or vdi; ``table`` gpt, mbr, iso or none; ``volume`` says where the
-    system is; ``warnings`` are sentences for a person.
+    system is; ``warnings`` are sentences for a person. ``pieces`` are offset and size in the file of each
+    squashfs, the base first, if those are all of the system.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class DiskRoot:
     volume: str
     warnings: tuple[str, ...]
     pid: int
+    pieces: tuple[tuple[int, int], ...] = ()
 
 
 @asynccontextmanager
@@ -88,7 +90,9 @@ async def open_disk(
         held = [(int(number), str(name)) for number, name in answer.pop("loops")]
         pid = int(answer.pop("pid"))
         root = Path(f"/proc/{pid}/root") / str(answer.pop("root")).lstrip("/")
-        disk = DiskRoot(path=root, pid=pid, warnings=tuple(answer.pop("warnings")), **answer)
+        pieces = tuple((int(offset), int(size)) for offset, size in answer.pop("pieces"))
+        warnings = tuple(answer.pop("warnings"))
+        disk = DiskRoot(path=root, pid=pid, warnings=warnings, pieces=pieces, **answer)
         holder.add_done_callback(lost)
         try:
             yield disk

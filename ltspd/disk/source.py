@@ -32,7 +32,7 @@ async def readable(paths: Paths, source: Source, seconds: float = OPEN_SECONDS) 
         for warning in disk.warnings:
             log.warning("%s", warning)
         try:
-            yield replace(source, path=str(disk.path), origin=source.path, stamp=stamp)
+            yield replace(source, path=str(disk.path), origin=source.path, stamp=stamp, pieces=disk.pieces)
         except LtspError as error:
             if not disk.path.is_dir():
                 # Whatever went wrong, it did because of that.

@@ -55,11 +55,15 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A volume with a system on it, mounted at ``path``; ``subvolume`` is the mount option it needed."""
+    """A volume with a system on it, mounted at ``path``; ``subvolume`` is the mount option it needed.
+
+    ``stack`` are the file systems that all of it is in, the base first, if those are squashfs.
+    """
 
     volume: Volume
     path: Path
     subvolume: str = ""
+    stack: tuple[Volume, ...] = ()
 
 
 async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: str = "") -> None:

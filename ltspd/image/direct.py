@@ -1,31 +1,42 @@
-"""Direct boot: a generation that is a kernel and an initrd only, whose clients read a chroot by NFS.
+"""Direct boot: a generation whose clients get its source as it is. Nothing is looked through or packed.
 
-Nothing is packed, so it is there in a second and follows each change of the chroot at once; also those
-that are half done. What only root may read in the chroot is not to be had by clients.
+A chroot is read by NFS: it is there in a second, and follows each change at once, also half of one; what
+only root may read there, clients don't get. The squashfs files of a live medium become layers unchanged.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
-from ltspd.errors import InvalidOption
+from ltspd.errors import BadDisk, InvalidOption
 from ltspd.image import bootfiles, dpkg
 from ltspd.image.bootfiles import MakeBootPart
-from ltspd.image.look import OWN, BuildPlan, look
+from ltspd.image.inside import list_inside, read_inside
+from ltspd.image.look import OWN, BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.threads import in_thread
-from ltspd.image.workshop import Workshop, moment, new_identity, write
+from ltspd.image.workshop import Workshop, moment, new_identity, seal, write
 from ltspd.initrd.boot import make_identity
-from ltspd.model import Generation, Progress, Source, SourceKind
+from ltspd.model import Generation, Layer, Progress, Source, SourceKind
 from ltspd.paths import Paths
+
+_PIECE = 4 << 20
 
 
 def check(source: Source) -> None:
-    """Raise InvalidOption if the source is none that clients could be let read as it is."""
-    if source.kind is not SourceKind.DIRECTORY:
+    """Raise InvalidOption if the source is none that clients could be let have as it is. Blocks."""
+    why = ""
+    if source.kind is SourceKind.ROOT:
+        why = "clients would read all of this server"
+    elif source.kind is SourceKind.DISK and not source.pieces:
+        why = "whoever reaches this server could read all that is on it, also hashes and private keys"
+    elif source.kind is SourceKind.DISK and (secret := _secret(Path(source.path))):
+        why = f"it has secrets that everybody could read then: {secret}"
+    if why:
         raise InvalidOption(
-            f"{source.path} can't be booted without building: only a chroot below the base directory is "
-            "exported as it is. Leave 'direct' out to build an image of it."
+            f"{source.shown} can't be booted without building: {why}. Leave 'direct' out to build an image "
+            "of it; only chroots below the base directory and live media are booted as they are."
         )
 
 
@@ -40,35 +51,38 @@ async def make(
 ) -> Generation:
     """Write a generation into the work directory, or return the current one if it is the same already.
 
-    Raises what a look at the source does, ToolFailed, OSError.
+    Raises what a look at the source does, InvalidOption, BadDisk, ToolFailed, OSError.
     """
-    check(plan.source)
+    await in_thread(check, plan.source)
     name, root = plan.source.name, Path(plan.source.path)
-    progress.phase("initrd", 0.95)
+    progress.phase("initrd", 0.2)
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         plan = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
         boot = await bootfiles.make(root, plan.kernel, work.generation / "vmlinuz", make_boot_part)
-    if current is not None and await in_thread(_same, paths, current, plan, boot):
+    progress.phase("copy", 0.7)
+    layers = await in_thread(_layers, paths, plan.source, work, progress)
+    if current is not None and await in_thread(_same, paths, current, plan, layers, boot):
         return current.generation
     step("copied")
     now = await in_thread(moment, paths, name)
-    identity = new_identity(paths, name, now, hashlib.sha256(boot.part).hexdigest())
-    initrd = boot.part + make_identity(name, identity, ())
+    digest = layers[-1].digest if layers else hashlib.sha256(boot.part).hexdigest()
+    identity = new_identity(paths, name, now, digest)
+    initrd = boot.part + make_identity(name, identity, layers)
     generation = Generation(
         id=identity,
         image=name,
         created=now,
-        source=plan.source.path,
+        source=plan.source.shown,
         architecture=plan.architecture,
         kernel=plan.kernel.release,
-        layers=(),
+        layers=layers,
         source_bytes=0,
         source_files=0,
         kernel_bytes=boot.kernel_bytes,
         initrd_bytes=len(initrd),
-        packages_digest=plan.packages.digest,
-        summary=f"direct boot of {plan.source.path}, kernel {plan.kernel.release}",
-        directory=plan.source.path,
+        packages_digest=plan.digest,
+        summary=f"{plan.source.shown} as it is, kernel {plan.kernel.release}",
+        directory="" if layers else plan.source.path,
     )
     pattern = plan.options.kernel or ""
     record = Manifest(
@@ -82,12 +96,42 @@ async def make(
     return generation
 
 
-def _same(paths: Paths, current: Manifest, plan: BuildPlan, boot: bootfiles.BootFiles) -> bool:
-    """Return whether clients would get the same kernel, initrd and directory, and the bus say the same."""
+def _layers(paths: Paths, source: Source, work: Workshop, progress: Progress) -> tuple[Layer, ...]:
+    """Copy a live medium's squashfs files into the work directory; raises NoSpace, BadDisk, OSError."""
+    total = sum(size for _, size in source.pieces)
+    check_space(paths, source.shown, total, share=1.0)
+    layers, done = [], 0
+    for number, (offset, size) in enumerate(source.pieces):
+        target = work.layers / f"{number}"
+        with open(source.origin, "rb") as medium, open(target, "xb") as out:
+            end = offset + size
+            while offset < end and not work.ended.is_set():
+                sent = os.sendfile(out.fileno(), medium.fileno(), offset, min(_PIECE, end - offset))
+                if not sent:
+                    raise BadDisk(f"{source.shown} ends in the middle of its system; get it anew.")
+                offset, done = offset + sent, done + sent
+                progress.done(done / total)
+        layers.append(seal(target, work.ended.is_set))
+    return tuple(layers)
+
+
+def _same(
+    paths: Paths, current: Manifest, plan: BuildPlan, layers: tuple[Layer, ...], boot: bootfiles.BootFiles
+) -> bool:
+    """Return whether clients would get the same kernel, initrd and root, and the bus say the same."""
     facts = current.generation
-    if facts.directory != plan.source.path or current.boot.key != boot.key:
+    if (facts.source, facts.layers, facts.direct) != (plan.source.shown, layers, True):
         return False
-    if facts.packages_digest != plan.packages.digest:
+    if current.boot.key != boot.key or facts.packages_digest != plan.digest:
         return False
     with open(paths.images / facts.image / "generations" / facts.id / "initrd.img", "rb") as file:
         return file.read(current.boot.size) == boot.part
+
+
+def _secret(root: Path) -> str:
+    """Return the name of a file with a password hash or a host key, or an empty string."""
+    for line in (read_inside(root, "etc/shadow") or b"").splitlines():
+        if line.partition(b":")[2].startswith(b"$"):
+            return "/etc/shadow"
+    keys = (each for each in list_inside(root, "etc/ssh") if each.endswith("_key"))
+    return next((f"/etc/ssh/{each}" for each in keys), "")

@@ -42,7 +42,7 @@ def comparable(
     """Return what a layer could be made against, or None if only a full build will do. Blocks."""
     if (
         previous is None
-        or not previous.generation.layers
+        or previous.generation.direct
         or plan.options.full
         or len(previous.generation.layers) >= MOST_LAYERS
     ):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.disk.source import readable
-from ltspd.errors import BadDisk, Busy, InconsistentSource, LtspError, NoKernel, ToolFailed
+from ltspd.errors import BadDisk, Busy, InconsistentSource, InvalidOption, LtspError, NoKernel, ToolFailed
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.publish import Step, nothing
 from ltspd.image.source import resolve
@@ -104,6 +104,70 @@ async def test_a_live_medium_becomes_the_same_image(
     built = await make_from(paths, str(image))
     assert difference(wanted, shown(paths, built)) == {}
     assert built.generation.image == "debian-live"
+
+
+def medium(place: Path, tree: Path, *names: str) -> Path:
+    """Write a live medium with the tree in the first squashfs, and a small one more for each further name."""
+    for number, name in enumerate(names):
+        live = place / "medium/casper" / name
+        live.parent.mkdir(parents=True, exist_ok=True)
+        content = tree if number == 0 else write(place / f"more{number}", "etc/more", name).parents[1]
+        call("mksquashfs", content, live, "-noappend", "-quiet", "-no-progress")
+    image = place / "live.iso"
+    call("xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", image, place / "medium")
+    return image
+
+
+AS_IT_IS = BuildOptions(direct=True)
+
+
+@pytest.fixture
+def public(tmp_path: Path, tree: Path) -> Path:
+    """Copy the tree without what a published medium never has."""
+    copy = tmp_path / "public"
+    call("cp", "-a", tree, copy)
+    (copy / "etc/shadow").write_text("root:*:19000:0:99999:7:::\n")
+    for key in (copy / "etc/ssh").glob("*_key"):
+        key.unlink()
+    return copy
+
+
+@pytest.mark.parametrize("names", [("filesystem.squashfs",), ("min.squashfs", "min.live.squashfs")])
+async def test_the_squashfs_of_a_live_medium_are_layers_as_they_are(
+    tmp_path: Path, paths: Paths, public: Path, names: tuple[str, ...]
+) -> None:
+    image = medium(tmp_path, public, *names)
+    built = await make_from(paths, str(image), AS_IT_IS)
+    files = [(tmp_path / "medium/casper" / name).read_bytes() for name in names]
+    home = paths.images / "live/layers"
+    assert [(home / each.file_name).read_bytes() for each in built.generation.layers] == files
+    found = shown(paths, built)
+    assert b"usr/lib/random" in found
+    assert (b"etc/more" in found) == (len(names) > 1)
+    assert built.generation.direct
+    assert check_whole(paths, "live") == built.generation
+    assert not (await make_from(paths, str(image), AS_IT_IS)).changed
+    packed = await make_from(paths, str(image))
+    assert packed.changed
+    assert not packed.generation.direct
+
+
+@pytest.mark.parametrize("secret", ["etc/shadow", "etc/ssh/ssh_host_rsa_key"])
+async def test_a_live_medium_with_secrets_is_not_given_away(
+    tmp_path: Path, paths: Paths, public: Path, secret: str
+) -> None:
+    (public / secret).unlink(missing_ok=True)
+    write(public, secret, b"root:$6$salt$hash:19000:0:99999:7:::\n")
+    image = medium(tmp_path, public, "filesystem.squashfs")
+    with pytest.raises(InvalidOption, match=f"secrets that everybody could read then: /{secret}"):
+        await make_from(paths, str(image), AS_IT_IS)
+    assert not paths.images.exists()
+
+
+async def test_a_virtual_machine_is_not_given_away(paths: Paths, image: Path) -> None:
+    with pytest.raises(InvalidOption, match=rf"{image} can't be booted without building"):
+        await make_from(paths, "vm", AS_IT_IS)
+    assert not paths.images.exists()
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import pytest
 from ltspd import apply as module
 from ltspd.apply import Applier, write_atomically
 from ltspd.desired import File, Output, Symlink
-from ltspd.model import OutputState, OutputStatus, UnitStatus
+from ltspd.model import OutputState, OutputStatus
 from ltspd.paths import Paths
-from ltspd.services import Systemd
+from ltspd.services import Systemd, UnitStatus
 
 UNIT = "ltspd-x.service"
 

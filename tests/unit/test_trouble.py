@@ -8,8 +8,9 @@ import pytest
 
 from ltspd import trouble
 from ltspd.desired import File, Output
-from ltspd.model import OutputState, UnitStatus
+from ltspd.model import OutputState
 from ltspd.paths import Paths
+from ltspd.services import UnitStatus
 from ltspd.trouble import OFTEN, WINDOW, Troubles
 from tests.unit.test_apply import UNIT, FakeSystemd, apply, fresh, served
 
