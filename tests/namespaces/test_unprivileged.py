@@ -131,7 +131,11 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
         else:
             assert answer == "org.ltsp.Server1.Error.NoSuchImage", name
     lines = audited(server, PUPIL, began)
-    assert len(lines) >= len(answers.keys() & changing)
+    # What only the gateway may hand over has no action of polkit's.
+    asked = {
+        f"{interface}.{member}" for (interface, member), how in METHODS.items() if how.action is not None
+    }
+    assert len(lines) >= len(answers.keys() & asked)
     assert all("denied" in line["LTSPD_RESULT"] for line in lines)
 
 
@@ -181,7 +185,7 @@ def test_a_flood_from_somebody_ends_nothing_and_leaves_no_memory_behind(server: 
         others += 1
     assert others >= 1
     assert "Traceback" not in said(server, began, "flood")
-    assert said(server, began, "flood").strip().endswith(product.status(server)["Version"])
+    assert product.status(server)["Version"] in said(server, began, "flood").splitlines()
     assert show(server, "MainPID") == pid
     log = said(server, began)
     assert "Traceback" not in log

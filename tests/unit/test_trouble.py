@@ -99,6 +99,8 @@ async def test_the_last_words_are_repeated_and_stay_the_same(paths: Paths, journ
     assert f"journalctl -u {UNIT}" in often
     journal.write_text("another reason\n")
     assert "another reason" in await found.why(OUTPUT, between(2))
+    gone = UnitStatus(UNIT, "failed", "failed", "exit-code", 2, "ab")
+    assert "systemd has given it up" in await found.why(OUTPUT, gone)
     found.keeps_ending(running(2))
     assert (await found.why(OUTPUT, running(2), "failed")).count("another reason") == 1
 
