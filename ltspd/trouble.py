@@ -76,7 +76,7 @@ class Troubles:
         if how == "success" and not again:
             return f"{unit} was stopped by somebody; 'systemctl start {unit}' starts it again."
         words = await self._last_words(status)
-        # What was started again by itself and is no longer has met systemd's limit of starts, whatever its Result.
+        # What was started again by itself and is no longer has met systemd's limit, whatever its Result says.
         if how == "start-limit-hit" or (often and status.active == "failed"):
             return (
                 f"{unit} ended too often in a short time, so systemd has given it up{words}. Mend the cause "
