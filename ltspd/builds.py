@@ -86,6 +86,8 @@ class Builds:
         self._tried: dict[str, str] = {}
         # The generation that a fold was tried for: one that failed is not tried again before a build.
         self._folded: dict[str, str] = {}
+        # What nobody waits for is done one after the other; what a person asked for starts at once.
+        self._turn = asyncio.Lock()
         # Why a build by itself failed, and the free bytes of those for which there was no room.
         self._failed: dict[str, str] = {}
         self._starved: dict[str, int] = {}
@@ -145,7 +147,7 @@ class Builds:
             log.info("Rebuilding %s by itself: %s", image.name, image.stale_because)
             direct = any(each.direct for each in image.generations if each.id == image.current)
             work = self._unasked(found, config, direct)
-            self._jobs.start("build", found.name, DAEMON_UID, work)
+            self._jobs.start("build", found.name, DAEMON_UID, work, self._turn)
 
     def start_folds(self, images: tuple[Image, ...]) -> None:
         """Start folding an image whose layers have outgrown their base, when nothing else is being done."""

@@ -110,8 +110,13 @@ class Jobs:
         matches = (job for job in self._jobs.values() if (job.kind, job.subject) == (kind, subject))
         return next((job for job in matches if not job.state.final), None)
 
-    def start(self, kind: str, subject: str, started_by: int, work: Work) -> Job:
-        """Start work in the background; raises Busy if the same is under way, Stopping at shutdown."""
+    def start(
+        self, kind: str, subject: str, started_by: int, work: Work, turn: asyncio.Lock | None = None
+    ) -> Job:
+        """Start work in the background; raises Busy if the same is under way, Stopping at shutdown.
+
+        Of those that share a ``turn`` only one works at a time, in their order; the others are queued.
+        """
         if self._stopping:
             raise Stopping("The daemon is shutting down; try again once it is back.")
         if other := self.running(kind, subject):
@@ -123,11 +128,11 @@ class Jobs:
             kind=kind,
             subject=subject,
             started_by=started_by,
-            state=JobState.RUNNING,
-            started_at=_now(),
+            state=JobState.QUEUED if turn is not None else JobState.RUNNING,
+            started_at=0 if turn is not None else _now(),
         )
         self._jobs[job.id] = job
-        task = asyncio.create_task(self._run(job.id, work), name=f"job {job.id}")
+        task = asyncio.create_task(self._queue(job.id, work, turn), name=f"job {job.id}")
         # Not at the end of _run: a task that is cancelled before its first step never runs at all.
         task.add_done_callback(lambda _: self._ended(job.id))
         self._tasks[job.id] = task
@@ -148,6 +153,15 @@ class Jobs:
         for job_id in list(self._tasks):
             self.cancel(job_id)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _queue(self, job_id: str, work: Work, turn: asyncio.Lock | None) -> None:
+        if turn is None:
+            await self._run(job_id, work)
+            return
+        async with turn:
+            self._update(job_id, state=JobState.RUNNING, started_at=_now())
+            self._changed()
+            await self._run(job_id, work)
 
     async def _run(self, job_id: str, work: Work) -> None:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -194,7 +208,7 @@ class Jobs:
         self._update(job_id, state=state, error_name=error.dbus_name, error=error.message)
 
     def _update(self, job_id: str, **changes: object) -> None:
-        if "state" in changes:
+        if "state" in changes and changes["state"] is not JobState.RUNNING:
             changes["finished_at"] = _now()
             self._ends[job_id] = _elapsed()
         self._jobs[job_id] = replace(self._jobs[job_id], **changes)  # type: ignore[arg-type]

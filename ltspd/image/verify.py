@@ -26,6 +26,8 @@ from ltspd.run import run
 _SUPER = struct.Struct("<4sI32xQ")
 # As few of what was found may be missing in the layer: a source may be changed while it is packed.
 _SHARE = 0.9
+# Files to read by one program: as many long names fit into a command line, and what is in them into memory.
+_AT_ONCE = 300
 _TOP = b"squashfs-root/"
 _FILE = re.compile(rb"-\S+ \S+ +(\d+) \S+ \S+ ")
 _SHADOW = ("etc/shadow", "etc/gshadow", "etc/passwd", "etc/group")
@@ -93,14 +95,15 @@ async def check_secrets(layer: Path) -> None:
     secrets, small = look_through(listing)
     for accounts in (True, False):
         names = [each for each in small if (each in _SHADOW) == accounts]
-        if not names:
-            continue
         if accounts:
             for each in names:
                 if _has_hash(await _cat(layer, [each])):
                     secrets.append(f"a password of /{each}")
-        elif PRIVATE_KEY.search(await _cat(layer, names)):
-            secrets += [f"/{each}" for each in names if PRIVATE_KEY.search(await _cat(layer, [each]))]
+            continue
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            if PRIVATE_KEY.search(await _cat(layer, some)):
+                secrets += [f"/{each}" for each in some if PRIVATE_KEY.search(await _cat(layer, [each]))]
     if secrets:
         raise SecretInImage(
             f"The image would hold {', '.join(secrets[:5])}, which everybody on the clients' network could "

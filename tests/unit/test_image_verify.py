@@ -117,7 +117,8 @@ async def test_every_secret_is_found_in_a_layer_that_has_it(tmp_path: Path) -> N
         with pytest.raises(SecretInImage, match=f"a password of /{name}"):
             await verify.check_secrets(layer(one, tmp_path / "layer"))
     write(tmp_path / "key", "etc/a [b] *", KEY)
-    write(tmp_path / "key", "etc/a harmless one", "nothing")
+    for number in range(700):
+        write(tmp_path / "key", f"etc/many/harmless {number}", "nothing")
     with pytest.raises(SecretInImage, match=r"hold /etc/a \[b\] \*, which"):
         await verify.check_secrets(layer(tmp_path / "key", tmp_path / "layer"))
     (tmp_path / "link/etc/ssh").mkdir(parents=True)

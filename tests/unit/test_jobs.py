@@ -49,6 +49,40 @@ async def forever(_: JobProgress) -> str:
     return ""
 
 
+async def test_jobs_that_take_turns_are_queued_and_run_in_their_order(watch: Watch) -> None:
+    turn, go = asyncio.Lock(), asyncio.Event()
+    order: list[str] = []
+
+    def work(name: str) -> engine.Work:
+        async def run(_: JobProgress) -> str:
+            order.append(name)
+            await go.wait()
+            return name
+
+        return run
+
+    first, second, third = (watch.jobs.start("build", each, 0, work(each), turn).id for each in "abc")
+    other = watch.jobs.start("build", "d", 1000, work("d")).id
+    await asyncio.sleep(0.01)
+    states = [watch.jobs.get(each).state for each in (first, second, third, other)]
+    assert states == [JobState.RUNNING, JobState.QUEUED, JobState.QUEUED, JobState.RUNNING]
+    assert order == ["a", "d"], "what shares no turn starts at once"
+    waiting = watch.jobs.get(second)
+    assert (waiting.started_at, waiting.finished_at) == (0, 0)
+    with pytest.raises(Busy, match=second):
+        watch.jobs.start("build", "b", 0, work("b"), turn)
+    watch.jobs.cancel(second)
+    await watch.until_finished(1)
+    assert watch.jobs.get(second).state is JobState.CANCELLED
+    go.set()
+    await watch.until_finished(4)
+    assert order == ["a", "d", "c"]
+    last = watch.jobs.get(third)
+    assert (last.state, last.result) == (JobState.DONE, "c")
+    assert 0 < last.started_at <= last.finished_at
+    await watch.jobs.stop()
+
+
 # ---- progress --------------------------------------------------------------------------------------
 
 _STEPS = st.lists(
