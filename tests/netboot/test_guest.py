@@ -11,8 +11,8 @@ from tests.lab.server import Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-# The image, what it is made from, and how its root comes. Bookworm's initrd is made by initramfs-tools, trixie's
-# by dracut with systemd.
+# The image, what it is made from, and how its root comes. Bookworm's initrd is made by initramfs-tools,
+# trixie's by dracut with systemd.
 GUESTS = {"guest-initramfs": ("bookworm", "nbd"), "guest-dracut": ("trixie", "nfs")}
 # udev and systemd run twice, and both clients at once, on a machine that may have other work.
 PATIENCE = 500.0
