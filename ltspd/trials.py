@@ -77,6 +77,8 @@ class Trials:
         files: Path,
         progress: Progress,
     ) -> Verdict:
+        if self._one.locked():
+            progress.phase("waiting for another test", 0.0)
         async with self._one:
             return await trial.attempt(
                 self._paths, self._act, generation, places, files, conditions(config), progress
