@@ -211,13 +211,15 @@ TimeoutSec=10" >/run/systemd/system/ltsp-report.service
 
 # set_trial: the server tries this image out before clients get it; let the machine say when it can be logged in to,
 # and what failed until then. The kernel's log puts each line on the console in one piece, whoever else writes.
+# (A distribution's initrd, in which we are a guest, may have a systemd with a default.target of its own.)
 set_trial() {
-    mkdir /run/systemd/system/default.target.d
+    mkdir -p /run/systemd/system/default.target.d
     echo "[Unit]
 Wants=ltsp-trial.service" >/run/systemd/system/default.target.d/ltsp.conf
     echo "[Unit]
 Description=Say that the login of this trial is reached
 After=default.target getty.target display-manager.service
+ConditionPathExists=!/etc/initrd-release
 [Service]
 ExecStart=/bin/sh /run/ltsp-trial" >/run/systemd/system/ltsp-trial.service
     cat >/run/ltsp-trial <<'EOF'

@@ -12,7 +12,7 @@ _LONGEST = 4096
 _BEGINS = (
     ("kernel", re.compile(r"Linux version ")),
     ("root", re.compile(r"ltsp: init started")),
-    ("init", re.compile(r"ltsp: starting /")),
+    ("init", re.compile(r"ltsp: (?:starting /|the distribution's own initrd goes on)")),
     ("login", re.compile(r"ltsp: trial: login$")),
 )
 _ENDS = (
