@@ -13,7 +13,7 @@ from ltspd.builds import Builds, in_use_of
 from ltspd.clients import BOOTING
 from ltspd.conf import ConfFile
 from ltspd.config import load
-from ltspd.errors import InUse, NoSpace
+from ltspd.errors import InUse, InvalidOption, NoSpace
 from ltspd.image import build, store
 from ltspd.image import fold as room
 from ltspd.jobs import Jobs
@@ -92,6 +92,41 @@ async def test_options_are_what_ltsp_conf_and_the_caller_say(
         (True, True, ""),
         (False, False, "6.1.*"),
     ]
+
+
+async def test_an_initrd_of_nobody_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (tmp_path / "srv/ltsp/x/usr").mkdir(parents=True)
+    with pytest.raises(InvalidOption, match="must be one of own, distribution, not 'dracut'"):
+        await world.builds.start("x", {"initrd": "dracut"}, 0)
+    assert world.jobs.all == ()
+
+
+async def test_rebuilds_that_nobody_asked_for_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    names, go = ("x", "y", "z"), asyncio.Event()
+    for name in names:
+        (tmp_path / "srv/ltsp" / name / "usr").mkdir(parents=True)
+
+    async def preflight(*_: object) -> None:
+        await go.wait()
+        raise NoSpace("full")
+
+    monkeypatch.setattr(build, "preflight", preflight)
+    sources = tuple(replace(SOURCE, name=name) for name in names)
+    stale = tuple(replace(STALE, name=name) for name in names)
+    world.builds.start_stale(load({}), sources, stale, dict.fromkeys(names, "a"))
+    await asyncio.sleep(0.01)
+    states = [job.state for job in world.jobs.all]
+    assert states == [JobState.RUNNING, JobState.QUEUED, JobState.QUEUED]
+    go.set()
+    while any(not job.state.final for job in world.jobs.all):
+        world.ended.clear()
+        await world.ended.wait()
+    assert [job.state for job in world.jobs.all] == [JobState.FAILED] * 3
+    await world.jobs.stop()
 
 
 async def test_removing_asks_for_the_grace_of_ltsp_conf(tmp_path: Path) -> None:

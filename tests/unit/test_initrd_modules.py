@@ -16,6 +16,7 @@ from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.model import Layer
 from tests.lab.cache import cache_dir
 
+CLIENT = Path(__file__).resolve().parents[2] / "client"
 VERSION = "6.99-test"
 NIC = "kernel/drivers/net/ethernet/acme/rocket-nic.ko"
 HOME = f"usr/lib/modules/{VERSION}"
@@ -222,7 +223,17 @@ async def test_nbd_client_runs_from_its_initrd_alone(tmp_path: Path) -> None:
     output("cpio", "-idm", "--quiet", "-D", tmp_path, data=plain)
     if os.geteuid() != 0:
         pytest.skip("only root can chroot")
-    said = output("chroot", tmp_path / "ltsp/nbd", "/bin/nbd-client", "-V")
+    # It lies where it can't be in the way of the distribution's initrd, and the client's init takes it out.
+    assert [each.name for each in tmp_path.iterdir()] == ["ltsp"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
+    (tmp_path / "bin/busybox").chmod(0o755)
+    for name in ("mkdir", "mv"):
+        (tmp_path / "bin" / name).symlink_to("busybox")
+    (tmp_path / "ltsp/root.sh").write_bytes((CLIENT / "root.sh").read_bytes())
+    (tmp_path / "ltsp/layers").write_text("")
+    script = "PATH=/bin; . /ltsp/root.sh; modprobe() { :; }; fail() { exit 1; }; prepare_nbd; nbd-client -V"
+    said = output("chroot", tmp_path, "/bin/busybox", "sh", "-c", script)
     assert b"This is nbd-client" in said
     assert b"error while loading" not in said
 
