@@ -2,12 +2,14 @@
 
 import asyncio
 import inspect
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.lab import leaks, product
+from tests.lab import leaks, product, trees
+from tests.lab.disks import make_disk
 from tests.lab.net import Lan, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
@@ -88,6 +90,17 @@ def server(lab: Session, lan: Lan) -> Server:
     product.wait_until_up(server)
     product.configure(server, {})
     return server
+
+
+@pytest.fixture(scope="session")
+def disk(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Put a VM's disk with the system of `bookworm` on the server, and return its path there."""
+    made = make_disk(trees.tree(SOURCES["bookworm"]), tmp_path_factory.mktemp("disk"))
+    # Not where images are made from, for all tests would see it; nor where it would be in an image of /.
+    home = server.path("/srv/vm")
+    home.mkdir()
+    shutil.move(made, home / made.name)
+    return f"/srv/vm/{made.name}"
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ _SERVER = (
     *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp"),
     *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "nbd-client", "radvd"),
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
+    *("qemu-utils", "qemu-system-common"),
 )
 _LTSP_SERVER = (
     *_BASE,
