@@ -13,9 +13,9 @@ from ltspd.config import Config
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
-from ltspd.image import build, fold, folding, look, source, store
+from ltspd.image import build, fold, folding, increment, look, source, store
 from ltspd.jobs import JobProgress, Jobs
-from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source
+from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source, SourceKind
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 from ltspd.trials import Trials
@@ -94,7 +94,7 @@ class Builds:
 
     async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
-        found = await asyncio.to_thread(source.resolve, self._paths, name)
+        found = await asyncio.to_thread(lambda: self._as_before(source.resolve(self._paths, name)))
         if other := self._jobs.running("build", found.name):
             raise Busy(
                 f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
@@ -178,7 +178,7 @@ class Builds:
             self._starved.pop(found.name, None)
             try:
                 options = replace(self._options(config, {"background": True}), direct=direct)
-                ready = await self._preflight(found, options)
+                ready = await self._preflight(await asyncio.to_thread(self._as_before, found), options)
                 built = await self._build(ready, progress, await self._tested(config, ready, {}))
             except (LtspError, OSError) as error:
                 wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
@@ -224,6 +224,14 @@ class Builds:
             kernel=str(asked["kernel"]) if "kernel" in asked else None,
             initrd=_whose_initrd(asked),
         )
+
+    def _as_before(self, found: Source) -> Source:
+        """Return a disk with the partition that its image was made from last, unless one was asked for."""
+        previous = increment.find_previous(self._paths, found.name)
+        if found.kind is not SourceKind.DISK or found.partition or previous is None:
+            return found
+        file, _, number = previous.generation.source.rpartition(",partition=")
+        return replace(found, partition=int(number)) if file == found.path and number.isdigit() else found
 
     async def _preflight(
         self, found: Source, options: build.BuildOptions, seconds: float = OPEN_SECONDS

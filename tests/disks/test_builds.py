@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.builds import Builds
+from ltspd.conf import ConfFile
 from ltspd.disk.source import readable
 from ltspd.errors import BadDisk, Busy, InconsistentSource, InvalidOption, LtspError, NoKernel, ToolFailed
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.publish import Step, nothing
 from ltspd.image.source import resolve
+from ltspd.jobs import Jobs
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 from tests.disks.making import ESP, MIB, SWAP, Part, call, convert, disk, ext4, fat, lvm, swap, system
@@ -286,6 +289,20 @@ async def test_the_partition_is_the_callers_choice(tmp_path: Path, paths: Paths)
     assert not again.changed
     other = await make_from(paths, "vm,partition=1")
     assert len(other.generation.layers) == 1, "another partition is no increment of the first"
+    await make_from(paths, "vm,partition=2")
+    with pytest.raises(NoKernel, match=r"vm\.img,partition=2 can't boot from a network"):
+        # These kernels have no modules; what counts is that the choice holds.
+        await a_daemons_build(paths, "vm")
+    with pytest.raises(NoKernel, match=r"vm\.img,partition=1 can't"):
+        await a_daemons_build(paths, "vm,partition=1")
+
+
+async def a_daemons_build(paths: Paths, word: str) -> None:
+    async def served() -> None:
+        pass
+
+    builds = Builds(paths, ConfFile(paths), Jobs(lambda: None, lambda _: None), served)
+    await builds.start(word, {}, 0)
 
 
 async def test_a_bad_disk_is_an_error_of_the_call(tmp_path: Path, paths: Paths) -> None:
@@ -296,7 +313,7 @@ async def test_a_bad_disk_is_an_error_of_the_call(tmp_path: Path, paths: Paths) 
     (paths.base_dir / "empty.img").touch()
     for name in ("short", "noise", "empty"):
         with pytest.raises(BadDisk, match=name):
-            await make_from(paths, name)
+            await a_daemons_build(paths, name)
     gone = replace(resolve(paths, "noise"), path="/nonexistent/x.img")
     with pytest.raises(BadDisk, match=r"/nonexistent/x\.img is not a file"):
         async with readable(paths, gone):
