@@ -1,5 +1,6 @@
 """Opening names inside a foreign root: symbolic links are followed as that root would, never out of it."""
 
+import errno
 import os
 import stat
 from collections import deque
@@ -80,11 +81,13 @@ def list_inside(root: Path, name: str) -> tuple[str, ...]:
         os.close(descriptor)
 
 
-def copy_inside(root: Path, name: str, target: Path) -> int:
-    """Copy a regular file out of the root and return its size in bytes; raises OSError."""
+def copy_inside(root: Path, name: str, target: Path, limit: int = 1 << 30) -> int:
+    """Copy a regular file out of the root and return its size in bytes, at most ``limit``; raises OSError."""
     with open(open_inside(root, name), "rb") as source, open(target, "xb") as out:
         # Both may be on different file systems, which copy_file_range() minds only before Linux 5.3.
         size = os.fstat(source.fileno()).st_size
+        if size > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
         done = 0
         while done < size:
             # sendfile, because copy_file_range refuses to cross file systems of different kinds.

@@ -3,11 +3,12 @@
 Only reads below the source's root. What of it goes into an initrd is decided in ``modules``.
 """
 
-import gzip
 import lzma
 import tempfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 from ltspd import priority
 from ltspd.errors import InconsistentSource, NoKernel
@@ -19,6 +20,8 @@ _ZSTD_SINCE = (5, 9)
 # Kernel configurations that compile a file-system's compression in the initramfs unpacker.
 _RD_ZSTD = "CONFIG_RD_ZSTD"
 _FIRMWARE = "usr/lib/firmware"
+# Some 300 modules of a distribution's kernel are 30 MB, all of its modules 500.
+_MOST_IN_ALL = 512 << 20
 
 
 def _module_home(source_root: Path, version: str) -> str:
@@ -88,7 +91,7 @@ async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
 
 async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]:
     """Return each module's uncompressed bytes by its path."""
-    contents = await priority.to_thread(lambda: {path: _read(source_root, home, path) for path in paths})
+    contents = await priority.to_thread(lambda: _modules(source_root, home, paths))
     packed = [path for path in paths if path.endswith(".zst")]
     if packed:
         # Python has no zstd before 3.14; one run of the program for all modules costs the least.
@@ -96,10 +99,25 @@ async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str,
             files = [Path(scratch, path.rpartition("/")[2]) for path in packed]
             for path, file in zip(packed, files, strict=True):
                 file.write_bytes(contents[path])
-            await run(["zstd", "--quiet", "--decompress", "--rm", "--", *map(str, files)])
+            limit = ["prlimit", f"--fsize={rooted.MOST_BYTES}"]
+            await run([*limit, "zstd", "--quiet", "--decompress", "--rm", "--", *map(str, files)])
             contents |= {
                 path: file.with_suffix("").read_bytes() for path, file in zip(packed, files, strict=True)
             }
+    return contents
+
+
+def _modules(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    total = 0
+    for path in paths:
+        contents[path] = _read(source_root, home, path)
+        total += len(contents[path])
+        if total > _MOST_IN_ALL:
+            raise InconsistentSource(
+                f"The modules in {home} of {source_root} that boot from a network are over "
+                f"{_MOST_IN_ALL >> 20} MiB in all; reinstall the kernel there."
+            )
     return contents
 
 
@@ -110,15 +128,33 @@ def _read(source_root: Path, home: str, path: str) -> bytes:
             case None, _:
                 raise OSError("it does not exist")
             case bytes(), "xz":
-                return lzma.decompress(data)
+                return _limited(lzma.LZMADecompressor(), data)
             case bytes(), "gz":
-                return gzip.decompress(data)
+                # Bits of the window, and 16 for gzip's own head (zlib's manual).
+                return _limited(zlib.decompressobj(16 + zlib.MAX_WBITS), data)
             case _:
                 return data
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InconsistentSource(
             f"Module {home}/{path} of {source_root} can't be read ({error}); reinstall the kernel there."
         ) from error
+
+
+def _limited(stream: "_Stream", data: bytes) -> bytes:
+    """Return what a stream unpacks to; raises OSError if that is too much, EOFError if it is cut short."""
+    out = stream.decompress(data, rooted.MOST_BYTES)
+    if not stream.eof:
+        if len(out) >= rooted.MOST_BYTES:
+            raise OSError(f"it unpacks to over {rooted.MOST_BYTES >> 20} MiB")
+        raise EOFError("it is cut short")
+    return out
+
+
+class _Stream(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def _firmware(source_root: Path, version: str, contents: Iterable[bytes]) -> list[cpio.Entry]:

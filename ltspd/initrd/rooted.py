@@ -4,8 +4,13 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
+from ltspd.errors import InconsistentSource
+
 # As many links as the kernel follows before it says ELOOP (MAXSYMLINKS of include/linux/namei.h).
 _MAX_LINKS = 40
+# No program, module, index or firmware is near this, in bytes. A source may be a disk image from anywhere,
+# and what is read is held in memory.
+MOST_BYTES = 128 << 20
 
 
 def inside(root: Path, path: str) -> Path | None:
@@ -42,9 +47,21 @@ def inside(root: Path, path: str) -> Path | None:
 
 
 def read(root: Path, path: str) -> bytes | None:
-    """Return the content of a regular file of that system, or None if there is none."""
+    """Return the content of a regular file of that system, or None if there is none.
+
+    Raises InconsistentSource for one that is too large to be what it should be, OSError.
+    """
     real = inside(root, path)
-    return real.read_bytes() if real is not None and real.is_file() else None
+    if real is None or not real.is_file():
+        return None
+    with open(real, "rb") as file:
+        data = file.read(MOST_BYTES + 1) if os.fstat(file.fileno()).st_size <= MOST_BYTES else None
+    if data is None or len(data) > MOST_BYTES:
+        raise InconsistentSource(
+            f"{path} of {root} is larger than {MOST_BYTES >> 20} MiB, as no module, firmware or program is. "
+            "Remove it there, or reinstall its package."
+        )
+    return data
 
 
 def read_text(root: Path, path: str) -> str:

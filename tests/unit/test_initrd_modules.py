@@ -5,11 +5,12 @@ import lzma
 import os
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ltspd.errors import InconsistentSource, LtspError, NoKernel, WrongArchitecture
+from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
 from ltspd.initrd import cpio, elf, kernel, modules, rooted
 from ltspd.initrd.boot import build_boot_initrd, build_boot_part
 from ltspd.initrd.nbd import make_nbd_initrd
@@ -128,6 +129,27 @@ def test_a_kernel_without_modules_is_named(tree: Path) -> None:
 async def test_a_broken_module_is_named(tree: Path) -> None:
     (tree / HOME / "kernel/fs/overlayfs/overlay.ko.xz").write_bytes(b"no xz at all")
     with pytest.raises(InconsistentSource, match="overlay"):
+        await kernel.read_modules(tree, VERSION)
+
+
+@pytest.mark.parametrize("kind", ["", ".xz", ".gz", ".zst", ".xz cut"])
+async def test_a_module_that_would_fill_the_memory_is_refused(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(rooted, "MOST_BYTES", 1 << 20)
+    nic, huge = tree / HOME / NIC, bytes(4 << 20)
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        ".xz": lzma.compress,
+        ".xz cut": lambda data: lzma.compress(data[: 1 << 19])[:-20],
+        ".gz": gzip.compress,
+        ".zst": lambda data: subprocess.run(["zstd", "-qc"], input=data, capture_output=True).stdout,
+    }
+    nic.unlink()
+    packed = nic.with_name(f"{nic.name}{kind.partition(' ')[0]}")
+    packed.write_bytes(pack[kind](huge) if kind else huge)
+    index = tree / HOME / "modules.dep"
+    index.write_text(index.read_text().replace(f"{NIC}:", f"{packed.relative_to(tree / HOME)}:"))
+    with pytest.raises((InconsistentSource, ToolFailed)):
         await kernel.read_modules(tree, VERSION)
 
 
