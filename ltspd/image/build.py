@@ -176,12 +176,12 @@ async def _build(
             return _unchanged(previous.manifest, progress)
     if not isinstance(made, _Made):
         made = await _everything(paths, plan, progress, work, make_boot_part, step)
-    await in_thread(check_steady, plan.source)
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
     progress.phase("verify", 0.05)
     files = made.contents.tree
     await verify.verify(Path(plan.source.path), made.plan.kernel, made.table, files, made.layers, work.layers)
+    await in_thread(check_steady, plan.source)
     if trial is not None:
         await trial(generation, work.home, progress)
     return await _publish(paths, plan, progress, work, generation, in_use, step)

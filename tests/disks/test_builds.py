@@ -18,6 +18,7 @@ from ltspd.image.source import resolve
 from ltspd.jobs import Jobs
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
+from ltspd.trials import Trials
 from tests.disks.making import ESP, MIB, SWAP, Part, call, convert, disk, ext4, fat, lvm, swap, system
 from tests.images.making import check_nothing_left, check_whole, make, seen
 from tests.images.seen import Seen, difference
@@ -301,7 +302,11 @@ async def a_daemons_build(paths: Paths, word: str) -> None:
     async def served() -> None:
         pass
 
-    builds = Builds(paths, ConfFile(paths), Jobs(lambda: None, lambda _: None), served)
+    async def act(_method: str, _unit: str) -> str:
+        return "no systemd"
+
+    conf, jobs = ConfFile(paths), Jobs(lambda: None, lambda _: None)
+    builds = Builds(paths, conf, jobs, served, tuple, Trials(paths, conf, jobs, act))
     await builds.start(word, {}, 0)
 
 
