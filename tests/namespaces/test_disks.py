@@ -40,6 +40,12 @@ def listing(server: Server, image: str) -> dict[str, str]:
     return found
 
 
+def shown_image(server: Server, name: str) -> dict[str, object]:
+    """Return what `ltspctl image show` says."""
+    found: dict[str, object] = json.loads(server.run(f"ltspctl image show {name} --json"))
+    return found
+
+
 def test_a_disk_becomes_the_image_that_its_tree_would(server: Server, disk: str) -> None:
     server.run("rm -rf /srv/ltsp/images/bookworm; ltspctl apply")
     product.build(server, "bookworm")
@@ -48,7 +54,7 @@ def test_a_disk_becomes_the_image_that_its_tree_would(server: Server, disk: str)
     before = server.run(f"stat -c '%Y %Z %s' {disk}; sha256sum {disk}")
     product.build(server, "vm")
     assert server.run(f"stat -c '%Y %Z %s' {disk}; sha256sum {disk}") == before
-    shown = json.loads(server.run("ltspctl image show vm --json"))
+    shown = shown_image(server, "vm")
     assert shown["Source"] == "/srv/ltsp/vm.img"
     assert shown["StaleBecause"] == ""
     wanted, found = listing(server, "bookworm"), listing(server, "vm")
@@ -75,16 +81,14 @@ def _rebuilds_by_itself(server: Server, disk: str) -> None:
     assert server.run("readlink /srv/ltsp/images/vm/current") == first
     server.run("systemctl stop vm")
     server.wait_for(lambda: server.run("readlink /srv/ltsp/images/vm/current") != first, 60)
-    shown = json.loads(server.run("ltspctl image show vm --json"))
-    assert shown["StaleBecause"] == ""
+    server.wait_for(lambda: shown_image(server, "vm")["StaleBecause"] == "", 20)
 
 
 def test_a_file_anywhere_is_built_by_its_path(server: Server, disk: str) -> None:
     product.build(server, disk)
-    shown = json.loads(server.run("ltspctl image show client --json"))
-    assert shown["Source"] == disk
-    log = server.journal("ltspd")
-    assert f"org.ltsp.Server1.configure (image 'client', source '{disk}')" in log
+    assert shown_image(server, "client")["Source"] == disk
+    asked = "journalctl -o cat -u ltspd LTSPD_ACTION=org.ltsp.Server1.configure"
+    server.wait_for(f"{asked} | grep -F 'client' | grep -F '{disk}'", 10)
 
 
 @pytest.mark.parametrize(
