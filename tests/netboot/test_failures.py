@@ -33,7 +33,7 @@ def test_a_running_client_notices_nothing_of_what_ends_on_the_server(
     client = power_on(server.session, server.lan, "bios", mac=mac, name=f"steady-{transport}")
     try:
         client.login_prompt()
-        client.shell(READER)
+        client.shell(f"touch /run/reads\n{READER}")
         reads_on(server, client, "before anything")
         server.run(f"kill -KILL {main_pid(server, 'ltspd')}")
         reads_on(server, client, "the daemon was killed")
