@@ -174,6 +174,8 @@ def _named_image(_state: State, call: Call) -> Mapping[str, str]:
     asked = words.parse(call.arguments[0]).image
     if not words.is_path(asked):
         return {"image": _check_name(asked)}
+    if not asked.startswith("/"):
+        raise InvalidName(f"{asked[:NAME_MAX]!r} is neither a name nor an absolute path.")
     return {"image": _check_name(words.image_name(asked)), "source": asked}
 
 
