@@ -26,6 +26,8 @@ _NAMES = (
 )
 # A desktop's with graphics firmware has some 100 MB.
 MAX_BYTES = 512 << 20
+# Unpacked; and what of it is looked into.
+MAX_PLAIN, MAX_LOOKED_AT = 2 << 30, 64 << 20
 # Where our own programs and modules are, so that neither side overwrites what belongs to the other.
 HOME = "ltspd"
 _PROGRAMS = {
@@ -159,7 +161,9 @@ async def _compressed(data: bytes, found: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory(prefix="ltspd-initrd-") as scratch:
         packed, plain = Path(scratch, "packed"), Path(scratch, "plain")
         await priority.to_thread(packed.write_bytes, data)
-        await run(["sh", "-c", '"$0" -dc <"$1" >"$2"', program, str(packed), str(plain)])
+        # A disk image from anywhere may have an initrd that never ends.
+        script = 'ulimit -f "$3"; exec "$0" -dc <"$1" >"$2"'
+        await run(["sh", "-c", script, program, str(packed), str(plain), str(MAX_PLAIN // 512)])
         await priority.to_thread(_collect_all, plain, found)
 
 
@@ -174,9 +178,13 @@ def _collect_all(file: Path, found: dict[str, bytes]) -> None:
 
 def _collect(data: bytes | mmap.mmap, at: int, found: dict[str, bytes]) -> int:
     members, end = cpio.read(data, at)
+    looked_at = 0
     for each in members:
         if stat.S_ISDIR(each.mode):
             continue
         small = each.size <= _LOOKED_AT and each.path.startswith(("etc/", "root/", "cryptroot/"))
+        looked_at += each.size if small else 0
+        if looked_at > MAX_LOOKED_AT:
+            raise ValueError(f"more than {MAX_LOOKED_AT >> 20} MiB of it are configuration")
         found[each.path] = data[each.at : each.at + each.size] if small else b""
     return end

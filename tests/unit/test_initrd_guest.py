@@ -148,6 +148,18 @@ async def test_what_can_not_be_used_is_refused_with_the_reason(root: Path, data:
         await build(root, data)
 
 
+async def test_what_would_fill_disk_or_memory_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"etc/{number}": bytes(60000) for number in range(40)}
+    theirs = packed("gzip", initrd(*DEBIAN, **many))
+    await build(root, theirs)
+    monkeypatch.setattr(guest, "MAX_LOOKED_AT", 2 << 20)
+    with pytest.raises(UnsuitableInitrd, match="more than 2 MiB of it are configuration"):
+        await build(root, theirs)
+    monkeypatch.setattr(guest, "MAX_PLAIN", 1 << 20)
+    with pytest.raises(UnsuitableInitrd, match="can't be read: sh"):
+        await build(root, theirs)
+
+
 def test_a_missing_one_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(
         UnsuitableInitrd, match=rf"boot/initrd\.img-{RELEASE}.*update-initramfs.*--initrd own"
