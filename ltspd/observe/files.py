@@ -24,9 +24,13 @@ def watch(
     names: dict[int, frozenset[str] | None] = {}
     for directory, wanted in directories:
         try:
-            names[inotify.add_watch(str(directory), MASK)] = wanted
+            watched = inotify.add_watch(str(directory), MASK)
         except OSError as error:
             log.info("%s is not watched: %s", directory, error.strerror)
+            continue
+        # The kernel has one watch for a directory, however often it is asked for.
+        before = names.get(watched, frozenset())
+        names[watched] = None if wanted is None or before is None else before | wanted
     loop = asyncio.get_running_loop()
 
     def readable() -> None:

@@ -149,6 +149,20 @@ async def test_a_flood_of_changes_wakes_and_goes_on(tmp_path: Path) -> None:
         close()
 
 
+@pytest.mark.parametrize("other", [None, frozenset({"b"})])
+async def test_a_directory_watched_for_several_reasons_wakes_for_each(
+    tmp_path: Path, other: frozenset[str] | None
+) -> None:
+    woken = Woken()
+    close = files.watch([(tmp_path, other), (tmp_path, frozenset({"a"}))], woken.event.set)
+    try:
+        for name in ("a", "b"):
+            assert await woken.by((tmp_path / name).touch), name
+        assert await woken.by((tmp_path / "c").touch) == (other is None)
+    finally:
+        close()
+
+
 async def test_directories_that_do_not_exist_are_left_out(tmp_path: Path) -> None:
     woken = Woken()
     close = files.watch([(tmp_path / "none", None), (tmp_path, None)], woken.event.set)
