@@ -1,26 +1,37 @@
-"""A client boots an image of a virtual machine's disk: GPT, LVM and its kernel on a partition of its own."""
+"""A client boots images of a machine's disk (GPT, LVM, /boot of its own) and of a live ISO."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.lab import product
+from tests.conftest import SOURCES
+from tests.lab import product, trees
 from tests.lab.client import power_on
+from tests.lab.disks import make_live
 from tests.lab.server import Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-MAC = "52:54:00:67:d1:01"
+MACS = {"vm": "52:54:00:67:d1:01", "live": "52:54:00:67:d1:02"}
 
 
-def test_a_client_boots_from_the_disk_of_a_machine(server: Server, disk: str) -> None:
-    server.run(f"ln -s {disk} /srv/ltsp/vm.img")
+@pytest.mark.parametrize("image", MACS)
+def test_a_client_boots_from_a_disk(server: Server, disk: str, tmp_path: Path, image: str) -> None:
+    word, mac = image, MACS[image]
+    if image == "live":
+        word = "/srv/vm/live.iso"
+        shutil.move(make_live(trees.tree(SOURCES["bookworm"]), tmp_path), server.path(word))
+    else:
+        server.run(f"ln -s {disk} /srv/ltsp/vm.img")
     try:
-        product.build(server, "vm")
-        product.configure(server, {MAC: {"DEFAULT_IMAGE": "vm", "HOSTNAME": "from-a-disk"}})
-        client = power_on(server.session, server.lan, "bios", mac=MAC, name="disk")
+        product.build(server, word)
+        product.configure(server, {mac: {"DEFAULT_IMAGE": image, "HOSTNAME": f"from-{image}"}})
+        client = power_on(server.session, server.lan, "bios", mac=mac, name=f"disk-{image}")
         try:
             client.login_prompt()
-            assert "ltsp.image=vm " in client.shell("cat /proc/cmdline")
-            assert client.shell("hostname").strip() == "from-a-disk"
+            assert f"ltsp.image={image} " in client.shell("cat /proc/cmdline")
+            assert client.shell("hostname").strip() == f"from-{image}"
             assert client.shell("findmnt -n -o FSTYPE /").strip() == "overlay"
             # Nothing of the disk is missed: what its fstab mounted is not, and nothing failed.
             assert client.shell("grep -v '^#' /etc/fstab || :").strip() == ""
@@ -29,4 +40,4 @@ def test_a_client_boots_from_the_disk_of_a_machine(server: Server, disk: str) ->
         finally:
             client.off()
     finally:
-        server.run("rm -r /srv/ltsp/vm.img /srv/ltsp/images/vm; ltspctl apply")
+        server.run(f"rm -rf /srv/ltsp/vm.img /srv/vm/live.iso /srv/ltsp/images/{image}; ltspctl apply")
