@@ -17,9 +17,11 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
 # What an administrator has besides: an NFS server in user space, since the lab's kernel has none.
 _BESIDES = (
     "apt-utils",
+    "autopkgtest",
     "ca-certificates",
     "curl",
     "make",
+    "mmdebstrap",
     "nfs-ganesha",
     "nfs-ganesha-vfs",
     "nftables",
@@ -27,8 +29,10 @@ _BESIDES = (
 )
 # LTSP as Debian has it lies ready in this directory, with what it needs and suggests for DHCP.
 LTSP = "/opt/ltsp-debs"
-_FETCH_LTSP = f"""apt-get -q -y --no-install-recommends --download-only install ltsp dnsmasq &&
-mkdir {LTSP} && mv /var/cache/apt/archives/*.deb {LTSP}"""
+_FETCH_LTSP = (
+    "apt-get clean && apt-get -q -y --no-install-recommends --download-only install ltsp dnsmasq &&\n"
+    f"mkdir {LTSP} && mv /var/cache/apt/archives/*.deb {LTSP}"
+)
 # What building the packages and looking at them takes.
 _BUILDER = ("debhelper", "dh-python", "dpkg-dev", "lintian", "pkgconf", "python3", "systemd-dev")
 

@@ -33,7 +33,6 @@ def test_lintian_has_no_warning_on_the_release_of_this_machine(builds: Builds) -
 
 def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Server, lab: Session) -> None:
     home = lab.directory / "package" / "newer"
-    home.mkdir()
     unpacked = packages.source(home)
     shutil.copytree(home, builder.path("/opt/build"))
     builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc", timeout=300)

@@ -41,6 +41,7 @@ RUN = {
     **dict.fromkeys(
         ("S=org.ltsp.Server1", "busctl ", "gdbus "), ("tests/bus/test_manual.py", '"busctl", "gdbus"')
     ),
+    "cp classroom.qcow2": ("tests/netboot/test_disks.py", "/srv/ltsp/vm.img"),
     # These run the tests.
     "sudo ./demo": ("demo", "tests.lab.demo"),
     "sudo ./check": ("check", "pytest"),
@@ -166,7 +167,7 @@ def test_parameters_that_pages_name_exist() -> None:
         if page.name in ("ltsp.conf.md", "ltsp.md", "CONTRIBUTING.md"):
             continue
         for name in re.findall(r"`([A-Z][A-Z0-9_]{3,})=[^`]*`", page.read_text()):
-            known = name.startswith(("LTSPD_", "CAP_", "BOOTIF", "INCLUDE")) or find(name)
+            known = name.startswith(("LTSPD_", "CAP_", "BOOT", "INCLUDE")) or find(name)
             assert known, f"{page.name}: {name}"
 
 
