@@ -176,12 +176,13 @@ keep() {
 
 # set_report: have the running system tell once that people can log in, and once that it is shut down. With
 # this initrd's busybox, because images differ in what they have; it would be thrown away otherwise, and is
-# kept in 2 MB of RAM. No timer, no process that stays.
+# kept in 2 MB of RAM. No timer, no process that stays. In $store, because a distribution's initrd may have made
+# /run a place that nothing can be run from.
 set_report() {
     # Masked by MASK_SYSTEM_SERVICES.
     [ ! -e /run/systemd/system.control/ltsp-report.service ] || return 0
-    mkdir -p /run/ltsp /run/systemd/system/multi-user.target.wants
-    cp /bin/busybox /run/ltsp/busybox || return 0
+    mkdir -p /run/systemd/system/multi-user.target.wants
+    cp /bin/busybox "$store/busybox" || return 0
     {
         keep base "$base"
         keep server "$server"
@@ -192,10 +193,10 @@ set_report() {
         keep generation "$generation"
         keep transport "$transport"
         keep marks "$marks"
-        echo "busybox=/run/ltsp/busybox"
+        echo "busybox=$store/busybox"
         cat /ltsp/report.sh
         echo "report \"\$1\" ''; wait"
-    } >/run/ltsp/report
+    } >"$store/report"
     # After what it is wanted by: then it doesn't hold up the login that it tells of.
     echo "[Unit]
 Description=Tell the network boot server how far this client is
@@ -203,8 +204,8 @@ After=multi-user.target graphical.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=-/run/ltsp/busybox sh /run/ltsp/report login
-ExecStop=-/run/ltsp/busybox sh /run/ltsp/report off
+ExecStart=-$store/busybox sh $store/report login
+ExecStop=-$store/busybox sh $store/report off
 TimeoutSec=10" >/run/systemd/system/ltsp-report.service
     ln -s ../ltsp-report.service /run/systemd/system/multi-user.target.wants/ltsp-report.service
 }

@@ -76,6 +76,11 @@ async def test_everyone_reads_and_only_root_owns(address: str) -> None:
     status, text = await nobody(address, "call", STEM, ROOT_PATH, manager, "Reload")
     assert status == 1
     assert "only root" in text, "the call reaches us, and we refuse it"
+    status, text = await nobody(
+        address, "call", STEM, ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", "0"
+    )
+    assert status == 1
+    assert "Access denied" in text, "the bus keeps it from us"
     bus = "org.freedesktop.DBus"
     status, text = await nobody(
         address, "call", bus, "/org/freedesktop/DBus", bus, "RequestName", "su", f"{STEM}", "2"

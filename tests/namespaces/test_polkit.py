@@ -175,6 +175,15 @@ def test_the_rule_of_the_docs_lets_teachers_build_and_revert_one_image(server: S
     server.run(f"rm {RULES}")
 
 
+@pytest.mark.usefixtures("people")
+def test_only_the_gateways_user_hands_clients_over(server: Server) -> None:
+    call = "busctl call org.ltsp.Server1 /org/ltsp/Server1 org.ltsp.Server1.Gateway ReportClients 'aa{sv}' 0"
+    server.run(f"runuser -u ltspd-gateway -- {call}")
+    server.run(call)
+    for user in ("boss", "pupil"):
+        assert "Access denied" in server.run(f"runuser -u {user} -- {call} 2>&1", check=False)
+
+
 @pytest.mark.parametrize(
     "terminal",
     [("boss", "config check"), ("boss", "config check", "login")],

@@ -96,7 +96,7 @@ def _reported(server: Server, client: Client, machine: Machine) -> None:
     if machine.conf.get("ROOT_TRANSPORT") == "nfs":
         # Nobody can speak for another machine: the kernel knows whose address it is.
         forged = "mac=52:54:00:99:99:99\\nstage=off\\nclock=1"
-        wget = f"/run/ltsp/busybox wget -q -O - --post-data \"$(printf '{forged}')\""
+        wget = f"/run/initramfs/ltsp/busybox wget -q -O - --post-data \"$(printf '{forged}')\""
         answer = client.shell(f"{wget} http://{SERVER_ADDRESS}/ltsp/report 2>&1; echo")
         assert "403" in answer
         assert "52:54:00:99:99:99" not in server.run("ltspctl client list --json")
