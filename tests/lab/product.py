@@ -41,6 +41,12 @@ def build(server: Server, image: str, *options: str, timeout: float = 300.0) -> 
     return server.run(shlex.join(["ltspctl", "image", "build", image, *options]), timeout=timeout)
 
 
+def client(server: Server, mac: str) -> Any:
+    """Return what the server knows of a client, by the names of D-Bus; no stage before it has reported."""
+    known = json.loads(server.run("ltspctl client list --json"))
+    return next((each for each in known if each["Mac"] == mac), {"Mac": mac, "Stage": ""})
+
+
 def status(server: Server) -> Any:
     """Return `ltspctl status --json`."""
     return json.loads(server.run("ltspctl status --json"))

@@ -1,13 +1,12 @@
 """Clients boot the product's images, from power-on to the login prompt, by every way there is."""
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from ltspd.gateway.reports import MARKS
+from tests.lab import product
 from tests.lab.client import Client
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
@@ -69,14 +68,8 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
 
 def _reported(server: Server, client: Client, machine: Machine) -> None:
     """Check what the server knows of a client that is up: all of it by the client's own reports."""
-
-    def now() -> dict[str, Any]:
-        known = {each["Mac"]: each for each in json.loads(server.run("ltspctl client list --json"))}
-        found: dict[str, Any] = known.get(client.mac, {"Stage": "never heard of"})
-        return found
-
-    server.wait_for(lambda: now()["Stage"] == "login", 60)
-    told = now()
+    server.wait_for(lambda: product.client(server, client.mac)["Stage"] == "login", 60)
+    told = product.client(server, client.mac)
     image = machine.conf["DEFAULT_IMAGE"]
     assert (told["Image"], told["Error"]) == (image, "")
     assert told["Generation"] in server.run(f"ls /srv/ltsp/images/{image}/generations").split()
@@ -101,7 +94,7 @@ def _reported(server: Server, client: Client, machine: Machine) -> None:
         assert "403" in answer
         assert "52:54:00:99:99:99" not in server.run("ltspctl client list --json")
         client.shell("systemd-run --quiet --on-active=1 systemctl poweroff")
-        server.wait_for(lambda: now()["Stage"] == "off", 60)
+        server.wait_for(lambda: product.client(server, client.mac)["Stage"] == "off", 60)
 
 
 def _look_closer(client: Client, machine: Machine) -> None:
