@@ -47,6 +47,11 @@ def client(server: Server, mac: str) -> Any:
     return next((each for each in known if each["Mac"] == mac), {"Mac": mac, "Stage": ""})
 
 
+def wait_for_stage(server: Server, mac: str, stage: str, timeout: float = 60.0) -> None:
+    """Wait until a client has reported a stage as its last one."""
+    server.wait_for(lambda: client(server, mac)["Stage"] == stage, timeout)
+
+
 def status(server: Server) -> Any:
     """Return `ltspctl status --json`."""
     return json.loads(server.run("ltspctl status --json"))

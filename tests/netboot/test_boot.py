@@ -68,7 +68,7 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
 
 def _reported(server: Server, client: Client, machine: Machine) -> None:
     """Check what the server knows of a client that is up: all of it by the client's own reports."""
-    server.wait_for(lambda: product.client(server, client.mac)["Stage"] == "login", 60)
+    product.wait_for_stage(server, client.mac, "login")
     told = product.client(server, client.mac)
     image = machine.conf["DEFAULT_IMAGE"]
     assert (told["Image"], told["Error"]) == (image, "")
@@ -94,7 +94,7 @@ def _reported(server: Server, client: Client, machine: Machine) -> None:
         assert "403" in answer
         assert "52:54:00:99:99:99" not in server.run("ltspctl client list --json")
         client.shell("systemd-run --quiet --on-active=1 systemctl poweroff")
-        server.wait_for(lambda: product.client(server, client.mac)["Stage"] == "off", 60)
+        product.wait_for_stage(server, client.mac, "off")
 
 
 def _look_closer(client: Client, machine: Machine) -> None:

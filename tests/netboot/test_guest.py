@@ -51,7 +51,7 @@ def test_clients_boot_with_the_distributions_initrd(server: Server, guests: None
             assert "ltsp: the distribution's own initrd goes on" in text
             assert "ltsp: starting" not in text, "its own init has started the system"
             assert "FAILED" not in text
-            server.wait_for(lambda mac=client.mac: product.client(server, mac)["Stage"] == "login", 60)
+            product.wait_for_stage(server, client.mac, "login")
         assert "Booting initrd of dracut" in clients["guest-dracut"].console.text
         first = clients["guest-initramfs"]
         assert "Running /scripts/init-bottom" in first.console.text

@@ -19,7 +19,7 @@ def test_a_client_that_cant_boot_tells_the_server_why(server: Server, images: tu
     client = power_on(server.session, server.lan, "bios", mac=MAC, name="small", memory=320)
     try:
         client.expect("This client can't boot", 150)
-        server.wait_for(lambda: product.client(server, MAC)["Stage"] == "failed", 30)
+        product.wait_for_stage(server, MAC, "failed")
     finally:
         client.off()
     told = product.client(server, MAC)
