@@ -90,7 +90,11 @@ class FakeSystemd1:
             return
         found = {"ActiveState": active, "SubState": sub, "LoadState": "loaded" if unit else "not-found"}
         known = {name: Variant("s", value) for name, value in found.items()}
-        self._reply(message, "a{sv}", known | {"InvocationID": Variant("ay", bytes(16))})
+        self._reply(
+            message,
+            "a{sv}",
+            known | {"InvocationID": Variant("ay", bytes(16)), "Job": Variant("(uo)", [0, "/"])},
+        )
 
     def _act(self, message: Message) -> None:
         unit, _mode = message.body
