@@ -294,14 +294,16 @@ class Daemon:
         """Move what an earlier LTSP left out of the way; raises ToolFailed."""
         found = await asyncio.to_thread(remains.look, self._paths)
         moved = await asyncio.to_thread(takeover.move_aside, self._paths, found)
+        await takeover.tell_readers(moved, self._systemd)
         return await self._after_moving(moved)
 
     async def give_back(self) -> tuple[str, ...]:
         """Put what was moved aside back; raises ToolFailed."""
-        return await self._after_moving(await asyncio.to_thread(takeover.put_back, self._paths))
+        moved = await asyncio.to_thread(takeover.put_back, self._paths)
+        await takeover.tell_readers(moved, self._systemd, back=True)
+        return await self._after_moving(moved)
 
     async def _after_moving(self, moved: tuple[str, ...]) -> tuple[str, ...]:
-        await takeover.tell_readers(moved, self._systemd)
         # Ports may be free now that failing units have waited for.
         await self._once(retry=True)
         return moved

@@ -25,11 +25,19 @@ _READERS = {
 _SERVED = frozenset({"ltsp.ipxe", "ltsp.img"})
 
 
-async def tell_readers(moved: Iterable[str], systemd: Systemd) -> None:
-    """Let the distribution's services that run take note of files that are gone, or back."""
+async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = False) -> None:
+    """Let the distribution's services take note of files that are gone, or back.
+
+    Restarting one with its files ``back`` would end it: its ports are ours until ltspd is removed, which is
+    when the package restarts it. One that failed because of our ports can start once its files are gone.
+    """
     for directory in sorted({os.path.dirname(each) for each in moved} & _READERS.keys()):
         unit, method = _READERS[directory]
-        if (await systemd.status(unit)).active == "active":
+        restarts = method == "RestartUnit"
+        if back and restarts:
+            continue
+        active = (await systemd.status(unit)).active
+        if active == "active" or (active == "failed" and restarts):
             result = await systemd.act(method, unit)
             if result != "done":
                 # nbd-server ends without an export, which is what is wanted.

@@ -32,9 +32,9 @@ def take_over(client: Client, manager: server.Properties, options: argparse.Name
 def undo(client: Client, options: argparse.Namespace) -> int:
     """Put everything back that was moved aside."""
     (restored,) = server.act(client, ROOT_PATH, "Manager", "GiveBack")
-    text = (
-        f"Put back: {_names(restored)}." if restored else "Nothing was moved aside, so nothing is put back."
-    )
+    text = "Nothing was moved aside, so nothing is put back."
+    if restored:
+        text = f"Put back: {_names(restored)}. Services read these once ltspd is removed: 'apt install ltsp'."
     left = list(server.manager(client)["SetAside"])
     if left:
         text += f"\nLeft aside, because there are files of these names again: {_names(left)}."

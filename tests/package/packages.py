@@ -34,7 +34,16 @@ _FETCH_LTSP = (
     f"mkdir {LTSP} && mv /var/cache/apt/archives/*.deb {LTSP}"
 )
 # What building the packages and looking at them takes.
-_BUILDER = ("debhelper", "dh-python", "dpkg-dev", "lintian", "pkgconf", "python3", "systemd-dev")
+_BUILDER = (
+    "build-essential",
+    "debhelper",
+    "dh-python",
+    "dpkg-dev",
+    "lintian",
+    "pkgconf",
+    "python3",
+    "systemd-dev",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,11 @@ def test_undoing_it_gives_everything_back_its_place(replaced: Server, before: st
     assert DNSMASQ in said
     assert set(before.splitlines()) <= set(state(replaced).splitlines())
     assert json.loads(replaced.run("ltspctl setup --json || :"))["Remains"][0]["Path"] == DNSMASQ
+    # Two can't have one port, so the distribution's dnsmasq goes on as it is until ltspd is gone.
+    replaced.run("systemctl is-active dnsmasq ltspd-dnsmasq")
     replaced.run("ltspctl setup --yes")
     assert problems(replaced) == []
+    replaced.run("systemctl is-active dnsmasq ltspd-dnsmasq")
 
 
 def test_going_back_to_ltsp_works(replaced: Server, before: str) -> None:

@@ -1,6 +1,7 @@
 """What LTSP leaves on servers: recognized, moved aside, and put back byte for byte."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model import Remain
 from ltspd.observe import remains
 from ltspd.paths import Paths
+from ltspd.services import Systemd, UnitStatus
 
 DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
 EXPORTS = "/etc/exports.d/ltsp-nfs.exports"
@@ -158,3 +160,36 @@ def test_nothing_moves_if_something_cannot(ltsp: Paths) -> None:
     with pytest.raises(ToolFailed, match=r"gone can't be moved aside .* so nothing was"):
         takeover.move_aside(ltsp, (*remains.look(ltsp), gone))
     assert everything(ltsp) == before
+
+
+class Units:
+    """Stands in for systemd: what each unit's state is, and what it was told."""
+
+    def __init__(self, **active: str) -> None:
+        self.active = active
+        self.acts: list[tuple[str, str]] = []
+
+    async def status(self, unit: str) -> UnitStatus:
+        return UnitStatus(unit, self.active.get(unit.partition("-")[0].partition(".")[0], "inactive"), "", "")
+
+    async def act(self, method: str, unit: str) -> str:
+        self.acts.append((method, unit))
+        return "done"
+
+
+@pytest.mark.parametrize(
+    ("state", "back", "told"),
+    [
+        ("active", False, True),
+        # It failed because ltspd had its ports, which it needs no more.
+        ("failed", False, True),
+        ("inactive", False, False),
+        # Its ports are ltspd's: started again it would end.
+        ("active", True, False),
+    ],
+)
+async def test_who_reads_the_files_takes_note(state: str, back: bool, told: bool) -> None:
+    units = Units(dnsmasq=state, nfs="active")
+    await takeover.tell_readers((DNSMASQ, EXPORTS, MENU), cast(Systemd, units), back=back)
+    restarted = [("RestartUnit", "dnsmasq.service")] if told else []
+    assert units.acts == [*restarted, ("ReloadUnit", "nfs-server.service")]
