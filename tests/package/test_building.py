@@ -34,7 +34,7 @@ def test_lintian_has_no_warning_on_the_release_of_this_machine(builds: Builds) -
 def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Server, lab: Session) -> None:
     home = lab.directory / "package" / "newer"
     unpacked = packages.source(home)
-    shutil.copytree(home, builder.path("/opt/build"))
+    shutil.copytree(home, builder.path("/opt/build"), symlinks=True)
     builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc", timeout=300)
     builder.run(f"cd /opt/build && {' '.join(LINTIAN)} *.changes", timeout=200)
     files = builder.run("dpkg-deb --contents /opt/build/ltspd_*.deb")
