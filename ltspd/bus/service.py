@@ -34,6 +34,8 @@ CALLS_PER_SENDER = 200
 CALLS_IN_ALL = 2000
 # So many bytes of calls are kept in all until they are answered.
 BYTES_IN_ALL = 32 << 20
+# Whoever has no call under way gets one of up to so many bytes in all the same: others can't shut it out.
+FIRST_CALL = 64 << 10
 # Signals leave in sets, at most one in this many seconds when there is much to tell: a screen's refresh.
 PACE = 0.02
 # Only connections that vanish: their new owner is empty.
@@ -178,7 +180,7 @@ class Service:
         calls = len(self._calls.get(sender, ())) + len(self._waiting.get(sender, ()))
         if self._stopping:
             self._reply_error(message, Stopping("The daemon is shutting down; try again once it is back."))
-        elif calls >= CALLS_PER_SENDER or self._in_all >= CALLS_IN_ALL or self._bytes >= BYTES_IN_ALL:
+        elif calls >= CALLS_PER_SENDER or (self._full and (calls or message.size > FIRST_CALL)):
             self._reply_error(message, Refusal("LimitsExceeded", "Too many calls at once; wait for replies."))
         else:
             if not self._waiting:
@@ -187,6 +189,10 @@ class Service:
             self._in_all += 1
             self._bytes += message.size
         return True
+
+    @property
+    def _full(self) -> bool:
+        return self._in_all >= CALLS_IN_ALL or self._bytes >= BYTES_IN_ALL
 
     def _turn(self) -> None:
         """Begin one call of each sender that waits: whoever sends thousands has no more turns than others."""

@@ -173,3 +173,24 @@ async def test_signatures_of_strangers_are_not_kept_for_ever(client: Connection)
         SignatureTree._get(signature)
     await ask(client, "org.freedesktop.DBus.Peer", "Ping")
     assert len(SignatureTree._cache) <= connection.SIGNATURES_KEPT
+
+
+async def test_many_senders_together_shut_nobody_out(
+    client: Connection, bus_address: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltspd.bus.service.CALLS_IN_ALL", 20)
+    server.slow_apply = 1.0
+    flooders = [await connection.connect(bus_address) for _ in range(3)]
+    pending = [
+        asyncio.create_task(ask(flooder, "Manager", "Apply", "a{sv}", {}, timeout=30))
+        for flooder in flooders
+        for _ in range(10)
+    ]
+    await server.applying.wait()
+    assert (await get_all(client, "Manager"))["Version"] == "1.2.3"
+    results = await asyncio.gather(*pending, return_exceptions=True)
+    refused = [each for each in results if isinstance(each, BusError)]
+    assert refused
+    assert {each.name for each in refused} == {"org.freedesktop.DBus.Error.LimitsExceeded"}
+    for flooder in flooders:
+        await flooder.close()
