@@ -81,7 +81,7 @@ watchers = [Client() for _ in range(100)]
 for watcher in watchers:
     watcher.subscribe("type='signal',sender='org.ltsp.Server1'")
 client = Client()
-for size in (70000, 1000000, 20000000):
+for size in (1100000, 5000000, 20000000):
     try:
         client.call(ROOT, MANAGER, "GetImage", "s", ["x" * size], timeout=60)
         raise SystemExit("it was taken")
