@@ -10,6 +10,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,7 +166,11 @@ def _below(root: Path, directory: str, name: str) -> Path:
 
 async def _until_the_end(served: Served) -> None:
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    # Nobody listens any more: the daemon was killed before unshare had tied our life to its own.
+    with suppress(PermissionError):  # not a pipe
+        loop.add_reader(sys.stdout.fileno(), ended.set)
     told = asyncio.create_task(ended.wait())
     await asyncio.wait([told, *served.programs], return_when=asyncio.FIRST_COMPLETED)
 
