@@ -73,7 +73,8 @@ def _reported(server: Server, client: Client, machine: Machine) -> None:
     image = machine.conf["DEFAULT_IMAGE"]
     assert (told["Image"], told["Error"]) == (image, "")
     assert told["Generation"] in server.run(f"ls /srv/ltsp/images/{image}/generations").split()
-    assert told["Transport"] == machine.conf.get("ROOT_TRANSPORT", "nfs")
+    own = "nfsdir" if machine.conf["DEFAULT_IMAGE"] == "plain" else "nfs"
+    assert told["Transport"] == machine.conf.get("ROOT_TRANSPORT", own)
     assert told["Address"].startswith("10.0.3." if machine.external else "192.168.67.")
     assert told["Hostname"] == machine.conf.get("HOSTNAME", told["Hostname"]) != ""
     page = server.run("curl -sSf http://127.0.0.1:10819/metrics")
