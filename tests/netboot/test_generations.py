@@ -22,7 +22,7 @@ while :; do
     echo 3 >/proc/sys/vm/drop_caches
 done
 END
-: >/run/errors; setsid sh /run/reader </dev/null >/dev/null 2>&1 &"""
+: >/run/errors; (setsid sh /run/reader </dev/null >/dev/null 2>&1 &)"""
 
 
 def current(server: Server) -> str:
