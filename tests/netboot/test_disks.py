@@ -40,4 +40,7 @@ def test_a_client_boots_from_a_disk(server: Server, disk: str, tmp_path: Path, i
         finally:
             client.off()
     finally:
+        # A section that names an image which is not there any more would be a problem for all other tests.
+        server.conf.pop(mac, None)
+        product.configure(server, {})
         server.run(f"rm -rf /srv/ltsp/vm.img /srv/vm/live.iso /srv/ltsp/images/{image}; ltspctl apply")
