@@ -307,9 +307,14 @@ async def _attempt_everything(
     step("packed")
     progress.phase("copy", 0.15)
     async with dpkg.package_lock(root, plan.options.lock_timeout * LAST_LOCK_TIMES):
-        plan, now = await _look(paths, plan, work)
+        # Naming a layer of gigabytes takes as long as the look at its source.
+        (plan, now), layer = await together(
+            _look(paths, plan, work), in_thread(seal, packed, work.ended.is_set)
+        )
+        packed = work.layers / layer.file_name
         changes = await base.changes_since(packed, before, now)
         if changes is None:
+            packed.unlink()
             return None
         table = now.table
         if changes:
@@ -319,7 +324,7 @@ async def _attempt_everything(
             kernel.unlink()
             boot = await bootfiles.make(root, plan.kernel, kernel, make_boot_part)
     step("copied")
-    layers = [await in_thread(seal, packed, work.ended.is_set)]
+    layers = [layer]
     if changes:
         layers.append(await in_thread(seal, await increment.pack(plan, work), work.ended.is_set))
     step("sealed")

@@ -91,8 +91,10 @@ async def check_secrets(layer: Path) -> None:
 
     Names are looked at everywhere, the contents of small files in /etc and the sizes of logs.
     """
-    listing = (await run(["unsquashfs", "-lls", "-no-progress", os.fspath(layer)])).stdout
-    secrets, small = look_through(listing)
+    listing = _Listing()
+    # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
+    await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
+    secrets, small = listing.secrets, listing.small
     for accounts in (True, False):
         names = [each for each in small if (each in _SHADOW) == accounts]
         if accounts:
@@ -111,30 +113,41 @@ async def check_secrets(layer: Path) -> None:
         )
 
 
-def look_through(listing: bytes) -> tuple[list[str], list[str]]:
-    """Return the secrets among what ``unsquashfs -lls`` prints, and the small files in etc to look into."""
-    # By directory, each of which is listed before what is in it.
-    known: dict[bytes, Matcher | None] = {b"": compile_patterns(SENSITIVE)}
-    secrets, small = [], []
-    for line in listing.split(b"\n"):
-        attributes, _, path = line.partition(_TOP)
-        if not path or attributes[:1] == b"c":
-            continue
+class _Listing:
+    """Looks through what ``unsquashfs -lln`` prints, as it comes: all of it can be 50 MB.
+
+    ``secrets`` are what may not be in a layer, ``small`` the small files in etc to look into.
+    """
+
+    def __init__(self) -> None:
+        self.secrets: list[str] = []
+        self.small: list[str] = []
+        # By directory, each of which is listed before what is in it.
+        self._known: dict[bytes, Matcher | None] = {b"": compile_patterns(SENSITIVE)}
+        self._rest = b""
+
+    def take(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            attributes, _, path = line.partition(_TOP)
+            if path and attributes[:1] != b"c":
+                self._look(attributes, path)
+
+    def _look(self, attributes: bytes, path: bytes) -> None:
         if attributes[:1] == b"l":
             path = path.partition(b" -> ")[0]
         parent, _, name = path.rpartition(b"/")
-        matcher = known.get(parent)
+        matcher = self._known.get(parent)
         below = matcher.enter(name) if matcher is not None else None
         if below is None:
-            secrets.append("/" + os.fsdecode(path))
+            self.secrets.append("/" + os.fsdecode(path))
         if attributes[:1] == b"d":
-            known[path] = below
+            self._known[path] = below
         file = _FILE.match(attributes)
         if file and path.startswith(b"etc/") and 0 < int(file[1]) <= KEY_BYTES:
-            small.append(os.fsdecode(path))
+            self.small.append(os.fsdecode(path))
         if file and path.startswith(b"var/log/") and int(file[1]):
-            secrets.append("/" + os.fsdecode(path))
-    return secrets, small
+            self.secrets.append("/" + os.fsdecode(path))
 
 
 async def _cat(layer: Path, names: Iterable[str]) -> bytes:
