@@ -1,6 +1,5 @@
 """Building one generation of an image: a layer of what changed in its source or of all, then publishing."""
 
-import asyncio
 import errno
 import logging
 import threading
@@ -19,21 +18,24 @@ from ltspd.image.look import (
     BuildOptions,
     BuildPlan,
     Contents,
+    Seen,
     check_space,
     check_steady,
     contents,
     excludes_setting,
     look,
+    look_first,
+    look_locked,
+    settle,
 )
 from ltspd.image.manifest import Manifest
-from ltspd.image.scan import TICK_NS
+from ltspd.image.squashfs import tool_version
 from ltspd.image.threads import in_thread, to_the_end, together
 from ltspd.image.workshop import Workshop, moment, new_identity, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part, make_identity
 from ltspd.initrd.kernel import check_modules
 from ltspd.model import Generation, Layer, Progress, Source
 from ltspd.paths import Paths
-from ltspd.run import run
 
 __all__ = ["BuildOptions", "BuildPlan", "Built", "build", "excludes_setting", "preflight"]
 
@@ -102,11 +104,12 @@ async def preflight(
             check_space(paths, source.shown, previous.generation.source_bytes if plan.options.full else 0)
             return plan
         stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
+        settle()
         found = contents(source, plan.excludes, stop)
         if found.tree.complete:
             verify.check_tree(Path(source.path), plan.kernel, found.table)
         check_space(paths, source.shown, found.tree.size)
-        return replace(plan, tree=found.tree)
+        return replace(plan, seen=Seen(found, time.monotonic())) if found.tree.complete else plan
 
     try:
         ready = await in_thread(check)
@@ -167,7 +170,7 @@ async def _build(
         if current is not None and generation is current.generation:
             return _unchanged(current, progress)
         return await _publish(paths, plan, progress, work, generation, in_use, step)
-    tools = {"mksquashfs": await squashfs_version()}
+    tools = {"mksquashfs": await tool_version()}
     previous = await in_thread(increment.comparable, paths, current, plan, tools)
     made = None
     if previous is not None:
@@ -180,7 +183,11 @@ async def _build(
     generation = await _describe(paths, made, current, tools, work)
     progress.phase("verify", 0.05)
     files = made.contents.tree
-    await verify.verify(Path(plan.source.path), made.plan.kernel, made.table, files, made.layers, work.layers)
+    await together(
+        verify.verify(Path(plan.source.path), made.plan.kernel, made.table, files, made.layers, work.layers),
+        # Publishing would wait for the disk; so gigabytes are on it by then.
+        in_thread(publish.sync_work, work.home),
+    )
     await in_thread(check_steady, plan.source)
     if trial is not None:
         await trial(generation, work.home, progress)
@@ -226,7 +233,7 @@ async def _increment(
     facts = previous.manifest.generation
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         progress.phase("scan", 0.35)
-        plan, now = await _look(paths, plan, work)
+        plan, now = await look_locked(paths, plan, work.ended.is_set)
         step("scanned")
         changes = await in_thread(compare, previous.table, now.table)
         key = await in_thread(bootfiles.key, root, plan.kernel)
@@ -276,7 +283,7 @@ async def _everything(
     for _attempt in range(ATTEMPTS):
         progress.phase("scan", 0.05)
         async with dpkg.package_lock(Path(plan.source.path), plan.options.lock_timeout):
-            plan, before = await _look(paths, plan, work)
+            plan, before = await look_first(paths, plan, work.ended.is_set)
         check_space(paths, plan.source.shown, before.tree.size)
         step("scanned")
         made = await _attempt_everything(paths, plan, before, progress, work, make_boot_part, step)
@@ -309,7 +316,7 @@ async def _attempt_everything(
     async with dpkg.package_lock(root, plan.options.lock_timeout * LAST_LOCK_TIMES):
         # Naming a layer of gigabytes takes as long as the look at its source.
         (plan, now), layer = await together(
-            _look(paths, plan, work), in_thread(seal, packed, work.ended.is_set)
+            look_locked(paths, plan, work.ended.is_set), in_thread(seal, packed, work.ended.is_set)
         )
         packed = work.layers / layer.file_name
         changes = await base.changes_since(packed, before, now)
@@ -329,15 +336,6 @@ async def _attempt_everything(
         layers.append(await in_thread(seal, await increment.pack(plan, work), work.ended.is_set))
     step("sealed")
     return _Made(plan, now, table, tuple(layers), boot)
-
-
-async def _look(paths: Paths, plan: BuildPlan, work: Workshop) -> tuple[BuildPlan, Contents]:
-    """Look at a source whose package lock we hold."""
-    # Files that changed in this very tick could change again and have the same time.
-    await asyncio.sleep(TICK_NS / 1e9)
-    fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
-    found = await in_thread(contents, plan.source, fresh.excludes, work.ended.is_set)
-    return fresh, found
 
 
 async def _describe(
@@ -397,9 +395,3 @@ def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:
     return LtspError(
         f"The build of {source.name} from {source.shown} failed: {error}. Mend that and build again."
     )
-
-
-async def squashfs_version() -> str:
-    """Return mksquashfs's version, for example ``4.5.1``, or an empty string."""
-    words = (await run(["mksquashfs", "-version"], check=False)).stdout.split()
-    return words[2].decode(errors="replace") if len(words) > 2 else ""

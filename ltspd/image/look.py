@@ -1,6 +1,7 @@
 """Looking at a source before and during a build: what it is, what of it an image has, whether it fits."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from ltspd.image import clean, dpkg, excludes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.inside import read_inside
 from ltspd.image.keeping import GRACE_SECONDS
-from ltspd.image.scan import Tree, scan
+from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
+from ltspd.image.threads import in_thread
 from ltspd.initrd import guest
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
@@ -23,6 +25,8 @@ OWN, DISTRIBUTION = INITRDS = ("own", "distribution")
 # zstd at its fastest level leaves 40 % of a desktop's bytes; a source of incompressible data that
 # does not fit ends the build with NoSpace all the same, only later.
 SPACE_SHARE = 0.6
+# A job may have waited for others for minutes since its preflight walked the source.
+SEEN_SECONDS = 30.0
 # Kernel, initrd, manifest, and what the file system itself needs.
 SPACE_MARGIN = 96 << 20
 
@@ -54,7 +58,7 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What a look at a source found. A plan without a ``tree`` did not walk it.
+    """What a look at a source found. A plan with nothing ``seen`` did not walk it, or not to the end.
 
     ``own_excludes`` are those of ``excludes`` that the administrator wrote; ``unknown_omits`` are lines that
     should have been taken out of the list, but are not in it.
@@ -68,7 +72,7 @@ class BuildPlan:
     excludes: tuple[str, ...]
     own_excludes: tuple[str, ...] = ()
     unknown_omits: tuple[str, ...] = ()
-    tree: Tree | None = None
+    seen: "Seen | None" = None
 
     @property
     def digest(self) -> str:
@@ -83,6 +87,14 @@ class Contents:
     tree: Tree
     replaced: Mapping[bytes, Replacement]
     table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a walk found, and when by the monotonic clock, in seconds."""
+
+    contents: Contents
+    moment: float
 
 
 def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = False) -> BuildPlan:
@@ -126,6 +138,32 @@ def contents(source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]
     replaced = {os.fsencode(each.name): each for each in changed}
     replaced = {path: each for path, each in replaced.items() if path.rpartition(b"/")[0] in known}
     return Contents(tree, replaced, with_replaced(tree.table, replaced))
+
+
+def settle() -> None:
+    """Wait before a walk: files that changed in this very tick could change again and have the same time."""
+    time.sleep(TICK_NS / 1e9)
+
+
+async def look_locked(paths: Paths, plan: BuildPlan, stop: Callable[[], bool]) -> tuple[BuildPlan, Contents]:
+    """Look at a source whose package lock we hold; raises what ``look`` does, OSError."""
+    await in_thread(settle)
+    fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
+    return fresh, await in_thread(contents, plan.source, fresh.excludes, stop)
+
+
+async def look_first(paths: Paths, plan: BuildPlan, stop: Callable[[], bool]) -> tuple[BuildPlan, Contents]:
+    """Look at a source before all of it is packed; what preflight has just seen need not be walked again.
+
+    Whatever changed since comes into the layer above, as what changes later does: the last look counts.
+    """
+    seen = plan.seen
+    if seen is None or time.monotonic() - seen.moment > SEEN_SECONDS:
+        return await look_locked(paths, plan, stop)
+    fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
+    if fresh.excludes != plan.excludes:
+        return await look_locked(paths, fresh, stop)
+    return fresh, seen.contents
 
 
 def excludes_setting(paths: Paths, value: str) -> tuple[str, ...]:

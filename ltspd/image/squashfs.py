@@ -203,3 +203,9 @@ def _check_unreadable(root: Path, stderr: bytes) -> None:
                 f"{name} can't be read, so an image of {root} would have an empty file in its place. "
                 "Check the disk, or leave it out with ADD_IMAGE_EXCLUDES."
             )
+
+
+async def tool_version() -> str:
+    """Return mksquashfs's version, for example ``4.5.1``, or an empty string."""
+    words = (await run(["mksquashfs", "-version"], check=False)).stdout.split()
+    return words[2].decode(errors="replace") if len(words) > 2 else ""

@@ -164,6 +164,7 @@ class Looks:
         self.after: dict[int, Callable[[], object]] = {}
         self.real = look.contents
         monkeypatch.setattr("ltspd.image.build.contents", self.walk)
+        monkeypatch.setattr("ltspd.image.look.contents", self.walk)
 
     def walk(self, source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]) -> look.Contents:
         self.count += 1
@@ -189,10 +190,10 @@ async def test_files_that_came_and_went_while_it_was_packed_are_hidden(
         (root / "usr/share/crowd").rmdir()
 
     looks = Looks(monkeypatch)
-    # The first one is the preflight's, the second the build's, the third comes after the packing.
-    looks.after[2], looks.before[3] = come, go
+    # The first one is the preflight's, which does for the build; the second comes after the packing.
+    looks.after[1], looks.before[2] = come, go
     built = await make(paths, source)
-    assert looks.count == 3
+    assert looks.count == 2
     base, above = files_of(paths, built.generation)
     assert b"usr/share/guest" in through_layers(base)
     shown = seen(paths, built.generation)
@@ -201,17 +202,27 @@ async def test_files_that_came_and_went_while_it_was_packed_are_hidden(
     assert above.stat().st_size < 8192
 
 
+async def test_a_build_that_waited_long_looks_for_itself(
+    paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(monkeypatch)
+    monkeypatch.setattr("ltspd.image.look.SEEN_SECONDS", -1)
+    looks.after[1] = lambda: write(Path(source.path), "usr/share/new")
+    built = await make(paths, source)
+    assert (looks.count, len(built.generation.layers)) == (3, 1)
+
+
 async def test_a_secret_that_came_while_it_was_packed_is_in_no_layer(
     paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Path(source.path)
     write(root, "etc/site.conf", "plain")
     looks = Looks(monkeypatch)
-    looks.after[2] = lambda: write(root, "etc/site.conf", "-----BEGIN PRIVATE KEY-----\nTopSecret\n")
-    looks.after[4] = lambda: write(root, "etc/late.key", "-----BEGIN PRIVATE KEY-----\nTopSecret\n")
-    looks.after[6] = lambda: write(root, "usr/share/other")
+    looks.after[1] = lambda: write(root, "etc/site.conf", "-----BEGIN PRIVATE KEY-----\nTopSecret\n")
+    looks.after[3] = lambda: write(root, "etc/late.key", "-----BEGIN PRIVATE KEY-----\nTopSecret\n")
+    looks.after[5] = lambda: write(root, "usr/share/other")
     built = await make(paths, source)
-    assert looks.count == 7
+    assert looks.count == 6
     assert len(built.generation.layers) == 2
     for file in files_of(paths, built.generation):
         names = set(through_layers(file))
@@ -224,7 +235,7 @@ async def test_a_source_that_never_rests_is_said_to(
 ) -> None:
     root = Path(source.path)
     looks = Looks(monkeypatch)
-    for number in (2, 4, 6):
+    for number in (1, 3, 5):
         looks.after[number] = partial(write, root, f"etc/new{number}")
     with pytest.raises(InconsistentSource, match="each of 3 attempts"):
         await make(paths, source)

@@ -381,6 +381,7 @@ async def test_a_full_store_is_foreseen_and_survived(paths: Paths, source: Sourc
         return b"x" * (2 << 20)
 
     (Path(source.path) / "usr/big").unlink()
+    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
     with pytest.raises(NoSpace, match="ran full"):
         await build.build(paths, plan, Said(), make_boot_part=fill)
     assert [each.name for each in small_store.iterdir()] == ["filler"]
