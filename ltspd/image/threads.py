@@ -20,6 +20,8 @@ async def in_thread(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        # What it still does it does to files that will be gone; nobody wants to hear of that.
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([work], timeout=PATIENCE)
         raise
 
