@@ -15,6 +15,7 @@ from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.fakes import FakePolkit, FakeServer
+from tests.bus.program import Ltspctl, Ran, begin, end
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -99,6 +100,20 @@ async def strict(bus_address: str, server: FakeServer) -> AsyncIterator[Service]
     """Serve, but trust nobody: polkit decides even about root."""
     async for each in _serving(bus_address, server, frozenset()):
         yield each
+
+
+@pytest.fixture
+def running(service: Service, server: FakeServer) -> FakeServer:
+    """Return the fake behind a service that runs."""
+    return server
+
+
+@pytest.fixture
+def ltspctl(bus_address: str) -> Ltspctl:
+    async def run(*arguments: str) -> Ran:
+        return await end(await begin(bus_address, *arguments))
+
+    return run
 
 
 @pytest.fixture

@@ -3,13 +3,9 @@
 import asyncio
 import json
 import os
-import pty
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -18,59 +14,7 @@ from ltspd.errors import ToolFailed
 from ltspd.model import ConfigFinding, ServerState
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakePolkit, FakeServer
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a process ended, and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Ltspctl = Callable[..., Awaitable[Ran]]
-
-
-async def begin(
-    address: str, *arguments: str, module: str = "ltspd.cli", **options: Any
-) -> asyncio.subprocess.Process:
-    """Start a program of ours without a terminal."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments,
-        env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        **options,
-    )  # fmt: skip
-
-
-async def end(process: asyncio.subprocess.Process) -> Ran:
-    try:
-        async with asyncio.timeout(20):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
-
-
-@pytest.fixture
-def ltspctl(bus_address: str) -> Ltspctl:
-    async def run(*arguments: str) -> Ran:
-        return await end(await begin(bus_address, *arguments))
-
-    return run
-
-
-@pytest.fixture
-def running(service: Service, server: FakeServer) -> FakeServer:
-    return server
+from tests.bus.program import Ltspctl, Ran, begin, end, on_terminal
 
 
 async def test_status(ltspctl: Ltspctl, running: FakeServer) -> None:
@@ -301,37 +245,6 @@ async def test_on_a_terminal_there_is_a_bar_and_colour(running: FakeServer, bus_
     assert "25% packing" in text
     assert "[####" in text
     assert "\033[32min-sync" in await on_terminal(bus_address, "status")
-
-
-async def on_terminal(address: str, *arguments: str, answer: bytes = b"", status: int = 0) -> str:
-    """Run ltspctl on a pseudo terminal and return everything that appeared there."""
-    ours, theirs = pty.openpty()
-    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ltspd.cli", *arguments,
-        env={**environment, "DBUS_SYSTEM_BUS_ADDRESS": address, "TERM": "xterm"},
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, answer)
-    pieces = []
-    try:
-        while piece := await asyncio.to_thread(_read, ours):
-            pieces.append(piece)
-        assert await asyncio.wait_for(process.wait(), 10) == status
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        os.close(ours)
-    return b"".join(pieces).decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # how Linux says that the other side is closed
-        return b""
 
 
 async def test_escape_sequences_of_the_daemon_do_not_reach_the_terminal(

@@ -2,22 +2,8 @@
 
 import pytest
 
-from ltspd.bus.service import Service
 from tests.bus.fakes import FakeServer
-from tests.bus.test_cli import Ltspctl, Ran, begin, end
-
-
-@pytest.fixture
-def ltspctl(bus_address: str) -> Ltspctl:
-    async def run(*arguments: str) -> Ran:
-        return await end(await begin(bus_address, *arguments))
-
-    return run
-
-
-@pytest.fixture
-def running(service: Service, server: FakeServer) -> FakeServer:
-    return server
+from tests.bus.program import Ltspctl
 
 
 async def test_a_generation_is_kept_and_let_go(ltspctl: Ltspctl, running: FakeServer) -> None:

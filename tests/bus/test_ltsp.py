@@ -9,9 +9,7 @@ import pytest
 from ltspd.cli.applets import APPLETS, GLOBAL, Usage, leading, read
 from ltspd.model import OutputState, OutputStatus, Setting
 from tests.bus.fakes import STATE, FakeServer
-from tests.bus.test_cli import Ran, begin, end, running
-
-__all__ = ["running"]
+from tests.bus.program import Ran, begin, end
 
 Ltsp = Callable[..., Awaitable[Ran]]
 IMAGE = APPLETS["image"].options

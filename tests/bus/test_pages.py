@@ -16,9 +16,7 @@ from ltspd.cli.ltsp import usage
 from ltspd.cli.parser import parser
 from ltspd.model import ConfigFinding, Job, JobState
 from tests.bus.fakes import STATE, FakeServer
-from tests.bus.test_cli import Ltspctl, ltspctl, running
-
-__all__ = ["ltspctl", "running"]
+from tests.bus.program import Ltspctl
 
 FOLDER = Path(__file__).parent / "snapshots"
 JOBS = (

@@ -8,9 +8,7 @@ import pytest
 from ltspd.errors import ToolFailed
 from ltspd.model import ConfigFinding, ImageState, Remain
 from tests.bus.fakes import FakeServer
-from tests.bus.test_cli import Ltspctl, ltspctl, on_terminal, running
-
-__all__ = ["ltspctl", "running"]
+from tests.bus.program import Ltspctl, on_terminal
 
 BUILT = ImageState("x86_64", "/", "g1")
 DNSMASQ = Remain("/etc/dnsmasq.d/ltsp-dnsmasq.conf", "answers DHCP", "run 'ltspctl setup'", True, True)

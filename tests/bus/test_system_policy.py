@@ -13,7 +13,7 @@ from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakeServer
-from tests.bus.test_cli import begin, end
+from tests.bus.program import begin, end
 
 POLICY = Path(__file__).parents[2] / "dbus" / f"{STEM}.conf"
 # The defaults that every distribution's system.conf has.

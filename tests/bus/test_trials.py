@@ -2,9 +2,7 @@
 
 from ltspd.errors import TestFailed as Refused
 from tests.bus.fakes import FakeServer
-from tests.bus.test_cli import Ltspctl, ltspctl, running
-
-__all__ = ["ltspctl", "running"]
+from tests.bus.program import Ltspctl
 
 
 async def test_a_test_that_ends_well(ltspctl: Ltspctl, running: FakeServer) -> None:
