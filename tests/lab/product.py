@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tests.lab.server import Server
@@ -28,6 +29,20 @@ def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None
     server.run("ltspctl reload")
 
 
+@contextmanager
+def configured(server: Server, sections: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+    """Add sections to ltsp.conf for a while; afterwards they are as they were before."""
+    before = {name: dict(server.conf[name]) for name in sections if name in server.conf}
+    try:
+        configure(server, sections)
+        yield
+    finally:
+        for name in sections:
+            server.conf.pop(name, None)
+        server.conf.update(before)
+        configure(server, {})
+
+
 def wait_until_up(server: Server, timeout: float = 30.0) -> None:
     """Wait until the daemon answers on the bus."""
     server.wait_for("systemctl is-active --quiet ltspd || systemctl is-failed --quiet ltspd", timeout)
@@ -50,6 +65,13 @@ def client(server: Server, mac: str) -> Any:
 def wait_for_stage(server: Server, mac: str, stage: str, timeout: float = 60.0) -> None:
     """Wait until a client has reported a stage as its last one."""
     server.wait_for(lambda: client(server, mac)["Stage"] == stage, timeout)
+
+
+def forget_clients(server: Server) -> None:
+    """Have the server know no client any more: a failed one would stay a problem until it boots again."""
+    # Each of the two tells the other what that has forgotten, so both must be down at once.
+    server.run("systemctl stop ltspd ltspd-gateway; systemctl start ltspd")
+    wait_until_up(server)
 
 
 def status(server: Server) -> Any:

@@ -68,7 +68,6 @@ def told(server: Server, words: str) -> str:
 
 def test_no_room_for_outputs(server: Server) -> None:
     settled(server)
-    server.conf.setdefault("server", {})
     with replaced(server, "/var/lib/ltspd", "mount -t tmpfs -o size=1m,mode=755 none"):
         settled(server)
         fill(server, "/var/lib/ltspd/filler")

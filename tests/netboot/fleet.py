@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tests.lab import product
@@ -36,7 +36,9 @@ class Fleet:
         self._pool = ThreadPoolExecutor(max(len(machines), 1), thread_name_prefix="fleet")
         self._turns = [threading.Event() for _ in machines]
         macs = {name: f"52:54:00:67:f1:{number:02x}" for number, name in enumerate(machines)}
-        product.configure(server, {macs[name]: machine.conf for name, machine in machines.items()})
+        self._configured = ExitStack()
+        conf = {macs[name]: machine.conf for name, machine in machines.items()}
+        self._configured.enter_context(product.configured(server, conf))
         self._clients: dict[str, Future[Client]] = {
             name: self._pool.submit(self._boot, number, name, macs[name])
             for number, name in enumerate(machines)
@@ -91,6 +93,7 @@ class Fleet:
         self._pool.shutdown()
         for client in self._on:
             client.off()
+        self._configured.close()
 
 
 def wanted(machines: Mapping[str, Machine], names: Iterable[str]) -> dict[str, Machine]:

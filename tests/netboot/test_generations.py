@@ -5,24 +5,12 @@ import json
 import pytest
 
 from tests.lab import product
-from tests.lab.client import power_on
 from tests.lab.server import Server
+from tests.netboot.reading import reading, reads_on
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 REBUILDS = 10
-# Reads files of the lower layers in random order, past the page cache, and notes what could not be read.
-READER = """cat >/run/reader <<'END'
-find /usr /etc /var -xdev -type f -size -200k 2>/dev/null >/run/files
-while :; do
-    shuf -n 20 /run/files | while read -r file; do
-        [ -e "$file" ] || continue
-        cat "$file" >/dev/null 2>>/run/errors && echo . >>/run/reads
-    done
-    echo 3 >/proc/sys/vm/drop_caches
-done
-END
-: >/run/errors; (setsid sh /run/reader </dev/null >/dev/null 2>&1 &)"""
 
 
 def current(server: Server) -> str:
@@ -44,12 +32,8 @@ def test_a_running_client_never_notices_what_happens_to_its_image(
 ) -> None:
     del images  # they must be built, that is all
     mac = "52:54:00:67:f2:01" if transport == "nfs" else "52:54:00:67:f2:02"
-    product.configure(server, {mac: {"DEFAULT_IMAGE": "bookworm", "ROOT_TRANSPORT": transport}})
-    client = power_on(server.session, server.lan, "bios", mac=mac, name=f"reader-{transport}")
-    try:
-        client.login_prompt()
+    with reading(server, f"reader-{transport}", mac, transport) as client:
         booted = current(server)
-        client.shell(READER)
         for number in range(REBUILDS):
             server.run(f"echo {transport} {number} >/srv/ltsp/bookworm/usr/share/mark")
             product.build(server, "bookworm")
@@ -65,12 +49,7 @@ def test_a_running_client_never_notices_what_happens_to_its_image(
         with pytest.raises(RuntimeError, match="in use"):
             server.run(f"ltspctl image remove bookworm {booted}")
         server.run(f"ltspctl image revert bookworm {newest}")
-        reads = len(client.shell("cat /run/reads").split())
-        server.wait_for(lambda: len(client.shell("cat /run/reads").split()) > reads + 20, 120)
-        assert client.shell("cat /run/errors").strip() == ""
-        assert client.shell("dmesg | grep -c -e I/O.error -e SQUASHFS.error || :").strip() == "0"
+        reads_on(server, client, "its image was rebuilt, folded and reverted")
         assert f"ltsp.generation={booted}" in client.shell("cat /proc/cmdline")
-    finally:
-        client.off()
     shown = json.loads(server.run("ltspctl image show bookworm --json"))
     assert shown["Current"] == newest
