@@ -55,11 +55,6 @@ async def test_finished_jobs_linger_as_long(step: Callable[[float], None], secon
     await jobs.stop()
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
 async def make(paths: Paths, source: Source) -> Generation:
     plan = await build.preflight(paths, source, BuildOptions(keep=3), missing_modules=no_module_missing)
     return (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation

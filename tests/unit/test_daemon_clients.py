@@ -1,7 +1,6 @@
 """Clients as the whole daemon shows them: reported, bounded, a problem when they can't boot."""
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,18 +9,12 @@ from dbus_next import Variant
 from ltspd.bus.connection import BusError
 from ltspd.names import object_path
 from tests.bus.conftest import ask, get_all
-from tests.unit.test_daemon import World, _world, idle, pytestmark, wrong
+from tests.unit.world import NEEDS_ROOT, World, idle, wrong
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_ROOT
 
 MAC = "52:54:00:00:00:01"
 PATH = object_path("client", MAC)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with _world() as world:
-        yield world
 
 
 async def report(world: World, **values: Any) -> None:

@@ -21,7 +21,7 @@ from ltspd.model import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
 from tests.lab import trees
-from tests.unit.image_trees import HASH, RELEASE, make_source, names, unpack, write
+from tests.unit.image_trees import HASH, RELEASE, names, unpack, write
 
 SECRET = "TopSecretString"
 SECRETS = (
@@ -78,16 +78,6 @@ async def boot_part(_root: Path, release: str) -> bytes:
 
 def no_module_missing(_root: Path, _release: str) -> tuple[str, ...]:
     return ()
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
 
 
 async def make(paths: Paths, source: Source, options: BuildOptions | None = None) -> Generation:

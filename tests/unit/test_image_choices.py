@@ -17,11 +17,6 @@ OTHER = "6.1.0-10-amd64"
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
 def source(paths: Paths) -> Source:
     made = make_source(paths)
     root = Path(made.path)

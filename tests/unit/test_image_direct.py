@@ -16,11 +16,6 @@ from tests.unit.test_image_build import Said, boot_part, no_module_missing
 DIRECT = BuildOptions(direct=True)
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
 async def make(paths: Paths, source: Source, options: BuildOptions) -> Built:
     plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
     return await build.build(paths, plan, Said(), make_boot_part=boot_part)

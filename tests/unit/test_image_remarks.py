@@ -10,7 +10,7 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
 from ltspd.model import Generation, Source
 from ltspd.paths import Paths
-from tests.unit.image_trees import make_source, unpack, write
+from tests.unit.image_trees import unpack, write
 from tests.unit.test_image_build import Said, boot_part, no_module_missing
 
 
@@ -73,16 +73,6 @@ def test_odd_names_are_shown_without_a_hint_that_would_not_work(tmp_path: Path, 
     (line,) = remarks.large(scan(tmp_path, ()).table, 1000)
     assert "ADD_IMAGE" not in line
     line.encode()
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
 
 
 async def make(paths: Paths, source: Source, *add: str, omit: tuple[str, ...] = ()) -> Generation:

@@ -69,11 +69,6 @@ def layers(paths: Paths) -> set[str]:
     return {each.name[0] for each in (paths.images / "lab/layers").iterdir()}
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
 def test_what_was_published_is_read(paths: Paths) -> None:
     first, second = add(paths, 1, "a"), add(paths, 2, "a", "b")
     images, problems = store.read_images(paths)

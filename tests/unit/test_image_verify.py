@@ -14,21 +14,11 @@ from ltspd.image.build import BuildOptions
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
-from tests.unit.image_trees import HASH, RELEASE, make_source, unpack, write
+from tests.unit.image_trees import HASH, RELEASE, unpack, write
 from tests.unit.test_image_build import SECRETS, Said, boot_part, no_module_missing
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 TREES = Path("/var/cache/ltspd-lab/trees")
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
 
 
 async def make(paths: Paths, source: Source, *add: str) -> None:

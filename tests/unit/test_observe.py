@@ -181,11 +181,6 @@ def write(paths: Paths, name: str, text: str) -> None:
     path.write_text(text)
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
 def test_people_of_the_server_and_no_password(paths: Paths) -> None:
     write(
         paths,

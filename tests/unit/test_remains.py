@@ -20,11 +20,6 @@ MENU = "/srv/tftp/ltsp/ltsp.ipxe"
 ADD_ON = "/srv/tftp/ltsp/ltsp.img"
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
 def write(paths: Paths, name: str, data: bytes | str = "of LTSP\n") -> Path:
     place = paths.at(name)
     place.parent.mkdir(parents=True, exist_ok=True)

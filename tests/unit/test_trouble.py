@@ -12,7 +12,7 @@ from ltspd.model import OutputState
 from ltspd.paths import Paths
 from ltspd.services import UnitStatus
 from ltspd.trouble import OFTEN, WINDOW, Troubles
-from tests.unit.test_apply import UNIT, FakeSystemd, apply, fresh, served
+from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 
 OUTPUT = Output("x", (File("/etc/x", b""),), unit=UNIT)
 
@@ -28,11 +28,6 @@ class Clock:
 
 def troubles(paths: Paths, clock: Clock | None = None) -> Troubles:
     return Troubles(paths, clock or Clock())
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""What tests of applying share: systemd's part played, outputs to apply, the disk as it is."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from ltspd.apply import Applier
+from ltspd.desired import File, Output
+from ltspd.model import OutputStatus
+from ltspd.paths import Paths
+from ltspd.services import Systemd, UnitStatus
+
+UNIT = "ltspd-x.service"
+
+
+class FakeSystemd:
+    """Decides nothing: says what the test put in ``units`` and remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.present = True
+        self.units: dict[str, UnitStatus] = {}
+        self.acts: list[tuple[str, str]] = []
+        self.result = "done"
+
+    def set(self, active: str, sub: str = "", result: str = "success") -> None:
+        self.units[UNIT] = UnitStatus(UNIT, active, sub, result)
+
+    async def watch(self, units: Iterable[str]) -> None:
+        pass
+
+    async def status(self, unit: str) -> UnitStatus:
+        return self.units.get(unit, UnitStatus(unit, "inactive", "dead", "success"))
+
+    async def act(self, method: str, unit: str) -> str:
+        self.acts.append((method, unit))
+        done = self.result == "done"
+        if method == "StopUnit":
+            self.set("inactive")
+        elif method != "ReloadUnit" or not done:
+            self.set("active" if done else "failed", result="success" if done else "exit-code")
+        return self.result
+
+    def taken(self) -> list[str]:
+        """Return the methods called since the last time."""
+        methods, self.acts = [method for method, _ in self.acts], []
+        return methods
+
+
+def fresh(paths: Paths, systemd: FakeSystemd) -> Applier:
+    return Applier(paths, cast(Systemd, systemd))
+
+
+def output(text: str = "one\n", **fields: Any) -> Output:
+    return Output("x", (File("/etc/x.conf", text.encode()),), **fields)
+
+
+def served(text: str = "one\n", **fields: Any) -> Output:
+    return output(text, unit=UNIT, **fields)
+
+
+async def apply(applier: Applier, *outputs: Output, force: bool = False) -> OutputStatus:
+    return (await applier.apply(outputs, force=force))[0]
+
+
+def disk(paths: Paths) -> dict[str, tuple[int, int, int]]:
+    """Return what no write can leave unchanged: of every file and directory inode and times."""
+    return {
+        str(path): (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+        for path in [paths.root, *paths.root.rglob("*")]
+        for stat in [path.lstat()]
+    }
