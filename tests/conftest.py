@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab import leaks, product, trees
 from tests.lab.disks import make_disk
@@ -16,6 +17,10 @@ from tests.lab.session import Session, leftovers, open_session
 
 # Image names of the lab's server, and the root tree that is the source of each.
 SOURCES = {"bookworm": "client", "trixie": "trixie"}
+
+# Other work on the machine is no failure; tests of what hostile data may cost name a deadline of their own.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)
