@@ -12,6 +12,7 @@ from ltspd import priority
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store, verify
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
+from ltspd.image.describe import describe
 from ltspd.image.entries import Table, compare, to_bytes
 from ltspd.image.look import (
     OWN,
@@ -31,8 +32,8 @@ from ltspd.image.look import (
 from ltspd.image.manifest import Manifest
 from ltspd.image.squashfs import tool_version
 from ltspd.image.threads import in_thread, to_the_end, together
-from ltspd.image.workshop import Workshop, moment, new_identity, seal, workshop, write
-from ltspd.initrd.boot import build_boot_part, make_identity
+from ltspd.image.workshop import Workshop, seal, workshop, write
+from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules
 from ltspd.model import Generation, Layer, Progress, Source
 from ltspd.paths import Paths
@@ -342,41 +343,21 @@ async def _describe(
     paths: Paths, made: _Made, previous: Manifest | None, tools: dict[str, str], work: Workshop
 ) -> Generation:
     """Write all that a generation has beside its layers and kernel, and return it."""
-    plan, layers = made.plan, made.layers
-    name = plan.source.name
-    now = await in_thread(moment, paths, name)
-    identity = new_identity(paths, name, now, layers[-1].digest)
+    plan = made.plan
+    record, initrd = await in_thread(describe, paths, plan, made.boot, made.layers)
     notes = remarks.unused(plan.own_excludes, plan.unknown_omits, made.contents.tree.used)
     notes += await in_thread(remarks.large, made.table)
     for each in notes:
-        log.info("%s: %s", name, each)
-    initrd = made.boot.part + make_identity(name, identity, layers)
-    generation = Generation(
-        id=identity,
-        image=name,
-        created=now,
-        source=plan.source.shown,
-        architecture=plan.architecture,
-        kernel=plan.kernel.release,
-        layers=layers,
+        log.info("%s: %s", plan.source.name, each)
+    generation = replace(
+        record.generation,
         source_bytes=made.contents.tree.size,
         source_files=made.contents.tree.files,
-        kernel_bytes=made.boot.kernel_bytes,
-        initrd_bytes=len(initrd),
-        packages_digest=plan.digest,
         summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
         notes=notes,
     )
-    boot = bootfiles.as_manifest(made.boot)
-    record = Manifest(
-        generation,
-        plan.packages.installed,
-        plan.excludes,
-        tools,
-        plan.options.level,
-        boot,
-        kernel_pattern=plan.options.kernel or "",
-        initrd=plan.options.initrd or OWN,
+    record = replace(
+        record, generation=generation, excludes=plan.excludes, tools=tools, level=plan.options.level
     )
     await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation

@@ -4,20 +4,20 @@ A chroot is read by NFS: it is there in a second, and follows each change at onc
 only root may read there, clients don't get. The squashfs files of a live medium become layers unchanged.
 """
 
-import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from ltspd.errors import BadDisk, InvalidOption
 from ltspd.image import bootfiles, dpkg
 from ltspd.image.bootfiles import MakeBootPart
+from ltspd.image.describe import describe
 from ltspd.image.inside import list_inside, read_inside
-from ltspd.image.look import OWN, BuildPlan, check_space, look
+from ltspd.image.look import BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.threads import in_thread
-from ltspd.image.workshop import Workshop, moment, new_identity, seal, write
-from ltspd.initrd.boot import make_identity
+from ltspd.image.workshop import Workshop, seal, write
 from ltspd.model import Generation, Layer, Progress, Source, SourceKind
 from ltspd.paths import Paths
 
@@ -54,7 +54,7 @@ async def make(
     Raises what a look at the source does, InvalidOption, BadDisk, ToolFailed, OSError.
     """
     await in_thread(check, plan.source)
-    name, root = plan.source.name, Path(plan.source.path)
+    root = Path(plan.source.path)
     progress.phase("initrd", 0.2)
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         plan = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
@@ -64,35 +64,13 @@ async def make(
     if current is not None and await in_thread(_same, paths, current, plan, layers, boot):
         return current.generation
     step("copied")
-    now = await in_thread(moment, paths, name)
-    digest = layers[-1].digest if layers else hashlib.sha256(boot.part).hexdigest()
-    identity = new_identity(paths, name, now, digest)
-    initrd = boot.part + make_identity(name, identity, layers)
-    generation = Generation(
-        id=identity,
-        image=name,
-        created=now,
-        source=plan.source.shown,
-        architecture=plan.architecture,
-        kernel=plan.kernel.release,
-        layers=layers,
-        source_bytes=0,
-        source_files=0,
-        kernel_bytes=boot.kernel_bytes,
-        initrd_bytes=len(initrd),
-        packages_digest=plan.digest,
+    record, initrd = await in_thread(describe, paths, plan, boot, layers)
+    generation = replace(
+        record.generation,
         summary=f"{plan.source.shown} as it is, kernel {plan.kernel.release}",
         directory="" if layers else plan.source.path,
     )
-    pattern = plan.options.kernel or ""
-    record = Manifest(
-        generation,
-        plan.packages.installed,
-        boot=bootfiles.as_manifest(boot),
-        kernel_pattern=pattern,
-        initrd=plan.options.initrd or OWN,
-    )
-    await in_thread(lambda: write(work, record, initrd, b""))
+    await in_thread(lambda: write(work, replace(record, generation=generation), initrd, b""))
     return generation
 
 

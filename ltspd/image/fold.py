@@ -7,11 +7,11 @@ from dataclasses import replace
 from ltspd import priority
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
 from ltspd.image import bootfiles, folding, increment, publish, squashfs, store
+from ltspd.image.describe import identify
 from ltspd.image.look import check_space
 from ltspd.image.manifest import Manifest
 from ltspd.image.threads import in_thread, to_the_end
-from ltspd.image.workshop import Workshop, moment, new_identity, seal, workshop, write
-from ltspd.initrd.boot import make_identity
+from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.model import Generation, Layer, Progress
 from ltspd.paths import Paths
 
@@ -118,9 +118,7 @@ def _write(
         )
     boot = bootfiles.reuse(paths, current, work.generation / "vmlinuz")
     table = (paths.images / facts.image / "generations" / facts.id / store.ENTRIES).read_bytes()
-    now = moment(paths, facts.image)
-    identity = new_identity(paths, facts.image, now, layers[-1].digest)
-    initrd = boot.part + make_identity(facts.image, identity, layers)
+    identity, now, initrd = identify(paths, facts.image, boot, layers)
     generation = replace(
         facts,
         id=identity,
