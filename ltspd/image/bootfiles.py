@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ltspd import __version__
 from ltspd.image.excludes import SENSITIVE, compile_patterns
-from ltspd.image.inside import copy_inside, stat_inside
 from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest
 from ltspd.image.threads import in_thread, together
 from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
+from ltspd.inside import copy_inside, stat_inside
 from ltspd.paths import Paths
 
 MakeBootPart = Callable[[Path, str], Awaitable[bytes]]

@@ -10,13 +10,13 @@ from ltspd.disk import use
 from ltspd.errors import InconsistentSource, NoSpace
 from ltspd.image import clean, dpkg, excludes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
-from ltspd.image.inside import read_inside
 from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
 from ltspd.image.threads import in_thread
 from ltspd.initrd import guest
+from ltspd.inside import read_inside
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 

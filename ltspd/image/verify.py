@@ -17,7 +17,7 @@ from ltspd.image.inspect import INITS
 from ltspd.image.kernels import Kernel
 from ltspd.image.scan import KEY_BYTES, PRIVATE_KEY, Tree
 from ltspd.image.threads import in_thread
-from ltspd.initrd import rooted
+from ltspd.inside import path_inside
 from ltspd.model import Layer
 from ltspd.run import run
 
@@ -57,14 +57,14 @@ async def verify(
 
 def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
     """Raise NoInit or NoKernel if an exclude has left out what each client needs. Blocks."""
-    inits = [path for name in INITS if (path := rooted.inside(root, name)) is not None]
+    inits = [path for name in INITS if (path := path_inside(root, name)) is not None]
     if not any(_has(table, root, path) for path in inits):
         raise NoInit(
             f"An exclude leaves {inits[0] if inits else root} out of the image, so no client could start. "
             "See 'ltspctl config show' for ADD_IMAGE_EXCLUDES, and /etc/ltsp/image.excludes."
         )
     names = (f"{home}/modules/{kernel.release}/modules.dep" for home in ("usr/lib", "lib"))
-    modules = [path for name in names if (path := rooted.inside(root, name)) is not None]
+    modules = [path for name in names if (path := path_inside(root, name)) is not None]
     if not any(_has(table, root, path) for path in modules):
         raise NoKernel(
             f"An exclude leaves the modules of kernel {kernel.release} of {root} out of the image, so clients"

@@ -11,6 +11,7 @@ from pathlib import Path
 from ltspd import priority
 from ltspd.errors import LtspError, WrongArchitecture
 from ltspd.initrd import cpio, elf, kernel, rooted
+from ltspd.inside import path_inside
 from ltspd.model import Layer
 from ltspd.run import run
 
@@ -127,7 +128,7 @@ def _busybox(source_root: Path, version: str, given: Path | None) -> bytes:
     """Return a static busybox that runs on the source's kernel: this server's, else the source's own."""
     machine = _machine(source_root)
     here = [given] if given else _BUSYBOXES
-    there = [rooted.inside(source_root, path) for path in ("usr/bin/busybox", "bin/busybox")]
+    there = [path_inside(source_root, path) for path in ("usr/bin/busybox", "bin/busybox")]
     for path in (*here, *there):
         if path is None or not path.is_file():
             continue

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ltspd import priority
 from ltspd.errors import ToolFailed, UnsuitableInitrd
-from ltspd.initrd import boot, cpio, kernel, rooted
+from ltspd.initrd import boot, cpio, kernel
+from ltspd.inside import path_inside
 from ltspd.run import run
 
 # Debian and Ubuntu; Fedora and its kin; openSUSE; systemd's own place.
@@ -52,7 +53,7 @@ def find(root: Path, release: str) -> str:
     """Return the path of the initrd that the source has for a kernel; raises UnsuitableInitrd."""
     names = [each.format(release) for each in _NAMES]
     for name in names:
-        if (path := rooted.inside(root, name)) is not None and path.is_file():
+        if (path := path_inside(root, name)) is not None and path.is_file():
             return name
     raise UnsuitableInitrd(
         f"{root} has no initrd of its own for the kernel {release}: none of {', '.join(names)} is there. "
@@ -104,7 +105,7 @@ def judge(where: str, members: dict[str, bytes], is_sensitive: IsSensitive) -> s
 
 
 def _read(root: Path, name: str) -> bytes:
-    path = rooted.inside(root, name)
+    path = path_inside(root, name)
     if path is None or not 0 < path.stat().st_size <= MAX_BYTES:
         raise UnsuitableInitrd(f"{root}/{name} is empty or larger than {MAX_BYTES >> 20} MiB.")
     return path.read_bytes()

@@ -13,6 +13,7 @@ from typing import Protocol
 from ltspd import priority
 from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.initrd import cpio, elf, modules, rooted
+from ltspd.inside import path_inside
 from ltspd.run import run
 
 # Linux 5.9 is the first that unpacks a zstd initramfs.
@@ -27,7 +28,7 @@ _MOST_IN_ALL = 512 << 20
 def _module_home(source_root: Path, version: str) -> str:
     """Return where the version's modules are in the source: ``usr/lib`` first, then an unmerged ``lib``."""
     for home in (f"usr/lib/modules/{version}", f"lib/modules/{version}"):
-        if rooted.inside(source_root, f"{home}/modules.dep") is not None:
+        if path_inside(source_root, f"{home}/modules.dep") is not None:
             return home
     raise NoKernel(
         f"Kernel {version} has no modules.dep below usr/lib/modules or lib/modules of {source_root};"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ltspd.errors import LtspError
 from ltspd.initrd import boot, cpio, elf, rooted
+from ltspd.inside import path_inside
 
 # The client's init takes it from here to its own root, wherever that is.
 _HOME = "ltsp/nbd"
@@ -38,7 +39,7 @@ def _closure(root: Path) -> list[cpio.Entry]:
                 f"{facts.interpreter} of {root} is missing; nbd-client can't run. Reinstall libc6."
             )
         entries.append(cpio.file(f"{_HOME}/{facts.interpreter.lstrip('/')}", loader, 0o755))
-    places = [place for place in _places(root) if rooted.inside(root, place) is not None]
+    places = [place for place in _places(root) if path_inside(root, place) is not None]
     todo, seen = list(facts.needed), set[str]()
     while todo:
         name = todo.pop()
@@ -58,7 +59,7 @@ def _places(root: Path) -> list[str]:
     named = [
         f"{place}/{each.name}"
         for place in _LIBRARIES
-        if (real := rooted.inside(root, place)) is not None
+        if (real := path_inside(root, place)) is not None
         for each in sorted(real.glob("*-linux-gnu*"))
     ]
     return [*named, *_LIBRARIES]

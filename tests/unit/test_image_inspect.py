@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from ltspd.errors import (
     NoSuchSource,
     WrongArchitecture,
 )
-from ltspd.image import debversion, dpkg, inside, inspect, source
+from ltspd.image import debversion, dpkg, inspect, source
 from ltspd.image.scan import foreign_mounts, scan
 from ltspd.model import SourceKind
 from ltspd.paths import Paths
@@ -160,18 +159,6 @@ def test_another_machines_system_is_refused(root: Path) -> None:
         inspect.check_init(root, "aarch64")
     write(root, "usr/lib/systemd/systemd", elf(3), 0o755)
     assert inspect.check_init(root, "x86_64") == "i686"
-
-
-def test_looking_inside_never_leaves_blocks_or_loops(root: Path) -> None:
-    (root / "loop").symlink_to("loop")
-    (root / "up").symlink_to("../../../../../../etc/passwd")
-    os.mkfifo(root / "fifo")
-    started = time.monotonic()
-    assert inside.read_inside(root, "loop") is None
-    assert inside.read_inside(root, "fifo") is None
-    assert inside.read_inside(root, "etc") is None
-    assert inside.read_inside(root, "up") == (root / "etc/passwd").read_bytes()
-    assert time.monotonic() - started < 1
 
 
 def test_half_installed_packages_are_named(root: Path) -> None:

@@ -166,19 +166,6 @@ async def test_links_stay_below_the_root(tree: Path, tmp_path: Path) -> None:
     assert any(path.endswith("rocket-nic.ko") for path in unpack(await kernel.read_modules(tree, VERSION)))
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [("/etc/real", "etc/real"), ("../../../../etc/real", "etc/real"), ("loop", None), ("nowhere", None)],
-)
-def test_resolution_is_that_of_a_chroot(tmp_path: Path, target: str, expected: str | None) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/real").write_text("inside")
-    (tmp_path / "etc/link").symlink_to(target)
-    (tmp_path / "etc/loop").symlink_to("link")
-    found = rooted.inside(tmp_path, "/etc/link")
-    assert found == (None if expected is None else tmp_path / expected)
-
-
 def test_compression_follows_the_kernel_configuration(tree: Path) -> None:
     assert kernel.takes_zstd(tree, VERSION)
     (tree / "boot").mkdir()

@@ -41,12 +41,12 @@ ALLOWED = {
     "config": r"ltspd\.(names|model|errors)",
     "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
-    "initrd": r"ltspd|ltspd\.(names|model|errors|paths|run|priority)",
+    "initrd": r"ltspd|ltspd\.(names|model|errors|paths|run|priority|inside)",
     "bus": r"ltspd|ltspd\.(names|model|errors|paths|claims|wire|disk\.words)",
-    "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|image\.(inside|inspect))",
+    "disk": r"ltspd|ltspd\.(names|model|errors|paths|run|inside|image\.inspect)",
     "trial": r"ltspd\.(names|model|errors|paths|run|render\.nbd)",
-    "image": r"ltspd|ltspd\.(names|model|errors|paths|run|priority|config|apply|initrd|disk\.(use|words))"
-    r"(\..*)?",
+    "image": r"ltspd|ltspd\.(names|model|errors|paths|run|priority|inside|config|apply|initrd"
+    r"|disk\.(use|words))(\..*)?",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

@@ -4,19 +4,23 @@ import errno
 import os
 import stat
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # As many links as Linux itself follows in one lookup (MAXSYMLINKS in include/linux/namei.h).
 MAX_LINKS = 40
 
 
-def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
-    """Open ``name`` as if ``root`` were ``/`` and return the descriptor; raises OSError.
+@contextmanager
+def _followed(root: Path, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield an O_PATH descriptor of what ``name`` is, and its way there without links; raises OSError.
 
     Every component is opened by itself without following it, so a link swapped in while we look
-    can't lead out either. ``O_NONBLOCK`` keeps a FIFO in place of a file from blocking us.
+    can't lead out either. Absolute links start again at ``root``, and ``..`` stops there, as after a chroot.
     """
     stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    way: list[str] = []
     try:
         todo = deque(name.split("/"))
         links = 0
@@ -25,23 +29,49 @@ def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
             if part in ("", "."):
                 continue
             if part == "..":
-                if len(stack) > 1:
+                if way:
+                    way.pop()
                     os.close(stack.pop())
                 continue
             stack.append(os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=stack[-1]))
-            if stat.S_ISLNK(os.fstat(stack[-1]).st_mode):
-                links += 1
-                if links > MAX_LINKS:
-                    raise OSError(40, os.strerror(40), name)
-                target = os.readlink("", dir_fd=stack[-1])
-                keep = 1 if target.startswith("/") else len(stack) - 1
-                while len(stack) > keep:
-                    os.close(stack.pop())
-                todo.extendleft(reversed(target.split("/")))
-        return os.open(f"/proc/self/fd/{stack[-1]}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+            if not stat.S_ISLNK(os.fstat(stack[-1]).st_mode):
+                way.append(part)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+            target = os.readlink("", dir_fd=stack[-1])
+            if target.startswith("/"):
+                way.clear()
+            while len(stack) > len(way) + 1:
+                os.close(stack.pop())
+            todo.extendleft(reversed(target.split("/")))
+        yield stack[-1], way
     finally:
         for each in stack:
             os.close(each)
+
+
+def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
+    """Open ``name`` as if ``root`` were ``/`` and return the descriptor; raises OSError.
+
+    ``O_NONBLOCK`` keeps a FIFO in place of a file from blocking us.
+    """
+    with _followed(root, name) as (descriptor, _):
+        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def path_inside(root: Path, name: str) -> Path | None:
+    """Return where ``name`` really lies, by a path without links below ``root``; None if it leads nowhere.
+
+    Whoever opens the path looks it up anew: where somebody hostile could change the tree meanwhile,
+    ``open_inside`` is right.
+    """
+    try:
+        with _followed(root, name) as (_, way):
+            return root.joinpath(*way)
+    except OSError:
+        return None
 
 
 def read_inside(root: Path, name: str, limit: int = 64 << 20) -> bytes | None:
