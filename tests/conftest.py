@@ -1,19 +1,23 @@
-"""Fixtures of all tests: nothing may be left behind, and the lab with its server and clients."""
+"""Fixtures of all tests: nothing left behind, an empty root, the lab with its server and clients."""
 
 import asyncio
 import inspect
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ltspd.model import Source
+from ltspd.paths import Paths
 from tests.lab import leaks, product, trees
 from tests.lab.disks import make_disk
 from tests.lab.net import Lan, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
+from tests.unit.image_trees import make_source
 
 # Image names of the lab's server, and the root tree that is the source of each.
 SOURCES = {"bookworm": "client", "trixie": "trixie"}
@@ -72,6 +76,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             names = item.fixturenames
             names.insert(names.index("nothing_left_behind") + 1, "no_task_left_running")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(root=tmp_path)
+
+
+@pytest.fixture
+def source(paths: Paths) -> Source:
+    return make_source(paths)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,20 @@ def end_bus(process: "subprocess.Popen[bytes]") -> None:
     process.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def bus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, address = start_bus(tmp_path_factory.mktemp("bus"))
+@contextmanager
+def private_bus(folder: Path, policy: str = ALL_GRANTED) -> Iterator[str]:
+    """Have a bus of its own for a while, and yield its address."""
+    process, address = start_bus(folder, policy)
     try:
         yield address
     finally:
         end_bus(process)
+
+
+@pytest.fixture(scope="session")
+def bus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with private_bus(tmp_path_factory.mktemp("bus")) as address:
+        yield address
 
 
 @pytest.fixture

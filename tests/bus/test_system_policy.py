@@ -11,7 +11,7 @@ import pytest
 from ltspd.bus import connection
 from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface
-from tests.bus.conftest import end_bus, start_bus
+from tests.bus.conftest import private_bus
 from tests.bus.fakes import FakeServer
 from tests.bus.program import begin, end
 
@@ -42,16 +42,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 async def address(tmp_path_factory: pytest.TempPathFactory, server: FakeServer) -> AsyncIterator[str]:
-    process, address = start_bus(tmp_path_factory.mktemp("system"), SYSTEM_LIKE)
-    try:
+    with private_bus(tmp_path_factory.mktemp("system"), SYSTEM_LIKE) as address:
         service = Service(await connection.connect(address), server)
         await service.start()
         server.service = service
         yield address
         await server.jobs.stop()
         await service.stop()
-    finally:
-        end_bus(process)
 
 
 async def nobody(address: str, *arguments: str) -> tuple[int, str]:

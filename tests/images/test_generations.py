@@ -18,19 +18,9 @@ from ltspd.model import Layer, Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
 from tests.images.seen import Seen, difference, through_layers
-from tests.unit.image_trees import HASH, RELEASE, make_source, write
+from tests.unit.image_trees import HASH, RELEASE, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
 
 
 async def full_view(paths: Paths, source: Source) -> dict[bytes, Seen]:

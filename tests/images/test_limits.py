@@ -15,17 +15,7 @@ from ltspd.image.build import BuildOptions, build, preflight
 from ltspd.model import Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make, no_module_missing
-from tests.unit.image_trees import make_source, write
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
+from tests.unit.image_trees import write
 
 
 async def test_packages_are_locked_for_looks_and_copies_only(paths: Paths, source: Source) -> None:

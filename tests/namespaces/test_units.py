@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.lab import product
+from tests.lab import nbd, product
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 
@@ -42,25 +42,6 @@ SystemCallFilter=
 CapabilityBoundingSet=~
 """
 DROP_IN = "/run/systemd/system/ltspd.service.d/open.conf"
-# The fixed newstyle handshake of NBD's doc/proto.md, one READ of 4 bytes: a squashfs begins with "hsqs".
-NBD_CLIENT = """import socket, struct, sys
-line = socket.create_connection(("127.0.0.1", 10809), 10)
-def take(count):
-    data = b""
-    while len(data) < count:
-        piece = line.recv(count - len(data))
-        assert piece, "the server hung up"
-        data += piece
-    return data
-assert take(16) == b"NBDMAGICIHAVEOPT", "no NBD server"
-take(2)
-name = sys.argv[1].encode()
-line.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, len(name)) + name)
-take(10)
-line.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, 7, 0, 4))
-assert take(16)[4:8] == bytes(4), "the server can't read the export"
-print(take(4).decode())
-"""
 # dpkg's own lock, taken as a package manager takes it.
 HOLD = """import fcntl, pathlib, time
 file = open("/var/lib/dpkg/lock-frontend", "w")
@@ -141,7 +122,7 @@ def test_every_transport_serves(server: Server, built: str) -> None:
     size = int(server.run(f"curl -sSf -r 0-3 http://{SERVER_ADDRESS}/ltsp/{base} {start}"))
     menu = server.run("cat /srv/tftp/ltsp/ltsp.ipxe")
     assert server.run(f"curl -sSf tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe") == menu
-    assert server.run(f"python3 - {built}", stdin=NBD_CLIENT).strip() == "hsqs"
+    assert server.run(f"python3 - {built}", stdin=f"{nbd.CLIENT}print(read(7).decode())").strip() == "hsqs"
     # NFS takes a file handle for each file: the server opens by it, which needs a capability of its own.
     argv = ["nfs-cat", f"nfs://{SERVER_ADDRESS}{path}?version=4"]
     argv = ["nsenter", f"--net=/run/netns/{server.lan.server}", "--", *argv]

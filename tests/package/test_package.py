@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import product
+from tests.lab import nbd, product
 from tests.lab.cache import REPOSITORY
 from tests.lab.client import Client, power_on
 from tests.lab.net import Lan
@@ -41,23 +41,10 @@ getent passwd; getent group
 nft list ruleset
 busctl --list --no-legend --activatable | awk '{ print $1 }' | grep -v '^:'
 """
-# A client of NBD as its protocol has it (doc/proto.md): one connection, one read after the other.
-READER = """import pathlib, socket, struct, sys, time
-line = socket.create_connection(("127.0.0.1", 10809), 10)
-def take(count):
-    data = b""
-    while len(data) < count:
-        piece = line.recv(count - len(data))
-        assert piece, "the server hung up"
-        data += piece
-    return data
-take(18)
-name = sys.argv[1].encode()
-line.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, len(name)) + name)
-take(10)
+# One connection, one read after the other.
+READER = f"""{nbd.CLIENT}import pathlib, time
 for number in range(1, 3000):
-    line.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, number, 0, 4))
-    assert take(20)[16:] == b"hsqs"
+    assert read(number) == b"hsqs"
     pathlib.Path("/run/reads").write_text(str(number))
     time.sleep(0.1)
 """

@@ -1,26 +1,13 @@
-"""Fixtures of several unit tests: an empty root, a small source, units whose systemd is a fake, a daemon."""
+"""Fixtures of several unit tests: units whose systemd is a fake, and a whole daemon."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from ltspd.apply import Applier
-from ltspd.model import Source
 from ltspd.paths import Paths
 from tests.unit.applying import FakeSystemd, fresh
-from tests.unit.image_trees import make_source
 from tests.unit.world import World, open_world
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path)
-
-
-@pytest.fixture
-def source(paths: Paths) -> Source:
-    return make_source(paths)
 
 
 @pytest.fixture

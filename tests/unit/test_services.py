@@ -9,7 +9,7 @@ import pytest
 from ltspd import services
 from ltspd.bus import connection
 from ltspd.services import Systemd, unit_path
-from tests.bus.conftest import end_bus, start_bus
+from tests.bus.conftest import end_bus, private_bus, start_bus
 from tests.unit.fake_systemd import FakeSystemd1
 
 UNIT = "ltspd-x.service"
@@ -17,11 +17,8 @@ UNIT = "ltspd-x.service"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, address = start_bus(tmp_path_factory.mktemp("bus"))
-    try:
+    with private_bus(tmp_path_factory.mktemp("bus")) as address:
         yield address
-    finally:
-        end_bus(process)
 
 
 @pytest.fixture
