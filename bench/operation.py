@@ -52,7 +52,7 @@ class _Watch:
     def __init__(self) -> None:
         self.began: list[tuple[str, float]] = []
 
-    def phase(self, name: str, share: float) -> None:
+    def phase(self, name: str, share: float, size: int = 0) -> None:
         """Begin a phase."""
         self.began.append((name, time.monotonic()))
 

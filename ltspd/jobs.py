@@ -32,34 +32,42 @@ def _elapsed() -> float:
 
 
 class JobProgress:
-    """The Progress of one job: shares of phases become one 0 … 1 figure that never goes back."""
+    """The Progress of one job: shares of phases become one 0 … 1 figure that never goes back.
 
-    def __init__(self, publish: Callable[[str, float], None]) -> None:
-        """Publish ``(phase, progress)`` through the given function."""
+    Neither do the bytes within a phase; they are its fraction of its size.
+    """
+
+    def __init__(self, publish: Callable[[str, float, int, int], None]) -> None:
+        """Publish ``(phase, progress, bytes done, bytes in all)`` through the given function."""
         self._publish = publish
         self._name = ""
         self._start = 0.0
         self._share = 0.0
         self._said = 0.0
         self._most = 0.0
+        self._bytes = 0
+        self._size = 0
 
-    def phase(self, name: str, share: float) -> None:
-        """Begin a phase that takes about ``share`` (0 … 1) of the job."""
+    def phase(self, name: str, share: float, size: int = 0) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the job, over ``size`` bytes if any."""
         self._start = min(1.0, self._start + self._share)
         self._name, self._share = name, share
+        self._bytes, self._size = 0, size
         self._said = 0.0
         self._most = max(self._most, self._start)
-        self._publish(name, self._most)
+        self._publish(name, self._most, 0, size)
 
     def done(self, fraction: float) -> None:
         """Say how much of the phase is done; calls that come too fast are dropped."""
         now = time.monotonic()
         if now - self._said >= PROGRESS_SECONDS or fraction >= 1.0:
             self._said = now
-            whole = self._start + self._share * min(1.0, max(0.0, fraction))
-            # A tool that starts counting again must not make the figure go back.
+            fraction = min(1.0, max(0.0, fraction))
+            whole = self._start + self._share * fraction
+            # A tool that starts counting again must not make the figures go back.
             self._most = max(self._most, min(1.0, whole))
-            self._publish(self._name, self._most)
+            self._bytes = max(self._bytes, round(self._size * fraction))
+            self._publish(self._name, self._most, self._bytes, self._size)
 
 
 class Share:
@@ -70,9 +78,9 @@ class Share:
         self._whole = whole
         self._share = share
 
-    def phase(self, name: str, share: float) -> None:
-        """Begin a phase that takes about ``share`` (0 … 1) of the part."""
-        self._whole.phase(name, share * self._share)
+    def phase(self, name: str, share: float, size: int = 0) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the part, over ``size`` bytes if any."""
+        self._whole.phase(name, share * self._share, size)
 
     def done(self, fraction: float) -> None:
         """Say how much of the phase is done."""
@@ -166,14 +174,14 @@ class Jobs:
     async def _run(self, job_id: str, work: Work) -> None:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
 
-        def publish(phase: str, progress: float) -> None:
+        def publish(phase: str, progress: float, done: int, total: int) -> None:
             if threading.get_ident() != thread:
                 # Copying and digesting say how far they are from threads of their own.
-                loop.call_soon_threadsafe(publish, phase, progress)
+                loop.call_soon_threadsafe(publish, phase, progress, done, total)
                 return
             if self._jobs[job_id].state.final:
                 return
-            self._update(job_id, phase=phase, progress=progress)
+            self._update(job_id, phase=phase, progress=progress, bytes_done=done, bytes_total=total)
             self._changed()
 
         job = self._jobs[job_id]

@@ -347,7 +347,10 @@ class OutputStatus:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of long work. ``progress`` is 0.0 … 1.0 over the whole job; times in µs, 0 = not yet."""
+    """A piece of long work. ``progress`` is 0.0 … 1.0 over the whole job; times in µs, 0 = not yet.
+
+    ``bytes_done`` of ``bytes_total`` are those of the phase; both are 0 if it is not about bytes.
+    """
 
     id: str
     kind: str
@@ -356,6 +359,8 @@ class Job:
     state: JobState
     phase: str = ""
     progress: float = 0.0
+    bytes_done: int = 0
+    bytes_total: int = 0
     error_name: str = ""
     error: str = ""
     result: str = ""
@@ -385,8 +390,8 @@ class State:
 class Progress(Protocol):
     """What long work calls to say how far it is; a job implements it, tests may too."""
 
-    def phase(self, name: str, share: float) -> None:
-        """Begin a phase that takes about ``share`` (0 … 1) of the whole job's time."""
+    def phase(self, name: str, share: float, size: int = 0) -> None:
+        """Begin a phase that takes about ``share`` (0 … 1) of the job's time, over ``size`` bytes if any."""
 
     def done(self, fraction: float) -> None:
         """Say how much of the current phase is done, 0.0 … 1.0."""

@@ -193,6 +193,8 @@ def _job(job: Job) -> Mapping[str, Any]:
         "State": str(job.state),
         "Phase": job.phase,
         "Progress": job.progress,
+        "BytesDone": job.bytes_done,
+        "BytesTotal": job.bytes_total,
         "Error": (job.error_name, job.error),
         "Result": job.result,
         "StartedAt": job.started_at,

@@ -57,7 +57,8 @@ def _to_the_end(client: Client, job_id: str) -> server.Properties:
 def _bar() -> Callable[[Mapping[str, Any]], None]:
     def display(job: Mapping[str, Any]) -> None:
         columns = shutil.get_terminal_size().columns
-        _say("\r\033[K" + show.bar(job["Progress"], job["Phase"] or job["State"], columns), end="")
+        doing = show.doing(job["Phase"] or job["State"], job["BytesDone"], job["BytesTotal"])
+        _say("\r\033[K" + show.bar(job["Progress"], doing, columns), end="")
 
     return display
 

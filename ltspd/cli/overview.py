@@ -89,7 +89,8 @@ def _jobs(jobs: Group, coloured: bool) -> str:
             f"{job['Progress']:.0%}",
             show.moment(job["StartedAt"]),
             # The first line is the sentence; lines that a program or a console said may follow.
-            (job["Error"][1] or job["Phase"]).partition("\n")[0],
+            job["Error"][1].partition("\n")[0]
+            or show.doing(job["Phase"], job["BytesDone"], job["BytesTotal"]),
         )
         for job in jobs
     ]
@@ -174,7 +175,7 @@ def _value(name: str, value: Any) -> str:
             return show.moment(value)
         case "Progress", float():
             return f"{value:.0%}"
-        case "Size", int():
+        case (("Size" | "BytesDone" | "BytesTotal"), int()):
             return show.size(value) if value else ""
         case "Job", str():
             return value.rpartition("/")[2]

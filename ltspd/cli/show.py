@@ -64,12 +64,23 @@ def fields(pairs: Iterable[tuple[str, object]], coloured: bool) -> str:
 
 def size(amount: int) -> str:
     """Return bytes in the unit that people read best (powers of 1000)."""
-    value, unit = float(amount), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+    digits, divisor, unit = _scale(amount)
+    return f"{amount / divisor:.{digits}f} {unit}"
+
+
+def doing(phase: str, done: int, total: int) -> str:
+    """Return what is being done and how far, in the unit of the whole: ``copy 1.2 of 3.1 GB``."""
+    if not total:
+        return phase
+    digits, divisor, unit = _scale(total)
+    return f"{phase} {done / divisor:.{digits}f} of {total / divisor:.{digits}f} {unit}"
+
+
+def _scale(amount: int) -> tuple[int, int, str]:
+    """Return decimals, divisor and name of the unit in which people read so many bytes best."""
+    power = next((each for each in range(4) if amount < 1000 ** (each + 1)), 4)
+    divisor = 1000**power
+    return 0 if amount >= 100 * divisor or not power else 1, divisor, ("B", "kB", "MB", "GB", "TB")[power]
 
 
 def moment(microseconds: int) -> str:

@@ -14,7 +14,10 @@ _TOP = b"squashfs-root"
 
 
 async def pack(plan: BuildPlan, work: Workshop, contents: Contents, progress: Progress) -> Path:
-    """Pack a whole source and return the layer's file; raises ToolFailed, NoSpace, InconsistentSource."""
+    """Pack a whole source and return the layer's file; raises ToolFailed, NoSpace, InconsistentSource.
+
+    What ``progress`` is told is mksquashfs's share of blocks.
+    """
     target = work.layers / "base"
     target.unlink(missing_ok=True)
     await squashfs.pack(

@@ -251,25 +251,22 @@ async def _increment(
             return previous
         if plan.excludes != previous.manifest.excludes or increment.too_much(changes, now):
             return None
-        progress.phase("copy", 0.2)
-        table = now.table
-        if changes:
-            table = await increment.copy(paths, plan, work, previous.table, now, changes, progress)
+        copied = await increment.copy(paths, plan, work, previous.table, now, changes, progress, 0.2)
         step("copied")
         kernel = work.generation / "vmlinuz"
         if not same_boot:
             boot = await bootfiles.make(root, plan.kernel, kernel, make_boot_part)
     if same_boot:
         boot = await in_thread(bootfiles.reuse, paths, previous.manifest, kernel)
-    progress.phase("squashfs", 0.3)
+    progress.phase("squashfs", 0.3, copied.size)
     layers = facts.layers
     if changes:
-        packed = await increment.pack(plan, work)
+        packed = await increment.pack(plan, work, copied, progress.done)
         step("packed")
         layer = await in_thread(seal, packed, work.ended.is_set)
         # A file that changed there and back can make a layer that is there already.
         layers = (*(each for each in layers if each != layer), layer)
-    return _Made(plan, now, table, layers, boot)
+    return _Made(plan, now, copied.table, layers, boot)
 
 
 async def _everything(
@@ -307,26 +304,25 @@ async def _attempt_everything(
 ) -> _Made | None:
     root = Path(plan.source.path)
     kernel = work.generation / "vmlinuz"
-    progress.phase("squashfs", 0.65)
+    progress.phase("squashfs", 0.65, before.tree.size)
     kernel.unlink(missing_ok=True)
     boot, packed = await together(
         bootfiles.make(root, plan.kernel, kernel, make_boot_part), base.pack(plan, work, before, progress)
     )
     step("packed")
-    progress.phase("copy", 0.15)
+    progress.phase("digest", 0.1, packed.stat().st_size)
     async with dpkg.package_lock(root, plan.options.lock_timeout * LAST_LOCK_TIMES):
         # Naming a layer of gigabytes takes as long as the look at its source.
         (plan, now), layer = await together(
-            look_locked(paths, plan, work.ended.is_set), in_thread(seal, packed, work.ended.is_set)
+            look_locked(paths, plan, work.ended.is_set),
+            in_thread(seal, packed, work.ended.is_set, progress.done),
         )
         packed = work.layers / layer.file_name
         changes = await base.changes_since(packed, before, now)
         if changes is None:
             packed.unlink()
             return None
-        table = now.table
-        if changes:
-            table = await increment.copy(paths, plan, work, before.table, now, changes, progress)
+        copied = await increment.copy(paths, plan, work, before.table, now, changes, progress, 0.05)
         touched = (*changes.put, *changes.gone)
         if boot.key != await in_thread(bootfiles.key, root, plan.kernel) or bootfiles.concerned(touched):
             kernel.unlink()
@@ -334,9 +330,9 @@ async def _attempt_everything(
     step("copied")
     layers = [layer]
     if changes:
-        layers.append(await in_thread(seal, await increment.pack(plan, work), work.ended.is_set))
+        layers.append(await in_thread(seal, await increment.pack(plan, work, copied), work.ended.is_set))
     step("sealed")
-    return _Made(plan, now, table, tuple(layers), boot)
+    return _Made(plan, now, copied.table, tuple(layers), boot)
 
 
 async def _describe(

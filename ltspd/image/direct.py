@@ -59,7 +59,7 @@ async def make(
     async with dpkg.package_lock(root, plan.options.lock_timeout):
         plan = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
         boot = await bootfiles.make(root, plan.kernel, work.generation / "vmlinuz", make_boot_part)
-    progress.phase("copy", 0.7)
+    progress.phase("copy", 0.7, sum(size for _, size in plan.source.pieces))
     layers = await in_thread(_layers, paths, plan.source, work, progress)
     if current is not None and await in_thread(_same, paths, current, plan, layers, boot):
         return current.generation

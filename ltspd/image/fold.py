@@ -66,14 +66,16 @@ async def _fold(
     layers = start.generation.layers
     check_space(paths, f"the folded layers of {image}", sum(each.size for each in layers), 1.0)
     step("work")
-    progress.phase("squashfs", 0.9)
+    # mksquashfs tells blocks of what is seen through the layers, and that is what their source had.
+    progress.phase("squashfs", 0.85, start.generation.source_bytes)
     packed = work.layers / "base"
     files = [paths.images / image / "layers" / each.file_name for each in layers]
     await squashfs.pack_layers(
         files, packed, work.scratch, level=level, background=background, progress=progress.done
     )
     step("packed")
-    new = await in_thread(seal, packed, work.ended.is_set)
+    progress.phase("digest", 0.05, packed.stat().st_size)
+    new = await in_thread(seal, packed, work.ended.is_set, progress.done)
     progress.phase("publish", 0.1)
     while True:
         try:

@@ -1,6 +1,6 @@
 """A layer of what changed since the current generation, and when such a layer is not the right thing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,18 @@ class Previous:
 
     manifest: Manifest
     table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What of a source lies in the spool: so many bytes of files, in so many of mksquashfs's blocks.
+
+    ``table`` is that of all the source, with what the copy met.
+    """
+
+    table: Table
+    size: int = 0
+    blocks: int = 0
 
 
 def find_previous(paths: Paths, image: str) -> Manifest | None:
@@ -78,12 +90,18 @@ async def copy(
     contents: Contents,
     changes: Changes,
     progress: Progress,
-) -> Table:
-    """Copy what changed out of the source and return the table of what was copied.
+    share: float,
+) -> Copied:
+    """Copy what changed out of the source, if anything did.
 
-    Raises NoSpace, InconsistentSource, OSError. The source's packages should be locked meanwhile.
+    That is a phase of ``share`` of the job's time. Raises NoSpace, InconsistentSource, OSError. The source's
+    packages should be locked meanwhile.
     """
-    size = entries.size_of(contents.table, changes.put)
+    if not changes:
+        progress.phase("copy", share)
+        return Copied(contents.table)
+    size, blocks = await in_thread(spool.measure, contents.table, contents.tree.links, changes)
+    progress.phase("copy", share, size)
     # Once as it is, and once packed.
     check_space(paths, f"the changes in {plan.source.shown}", size, 2.0)
     spooled = await in_thread(
@@ -96,13 +114,18 @@ async def copy(
             contents.replaced,
             work.spool,
             stop=work.ended.is_set,
-            progress=progress.done,
+            progress=lambda copied: progress.done(copied / size if size else 1.0),
         )
     )
-    return entries.with_records(contents.table, spooled.corrections)
+    return Copied(entries.with_records(contents.table, spooled.corrections), size, blocks)
 
 
-async def pack(plan: BuildPlan, work: Workshop) -> Path:
+async def pack(
+    plan: BuildPlan,
+    work: Workshop,
+    copied: Copied,
+    progress: Callable[[float], None] = lambda _fraction: None,
+) -> Path:
     """Pack what was copied and return the layer's file; raises ToolFailed, NoSpace."""
     target = work.layers / "increment"
     await squashfs.pack_spooled(
@@ -111,6 +134,8 @@ async def pack(plan: BuildPlan, work: Workshop) -> Path:
         Path(plan.source.path).lstat(),
         level=plan.options.level,
         background=plan.options.background,
+        blocks=copied.blocks,
+        progress=progress,
     )
     work.spool.unlink()
     return target

@@ -17,7 +17,7 @@ from ltspd.errors import InconsistentSource
 from ltspd.image import entries, tarstream
 from ltspd.image.entries import RECORD, Changes, Table
 from ltspd.image.scan import MOUNT_POINT, record
-from ltspd.image.squashfs import Replacement
+from ltspd.image.squashfs import BLOCK, Replacement
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
@@ -63,21 +63,27 @@ def spool(
     target: Path,
     *,
     stop: Callable[[], bool] = lambda: False,
-    progress: Callable[[float], None] = lambda _fraction: None,
+    progress: Callable[[int], None] = lambda _copied: None,
 ) -> Spooled:
     """Write the tar file of a layer that turns ``old``'s tree into ``new``'s; blocks.
 
     ``links`` are the names of each file that has several. When ``stop`` says so the file stays
-    incomplete. Raises InconsistentSource, OSError.
+    incomplete. ``progress`` is told how many of ``measure``'s bytes are copied. Raises
+    InconsistentSource, OSError.
     """
     wanted = members(changes, links)
     known = dict(_records(new, wanted))
-    expected = sum(RECORD.unpack(each)[4] for each in known.values()) or 1
+    again = _again(links)
     gone = frozenset(changes.gone)
     corrections: dict[bytes, bytes | None] = {}
     lost: set[bytes] = set()
     first: dict[tuple[int, int], bytes] = {}
     copied = 0
+
+    def ended(at: int) -> bool:
+        progress(copied + at)
+        return stop()
+
     with open(target, "xb", buffering=1 << 20) as out:
         for path in sorted(wanted | gone):
             if stop():
@@ -90,19 +96,35 @@ def spool(
                 _replacement(out, path, replaced[path])
             else:
                 extra = tarstream.OPAQUE if path in changes.opaque else {}
-                after = _copy(out, root, path, known[path], extra, first, stop)
+                after = _copy(out, root, path, known[path], extra, first, ended)
                 if after is None:
                     lost.add(path)
                     if entries.record_of(old, path) is not None:
                         out.write(tarstream.whiteout(path))
                 if after != known[path]:
                     corrections[path] = after
-            if path in known:
+            if path in known and path not in again:
                 copied += RECORD.unpack(known[path])[4]
-                progress(copied / expected)
+                progress(copied)
         out.write(tarstream.END)
         out.truncate()
     return Spooled(corrections)
+
+
+def measure(new: Table, links: Iterable[tuple[bytes, ...]], changes: Changes) -> tuple[int, int]:
+    """Return how many bytes of files ``spool`` copies, and in how many blocks mksquashfs packs them.
+
+    A file with several names counts once.
+    """
+    again = _again(links)
+    known = _records(new, members(changes, links))
+    sizes = [RECORD.unpack(each)[4] for path, each in known if path not in again]
+    return sum(sizes), sum(-(-size // BLOCK) for size in sizes)
+
+
+def _again(links: Iterable[tuple[bytes, ...]]) -> frozenset[bytes]:
+    """Return all names but the first of each file that has several: in the tar they refer to the first."""
+    return frozenset(path for group in links for path in group[1:])
 
 
 def with_replaced(table: Table, replaced: Mapping[bytes, Replacement]) -> Table:
@@ -138,9 +160,12 @@ def _copy(
     known: bytes,
     extra: Mapping[str, bytes],
     first: dict[tuple[int, int], bytes],
-    stop: Callable[[], bool],
+    ended: Callable[[int], bool],
 ) -> bytes | None:
-    """Write one entry and return its record, an unsure one if it changed since; None if it is gone."""
+    """Write one entry and return its record, an unsure one if it changed since; None if it is gone.
+
+    ``ended`` is asked between two pieces of a large file, and told how much of it is copied.
+    """
     if known == MOUNT_POINT:
         out.write(tarstream.header(tarstream.Entry(path, stat.S_IFDIR | 0o755), extra))
         return known
@@ -155,7 +180,7 @@ def _copy(
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(mode):
             return None
         target = os.readlink(full) if stat.S_ISLNK(mode) else b""
-        _write(out, path, status, target, descriptor, full, extra, first, stop)
+        _write(out, path, status, target, descriptor, full, extra, first, ended)
         now = record(os.fstat(descriptor) if descriptor >= 0 else status)
         # The end of a record is its ctime; an entry that was unsure stays so.
         if now == known or (RECORD.unpack(known)[-1] < 0 and now[:-8] == known[:-8]):
@@ -185,7 +210,7 @@ def _write(
     full: bytes,
     extra: Mapping[str, bytes],
     first: dict[tuple[int, int], bytes],
-    stop: Callable[[], bool],
+    ended: Callable[[int], bool],
 ) -> None:
     if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
         identity = (status.st_dev, status.st_ino)
@@ -208,7 +233,7 @@ def _write(
     attributes = _attributes(full if descriptor < 0 else descriptor)
     out.write(tarstream.header(entry, {**attributes, **extra}))
     if descriptor >= 0:
-        _content(out, descriptor, size, stop)
+        _content(out, descriptor, size, ended)
 
 
 def _attributes(file: bytes | int) -> dict[str, bytes]:
@@ -224,14 +249,14 @@ def _attributes(file: bytes | int) -> dict[str, bytes]:
         raise
 
 
-def _content(out: BinaryIO, descriptor: int, size: int, stop: Callable[[], bool]) -> None:
+def _content(out: BinaryIO, descriptor: int, size: int, ended: Callable[[int], bool]) -> None:
     """Copy exactly ``size`` bytes; holes stay holes, and what was cut off meanwhile becomes one."""
     if size <= SMALL:
         out.write(os.pread(descriptor, size, 0).ljust(size + tarstream.padding(size), b"\0"))
         return
     out.flush()
     start, at = out.tell(), 0
-    while at < size and not stop():
+    while at < size and not ended(at):
         try:
             at = os.lseek(descriptor, at, os.SEEK_DATA)
         except OSError as error:

@@ -19,6 +19,8 @@ LEVEL = 2
 # mksquashfs would take a quarter of the machine's memory for its queues; this much keeps two processors
 # as busy as twice that does, and its peak at 230 MB for 300,000 files.
 MEMORY = "128M"
+# What mksquashfs takes of a file at once, and counts its progress in.
+BLOCK = 128 << 10
 # Names that mksquashfs's list of replaced files can carry.
 PLAIN_NAME = re.compile(rb"[A-Za-z0-9._/-]+")
 _BAR = re.compile(rb"(\d+)/(\d+)")
@@ -91,17 +93,21 @@ async def pack_spooled(
     *,
     level: int = LEVEL,
     background: bool = False,
+    blocks: int = 0,
+    progress: Callable[[float], None] = lambda _fraction: None,
 ) -> None:
     """Write ``target``, a squashfs of a tar file; raises ToolFailed, NoSpace.
 
+    ``blocks`` is how many of BLOCK bytes its files are: mksquashfs knows only of those that it has read.
     ``top`` has the attributes of its root. mksquashfs reads the stream with an option of its own,
     because sqfstar 4.5.1 takes the compression level for the name of the file to write. 4.5.1 ignores
     the root's owner and time; a client sees the root of its own writable layer in any case.
     """
     argv = [*_command("-", target, level), "-tar", "-exports", "-root-mode", f"{stat.S_IMODE(top.st_mode):o}"]
     argv += ["-root-uid", str(top.st_uid), "-root-gid", str(top.st_gid)]
-    argv += ["-root-time", str(max(0, top.st_mtime_ns // 10**9)), "-no-progress"]
-    await _run(["sh", "-c", 'exec "$@" <"$0"', str(spooled), *argv], target, spooled.parent, background)
+    argv += ["-root-time", str(max(0, top.st_mtime_ns // 10**9))]
+    argv = ["sh", "-c", 'exec "$@" <"$0"', str(spooled), *argv]
+    await _run(argv, target, spooled.parent, background, lambda piece: _report(piece, progress, blocks))
 
 
 async def pack_layers(
@@ -184,11 +190,14 @@ def _pseudo(each: Replacement, scratch: Path, number: int) -> str:
     return f"{each.name} F {each.mtime} {each.mode:o} {each.uid} {each.gid} {command}\n"
 
 
-def _report(piece: bytes, progress: Callable[[float], None]) -> None:
-    """Pass on the last figure of a piece of mksquashfs's bar, which is redrawn with carriage returns."""
+def _report(piece: bytes, progress: Callable[[float], None], blocks: int = 0) -> None:
+    """Pass on the last figure of a piece of mksquashfs's bar, which is redrawn with carriage returns.
+
+    ``blocks`` are all that there will be, if mksquashfs itself does not know.
+    """
     bars = _BAR.findall(piece)
-    if bars and int(bars[-1][1]):
-        progress(int(bars[-1][0]) / int(bars[-1][1]))
+    if bars and (total := blocks or int(bars[-1][1])):
+        progress(min(1.0, int(bars[-1][0]) / total))
 
 
 def _check_unreadable(root: Path, stderr: bytes) -> None:

@@ -57,13 +57,18 @@ def workshop(paths: Paths, image: str, prefix: str = store.WORK_PREFIX) -> Itera
         store.discard_empty(paths, image)
 
 
-def seal(packed: Path, stopped: Callable[[], bool]) -> Layer:
+def seal(
+    packed: Path, stopped: Callable[[], bool], progress: Callable[[float], None] = lambda _fraction: None
+) -> Layer:
     """Give a packed layer its name, the digest of its content, and return it. Blocks; raises OSError."""
     digest = hashlib.sha256()
+    size, done = packed.stat().st_size, 0
     with open(packed, "rb", buffering=0) as file:
         while (piece := file.read(1 << 20)) and not stopped():
             digest.update(piece)
-    layer = Layer(digest.hexdigest(), packed.stat().st_size)
+            done += len(piece)
+            progress(done / size)
+    layer = Layer(digest.hexdigest(), size)
     packed.chmod(0o644)
     packed.rename(packed.with_name(layer.file_name))
     return layer

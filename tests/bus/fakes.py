@@ -141,7 +141,7 @@ class FakeServer:
         async def work(progress: Progress) -> str:
             progress.phase("scanning", 0.25)
             await asyncio.sleep(0.05)
-            progress.phase("packing", 0.75)
+            progress.phase("packing", 0.75, 3_100_000_000)
             await self.go.wait()
             if self.build_error is not None:
                 raise self.build_error

@@ -50,8 +50,10 @@ async def end(process: asyncio.subprocess.Process) -> Ran:
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-async def on_terminal(address: str, *arguments: str, answer: bytes = b"", status: int = 0) -> str:
-    """Run ltspctl on a pseudo terminal and return everything that appeared there."""
+async def on_terminal(
+    address: str, *arguments: str, answer: bytes = b"", status: int = 0, pieces: list[bytes] | None = None
+) -> str:
+    """Run ltspctl on a pseudo terminal and return all that appeared there, which ``pieces`` has at once."""
     ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     process = await asyncio.create_subprocess_exec(
@@ -61,7 +63,7 @@ async def on_terminal(address: str, *arguments: str, answer: bytes = b"", status
     )  # fmt: skip
     os.close(theirs)
     os.write(ours, answer)
-    pieces = []
+    pieces = [] if pieces is None else pieces
     try:
         while piece := await asyncio.to_thread(_read, ours):
             pieces.append(piece)

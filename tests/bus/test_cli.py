@@ -242,7 +242,7 @@ async def test_on_a_terminal_there_is_a_bar_and_colour(running: FakeServer, bus_
     await asyncio.sleep(0.2)
     running.go.set()
     text = await shown
-    assert "25% packing" in text
+    assert "25% packing 0.0 of 3.1 GB" in text
     assert "[####" in text
     assert "\033[32min-sync" in await on_terminal(bus_address, "status")
 

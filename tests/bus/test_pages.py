@@ -21,10 +21,11 @@ from tests.bus.program import Ltspctl
 FOLDER = Path(__file__).parent / "snapshots"
 JOBS = (
     Job(
-        "0a1b2c3d", "build", "x86_64", 0, JobState.RUNNING, "packing", 0.25, started_at=1_700_000_000_000_000
+        "0a1b2c3d", "build", "x86_64", 0, JobState.RUNNING, "packing", 0.25, 1_234_567_890, 3_100_000_000,
+        started_at=1_700_000_000_000_000,
     ),
     Job(
-        "4e5f6071", "build", "old", 1000, JobState.FAILED, "", 0.4,
+        "4e5f6071", "build", "old", 1000, JobState.FAILED, "", 0.4, 0, 0,
         "org.ltsp.Server1.Error.NoSpace", "The store's file system has 10 MB free, 200 MB are needed.", "",
         1_700_000_100_000_000, 1_700_000_107_500_000,
     ),

@@ -15,7 +15,7 @@ from tests.images.seen import Seen, through_layers
 class Quiet:
     """A Progress that nobody watches."""
 
-    def phase(self, name: str, share: float) -> None:
+    def phase(self, name: str, share: float, size: int = 0) -> None:
         pass
 
     def done(self, fraction: float) -> None:

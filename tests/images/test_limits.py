@@ -82,7 +82,7 @@ class CancelAt(Quiet):
         self.task: asyncio.Task[object] | None = None
         self.asked = 0.0
 
-    def phase(self, name: str, share: float) -> None:
+    def phase(self, name: str, share: float, size: int = 0) -> None:
         if name == self.when:
             asyncio.get_running_loop().call_later(self.after, self._cancel)
 
@@ -115,7 +115,7 @@ async def test_a_layer_of_changes_is_cancelled_within_two_seconds(
 
 @pytest.mark.parametrize(
     ("phase", "after"),
-    [("scan", 0.0), ("squashfs", 0.05), ("copy", 0.0), ("initrd", 0.0), ("verify", 0.0)],
+    [("scan", 0.0), ("squashfs", 0.05), ("digest", 0.0), ("copy", 0.0), ("initrd", 0.0), ("verify", 0.0)],
 )
 @pytest.mark.parametrize("background", [False, True])
 async def test_a_full_build_is_cancelled_within_two_seconds_in_every_phase(

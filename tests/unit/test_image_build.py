@@ -62,7 +62,7 @@ class Said:
         self.shares = 0.0
         self.began = asyncio.Event()
 
-    def phase(self, name: str, share: float) -> None:
+    def phase(self, name: str, share: float, size: int = 0) -> None:
         self.phases.append(name)
         self.shares += share
         if name == "squashfs":
@@ -111,7 +111,7 @@ async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, s
     digest, size = (home / "layers").read_text().split()
     assert f"{digest} {size}".encode() in initrd
     assert hashlib.sha256(layer_of(paths, generation).read_bytes()).hexdigest() == digest
-    assert said.phases == ["scan", "squashfs", "copy", "initrd", "verify", "publish"]
+    assert said.phases == ["scan", "squashfs", "digest", "copy", "initrd", "verify", "publish"]
     assert said.shares == pytest.approx(1.0)
     assert generation.summary == f"first build, 2 packages, kernel {RELEASE}"
     assert names(Path(source.path)) == before
@@ -303,7 +303,7 @@ from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 
 class Said:
-    def phase(self, name, share): print(name, flush=True)
+    def phase(self, name, share, size=0): print(name, flush=True)
     def done(self, fraction): pass
 
 async def boot_part(root, release): return b"x"

@@ -94,7 +94,7 @@ _STEPS = st.lists(
 @given(_STEPS)
 def test_progress_never_goes_back_and_stays_between_0_and_1(steps: list[tuple[bool, float, float]]) -> None:
     said: list[float] = []
-    progress = JobProgress(lambda _, figure: said.append(figure))
+    progress = JobProgress(lambda _, figure, *__: said.append(figure))
     for number, (new, fraction, share) in enumerate(steps):
         if new:
             progress.phase(f"phase {number}", share)
@@ -107,7 +107,7 @@ def test_progress_never_goes_back_and_stays_between_0_and_1(steps: list[tuple[bo
 
 def test_phases_share_the_whole() -> None:
     said: list[tuple[str, float]] = []
-    progress = JobProgress(lambda name, figure: said.append((name, figure)))
+    progress = JobProgress(lambda name, figure, *_: said.append((name, figure)))
     progress.phase("scan", 0.25)
     progress.done(1.0)
     progress.phase("pack", 0.75)
@@ -117,7 +117,7 @@ def test_phases_share_the_whole() -> None:
 
 def test_a_fast_tool_does_not_flood_but_its_end_is_told() -> None:
     said: list[float] = []
-    progress = JobProgress(lambda _, figure: said.append(figure))
+    progress = JobProgress(lambda _, figure, *__: said.append(figure))
     progress.phase("pack", 1.0)
     for number in range(10001):
         progress.done(number / 10000)

@@ -30,7 +30,7 @@ class Steps:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def phase(self, name: str, _share: float) -> None:
+    def phase(self, name: str, _share: float, _size: int = 0) -> None:
         self.names.append(name)
 
     def done(self, _fraction: float) -> None:
