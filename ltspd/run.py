@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from ltspd.errors import ToolFailed
 
 # What a person needs of a failing program is its end, not its whole output.
 TAIL_BYTES = 4000
+# So many bytes of its output are heard at once.
+PIECE = 65536
 # A program that ignores SIGTERM gets this many seconds before SIGKILL; a cancelled job must end within 2 s.
 TERM_GRACE = 1.0
+# Rows and columns of a terminal that nobody looks at; without any, a program may draw nothing on it.
+TERMINAL = (24, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +44,73 @@ async def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
+    terminal: bool = False,
     background: bool = False,
     check: bool = True,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
     ``on_output`` is called with each piece of standard output as it comes (which is then not
-    collected). ``background`` gives the program low CPU and I/O priority, as ``priority.low`` does.
+    collected). With ``terminal``, and if there can be one, that is a terminal to the program, and lines
+    end with CR LF: some tell nowhere else how far they are. ``background`` gives the program low CPU and
+    I/O priority, as ``priority.low`` does.
     Raises ToolFailed if the program can't be started or, with ``check``, ends with anything but 0.
     Cancelling the caller ends the program and all of its children before CancelledError goes on.
     """
     command = list(argv)
     if background or priority.is_low():
         command = ["nice", "-n", "10", "ionice", "-c", "3", *command]
+    ours, theirs = _open_terminal() if terminal else (-1, asyncio.subprocess.PIPE)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=theirs,
             stderr=asyncio.subprocess.PIPE,
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
         )
     )
+    # While we have the program's side of the terminal, too, ours would never come to its end.
+    starting.add_done_callback(lambda _: _close(theirs))
     try:
-        process = await asyncio.shield(starting)
+        process = await _started(argv, starting)
+        try:
+            stdout, stderr = await _converse(process, stdin, on_output, ours)
+            status = await process.wait()
+        except BaseException:
+            await _end(process)
+            raise
+    finally:
+        _close(ours)
+    if check and status != 0:
+        how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise _failed(argv, how, stderr or stdout)
+    return Completed(tuple(argv), status, stdout, stderr)
+
+
+def _open_terminal() -> tuple[int, int]:
+    """Return our side and the program's of a terminal, or what stands for a pipe where there is none."""
+    try:
+        ours, theirs = os.openpty()
+    except OSError:
+        return -1, asyncio.subprocess.PIPE
+    os.set_blocking(ours, False)
+    termios.tcsetwinsize(theirs, TERMINAL)
+    return ours, theirs
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+async def _started(
+    argv: Sequence[str], starting: "asyncio.Future[asyncio.subprocess.Process]"
+) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.shield(starting)
     except OSError as error:
         raise _failed(argv, f"can't be started ({error.strerror})", b"") from error
     except asyncio.CancelledError:
@@ -73,24 +119,14 @@ async def run(
         with suppress(OSError):
             await _end(await asyncio.shield(starting))
         raise
-    try:
-        stdout, stderr = await _converse(process, stdin, on_output)
-        status = await process.wait()
-    except BaseException:
-        await _end(process)
-        raise
-    if check and status != 0:
-        how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
-        raise _failed(argv, how, stderr or stdout)
-    return Completed(tuple(argv), status, stdout, stderr)
 
 
 async def _converse(
     process: asyncio.subprocess.Process,
     stdin: bytes,
     on_output: Callable[[bytes], None] | None,
+    terminal: int,
 ) -> tuple[bytes, bytes]:
-    assert process.stdout is not None
     assert process.stderr is not None
 
     async def feed() -> None:
@@ -103,15 +139,38 @@ async def _converse(
             process.stdin.close()
 
     async def listen() -> bytes:
-        assert process.stdout is not None
-        if on_output is None:
-            return await process.stdout.read()
-        while piece := await process.stdout.read(65536):
-            on_output(piece)
-        return b""
+        pieces: list[bytes] = []
+        hear = on_output or pieces.append
+        if process.stdout is None:
+            await _watch(terminal, hear)
+        else:
+            while piece := await process.stdout.read(PIECE):
+                hear(piece)
+        return b"".join(pieces)
 
     stdout, stderr, _ = await asyncio.gather(listen(), process.stderr.read(), feed())
     return stdout, stderr
+
+
+async def _watch(terminal: int, hear: Callable[[bytes], None]) -> None:
+    """Hear what is written to a terminal until nobody has its other side any more."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            piece = os.read(terminal, PIECE)
+        except BlockingIOError:
+            more = asyncio.Event()
+            loop.add_reader(terminal, more.set)
+            try:
+                await more.wait()
+            finally:
+                loop.remove_reader(terminal)
+        except OSError:
+            return  # how Linux says that the other side is closed
+        else:
+            hear(piece)
+            # A program that never pauses must not keep the others waiting.
+            await asyncio.sleep(0)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -162,13 +162,16 @@ async def _run(
     target: Path,
     scratch: Path,
     background: bool,
-    on_output: Callable[[bytes], None] | None = None,
+    on_output: Callable[[bytes], None],
 ) -> Completed:
     # Names are bytes: in the C locale wildcards match any of them. SOURCE_DATE_EPOCH would clash
     # with -mkfs-time.
     env: Mapping[str, str] = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
     try:
-        return await run(argv, env=env, cwd=scratch, background=background, on_output=on_output)
+        # Into a pipe mksquashfs draws its bar at multiples of 100 blocks only, if it happens to look then.
+        return await run(
+            argv, env=env, cwd=scratch, background=background, on_output=on_output, terminal=True
+        )
     except ToolFailed as error:
         if "No space left" in error.message:
             raise NoSpace(

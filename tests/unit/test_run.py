@@ -1,6 +1,7 @@
 """Running programs: output, errors as sentences, and a whole process group that ends on cancel."""
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
@@ -104,6 +105,45 @@ async def test_the_environment_can_be_replaced(tmp_path: Path) -> None:
     assert done.stdout.decode() == f"b\n{tmp_path}\n"
 
 
+async def test_a_terminal_is_there_for_whoever_tells_only_that_how_far_it_is() -> None:
+    pieces: list[bytes] = []
+    script = "test -t 1 && stty size <&1; read -r x; echo $x; seq 20000; echo err >&2; exit 3"
+    done = await run(["sh", "-c", script], stdin=b"in\n", on_output=pieces.append, terminal=True, check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, b"", b"err\n")
+    lines = b"".join(pieces).decode().split("\r\n")
+    assert lines == ["24 80", "in", *map(str, range(1, 20001)), ""]
+    assert (await run(["echo", "x"], terminal=True)).stdout == b"x\r\n"
+
+
+async def test_a_terminal_is_not_kept(tmp_path: Path) -> None:
+    def opened() -> list[str]:
+        return sorted(os.listdir("/proc/self/fd"))
+
+    await run(["true"], terminal=True)
+    before = opened()
+    await run(["true"], terminal=True)
+    with pytest.raises(ToolFailed):
+        await run(["/nonexistent/no-such-tool"], terminal=True)
+    pids = tmp_path / "pids"
+    task = asyncio.create_task(run(["sh", "-c", f"echo $$ >> {pids}; sleep 60; sleep 60"], terminal=True))
+    found = await _until(pids, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await _gone(found)
+    assert opened() == before
+
+
+async def test_without_terminals_there_is_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> tuple[int, int]:
+        raise OSError(errno.ENOENT, "no /dev/ptmx")
+
+    monkeypatch.setattr(os, "openpty", none)
+    pieces: list[bytes] = []
+    await run(["sh", "-c", "test -t 1 || echo pipe"], on_output=pieces.append, terminal=True)
+    assert b"".join(pieces) == b"pipe\n"
+
+
 async def test_no_terminal_and_no_input_are_inherited() -> None:
     done = await run(["sh", "-c", "cat; ps -o pgid= -p $$ >/dev/null 2>&1; cut -d' ' -f1,5,6 /proc/$$/stat"])
     pid, group, session = done.stdout.split()
@@ -138,10 +178,14 @@ async def test_cancelling_twice_leaves_nothing_either(tmp_path: Path) -> None:
     await _gone(found)
 
 
+@pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("steps", range(1, 9))
-async def test_cancelling_at_any_step_of_the_start_ends_it_all(tmp_path: Path, steps: int) -> None:
+async def test_cancelling_at_any_step_of_the_start_ends_it_all(
+    tmp_path: Path, steps: int, terminal: bool
+) -> None:
     pids = tmp_path / "pids"
-    task = asyncio.create_task(run(["sh", "-c", f"echo $$ >> {pids}; sleep 60; sleep 60"]))
+    script = f"echo $$ >> {pids}; sleep 60; sleep 60"
+    task = asyncio.create_task(run(["sh", "-c", script], terminal=terminal))
     for _ in range(steps):
         # The program is faster than the event loop, which is what makes this a state of its own.
         time.sleep(0.01)  # noqa: ASYNC251
