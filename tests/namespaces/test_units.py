@@ -49,14 +49,19 @@ fcntl.lockf(file, fcntl.LOCK_EX)
 pathlib.Path("/run/held").touch()
 time.sleep(300)
 """
-# Packs the two layers named by the arguments into one, as the daemon folds; prints what is in it.
+# Packs the layers named by the arguments into one, as the daemon folds. mksquashfs tells how far it is on
+# a terminal only, so that the unit must be let have one.
 FOLD = """import asyncio, pathlib, subprocess, sys
 sys.path.insert(0, "/usr/lib/ltspd")
 from ltspd.image.squashfs import pack_layers
 home = pathlib.Path(sys.argv[1])
 layers = [pathlib.Path(each) for each in sys.argv[2:]]
 (home / "scratch").mkdir()
-asyncio.run(pack_layers(layers, home / "folded.squashfs", home / "scratch", level=1))
+said = []
+asyncio.run(
+    pack_layers(layers, home / "folded.squashfs", home / "scratch", level=1, progress=said.append)
+)
+assert [each for each in said if 0 < each < 1] and said[-1] == 1, said
 """
 
 
