@@ -117,7 +117,7 @@ def disk(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     made = make_disk(trees.tree(SOURCES["bookworm"]), tmp_path_factory.mktemp("disk"))
     # Not where images are made from, for all tests would see it; nor where it would be in an image of /.
     home = server.path("/srv/vm")
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     shutil.move(made, home / made.name)
     return f"/srv/vm/{made.name}"
 

@@ -19,9 +19,10 @@ from ltspd.jobs import Jobs
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.trials import Trials
-from tests.disks.making import ESP, MIB, SWAP, Part, call, convert, disk, ext4, fat, lvm, swap, system
+from tests.disks.making import ext4, lvm, system
 from tests.images.making import check_nothing_left, check_whole, make, seen
 from tests.images.seen import Seen, difference
+from tests.lab.laying import ESP, MIB, SWAP, Part, call, convert, disk, fat, swap
 from tests.unit.image_trees import RELEASE, make_tree, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")

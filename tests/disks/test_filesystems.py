@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.disks.conftest import Look
-from tests.disks.making import ESP, MIB, Part, call, disk, fat, system
+from tests.disks.making import system
+from tests.lab.laying import ESP, MIB, Part, call, disk, fat
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

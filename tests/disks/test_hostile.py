@@ -14,7 +14,8 @@ from ltspd.disk.opening import open_disk
 from ltspd.errors import BadDisk, LtspError, NoSuchSource, UnsupportedDisk
 from ltspd.paths import Paths
 from tests.disks.conftest import Look
-from tests.disks.making import ESP, MIB, Part, call, convert, disk, ext4, fat, swap, system
+from tests.disks.making import ext4, system
+from tests.lab.laying import ESP, MIB, Part, call, convert, disk, fat, swap
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

@@ -13,7 +13,8 @@ from ltspd.disk import lvm as metadata
 from ltspd.disk.reading import View, joined, of_bytes
 from ltspd.errors import BadDisk, UnsupportedDisk
 from tests.disks.conftest import Look
-from tests.disks.making import ESP, MIB, Part, convert, disk, ext4, fat, lvm, system
+from tests.disks.making import ext4, lvm, system
+from tests.lab.laying import ESP, MIB, Part, convert, disk, fat
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

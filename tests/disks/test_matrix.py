@@ -16,21 +16,10 @@ from ltspd.disk.opening import DiskRoot, open_disk
 from ltspd.errors import ToolFailed, UnsupportedDisk
 from ltspd.paths import Paths
 from tests.disks.conftest import Look
-from tests.disks.making import ESP, LINUX, MIB, SWAP, Part, call, convert, disk, ext4, fat, swap, system
+from tests.disks.making import ext4, system
+from tests.lab.laying import ESP, FORMATS, LINUX, MIB, SWAP, TABLES, Part, call, convert, disk, fat, swap
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
-
-FORMATS = {
-    "raw": ("raw", ()),
-    "qcow2": ("qcow2", ("-c",)),
-    "vdi": ("vdi", ()),
-    "vmdk": ("vmdk", ()),
-    "vmdk-flat": ("vmdk", ("-o", "subformat=monolithicFlat")),
-    "vmdk-split": ("vmdk", ("-o", "subformat=twoGbMaxExtentSparse")),
-    "vmdk-split-flat": ("vmdk", ("-o", "subformat=twoGbMaxExtentFlat")),
-    "vmdk-stream": ("vmdk", ("-o", "subformat=streamOptimized")),
-}
-TABLES = ("none", "dos", "gpt", "gpt-esp-second", "dos-logical")
 
 
 def lay_out(place: Path, table: str) -> Path:

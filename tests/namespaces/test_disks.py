@@ -116,6 +116,38 @@ def test_a_bad_disk_is_the_calls_error_and_touches_nothing(
     assert server.run("ls -A /srv/ltsp/images; systemctl show -P NRestarts ltspd") == before
 
 
+@pytest.mark.parametrize(
+    ("lacks", "error", "reason"),
+    [
+        (
+            "rm -r $D/sbin",
+            "BadDisk",
+            r'has no system on it that could be read\. It has: the whole disk \(ext4 "it"\)',
+        ),
+        ("rm $D/boot/vmlinuz*", "NoKernel", r"vm\.img has no kernel with its modules. Kernels: none"),
+        (
+            "rm -r $D/usr/lib/modules/6*",
+            "NoKernel",
+            r"vm\.img has no kernel with its modules.* Modules: none",
+        ),
+    ],
+)
+def test_what_a_disk_lacks_is_the_reason(server: Server, lacks: str, error: str, reason: str) -> None:
+    # The least that is a system, of the server's own.
+    parts = (
+        "mkdir -p $D/etc $D/sbin $D/boot $D/usr/lib; echo ID=x >$D/etc/os-release; cp -L /sbin/init $D/sbin"
+    )
+    kernel = "cp -a /boot/vmlinuz-* $D/boot; cp -a /usr/lib/modules $D/usr/lib"
+    make = "rm -f /srv/ltsp/vm.img; mke2fs -q -t ext4 -L it -d $D /srv/ltsp/vm.img 300m"
+    server.run(f"D=$(mktemp -d) && {{ {parts}; {kernel}; {lacks}; {make}; }}; S=$?; rm -r $D; exit $S")
+    with pytest.raises(RuntimeError, match=reason):
+        product.build(server, "vm")
+    call = "busctl call org.ltsp.Server1 /org/ltsp/Server1 org.ltsp.Server1.Manager BuildImage 'sa{sv}' vm 0"
+    said = server.run(f"SYSTEMD_LOG_LEVEL=debug {call}", check=False)
+    assert f"org.ltsp.Server1.Error.{error}" in said
+    assert server.run("ls /srv/ltsp/images").split().count("vm") == 0
+
+
 def test_what_reads_a_disk_has_no_rights(server: Server, disk: str) -> None:
     server.run(f"ln -sf {disk} /srv/ltsp/vm.img")
     server.run("ltspctl image build --no-wait vm")

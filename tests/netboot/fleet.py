@@ -1,7 +1,7 @@
 """The clients that tests look at, booted two at a time and ahead of the tests."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,17 +16,24 @@ AT_A_TIME = 2
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A client to boot: its firmware, its ltsp.conf parameters, and whether it is on the second network."""
+    """A client to boot: its firmware, its ltsp.conf parameters, and whether it is on the second network.
+
+    ``prepare`` is called with its MAC address when its turn has come, in a thread.
+    """
 
     conf: Mapping[str, str] = field(default_factory=dict)
     firmware: Firmware = "bios"
     external: bool = False
+    prepare: Callable[[str], None] | None = None
 
 
 class Fleet:
-    """Machines that boot in the order given; `take` hands one out, at its login prompt."""
+    """Machines that boot in the order given; `take` hands one out, at its login prompt.
 
-    def __init__(self, server: Server, machines: Mapping[str, Machine]) -> None:
+    Their MAC addresses begin with ``macs``.
+    """
+
+    def __init__(self, server: Server, machines: Mapping[str, Machine], macs: str = "52:54:00:67:f1") -> None:
         self._server = server
         self._machines = machines
         self._slots = threading.Semaphore(AT_A_TIME)
@@ -35,12 +42,12 @@ class Fleet:
         # As many threads as machines: one that waits for its turn costs nothing, and the order stays.
         self._pool = ThreadPoolExecutor(max(len(machines), 1), thread_name_prefix="fleet")
         self._turns = [threading.Event() for _ in machines]
-        macs = {name: f"52:54:00:67:f1:{number:02x}" for number, name in enumerate(machines)}
+        owners = {name: f"{macs}:{number:02x}" for number, name in enumerate(machines)}
         self._configured = ExitStack()
-        conf = {macs[name]: machine.conf for name, machine in machines.items()}
+        conf = {owners[name]: machine.conf for name, machine in machines.items() if machine.conf}
         self._configured.enter_context(product.configured(server, conf))
         self._clients: dict[str, Future[Client]] = {
-            name: self._pool.submit(self._boot, number, name, macs[name])
+            name: self._pool.submit(self._boot, number, name, owners[name])
             for number, name in enumerate(machines)
         }
         if self._turns:
@@ -51,9 +58,11 @@ class Fleet:
         self._slots.acquire()
         if number + 1 < len(self._turns):
             self._turns[number + 1].set()
+        machine = self._machines[name]
+        if machine.prepare and not self._closing:
+            machine.prepare(mac)
         if self._closing:
             raise RuntimeError("the tests ended before this client was switched on")
-        machine = self._machines[name]
         client = power_on(
             self._server.session,
             self._server.lan,

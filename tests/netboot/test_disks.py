@@ -1,46 +1,35 @@
-"""A client boots images of a machine's disk (GPT, LVM, /boot of its own) and of a live ISO."""
+"""Clients boot images of disks of virtual machines, every format and table at least once, and of a live ISO.
 
-import shutil
-from pathlib import Path
+All that can be put together of these is in tests/matrix.
+"""
+
+from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SOURCES
-from tests.lab import product, trees
-from tests.lab.client import power_on
-from tests.lab.disks import make_live
+from tests.lab.laying import TABLES
 from tests.lab.server import Server
+from tests.netboot.disks import COVERING, FORMATS, WHOLE, Disks, check_booted, disks_of, names
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-MACS = {"vm": "52:54:00:67:d1:01", "live": "52:54:00:67:d1:02"}
+
+@pytest.fixture(scope="module")
+def disks(
+    request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Disks]:
+    with disks_of(request, server, tmp_path_factory.mktemp("disks"), COVERING) as disks:
+        yield disks
 
 
-@pytest.mark.parametrize("image", MACS)
-def test_a_client_boots_from_a_disk(server: Server, disk: str, tmp_path: Path, image: str) -> None:
-    word, mac = image, MACS[image]
-    if image == "live":
-        word = "/srv/vm/live.iso"
-        shutil.move(make_live(trees.tree(SOURCES["bookworm"]), tmp_path), server.path(word))
-    else:
-        server.run(f"ln -s {disk} /srv/ltsp/vm.img")
-    try:
-        product.build(server, word)
-        product.configure(server, {mac: {"DEFAULT_IMAGE": image, "HOSTNAME": f"from-{image}"}})
-        client = power_on(server.session, server.lan, "bios", mac=mac, name=f"disk-{image}")
-        try:
-            client.login_prompt()
-            assert f"ltsp.image={image} " in client.shell("cat /proc/cmdline")
-            assert client.shell("hostname").strip() == f"from-{image}"
-            assert client.shell("findmnt -n -o FSTYPE /").strip() == "overlay"
-            # Nothing of the disk is missed: what its fstab mounted is not, and nothing failed.
-            assert client.shell("grep -v '^#' /etc/fstab || :").strip() == ""
-            assert client.shell("systemctl --failed --no-legend --plain").strip() == ""
-            assert client.shell("uname -r").strip() in client.shell("ls /lib/modules").split()
-        finally:
-            client.off()
-    finally:
-        # A section that names an image which is not there any more would be a problem for all other tests.
-        server.conf.pop(mac, None)
-        product.configure(server, {})
-        server.run(f"rm -rf /srv/ltsp/vm.img /srv/vm/live.iso /srv/ltsp/images/{image}; ltspctl apply")
+def test_every_format_and_table_is_among_them() -> None:
+    assert {kind.format for kind in COVERING} == set(FORMATS)
+    assert {kind.table for kind in COVERING} == set(TABLES)
+    assert {kind.lvm for kind in COVERING} == {False, True}
+    assert set(COVERING) < set(WHOLE)
+
+
+@pytest.mark.parametrize("name", names(COVERING))
+def test_a_client_boots_from_a_disk(disks: Disks, name: str) -> None:
+    with disks.take(name) as client:
+        check_booted(client, name)
