@@ -131,6 +131,7 @@ def test_a_bad_disk_is_the_calls_error_and_touches_nothing(
             r"vm\.img has no kernel with its modules.* Modules: none",
         ),
     ],
+    ids=["system", "kernel", "modules"],
 )
 def test_what_a_disk_lacks_is_the_reason(server: Server, lacks: str, error: str, reason: str) -> None:
     # The least that is a system, of the server's own.

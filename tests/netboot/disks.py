@@ -62,7 +62,13 @@ class Disks:
         home.mkdir(parents=True)
         call("cp", "--sparse=always", *work.iterdir(), home)
         call("rm", "-r", work)
-        product.build(self._server, f"/srv/vm/{name}/{made.name}")
+        word = f"/srv/vm/{name}/{made.name}"
+        if kind is not None and kind.format == "qcow2":
+            # By its name, as most people would; the others by their path.
+            self._server.run(f"ln -s {word} /srv/ltsp/{name}.img")
+            self._server.wait_for(f"ltspctl image show {name}", 20)
+            word = name
+        product.build(self._server, word)
         with self._configuring:
             product.configure(self._server, {mac: {"DEFAULT_IMAGE": name, "HOSTNAME": f"from-{name}"}})
 
@@ -80,7 +86,8 @@ class Disks:
             # A section that names an image which is not there any more is a problem for all other tests.
             self._server.conf.pop(self._macs.get(name, ""), None)
             product.configure(self._server, {})
-            self._server.run(f"rm -rf /srv/vm/{name} /srv/ltsp/images/{name}; ltspctl apply")
+            places = f"/srv/ltsp/{name}.img /srv/vm/{name} /srv/ltsp/images/{name}"
+            self._server.run(f"rm -rf {places}; ltspctl apply")
 
     def close(self) -> None:
         """Let nothing more start, and leave nothing."""

@@ -41,7 +41,7 @@ RUN = {
     **dict.fromkeys(
         ("S=org.ltsp.Server1", "busctl ", "gdbus "), ("tests/bus/test_manual.py", '"busctl", "gdbus"')
     ),
-    "cp classroom.qcow2": ("tests/netboot/test_disks.py", "/srv/ltsp/vm.img"),
+    "cp classroom.qcow2": ("tests/netboot/disks.py", "/srv/ltsp/{name}.img"),
     # These run the tests.
     "./demo": ("demo", "tests.lab.demo"),
     "./check": ("check", "pytest"),
