@@ -137,7 +137,13 @@ layer_nbd() {
 # once (nbd-client can't ask the kernel to wait, as NFS does): a running server is reloaded, not restarted.
 # -systemd-mark keeps the process from being ended at shutdown. Both need the old interface, without netlink.
 connect_nbd() {
-    timeout 15 nbd-client "$server" 10809 "$2" -N "$1" -nonetlink -persist -systemd-mark -readonly >/run/ltsp-error 2>&1
+    local process='-nonetlink -persist -systemd-mark'
+    # Where we are a guest of systemd, it stops all processes for a moment when it hands over, marked or not, and
+    # the kernel closes a connection whose process is stopped. One made over netlink needs no process; nobody
+    # makes it anew either.
+    [ ! -d /run/systemd/system ] || process=''
+    # shellcheck disable=SC2086
+    timeout 15 nbd-client "$server" 10809 "$2" -N "$1" $process -readonly >/run/ltsp-error 2>&1
 }
 
 # wait_for_size DEVICE: nbd-client returns before the process that it leaves behind has started the device.
