@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,18 +59,21 @@ def running(server: Server, job: str) -> bool:
 
 
 @pytest.fixture
-def clean(server: Server) -> Any:
-    """Leave the server and the source without the package."""
+def clean(server: Server) -> Iterator[None]:
+    """Begin when nothing is built by itself, and leave the server and the source without the package."""
+    rest = "! ltspctl job list --json | grep -q running"
+    product.configure(server, {"server": {"AUTO_REBUILD": "0"}})
+    server.wait_for(rest, 60)
     yield
     server.run(f"{APT} purge lab-nothing; rm -rf /run/pkg /run/lab-nothing_*", check=False)
     server.run("chroot /srv/ltsp/bookworm dpkg --purge lab-nothing", check=False)
     server.conf.pop("server", None)
     product.configure(server, {})
+    server.wait_for(rest, 60)
 
 
 def test_an_installation_makes_the_image_of_the_server_stale_at_once(server: Server, clean: None) -> None:
     name = of_the_root(server)
-    product.configure(server, {"server": {"AUTO_REBUILD": "0"}})
     server.run("ltspctl image build /")
     listen = "busctl monitor --match=\"member='PackagesChanged'\""
     server.run(f"systemd-run --quiet --collect --unit=listener -p StandardOutput=file:/run/heard {listen}")
