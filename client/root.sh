@@ -97,6 +97,10 @@ prepare_nfsdir() {
 # nobody answers.
 mount_nfs() {
     nc -w 2 "$server" 2049 -e /bin/true 2>/run/ltsp-error || return 1
+    # A client of NFS 4.1 is known by its host's name, which here is "(none)" for all. A server takes the second
+    # one of a name for the first, restarted, and ends the session of the first: both then stall for a minute
+    # (Linux, Documentation/filesystems/nfs/client-identifier.rst).
+    echo "ltsp-$mac" 2>/run/ltsp-error >/sys/module/nfs/parameters/nfs4_unique_id
     # vers=4.1: one port, and 4.2's READ_PLUS fails against nfs-ganesha. noresvport: a reserved port could be
     # one that a service of the image wants. Published files never change: nocto and a long actimeo save asking.
     timeout -s KILL 20 mount -t nfs4 -o "ro,vers=4.1,proto=tcp,sec=sys,noresvport,$2,rsize=131072,\

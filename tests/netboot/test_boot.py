@@ -15,6 +15,8 @@ from tests.netboot.fleet import Fleet, Machine, wanted
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
+# Where a client's kernel counts the sessions that it made (NFSPROC4_CLNT_… of include/linux/nfs4.h).
+_CREATE_SESSION = 39
 _TRANSPORTS = ("nbd", "nfs", "http")
 MACHINES = {
     **{
@@ -113,6 +115,11 @@ def _look_closer(client: Client, machine: Machine) -> None:
         # An image in memory needs the server no more.
         remote = re.search(r"^\S+:/\S* .* nfs4|^/dev/nbd", client.shell("cat /proc/mounts"), re.MULTILINE)
         assert (remote is None) == (transport == "http")
+    if " nfs4 " in client.shell("cat /proc/mounts"):
+        # No other client was taken for this one, restarted: its session of NFS is still the first.
+        counts = client.shell("grep ^proc4 /proc/net/rpc/nfs").split()
+        assert counts[2 + _CREATE_SESSION] == "1"
+        assert client.shell("cat /sys/module/nfs/parameters/nfs4_unique_id").strip() == f"ltsp-{client.mac}"
     if machine.conf["DEFAULT_IMAGE"] == "plain":
         # It reads the chroot itself, but not what only root may read there.
         assert (
