@@ -27,7 +27,17 @@ from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
-from ltspd.model import ConfigFinding, Facts, Job, ServerState, Setting, Source, SourceKind, State
+from ltspd.model import (
+    ConfigFinding,
+    Facts,
+    Job,
+    OutputState,
+    ServerState,
+    Setting,
+    Source,
+    SourceKind,
+    State,
+)
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains
@@ -220,7 +230,11 @@ class Daemon:
         """Return the state with the clients and all problems; ``settled``: a pass has just ended."""
         problems = (*self._problems, *map(str, clients.problems(self._clients.values(), _now())))
         if settled or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
-            changes["state"] = ServerState.ATTENTION if problems else ServerState.IN_SYNC
+            # A unit that systemd is still starting serves nobody yet; when it does, there is another pass.
+            outputs = changes.get("outputs", state.outputs)
+            pending = any(each.state is OutputState.PENDING for each in outputs)
+            calm = ServerState.APPLYING if pending else ServerState.IN_SYNC
+            changes["state"] = ServerState.ATTENTION if problems else calm
         return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
 
     def _jobs_changed(self) -> None:

@@ -165,6 +165,16 @@ async def test_a_unit_that_fails_is_reported_not_hammered_and_seen_when_it_is_ba
     assert [unit for _, unit in world.systemd.acts] == tried
 
 
+async def test_a_unit_that_systemd_still_starts_is_not_in_sync(world: World) -> None:
+    await world.ready()
+    await world.settled()
+    world.systemd.set("ltspd-gateway.service", "activating", "start")
+    manager = await world.until(lambda found: found["State"] != "in-sync")
+    assert (manager["State"], wrong(manager)) == ("applying", [])
+    world.systemd.set("ltspd-gateway.service", "active", "running")
+    await world.settled()
+
+
 async def test_what_cant_be_built_is_refused_in_the_call(world: World) -> None:
     await world.ready()
     with pytest.raises(BusError) as error:
