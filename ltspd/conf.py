@@ -85,5 +85,5 @@ class ConfFile:
             text = self._kept.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             text = ""
-        kept = load({NAME: text})
-        return kept if kept.ok else load({})
+        # An older version may have taken what this one calls a mistake; all but those lines still counts.
+        return load({NAME: text})

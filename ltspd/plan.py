@@ -4,8 +4,16 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from ltspd.config import Config, Host, LinkChoice, effective_menu, render_settings
-from ltspd.config.headers import is_glob, is_word
+from ltspd.config import (
+    Config,
+    Host,
+    Index,
+    LinkChoice,
+    MenuSettings,
+    exact_hosts,
+    menu_settings,
+    render_settings,
+)
 from ltspd.desired import AddOn, Desired, Menu, MenuChoice, ServedLink
 from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport, SourceKind
 from ltspd.paths import Paths
@@ -14,8 +22,6 @@ from ltspd.paths import Paths
 INTERNAL = IPv4Network("192.168.67.0/24")
 # The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
 FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
-# Sections that are not a host's.
-GENERAL = frozenset({"", "server", "common", "clients"})
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
 MENU_TIMEOUT = 5000
 
@@ -161,10 +167,15 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
         generation for image in facts.images if (generation := image.current_generation) is not None
     )
     transport = default_transport(facts)
-    default = _choice(config, Host(), entries, problems, transport)
+    # iPXE can't compare with a glob, so only hosts that are named exactly have a choice of their own.
+    named = tuple(exact_hosts(config.document))
+    wanted = menu_settings(Index(config.document), (Host(), *(host for _, _, host in named)))
+    unknown: dict[str, Problem] = {}
+    choices = [_choice(each, entries, unknown, transport) for each in wanted]
+    problems += unknown.values()
+    default = choices[0]
     hosts = []
-    for key, value, host in _exact_hosts(config):
-        choice = _choice(config, host, entries, problems, transport)
+    for (key, value, _), choice in zip(named, choices[1:], strict=True):
         if choice != default:
             hosts.append((key, value, choice))
     titles = {
@@ -180,20 +191,6 @@ def _title_key(image: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", image.upper()) + "_IMG"
 
 
-def _exact_hosts(config: Config) -> Iterator[tuple[str, str, Host]]:
-    """Yield the hosts that ltsp.conf names exactly; iPXE can't compare with a glob."""
-    patterns = (pattern for section in config.document.sections for pattern in section.patterns)
-    for pattern in dict.fromkeys(patterns):
-        if is_glob(pattern) or pattern in GENERAL or "/" in pattern:
-            continue
-        if is_word(pattern):
-            yield "hostname", pattern, Host(hostname=pattern)
-        elif ":" in pattern:
-            yield "mac", pattern, Host(mac=pattern)
-        else:
-            yield "ip", pattern, Host(ip=pattern)
-
-
 def default_transport(facts: Facts) -> RootTransport:
     """Return what our measurements favour (docs/boot.md) among what this server has programs for."""
     if "ganesha.nfsd" in facts.programs or (facts.kernel_nfsd and "exportfs" in facts.programs):
@@ -202,26 +199,23 @@ def default_transport(facts: Facts) -> RootTransport:
 
 
 def _choice(
-    config: Config,
-    host: Host,
+    wanted: MenuSettings,
     entries: tuple[Generation, ...],
-    problems: list[Problem],
+    problems: dict[str, Problem],
     default: RootTransport,
 ) -> MenuChoice:
-    values = {name: value.text for name, value in effective_menu(config.document, host).items()}
     names = [generation.image for generation in entries]
-    image = values.get("DEFAULT_IMAGE", "")
-    if image and names and image not in names:
+    image = wanted.image
+    if image and names and image not in names and image not in problems:
         known = ", ".join(names)
-        problem = Problem(
+        problems[image] = Problem(
             "menu", f"DEFAULT_IMAGE={image} in ltsp.conf is not a built image; there is: {known}."
         )
-        if problem not in problems:
-            problems.append(problem)
     if image not in names:
         image = names[0] if names else ""
-    transport = RootTransport(values.get("ROOT_TRANSPORT") or default)
-    timeout = int(values.get("MENU_TIMEOUT") or (MENU_TIMEOUT if len(entries) > 1 else -1))
+    timeout = wanted.timeout
+    if timeout is None:
+        timeout = MENU_TIMEOUT if len(entries) > 1 else -1
     return MenuChoice(
-        image, transport, values.get("KERNEL_PARAMETERS", ""), timeout if timeout >= 0 else None
+        image, wanted.transport or default, wanted.kernel_parameters, timeout if timeout >= 0 else None
     )

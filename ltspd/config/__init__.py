@@ -13,9 +13,10 @@ from ltspd.config.document import (
     Severity,
     Value,
 )
-from ltspd.config.evaluate import Index, effective, effective_menu, effective_server
+from ltspd.config.evaluate import Index, effective, effective_menu, effective_server, exact_hosts
 from ltspd.config.hostnames import fill_hostname
 from ltspd.config.kinds import LinkChoice
+from ltspd.config.menu import MenuSettings, menu_settings
 from ltspd.config.parse import parse, parse_files
 from ltspd.config.secrecy import withheld
 from ltspd.config.server import ServerSettings, server_settings
@@ -30,6 +31,7 @@ __all__ = [
     "Include",
     "Index",
     "LinkChoice",
+    "MenuSettings",
     "Reference",
     "Section",
     "ServerSettings",
@@ -39,8 +41,10 @@ __all__ = [
     "effective",
     "effective_menu",
     "effective_server",
+    "exact_hosts",
     "fill_hostname",
     "load",
+    "menu_settings",
     "parse",
     "parse_files",
     "quote",

@@ -1,12 +1,12 @@
 """All findings of a Document: the parser's mistakes and what the sections and parameters mean together."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
-from ltspd.config.document import Assignment, Document, Finding, Reference, Section, Severity
-from ltspd.config.evaluate import PREDEFINED, Index, effective_server
+from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
+from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, matches
-from ltspd.config.kinds import problem
-from ltspd.config.parameters import BOTH, CLIENT, SERVER, Reader, find, suggestion
+from ltspd.config.kinds import Kind, problem
+from ltspd.config.parameters import BOTH, CLIENT, SERVER, Parameter, Reader, find, suggestion
 from ltspd.config.secrecy import withheld
 
 # busybox ash nests one call an INCLUDE; nobody writes a chain of a hundred by hand.
@@ -186,23 +186,51 @@ def _readers(document: Document, index: Index) -> Iterator[Finding]:
             yield _warning(each, f"{each.name} is never read in {section.label}", step)
 
 
-def _values(document: Document, _: Index) -> Iterator[Finding]:
+def _values(document: Document, index: Index) -> Iterator[Finding]:
     """Values that are not of their parameter's kind."""
     seen: set[tuple[str, int, str]] = set()
+    hidden = withheld(document)
     given = [(each.name, each.text, each.file, each.line) for each in _assignments(document)]
-    # Values made from others are known only for the server.
-    given += [(name, each.text, each.file, each.line) for name, each in effective_server(document).items()]
+    given += [(name, each.text, each.file, each.line) for name, each in effective_server(index).items()]
     for name, text, file, line in given:
         row = find(name)
         if text is None or row is None or (file, line, name) in seen:
             continue
         seen.add((file, line, name))
         if why := problem(row.kind, text):
-            # What should be a secret stays out of messages too.
-            shown = "" if row.secret or len(text) > 80 else f" {text!r}"
             # A parameter without any effect must not keep an existing file from being used.
             severity = Severity.ERROR if row.supported else Severity.WARNING
-            yield Finding(severity, file, line, f"{name}{shown} {why}", f"write {_wanted(row.kind)}")
+            reason = f"{name}{_shown(row, name, text, hidden)} {why}"
+            yield Finding(severity, file, line, reason, f"write {_wanted(row.kind)}")
+    yield from _values_of_hosts(document, index, seen, hidden)
+
+
+def _values_of_hosts(
+    document: Document, index: Index, seen: set[tuple[str, int, str]], hidden: Container[str]
+) -> Iterator[Finding]:
+    """Values made from others, as they turn out for each host; the default counts where one is bad."""
+    unknown = made_from(document, PREDEFINED)
+    made = {each.name for each in _assignments(document) if each.references}
+    made -= {each.name for each in _assignments(document) if not unknown.isdisjoint(each.references)}
+    judged = {name: row for name in made if (row := find(name)) and row.kind is not Kind.TEXT}
+    if not judged:
+        return
+    hosts = [("a client", Host()), *((value, host) for _, value, host in exact_hosts(document))]
+    for shown, host in hosts:
+        for name, value in effective(index, host).items():
+            if name not in judged or (value.file, value.line, name) in seen:
+                continue
+            if why := problem(judged[name].kind, value.text):
+                seen.add((value.file, value.line, name))
+                reason = f"{name} of {shown} is made from other parameters, and"
+                reason += f"{_shown(judged[name], name, value.text, hidden)} {why}"
+                step = f"the default counts there; make it {_wanted(judged[name].kind)}"
+                yield Finding(Severity.WARNING, value.file, value.line, reason, step)
+
+
+def _shown(row: Parameter, name: str, text: str, hidden: Container[str]) -> str:
+    # What should be a secret stays out of messages too.
+    return "" if row.secret or name in hidden or len(text) > 80 else f" {text!r}"
 
 
 def _wanted(kind: str) -> str:

@@ -60,12 +60,45 @@ def effective_server(document: "Document | Index") -> Mapping[str, Value]:
     return effective(document, Host(kind="server"))
 
 
-def effective_menu(document: "Document | Index", host: Host) -> Mapping[str, Value]:
-    """Return the server's values overlaid with the client's.
+def effective_menu(
+    document: "Document | Index", host: Host, server: Mapping[str, Value] | None = None
+) -> Mapping[str, Value]:
+    """Return the server's values overlaid with the client's; give ``server``'s for many hosts.
 
     LTSP reads DEFAULT_IMAGE, KERNEL_PARAMETERS and MENU_TIMEOUT from [server] for all clients.
     """
-    return MappingProxyType({**effective_server(document), **effective(document, host)})
+    server = effective_server(document) if server is None else server
+    return MappingProxyType({**server, **effective(document, host)})
+
+
+def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
+    """Yield (``mac``, ``ip`` or ``hostname``; its value; the host) for each host that is named exactly."""
+    patterns = (pattern for section in document.sections for pattern in section.patterns)
+    for pattern in dict.fromkeys(patterns):
+        if is_glob(pattern) or pattern in SPECIAL or "/" in pattern:
+            continue
+        if is_word(pattern):
+            yield "hostname", pattern, Host(hostname=pattern)
+        elif ":" in pattern:
+            yield "mac", pattern, Host(mac=pattern)
+        else:
+            yield "ip", pattern, Host(ip=pattern)
+
+
+def made_from(document: Document, names: Iterable[str]) -> frozenset[str]:
+    """Return the names, and those of all parameters whose values are made from them in any section."""
+    users: dict[str, set[str]] = {}
+    for section in document.sections:
+        for each in section.assignments:
+            for name in each.references:
+                users.setdefault(name, set()).add(each.name)
+    found = set(names)
+    todo = [*found]
+    while todo:
+        new = users.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return frozenset(found)
 
 
 def lower(text: str) -> str:

@@ -11,7 +11,7 @@ from enum import Flag, auto
 from functools import lru_cache
 from types import MappingProxyType
 
-from ltspd.config.kinds import Kind
+from ltspd.config.kinds import Kind, problem
 
 
 class Reader(Flag):
@@ -146,6 +146,12 @@ def _fits(pattern: Parameter, name: str) -> bool:
 def default(name: str) -> str:
     """Return the default text of a parameter in the table; KeyError if there is no such row."""
     return EXACT[name].default
+
+
+def readable(name: str, text: str) -> str:
+    """Return a value if it is of its parameter's kind, else an empty string; the default counts then."""
+    row = find(name)
+    return "" if row and problem(row.kind, text) else text
 
 
 def is_secret(name: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from ltspd.config.document import Document
+from ltspd.config.evaluate import made_from
 from ltspd.config.parameters import is_secret
 
 # crypt(5) hashes, base64 or PEM private keys: whatever the parameter is called.
@@ -18,18 +19,10 @@ def withheld(document: Document) -> frozenset[str]:
     A parameter made from a secret is one too, so ``X="$PASSWORDS_A"`` gives nothing away.
     """
     secret: set[str] = set()
-    users: dict[str, set[str]] = {}
     for section in document.sections:
         for each in section.assignments:
             literal = "".join(part for part in each.parts if isinstance(part, str))
             if is_secret(each.name) or _SECRET_TEXT.search(literal):
                 secret.add(each.name)
-            for name in each.references:
-                users.setdefault(name, set()).add(each.name)
-    todo = [*secret, *filter(is_secret, users)]
-    while todo:
-        for user in users.get(todo.pop(), ()):
-            if user not in secret:
-                secret.add(user)
-                todo.append(user)
-    return frozenset(secret)
+            secret.update(filter(is_secret, each.references))
+    return made_from(document, secret)

@@ -9,7 +9,6 @@ from ltspd.config.document import Document
 from ltspd.config.evaluate import effective_server
 from ltspd.config.kinds import (
     LinkChoice,
-    problem,
     read_addresses,
     read_bool,
     read_duration,
@@ -17,7 +16,7 @@ from ltspd.config.kinds import (
     read_links,
     read_transport,
 )
-from ltspd.config.parameters import default, find
+from ltspd.config.parameters import default, readable
 from ltspd.model import RootTransport
 
 
@@ -71,9 +70,7 @@ def server_settings(document: Document) -> ServerSettings:
     values = {name: value.text for name, value in effective_server(document).items()}
 
     def text(name: str) -> str:
-        row = find(name)
-        given = values.get(name, "")
-        return given if given and row and not problem(row.kind, given) else default(name)
+        return readable(name, values.get(name, "")) or default(name)
 
     def flag(name: str) -> bool:
         return read_bool(text(name))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.conf import ConfFile
-from ltspd.model import Problem
+from ltspd.model import Facts, Problem
 from ltspd.paths import Paths
+from ltspd.plan import plan
 
 GOOD = "[server]\nHTTP_PORT=8080\n"
 BETTER = "[server]\nHTTP_PORT=8081\n"
@@ -75,6 +76,17 @@ def test_the_last_good_settings_outlive_a_restart(paths: Paths) -> None:
     config, wrong = ConfFile(paths).read()
     assert config.server.http_port == 8080
     assert len(wrong) == 1
+
+
+def test_last_good_settings_of_an_older_version_are_taken_as_far_as_they_can_be_read(paths: Paths) -> None:
+    paths.state.mkdir(parents=True)
+    kept = f"{GOOD}KEEP_GENERATIONS=none-today\n[pc01]\nT=bogus\nROOT_TRANSPORT=$T\nMENU_TIMEOUT=$T\n"
+    (paths.state / "ltsp.conf.good").write_text(kept)
+    paths.conf.write_text(BROKEN)
+    config, wrong = ConfFile(paths).read()
+    assert len(wrong) == 1
+    assert (config.server.http_port, config.server.keep_generations) == (8080, 3)
+    assert plan(config, Facts(), paths).menu.hosts == ()
 
 
 def test_a_first_start_with_a_mistake_uses_defaults(paths: Paths) -> None:

@@ -135,6 +135,34 @@ def test_a_bad_value_made_from_others_is_an_error_of_the_server() -> None:
     assert (error.line, error.reason) == (4, "HTTP_PORT '80a' is not a number")
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("[52:54:00:12:34:56]\nT=bogus\nROOT_TRANSPORT=$T", "'bogus' is not one of nbd, nfs, http"),
+        ("[192.168.67.20]\nT=bogus\nMENU_TIMEOUT=$T", "'bogus' is not a number"),
+        ("[pc01]\nT=a/b\nDEFAULT_IMAGE=$T", "'a/b' is not an image name"),
+        ("[clients]\nT=1.2\nDNS_SERVER=$T", "has '1.2', which is not an IPv4 address"),
+    ],
+)
+def test_a_value_made_from_others_is_judged_for_each_host(lines: str, reason: str) -> None:
+    config = load({"x": lines})
+    assert config.ok
+    (finding,) = [each for each in config.findings if "made from" in each.reason]
+    assert finding.line == 3
+    assert reason in finding.reason
+    assert finding.step.startswith("the default counts there")
+
+
+def test_a_value_made_from_what_only_the_client_knows_is_not_judged() -> None:
+    assert load({"x": "[clients]\nHOSTNAME=pc-$IP_ADDRESS\nDNS_SERVER=$SERVER:53\n"}).findings == ()
+
+
+def test_a_bad_value_made_from_a_secret_is_not_shown() -> None:
+    config = load({"x": "[clients]\nPASSWORDS_A='hush hush'\nHOSTNAME=$PASSWORDS_A\n"})
+    assert any("HOSTNAME" in each.reason and "is not a host name" in each.reason for each in config.findings)
+    assert "hush" not in " ".join(map(str, config.findings))
+
+
 def test_warnings_do_not_stop_anything() -> None:
     config = load(
         {"x": "[clients]\nHOSTNME=pc\nNAT=1\nPOST_INIT_X=reboot\nCUPS_SERVER=$NOTHING\nMULTISEAT=yes\n"}
@@ -162,7 +190,7 @@ def test_clients_never_read_the_servers_section() -> None:
 
 def test_secrets_spread_to_what_is_made_from_them() -> None:
     document = parse("[clients]\nA=$B\nB=$C\nC=x$PASSWORDS_X\nD=$E\nSSH_SERVER=x\nSESSION_KEY=x\nKEYMAP=gr\n")
-    assert withheld(document) == {"A", "B", "C", "SESSION_KEY"}
+    assert withheld(document) == {"A", "B", "C", "SESSION_KEY", "PASSWORDS_X"}
 
 
 def test_the_menu_reads_the_server_section_for_all_clients() -> None:

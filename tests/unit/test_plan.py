@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltspd.config import Config, load
@@ -23,6 +23,7 @@ from ltspd.model import (
 )
 from ltspd.paths import Paths
 from ltspd.plan import lease_range, plan
+from tests.unit.ltsp_confs import texts
 
 
 def conf(text: str = "") -> Config:
@@ -302,6 +303,38 @@ def test_the_host_name_that_a_section_gives_selects_the_next_one() -> None:
     text = "[52:54:00:00:00:01]\nHOSTNAME=pc01\n[pc*]\nDEFAULT_IMAGE=trixie\n"
     ((key, value, choice),) = decide(text, images=TWO).menu.hosts
     assert (key, value, choice.image) == ("mac", "52:54:00:00:00:01", "trixie")
+
+
+@pytest.mark.parametrize("line", ["ROOT_TRANSPORT=$T", "MENU_TIMEOUT=$T"])
+def test_a_bad_value_made_from_others_gives_its_host_the_default(line: str) -> None:
+    menu = decide(f"[52:54:00:12:34:56]\nT=bogus\n{line}\n[pc1]\nT=http\n", images=TWO).menu
+    assert menu.hosts == ()
+    assert menu.default == MenuChoice("bookworm", RootTransport.NFS, "", 5000)
+
+
+def test_a_value_made_from_others_counts_where_it_is_good() -> None:
+    menu = decide("[clients]\nROOT_TRANSPORT=$T\n[pc1]\nT=http\nINCLUDE=clients\n", images=TWO).menu
+    assert menu.hosts == ()
+    menu = decide("[x]\nROOT_TRANSPORT=$T\n[pc1]\nT=http\nINCLUDE=x\n", images=TWO).menu
+    assert [each for each in menu.hosts if each[1] == "pc1"] == [
+        ("hostname", "pc1", MenuChoice("bookworm", RootTransport.HTTP, "", 5000))
+    ]
+
+
+FACTS = Facts(
+    links=(link("eth0", "10.0.3.2/24"), link("eth1", "192.168.67.1/24")),
+    images=TWO,
+    programs=frozenset({"ganesha.nfsd", "nbd-server", "nbd-client", "dnsmasq"}),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(texts())
+def test_no_text_of_ltsp_conf_makes_plan_raise(text: str) -> None:
+    desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())
+    choices = [desired.menu.default, *(choice for _, _, choice in desired.menu.hosts)]
+    assert {each.image for each in choices} <= {"bookworm", "trixie"}
+    assert all(each.timeout is None or each.timeout >= 0 for each in choices)
 
 
 # ---- the rest --------------------------------------------------------------------------------------
