@@ -18,7 +18,7 @@ _ELSEWHERE = frozenset(
         *("virtiofs", "vboxsf", "iso9660", "udf"),
     ]
 )
-_LEFT_OUT = ("/home", "/srv", "/media", "/mnt", "/run", "/tmp", "/proc", "/sys", "/dev", "/boot/efi", "/efi")
+LEFT_OUT = ("/home", "/srv", "/media", "/mnt", "/run", "/tmp", "/proc", "/sys", "/dev", "/boot/efi", "/efi")
 # Without these a system is not one, whatever its fstab says about failures.
 _NEEDED = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64")
 
@@ -65,7 +65,7 @@ def of_the_system(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
     return tuple(
         each
         for each in mounts
-        if each.point != "/" and not any((each.point + "/").startswith(left + "/") for left in _LEFT_OUT)
+        if each.point != "/" and not any((each.point + "/").startswith(left + "/") for left in LEFT_OUT)
     )
 
 

@@ -24,7 +24,9 @@ FLAGS = "ro,nodev,nosuid,noexec"
 # What distributions call the subvolume that is "/" where it is not the file system's default.
 ROOT_SUBVOLUMES = ("@", "@rootfs", "root", "@root", "rootfs")
 # A system without one of these is none; anything else that is on another disk is only left out.
-_VITAL = ("/usr", "/var", "/boot", "/opt", "/etc")
+_VITAL = ("/usr", "/var", "/var/lib", "/boot", "/opt", "/etc")
+# What of them is in an image in another form, or in part: nothing may show it in another place.
+_CLEANED = ("/etc", "/root", "/var/lib", "/var/log")
 _ROOTS = frozenset(MOUNT_TYPES) - {"vfat"}
 
 
@@ -188,8 +190,7 @@ async def assemble(bench: Bench, root: Root) -> Path:
             f"{bench.name} was not shut down cleanly, or is in use: the last changes on it may be missing."
         )
     mounts = fstab.read_fstab(read_inside(root.path, "etc/fstab") or b"")
-    device = next((fstab.device_partition(each.spec) for each in mounts if each.point == "/"), None)
-    own = device[0] if device else ""
+    own = volumes.disk_name(mounts, root.volume)
     for mount in fstab.of_the_system(mounts):
         try:
             await _add(bench, root, mount, own)
@@ -205,20 +206,74 @@ async def _add(bench: Bench, root: Root, mount: Mount, own: str) -> None:
     if target is None:
         raise BadDisk(f"{bench.name}: its fstab mounts {mount.point}, but there is no such directory.")
     if mount.bind:
-        source = resolved(root.path, mount.spec)
-        if source is None:
-            raise BadDisk(f"{bench.name}: its fstab shows {mount.spec} at {mount.point}; it is not there.")
-        await run(["mount", "-c", "--bind", str(source), str(target)])
+        await _bind(bench, root, mount, target)
         return
-    volume = volumes.find(bench.volumes, mount, own)
+    # The root first: where a partition is a copy of it, with the same names, the root is meant.
+    volume = volumes.find((root.volume, *bench.volumes), mount, own)
     if volume is None:
-        have = ", ".join(map(str, bench.volumes))
         raise UnsupportedDisk(
-            f"{bench.name}: its {mount.point} is on {mount.spec}, which is not on this disk. It has: {have}."
+            f"{bench.name}: its {mount.point} is on {mount.spec}, {_not_here(mount, own)}. "
+            f"It has: {', '.join(map(str, bench.volumes))}."
         )
     if (reason := volumes.why_not(volume)) or volume.kind not in MOUNT_TYPES:
         raise UnsupportedDisk(f"{bench.name}: its {mount.point}: {reason or f'{volume} can not be mounted'}.")
+    again = (
+        f"{bench.name}: its fstab mounts {mount.spec} at {mount.point}, which is {{}}. What an image leaves "
+        "out of a system would be in it there. Correct or remove that line."
+    )
+    if volume == root.volume and volume.kind != "btrfs":
+        raise UnsupportedDisk(again.format("the file system of its root once more"))
     await mount_volume(bench, volume, target, mount.subvolume if volume.kind == "btrfs" else "")
+    if volume == root.volume and _holds(target, root.path):
+        what = "a subvolume with its root in it"
+    elif mount.point != "/usr" and is_system(target):
+        what = "a system of its own"
+    else:
+        return
+    await run(["umount", str(target)])
+    raise UnsupportedDisk(again.format(what))
+
+
+async def _bind(bench: Bench, root: Root, mount: Mount, target: Path) -> None:
+    source = resolved(root.path, mount.spec)
+    if source is None:
+        raise BadDisk(
+            f"{bench.name}: its fstab shows {mount.spec} at {mount.point}; below its root it is not there."
+        )
+    kept = (root.path / each.lstrip("/") for each in (*fstab.LEFT_OUT, *_CLEANED))
+    if target.is_relative_to(source) or any(each.is_relative_to(source) for each in kept):
+        raise UnsupportedDisk(
+            f"{bench.name}: its fstab shows {mount.spec} again at {mount.point}. What an image leaves out of "
+            "it would be in the image there. Correct or remove that line."
+        )
+    await run(["mount", "-c", "--bind", str(source), str(target)])
+
+
+def _not_here(mount: Mount, own: str) -> str:
+    """Return why no volume of the disk is what a line of fstab names."""
+    if fstab.device_partition(mount.spec) is None or own:
+        return "which is not on this disk"
+    return (
+        "which may be on any disk: its root is not named in that way. "
+        "If it is on this one, name it by UUID= in that fstab"
+    )
+
+
+def _holds(mounted: Path, root: Path) -> bool:
+    """Return whether one mount of a file system shows what another one of it does, or more."""
+    return f"{_shown(root)}/".startswith(f"{_shown(mounted).rstrip('/')}/")
+
+
+def _shown(mounted: Path) -> str:
+    """Return which directory of its file system is mounted at a place (proc(5): fdinfo, mountinfo)."""
+    descriptor = os.open(mounted, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    finally:
+        os.close(descriptor)
+    number = next(line.split()[1] for line in facts if line.startswith("mnt_id:"))
+    lines = (line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return next(fields[3] for fields in lines if fields[0] == number)
 
 
 def resolved(root: Path, name: str) -> Path | None:

@@ -84,10 +84,23 @@ def whole(volume: Volume, disk: View) -> bool:
     return block_size_is_sane(volume.kind, joined(disk, volume.extents))
 
 
-def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
-    """Return the volume that a line of fstab means, or None.
+def disk_name(mounts: Iterable[Mount], root: Volume) -> str:
+    """Return what a system calls the disk that its root is on (``sda``), or an empty string.
 
-    ``own`` is the disk that fstab has the root on (``sda``), or empty.
+    Only the line of the root can tell, if it names the partition that the root is really in: the names of
+    disks depend on the machine, and are in no file system.
+    """
+    for each in mounts:
+        device = device_partition(each.spec)
+        if each.point == "/" and device is not None and not root.logical and device[1] == root.number:
+            return device[0]
+    return ""
+
+
+def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
+    """Return the volume that a line of fstab means, or None if it is not known to be on this disk.
+
+    ``own`` is what the system calls this disk (``sda``), or empty.
     """
     named = tag(mount.spec)
     device = device_partition(mount.spec)
@@ -97,7 +110,7 @@ def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
             if _tagged(each, *named):
                 return each
         elif device is not None:
-            if not each.logical and each.number == device[1] and own in ("", device[0]):
+            if not each.logical and own and device == (own, each.number):
                 return each
         elif logical is not None and each.logical and (each.group, each.logical) == logical:
             return each

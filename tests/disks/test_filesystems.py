@@ -64,3 +64,28 @@ async def test_btrfs_subvolumes(tmp_path: Path, look: Look, default: bool) -> No
     assert files["var/in-var"] == "var"
     assert not any("home" in name for name in files if not name.startswith("etc/"))
     assert found.volume == 'partition 1 (btrfs "pool")'
+
+
+async def test_btrfs_subvolumes_with_the_root_in_them_stay_out(tmp_path: Path, look: Look) -> None:
+    image = tmp_path / "part"
+    with open(image, "wb") as file:
+        file.truncate(128 * MIB)
+    call("mkfs.btrfs", "-q", "-L", "b", image)
+    lines = [("@var", "/var"), ("@", "/again"), ("/", "/top"), ("@old", "/old")]
+    named = [f"LABEL=b {point} btrfs subvol={name} 0 0\n" for name, point in lines]
+    fstab = "LABEL=b / btrfs subvol=@ 0 0\n" + "".join([*named, "LABEL=b /default btrfs defaults 0 0\n"])
+    with mounted(image, "btrfs") as point:
+        for name in ("@", "@var", "@old"):
+            call("btrfs", "subvolume", "create", point / name)
+        system(point / "@", fstab)
+        system(point / "@old")
+        (point / "@var/in-var").write_text("var")
+        for name in ("again", "top", "old", "default"):
+            (point / "@" / name).mkdir()
+    found, files = await look(disk(tmp_path / "disk", "gpt", [Part(image.read_bytes())]))
+    assert files["var/in-var"] == "var"
+    assert not any(name.startswith(("again/", "top/", "old/", "default/")) for name in files)
+    told = "\n".join(found.warnings)
+    for name in ("again", "top", "default"):
+        assert f"mounts LABEL=b at /{name}, which is a subvolume with its root in it" in told
+    assert "at /old, which is a system of its own" in told

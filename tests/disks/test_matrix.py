@@ -71,9 +71,9 @@ async def test_nothing_can_be_written_or_run_there(tmp_path: Path, paths: Paths)
 async def test_parts_are_put_where_fstab_says(tmp_path: Path, look: Look) -> None:
     ids = [f"12345678-0000-4000-8000-00000000000{number}" for number in range(4)]
     fstab = f"""
-# root by UUID, the others by all the names there are
-UUID={ids[0]} / ext4 errors=remount-ro 0 1
-/dev/sda3 /boot ext4 defaults 0 2
+# root by the kernel's name, so others may be too
+/dev/vda2 / ext4 errors=remount-ro 0 1
+/dev/vda3 /boot ext4 defaults 0 2
 LABEL=the\\040var /var ext4 defaults 0 2
 PARTLABEL=software /opt ext4 nofail 0 2
 UUID=none /home ext4 defaults 0 2
@@ -131,6 +131,92 @@ async def test_a_part_on_another_disk_is_named(tmp_path: Path, look: Look) -> No
     (root / "etc/fstab").write_text("/dev/sda1 / ext4 defaults 0 1\n/dev/sdb1 /data ext4 defaults 0 1\n")
     found, _ = await look(disk(tmp_path / "disk", "gpt", [Part(ext4(tmp_path, root))]))
     assert "/data is on /dev/sdb1" in found.warnings[0]
+
+
+ROOT = "12345678-0000-4000-8000-000000000000"
+SDB = "/dev/sdb1 {} ext4 defaults 0 2\n"
+
+
+def two_parts(place: Path, fstab: str, *options: str, **files: str) -> Path:
+    """Make a disk with a system and another file system, whose options are given."""
+    root = system(place / "root", fstab, **{"var__lib__dpkg__status": "all packages", **files})
+    (place / "other/in-other").mkdir(parents=True, exist_ok=True)
+    for name in ("data", "usr/local"):
+        (root / name).mkdir(exist_ok=True)
+    parts = [
+        Part(ext4(place, root, 4 * MIB, "-U", ROOT)),
+        Part(ext4(place, place / "other", 2 * MIB, *(options or ["-L", "other"]))),
+    ]
+    return disk(place / "disk", "gpt", parts)
+
+
+@pytest.mark.parametrize(
+    "root", [f"UUID={ROOT} / ext4 defaults 0 1\n", "", "/dev/sda2 / ext4 defaults 0 1\n"]
+)
+@pytest.mark.parametrize(
+    "device", ["/dev/sdb1", "/dev/vdb1", "/dev/sdb2", "/dev/nvme1n1p1", "/dev/mmcblk1p2"]
+)
+async def test_a_kernels_name_of_a_disk_that_may_be_another_is_not_looked_for_here(
+    tmp_path: Path, look: Look, root: str, device: str
+) -> None:
+    """Not even where this disk has a partition of that number: its root, or another's data."""
+    found, files = await look(two_parts(tmp_path, f"{root}{device} /data ext4 defaults 0 2\n"))
+    assert not any(name.startswith("data/") for name in files)
+    (told,) = found.warnings
+    assert told.startswith(f"disk: its /data is on {device}, which may be on any disk")
+    assert "name it by UUID=" in told
+    for point in ("/opt", "/usr", "/var", "/var/lib", "/boot"):
+        with pytest.raises(UnsupportedDisk, match=f"its {point} is on {device}, which may be on any disk"):
+            await look(two_parts(tmp_path, f"{root}{device} {point} ext4 defaults 0 2\n"))
+
+
+@pytest.mark.parametrize(
+    "spec", [f"UUID={ROOT}", f"/dev/disk/by-uuid/{ROOT}", "/dev/sda1", "PARTLABEL=system", "LABEL=copy"]
+)
+async def test_the_root_is_never_mounted_below_itself(tmp_path: Path, look: Look, spec: str) -> None:
+    line = f"{spec} {{}} ext4 defaults 0 2\n"
+    image = two_parts(tmp_path, "/dev/sda1 / ext4 defaults 0 1\n" + line.format("/data"))
+    call("sfdisk", "-q", "--part-label", image, "1", "system")
+    if spec.startswith("LABEL"):
+        # A partition with a copy of a system, as an upgrade keeps one to go back to.
+        system(tmp_path / "other")
+        image = two_parts(tmp_path, line.format("/data"), "-L", "copy")
+        with pytest.raises(UnsupportedDisk, match="has 2 systems"):
+            await look(image)
+    found, files = await look(image, 1)
+    assert not any(name.startswith("data/") for name in files)
+    what = "a system of its own" if spec.startswith("LABEL") else "the file system of its root once more"
+    assert f"mounts {spec} at /data, which is {what}" in found.warnings[0]
+    # There it would hide what packages are installed.
+    with pytest.raises(UnsupportedDisk, match=f"mounts {spec} at /var, which is {what}"):
+        await look(changed(image, line.format("/data"), line.format("/var")), 1)
+
+
+def changed(image: Path, old: str, new: str) -> Path:
+    """Change a line of a file in an image that is not compressed, which must be longer than the new one."""
+    content = image.read_bytes()
+    assert content.count(old.encode()) == 1
+    image.write_bytes(content.replace(old.encode(), new.rstrip("\n").encode().ljust(len(old) - 1) + b"\n"))
+    return image
+
+
+async def test_where_a_copy_has_the_roots_names_the_root_is_meant(tmp_path: Path, look: Look) -> None:
+    line = f"UUID={ROOT} /opt ext4 defaults 0 2\n"
+    with pytest.raises(UnsupportedDisk, match="file system of its root once more"):
+        await look(two_parts(tmp_path, line, "-U", ROOT))
+
+
+@pytest.mark.parametrize("source", ["/", "/etc", "/home", "/var", "/opt/..", "/link", "/data"])
+async def test_no_directory_is_shown_where_less_of_it_would_be_left_out(
+    tmp_path: Path, look: Look, source: str
+) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/link").symlink_to("etc")
+    found, files = await look(
+        two_parts(tmp_path, f"{source} /data/x none bind 0 0\n", etc__shadow="hash", data__x__own="")
+    )
+    assert {name for name in files if name.startswith("data/")} == {"data/x/own"}
+    assert f"shows {source} " in found.warnings[0]
 
 
 async def test_of_several_systems_one_must_be_chosen(tmp_path: Path, look: Look) -> None:
