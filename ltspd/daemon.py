@@ -100,7 +100,7 @@ class Daemon:
     async def run(self) -> None:
         """Serve until ``stop`` or until something breaks; what breaks is raised."""
         try:
-            store.sweep(self._paths)
+            await asyncio.to_thread(store.sweep, self._paths)
         except OSError as error:
             log.warning("What killed builds left behind stays for now: %s", error)
         await self._systemd.start()
@@ -165,9 +165,10 @@ class Daemon:
             self._woken.clear()
             config, wrong = await asyncio.to_thread(self._conf.read)
             self._facts, broken = await facts_of.look(self._paths)
-            desired = plan(config, self._facts, self._paths)
+            # In threads, because it takes long with many clients: the bus is answered meanwhile.
+            desired = await asyncio.to_thread(plan, config, self._facts, self._paths)
             self._outputs = await self._render(desired)
-            if self._applier.pending(self._outputs):
+            if await asyncio.to_thread(self._applier.pending, self._outputs):
                 self._show(replace(self.state, state=ServerState.APPLYING))
             statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
             images = report.images(self._facts, self._jobs.all)
@@ -201,9 +202,13 @@ class Daemon:
         self._timer = None if seconds is None else loop.call_later(seconds, self.wake)
 
     async def _render(self, desired: Desired) -> tuple[Output, ...]:
-        add_on = desired.add_on
-        settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups)
-        return render(desired, self._paths, await self._nbd_add_on(), settings)
+        nbd, add_on = await self._nbd_add_on(), desired.add_on
+
+        def work() -> tuple[Output, ...]:
+            settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups)
+            return render(desired, self._paths, nbd, settings)
+
+        return await asyncio.to_thread(work)
 
     async def _nbd_add_on(self) -> bytes:
         """Return nbd.img, made anew only when the server's packages changed; empty without nbd-client."""

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address
 
 from ltspd.config import Config, Finding, Host, Value, effective, effective_server, withheld
+from ltspd.config.menu import MENU
 from ltspd.config.parameters import EXACT, Reader, is_secret
 from ltspd.errors import InvalidOption
 from ltspd.model import ConfigFinding, Setting
-
-# LTSP reads these from [server] for all clients, unless a client's own sections say otherwise.
-MENU = ("DEFAULT_IMAGE", "KERNEL_PARAMETERS", "MENU_TIMEOUT", "ROOT_TRANSPORT")
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")

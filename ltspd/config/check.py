@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
-from ltspd.config.headers import APPLETS, SPECIAL, is_glob, matches
+from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
 from ltspd.config.kinds import Kind, problem
 from ltspd.config.parameters import BOTH, CLIENT, SERVER, Parameter, Reader, find, suggestion
 from ltspd.config.secrecy import withheld
@@ -13,6 +13,8 @@ from ltspd.config.secrecy import withheld
 DEEPEST_INCLUDE = 100
 # Looking for what was meant costs about 2 ms a name; beyond this many, the file is something else.
 _SUGGESTIONS = 50
+# The same for names of sections, in comparisons of two names.
+_COMPARISONS = 5000
 
 
 def check(document: Document) -> tuple[Finding, ...]:
@@ -51,6 +53,8 @@ def _assignments(document: Document) -> Iterator[Assignment]:
 def _includes(document: Document, index: Index) -> Iterator[Finding]:
     """INCLUDEs of nothing, in circles, or nested too deeply."""
     state: dict[int, int] = {}  # place -> depth below it; -1 while it is being walked
+    names = [each.name for each in document.sections if each.patterns and all(map(is_word, each.patterns))]
+    compared = 0
     for start in range(len(document.sections)):
         stack = [] if start in state else [(start, iter(document.sections[start].includes), 0)]
         state.setdefault(start, -1)
@@ -67,7 +71,8 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
             target = index.target(include)
             label = document.sections[place].label
             if target is None:
-                near = suggestion(include.target, [each.name for each in document.sections if each.patterns])
+                near = suggestion(include.target, names) if compared < _COMPARISONS else ""
+                compared += len(names)
                 step = f"is [{near}] meant?" if near else "add that section, or take the line out"
                 if include.target.startswith(("/", ".")):
                     step = "INCLUDE takes the name of a section, not of a file"
@@ -131,22 +136,18 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
     included = index.reach(
         target for section in document.sections for each in section.includes if (target := index.target(each))
     )
-    globs: list[tuple[str, Section]] = []
-    plain: dict[str, Section] = {}
+    same: dict[str, Section] = {}
     for place, section in enumerate(document.sections):
         for host in (each for each in section.patterns if "/" not in each):
-            first = plain.get(host)
-            if first is None and not is_glob(host) and host not in SPECIAL:
-                first = next((earlier for pattern, earlier in globs if matches(pattern, host)), None)
+            first: Section | None = same.setdefault(host, section)
+            if not is_glob(host) and host not in SPECIAL:
+                first = index.first_match(host)
             if first is not None and first is not section and place not in included:
                 yield _warning(
                     section,
                     f"{section.label} is never read for {host}: {first.label}, line {first.line}, fits first",
                     f"move it above {first.label}, and write INCLUDE there for what both need",
                 )
-            plain.setdefault(host, section)
-            if is_glob(host):
-                globs.append((host, section))
 
 
 def _unknown(document: Document, _: Index) -> Iterator[Finding]:

@@ -117,7 +117,8 @@ class Index:
         self._by_id: dict[str, Section] = {}
         self._special: dict[str, Section] = {}
         self._plain: dict[str, list[int]] = {}
-        self._globs: list[tuple[int, str]] = []
+        # By what stands before the first wildcard: a subject then meets only globs that begin as it does.
+        self._globs: dict[str, list[tuple[int, str]]] = {}
         for place, section in enumerate(self.sections):
             if not section.patterns:
                 continue
@@ -128,7 +129,9 @@ class Index:
                 if pattern in SPECIAL:
                     self._special.setdefault(pattern, section)
                 elif is_glob(pattern):
-                    self._globs.append((place, pattern))
+                    self._globs.setdefault(re.split("[*?]", pattern, maxsplit=1)[0], []).append(
+                        (place, pattern)
+                    )
                 else:
                     self._plain.setdefault(pattern, []).append(place)
         self.server_only = self._server_only()
@@ -149,13 +152,14 @@ class Index:
         """Return the first section in the file's order that fits an address or a host name."""
         if not subject:
             return None
-        plain = next((place for place in self._plain.get(subject, ()) if place not in skip), None)
-        for place, pattern in self._globs:
-            if plain is not None and place > plain:
-                break
-            if place not in skip and matches(pattern, subject):
-                return self.sections[place]
-        return None if plain is None else self.sections[plain]
+        found = [place for place in self._plain.get(subject, ()) if place not in skip][:1]
+        for length in range(len(subject) + 1 if self._globs else 0):
+            for place, pattern in self._globs.get(subject[:length], ()):
+                if found and place > found[0]:
+                    break
+                if place not in skip and matches(pattern, subject):
+                    found = [place]
+        return self.sections[found[0]] if found else None
 
     def walk(self, section: Section, done: set[int]) -> Iterator[Assignment]:
         """Yield a section's assignments and those of what it includes, each section once."""

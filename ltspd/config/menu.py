@@ -9,6 +9,9 @@ from ltspd.config.kinds import read_transport
 from ltspd.config.parameters import readable
 from ltspd.model import RootTransport
 
+# LTSP reads these from [server] for all clients, unless a client's own sections say otherwise.
+MENU = ("DEFAULT_IMAGE", "ROOT_TRANSPORT", "KERNEL_PARAMETERS", "MENU_TIMEOUT")
+
 
 @dataclass(frozen=True, slots=True)
 class MenuSettings:
@@ -31,11 +34,12 @@ def menu_settings(index: Index, hosts: Iterable[Host]) -> Iterator[MenuSettings]
     server = effective_server(index)
     for host in hosts:
         values = effective_menu(index, host, server)
-        texts = {name: readable(name, value.text) for name, value in values.items()}
-        transport, timeout = texts.get("ROOT_TRANSPORT"), texts.get("MENU_TIMEOUT")
+        image, transport, parameters, timeout = (
+            readable(name, values[name].text) if name in values else "" for name in MENU
+        )
         yield MenuSettings(
-            image=texts.get("DEFAULT_IMAGE", ""),
-            transport=read_transport(transport) if transport else None,
-            kernel_parameters=texts.get("KERNEL_PARAMETERS", ""),
-            timeout=int(timeout) if timeout else None,
+            image,
+            read_transport(transport) if transport else None,
+            parameters,
+            int(timeout) if timeout else None,
         )

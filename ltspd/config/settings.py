@@ -6,6 +6,7 @@ here; a property test keeps the two equal. MAC must be lower-case with colons.
 """
 
 import re
+from collections.abc import Container
 
 from ltspd.config.document import Assignment, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
@@ -44,14 +45,15 @@ def render_settings(document: Document) -> bytes:
     )
     known = frozenset(names) | frozenset(PREDEFINED)
     lines = [_HEAD]
+    shown = known - hidden
     for place, section in sections.items():
-        lines += _section(index, place, section, known.difference(hidden), frozenset(sections))
+        lines += _section(index, place, section, shown, sections)
     lines += _dispatcher(index, sections, names)
     return "\n".join(lines).encode("utf-8", "replace")
 
 
 def _section(
-    index: Index, place: int, section: Section, known: frozenset[str], present: frozenset[int]
+    index: Index, place: int, section: Section, known: frozenset[str], present: Container[int]
 ) -> list[str]:
     lines = [
         f"ltsp_section_{place}() {{",

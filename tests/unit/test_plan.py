@@ -1,5 +1,6 @@
 """Plan: which links are served and how, lease ranges, and what each client gets from the menu."""
 
+import time
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -23,6 +24,7 @@ from ltspd.model import (
 )
 from ltspd.paths import Paths
 from ltspd.plan import lease_range, plan
+from ltspd.render import outputs
 from tests.unit.ltsp_confs import texts
 
 
@@ -335,6 +337,31 @@ def test_no_text_of_ltsp_conf_makes_plan_raise(text: str) -> None:
     choices = [desired.menu.default, *(choice for _, _, choice in desired.menu.hosts)]
     assert {each.image for each in choices} <= {"bookworm", "trixie"}
     assert all(each.timeout is None or each.timeout >= 0 for each in choices)
+
+
+MANY = 2000
+SHAPES = {
+    "one each": "[{mac}]\nHOSTNAME=pc{n}\nKERNEL_PARAMETERS=video={n}\n",
+    "by name": "[{mac}]\nHOSTNAME=pc{n}\n[pc{n}]\nT=nbd\nROOT_TRANSPORT=$T\n",
+    "globs": "[pc{n}-*]\nHOSTNAME=x\n[pc{n}-1]\nTIMEZONE=UTC\n",
+    "includes": "[{mac}]\nINCLUDE=room{room}\n",
+    "mistakes": "[pc{n}]\nINCLUDE=nowhere{n}\nHOSTNME{n}=$NOWHERE{n}\nHTTP_PORT=x\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_thousand_clients_cost_little(shape: str) -> None:
+    """A tenth of this is what it takes; what grows with the square of the number takes ten times as long."""
+    sections = (
+        SHAPES[shape].format(n=n, mac=f"52:54:00:00:{n >> 8:02x}:{n & 255:02x}", room=n % 20)
+        for n in range(MANY)
+    )
+    rooms = "".join(f"[room{n}]\nDEFAULT_IMAGE=trixie\n" for n in range(20))
+    text = "[clients]\nTIMEZONE=UTC\n" + "".join(sections) + rooms
+    start = time.process_time()
+    desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())
+    outputs(desired, Paths(), b"", b"")
+    assert time.process_time() - start < 3
 
 
 # ---- the rest --------------------------------------------------------------------------------------
