@@ -191,6 +191,7 @@ async def _build(
     )
     await in_thread(check_steady, plan.source)
     if trial is not None:
+        await in_thread(publish.share, work.home)
         await trial(generation, work.home, progress)
     return await _publish(paths, plan, progress, work, generation, in_use, step)
 

@@ -17,6 +17,8 @@ from ltspd.paths import Paths
 LINK_PREFIX = ".current-"
 # When each generation stopped being current: "id seconds" a line, beside the generations.
 REPLACED = "replaced"
+# What clients fetch of a generation. Its other files tell of the source, and are for the server alone.
+FETCHED = ("layers", "vmlinuz", "initrd.img")
 Step = Callable[[str], None]
 
 
@@ -27,10 +29,12 @@ def nothing(_step: str) -> None:
 def publish(paths: Paths, image: str, work: Path, identity: str, step: Step = nothing) -> None:
     """Make a finished work directory the image's current generation; raises OSError, all undone then.
 
-    ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``. Call it locked.
+    ``work`` holds ``layers/*.squashfs`` (new layers only) and ``generation/``, which only we may read. Call
+    it locked.
     """
     home = paths.images / image
     step("begin")
+    share(work)
     sync_work(work)
     step("synced")
     with ExitStack() as undo:
@@ -53,6 +57,17 @@ def publish(paths: Paths, image: str, work: Path, identity: str, step: Step = no
         undo.pop_all()
     sync(home)
     step("published")
+
+
+def share(work: Path) -> None:
+    """Let everybody read what clients will fetch; only after a look at it. The rest stays private.
+
+    A trial needs that before the generation is published: its machine runs as somebody without any rights.
+    """
+    for file in (*entries(work / "layers"), *(work / "generation" / name for name in FETCHED)):
+        file.chmod(0o644)
+    for directory in (work / "layers", work / "generation", work):
+        directory.chmod(0o755)
 
 
 def sync_work(work: Path) -> None:

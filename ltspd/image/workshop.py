@@ -14,6 +14,9 @@ from ltspd.image import manifest, store
 from ltspd.model import Layer
 from ltspd.paths import Paths
 
+# For nobody but the daemon, until it is published.
+PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -45,10 +48,16 @@ class Workshop:
 
 @contextmanager
 def workshop(paths: Paths, image: str, prefix: str = store.WORK_PREFIX) -> Iterator[Workshop]:
-    """Make a work directory in the image's store and remove it with all that is in it at the end."""
+    """Make a work directory in the image's store and remove it with all that is in it at the end.
+
+    NFS exports the store and TFTP links to it, so that all can read there. What is being made was not looked
+    at yet and may hold secrets: only its owner may enter the directory. It is not outside the store, because
+    publishing is a rename, and the store may be a file system of its own.
+    """
     made = Workshop(paths.images / image / f"{prefix}{os.getpid()}-{time.time_ns():x}", threading.Event())
-    for each in (made.layers, made.generation, made.scratch):
-        each.mkdir(parents=True)
+    made.home.parent.mkdir(parents=True, exist_ok=True)
+    for each in (made.home, made.layers, made.generation, made.scratch):
+        each.mkdir(PRIVATE_DIRECTORY)
     try:
         yield made
     finally:
@@ -69,7 +78,7 @@ def seal(
             done += len(piece)
             progress(done / size)
     layer = Layer(digest.hexdigest(), size)
-    packed.chmod(0o644)
+    packed.chmod(PRIVATE_FILE)
     packed.rename(packed.with_name(layer.file_name))
     return layer
 
@@ -102,5 +111,4 @@ def write(work: Workshop, record: manifest.Manifest, initrd: bytes, table: bytes
     (work.generation / store.ENTRIES).write_bytes(table)
     (work.generation / "manifest.json").write_text(manifest.to_text(record), "utf-8")
     for name in (*store.GENERATION_FILES, store.ENTRIES):
-        (work.generation / name).chmod(0o644)
-    work.generation.chmod(0o755)
+        (work.generation / name).chmod(PRIVATE_FILE)

@@ -57,8 +57,9 @@ _NUMBERS = range(2, 1 << 16)
 def exports(desired: Desired) -> Output:
     """Return the output that exports store and chroots to the served networks, or to all in ganesha's case.
 
-    Nothing in the store is secret (the build sees to that), and of a chroot only what everybody may read
-    is to be had, so reading needs no authentication.
+    All callers are squashed to nobody. What everybody may read in the store is not secret (the build sees to
+    that, and lets nobody into its work directories), and of a chroot no more than that is to be had. So
+    reading needs no authentication.
     """
     wanted = bool(desired.served)
     if desired.kernel_nfsd and "exportfs" in desired.programs:

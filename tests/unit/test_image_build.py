@@ -115,8 +115,52 @@ async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, s
     assert said.shares == pytest.approx(1.0)
     assert generation.summary == f"first build, 2 packages, kernel {RELEASE}"
     assert names(Path(source.path)) == before
-    modes = {each.stat().st_mode & 0o777 for each in home.iterdir()}
-    assert modes == {0o644}
+    fetched = {each.name for each in home.iterdir() if each.stat().st_mode & 0o777 == 0o644}
+    assert fetched == {"vmlinuz", "initrd.img", "layers"}
+    assert home.stat().st_mode & 0o777 == 0o755
+    assert layer_of(paths, generation).stat().st_mode & 0o777 == 0o644
+
+
+def readable_by_all(directory: Path) -> set[str]:
+    """Return what somebody without any rights could read below a directory that everybody may enter."""
+    found = set()
+    for each in directory.iterdir():
+        mode = each.lstat().st_mode
+        if each.is_dir() and not each.is_symlink():
+            found |= readable_by_all(each) if mode & 0o001 else set()
+        elif each.is_file() and mode & 0o004:
+            found.add(str(each))
+    return found
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_nobody_can_fetch_what_is_being_made(paths: Paths, source: Source, again: bool) -> None:
+    """The store is exported, and a layer that was not looked at may hold anything."""
+    if again:
+        await make(paths, source)
+        write(Path(source.path), "usr/new", "x")
+    before = readable_by_all(paths.images) if again else set()
+    # Publishing begins at the last one of these, after the last look.
+    told: dict[str, set[str]] = {}
+    files: dict[str, int] = {}
+
+    def step(name: str) -> None:
+        if "begin" not in told:
+            told[name] = readable_by_all(paths.images)
+            work = [each for each in paths.images.rglob("*") if store.WORK_PREFIX in str(each)]
+            files[name] = sum(each.is_file() for each in work)
+            assert {each.stat().st_mode & 0o077 for each in work if each.parent.name == "tiny"} == {0}
+
+    old = os.umask(0)
+    try:
+        plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+        await build.build(paths, plan, Said(), make_boot_part=boot_part, step=step)
+    finally:
+        os.umask(old)
+    assert set(told) >= {"scanned", "packed", "copied", "written", "begin"}
+    assert files["packed"] >= 1
+    assert files["written"] >= 5
+    assert {name for name, reach in told.items() if reach - before} == set()
 
 
 async def test_no_secret_gets_into_an_image(paths: Paths, source: Source, tmp_path: Path) -> None:
