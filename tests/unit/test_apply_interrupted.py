@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ltspd import apply as module
-from ltspd.apply import Applier, write_atomically
+from ltspd.apply import RETRY, Applier, files, record, write_atomically
+from ltspd.apply import apply as module
 from ltspd.desired import File, Output, Symlink
 from ltspd.model import OutputState
 from ltspd.paths import Paths
@@ -31,13 +31,14 @@ NEW = (
 )
 
 
-# The functions of apply.py that change anything; a kill elsewhere is a kill before their next line.
-CHANGING = {"_write_atomically", "_write", "_save", "_link"}
+# The functions that change anything; a kill elsewhere is a kill before their next line.
+CHANGING = {"_write_atomically", "_write", "save", "link"}
+PLACES = {module.__file__, files.__file__, record.__file__}
 
 
 def _at_each_line(do: Callable[[], object]) -> Callable[[FrameType, str, object], Any]:
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != module.__file__ or frame.f_code.co_name not in CHANGING:
+        if frame.f_code.co_filename not in PLACES or frame.f_code.co_name not in CHANGING:
             return None
         if event == "line":
             do()
@@ -47,7 +48,7 @@ def _at_each_line(do: Callable[[], object]) -> Callable[[FrameType, str, object]
 
 
 def _apply_new(paths: Paths, do: Callable[[], object]) -> None:
-    """Apply NEW, calling ``do`` before each line of apply.py that may change something."""
+    """Apply NEW, calling ``do`` before each line of applying that may change something."""
     applier = fresh(paths, FakeSystemd())
     before = sys.gettrace()
     sys.settrace(_at_each_line(do))
@@ -128,7 +129,7 @@ async def test_a_full_disk_at_the_second_file_is_no_edit_afterwards(
         status = await apply(applier, NEW[0])
         assert status.state is OutputState.FAILED
         assert "no space is left" in status.message
-        assert applier.again == module.RETRY, "nothing wakes us when there is room again"
+        assert applier.again == RETRY, "nothing wakes us when there is room again"
     third = replace(NEW[0], files=tuple(replace(file, data=b"third") for file in NEW[0].files))
     assert (await apply(applier, third)).state is OutputState.IN_SYNC
     assert applier.again is None

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import trouble
+from ltspd.apply import trouble
+from ltspd.apply.trouble import OFTEN, WINDOW, Troubles
 from ltspd.desired import File, Output
 from ltspd.model import OutputState
 from ltspd.paths import Paths
 from ltspd.services import UnitStatus
-from ltspd.trouble import OFTEN, WINDOW, Troubles
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 
 OUTPUT = Output("x", (File("/etc/x", b""),), unit=UNIT)

@@ -1,6 +1,6 @@
 """Why a unit doesn't run, as a sentence with its last words; and which units keep ending between two looks.
 
-Only looks; what is done about it is systemd's (``Restart=``) and ``apply``'s.
+Only looks; what is done about it is systemd's (``Restart=``) and ``units``'s.
 """
 
 import asyncio

@@ -1,0 +1,93 @@
+"""Units that follow their output: started, reloaded or stopped when there is reason to, and only then."""
+
+import logging
+import time
+
+from ltspd.apply.files import digest, digest_of
+from ltspd.apply.record import Record
+from ltspd.apply.trouble import Troubles
+from ltspd.desired import Output
+from ltspd.model import OutputState
+from ltspd.paths import Paths
+from ltspd.services import Systemd
+
+log = logging.getLogger(__name__)
+
+
+class Units:
+    """Brings units in line with outputs whose files are on the disk already."""
+
+    def __init__(self, paths: Paths, systemd: Systemd, record: Record) -> None:
+        """Keep in ``record`` with what each unit runs."""
+        self._paths = paths
+        self._systemd = systemd
+        self._record = record
+        # What a unit was last asked to run with: one that failed with it is systemd's to retry.
+        self._asked: dict[str, str] = {}
+        self._troubles = Troubles(paths)
+
+    @property
+    def over_in(self) -> float | None:
+        """Seconds after which to look at them again though nothing may wake us; None: there is no need."""
+        return self._troubles.over_in
+
+    def forgive(self) -> None:
+        """Let units that failed with their present files be started with them once more."""
+        self._asked.clear()
+
+    async def follow(self, output: Output) -> tuple[OutputState, str]:
+        """Let an output's unit run with its files, or not at all if it is not wanted."""
+        unit = output.unit
+        if not self._systemd.present:
+            if not output.wanted:
+                return OutputState.DISABLED, ""
+            return OutputState.FAILED, f"{unit} can't be started: systemd is not reachable."
+        await self._systemd.watch([unit])
+        status = await self._systemd.status(unit)
+        if not output.wanted:
+            self._asked.pop(unit, None)
+            ours = self._record.units.pop(unit, None) is not None
+            if status.active not in ("inactive", "failed") and (ours or not output.shared):
+                await self._systemd.act("ReloadUnit" if output.shared else "StopUnit", unit)
+            return OutputState.DISABLED, ""
+        wanted = digest(b"".join(file.data for file in output.files))
+        asked = self._asked.get(unit) == wanted
+        ailing = self._troubles.keeps_ending(status)
+        if ailing and asked:
+            return OutputState.FAILED, await self._troubles.why(output, status)
+        if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == wanted):
+            self._record.units[unit] = self._asked[unit] = wanted
+            return OutputState.IN_SYNC, ""
+        starting = status.active == "activating" and status.sub != "auto-restart"
+        # Between two runs it is dead for a moment, with systemd's job to start it waiting.
+        if asked and (starting or (status.active == "inactive" and status.job)):
+            return OutputState.PENDING, f"{unit} is starting."
+        if status.active != "active" and asked:
+            # Started once with these very files: what ended it since was systemd's to mend (Restart=), or
+            # somebody's wish. Starting it at every wake-up would hammer it.
+            return OutputState.FAILED, await self._troubles.why(output, status)
+        self._asked[unit] = wanted
+        reload = output.reload and status.active == "active"
+        result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
+        if result != "done":
+            self._record.units.pop(unit, None)
+            if reload:
+                self._asked.pop(unit)
+            status = await self._systemd.status(unit)
+            return OutputState.FAILED, await self._troubles.why(output, status, result)
+        log.info("%s %s (%s)", "Reloaded" if reload else "Started", unit, output.name)
+        self._record.units[unit] = wanted
+        self._record.applied[output.name] = time.time_ns() // 1000
+        return OutputState.IN_SYNC, ""
+
+    async def keep_running(self, output: Output) -> None:
+        """Start a unit as its files are, once, when those could not be brought up to date."""
+        unit = output.unit
+        if not (unit and output.wanted and self._systemd.present):
+            return
+        if unit in self._asked or not all(digest_of(self._paths.at(each.path)) for each in output.files):
+            return
+        await self._systemd.watch([unit])
+        if (await self._systemd.status(unit)).active == "inactive":
+            self._asked[unit] = ""
+            await self._systemd.act("StartUnit", unit)
