@@ -52,43 +52,53 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
     yield "dhcp-no-override"
     for link in served:
         yield from _range(desired, link)
-    yield from _programs(served)
+    yield from _programs([link for link in served if link.role is DhcpRole.PROXY])
 
 
 def _range(desired: Desired, link: ServedLink) -> Iterator[str]:
-    network = link.address.network
-    tag = f"set:{link.role}"
+    """Yield a link's range and its options, tied to it by the tag that dnsmasq sets itself: its name.
+
+    A range of a proxy must have no tag of ours: dnsmasq 2.91 and later stop answering with one.
+    """
+    network, here = link.address.network, f"tag:{link.link}"
     if link.role is DhcpRole.PROXY:
-        yield f"dhcp-range={tag},{network.network_address},proxy,{network.netmask}"
+        yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
         return
-    yield f"dhcp-range={tag},{link.first},{link.last},{network.netmask},{desired.lease}"
+    yield f"dhcp-range={link.first},{link.last},{network.netmask},{desired.lease}"
     servers = _join(desired.nameservers)
     if servers:
-        yield f"dhcp-option=tag:real,option:dns-server,{servers}"
+        yield f"dhcp-option={here},option:dns-server,{servers}"
     if desired.search_domain:
-        yield f"dhcp-option=tag:real,option:domain-name,{desired.search_domain}"
+        yield f"dhcp-option={here},option:domain-name,{desired.search_domain}"
 
 
 def _join(addresses: tuple[IPv4Address, ...]) -> str:
     return ",".join(map(str, addresses))
 
 
-def _programs(served: list[ServedLink]) -> Iterator[str]:
+def _programs(proxied: list[ServedLink]) -> Iterator[str]:
+    """Tell what boots: names of tags have a slash, so that no interface can be called like one."""
     for tag, numbers in _ARCHITECTURES.items():
         for number in numbers:
-            yield f"dhcp-match=set:{tag},option:client-arch,{number}"
+            yield f"dhcp-match=set:arch/{tag},option:client-arch,{number}"
     # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
     for feature, number in _FEATURES.items():
-        yield f"dhcp-match=set:ipxe-{feature},175,{number}"
-    common = "tag:ipxe-http,tag:ipxe-menu"
-    yield f"tag-if=set:menu,{common},tag:ipxe-pxe,tag:ipxe-bzimage"
-    yield f"tag-if=set:menu,{common},tag:ipxe-efi"
-    yield "dhcp-boot=tag:menu,ltsp/ltsp.ipxe"
+        yield f"dhcp-match=set:ipxe/{feature},175,{number}"
+    common = "tag:ipxe/http,tag:ipxe/menu"
+    yield f"tag-if=set:boot/menu,{common},tag:ipxe/pxe,tag:ipxe/bzimage"
+    yield f"tag-if=set:boot/menu,{common},tag:ipxe/efi"
+    yield "dhcp-boot=tag:boot/menu,ltsp/ltsp.ipxe"
     for tag, program in _PROGRAMS.items():
-        yield f"dhcp-boot=tag:!menu,tag:{tag},ltsp/{program}"
-    if any(link.role is DhcpRole.PROXY for link in served):
-        # Only behind another DHCP server: on ranges of our own these confuse some UEFI firmware.
+        yield f"dhcp-boot=tag:!boot/menu,tag:arch/{tag},ltsp/{program}"
+    if not proxied:
+        return
+    # Behind another DHCP server only. What we have nothing for gets no answer there: one without a file
+    # would keep it from another boot server.
+    for tag in ("boot/menu", *(f"arch/{name}" for name in _PROGRAMS)):
+        yield f"tag-if=set:boot/any,tag:{tag}"
+    for link in proxied:
+        yield f"dhcp-ignore=tag:{link.link},tag:!boot/any"
         for tag, program in _PROGRAMS.items():
             for kind in _CLIENT_TYPES[tag]:
-                yield f'pxe-service=tag:proxy,tag:!menu,{kind},"LTSP",ltsp/{program}'
-                yield f'pxe-service=tag:proxy,tag:menu,{kind},"LTSP",ltsp/ltsp.ipxe'
+                yield f'pxe-service=tag:{link.link},tag:!boot/menu,{kind},"LTSP",ltsp/{program}'
+                yield f'pxe-service=tag:{link.link},tag:boot/menu,{kind},"LTSP",ltsp/ltsp.ipxe'

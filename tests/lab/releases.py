@@ -47,12 +47,15 @@ def packages(suite: str, *names: str) -> Path:
 
 def program(suite: str, package: str, path: str, script: Path) -> Path:
     """Write a script that runs ``path`` (``usr/sbin/dnsmasq``) of a release's package, and return it."""
-    place = packages(suite, package)
-    script.write_text(
-        f'#!/bin/sh\nexec "{place}/{_LOADER}" --library-path "{place}/{_LIBRARIES}" "{place}/{path}" "$@"\n'
-    )
+    script.write_text(starter(packages(suite, package), path))
     script.chmod(0o755)
     return script
+
+
+def starter(place: Path, path: str) -> str:
+    """Return a script that runs a program of unpacked packages with the libraries that came with it."""
+    loader = f'"{place}/{_LOADER}" --library-path "{place}/{_LIBRARIES}"'
+    return f'#!/bin/sh\nexec {loader} "{place}/{path}" "$@"\n'
 
 
 def _fetch(suite: str, names: tuple[str, ...], place: Path) -> None:

@@ -168,6 +168,17 @@ def test_dnsmasq_accepts_its_file(path: Path) -> None:
     assert (done.returncode, "syntax check OK" in done.stderr) == (0, True), done.stderr
 
 
+@pytest.mark.parametrize("path", _files("dnsmasq.conf"))
+def test_ranges_have_no_tags_and_no_interface_can_be_called_like_a_tag(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    links = {line.removeprefix("interface=") for line in lines if line.startswith("interface=")}
+    assert [line for line in lines if re.match("dhcp-range=.*(set|tag):", line)] == []
+    ours = {tag for line in lines for tag in re.findall(r"set:([^,]+)", line)}
+    assert all("/" in tag for tag in ours)
+    used = {tag.removeprefix("!") for line in lines for tag in re.findall(r"tag:([^,]+)", line)}
+    assert used <= ours | links
+
+
 @pytest.mark.parametrize("path", _files("radvd.conf"))
 def test_radvd_accepts_its_file(path: Path) -> None:
     if shutil.which("radvd") is None:

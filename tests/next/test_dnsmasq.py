@@ -1,0 +1,13 @@
+"""The DHCP servers of Debian's next releases with our configuration."""
+
+import pytest
+
+from tests.lab import answers, releases
+
+
+@pytest.mark.parametrize("release", [releases.TESTING, releases.UNSTABLE])
+def test_the_next_dnsmasq_answers_as_todays(release: str) -> None:
+    with answers.answering(release) as dhcp:
+        assert dhcp.real_files() == answers.REAL_FILES
+        assert dhcp.proxy_files() == answers.PROXY_FILES
+        assert dhcp.proxy_files() == answers.PROXY_FILES
