@@ -80,6 +80,9 @@ class Core:
             revision=self.state.revision + 1,
         )
 
+    async def report_gateway(self, problems: Sequence[str]) -> None:
+        """Take what the gateway tells of itself, and leave it."""
+
     async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
         """Take what the gateway hands over, as the daemon does."""
         known = {each.name: frozenset(one.id for one in each.generations) for each in self.state.images}

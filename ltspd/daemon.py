@@ -32,6 +32,7 @@ from ltspd.model import (
     Facts,
     Job,
     OutputState,
+    Problem,
     ServerState,
     Setting,
     Source,
@@ -81,6 +82,7 @@ class Daemon:
         self._looked = asyncio.Event()
         self._problems: tuple[str, ...] = ()
         self._clients: clients.Clients = {}
+        self._of_gateway: tuple[Problem, ...] = ()
         self._outputs: tuple[Output, ...] = ()
         self._nbd: tuple[str, bytes] = ("", b"")
         self._watched: tuple[tuple[Path, frozenset[str] | None], ...] = ()
@@ -233,7 +235,9 @@ class Daemon:
 
     def _with_clients(self, state: State, *, settled: bool, **changes: Any) -> State:
         """Return the state with the clients and all problems; ``settled``: a pass has just ended."""
-        problems = (*self._problems, *map(str, clients.problems(self._clients.values(), _now())))
+        failing = clients.problems(self._clients.values(), _now())
+        of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
+        problems = (*self._problems, *map(str, (*of_gateway, *failing)))
         if settled or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
             # A unit that systemd is still starting serves nobody yet; when it does, there is another pass.
             outputs = changes.get("outputs", state.outputs)
@@ -334,6 +338,11 @@ class Daemon:
         self._clients, refused = clients.merge(self._clients, reports, known, _now())
         if refused:
             log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
+        self._show(self._with_clients(self.state, settled=False))
+
+    async def report_gateway(self, problems: Sequence[str]) -> None:
+        """Take note of all that is wrong with the gateway now."""
+        self._of_gateway = tuple(Problem("http", each) for each in problems)
         self._show(self._with_clients(self.state, settled=False))
 
     def preview(self, output: str) -> str:

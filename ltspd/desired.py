@@ -70,6 +70,7 @@ class Desired:
     search_domain: str
     lease: int
     http_port: int
+    http_connections: int
     metrics_port: int
     tftp: bool
     kernel_nfsd: bool

@@ -55,6 +55,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         search_domain=_domain(settings.search_domain or facts.search_domain),
         lease=settings.dhcp_lease,
         http_port=settings.http_port,
+        http_connections=settings.http_connections,
         metrics_port=settings.metrics_port,
         tftp=settings.tftp,
         kernel_nfsd=facts.kernel_nfsd,

@@ -88,6 +88,12 @@ def problems(
     return tuple(dict.fromkeys(str(problem) for problem in (*config, *desired, *failing)))
 
 
+def of_gateway(told: tuple[Problem, ...], outputs: Iterable[OutputStatus]) -> tuple[Problem, ...]:
+    """Return what the gateway told of itself; one that doesn't run has its output's problem instead."""
+    runs = any(each.name == "http" and each.state is OutputState.IN_SYNC for each in outputs)
+    return told if runs else ()
+
+
 def raise_for(outputs: Iterable[OutputStatus]) -> None:
     """Raise OutputEdited or ToolFailed if an output could not be applied; the message names each."""
     edited = [each.message for each in outputs if each.state is OutputState.EDITED]

@@ -83,6 +83,9 @@ class Server(Protocol):
     async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
         """Take note of what clients said of themselves: values of the right types, and nothing more."""
 
+    async def report_gateway(self, problems: Sequence[str]) -> None:
+        """Take note of all that is wrong with the gateway now, in bounded sentences."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -293,6 +296,15 @@ async def _report_clients(server: Server, call: Call) -> tuple[Any, ...]:
     return ()
 
 
+async def _report_problems(server: Server, call: Call) -> tuple[Any, ...]:
+    problems: Sequence[str] = call.arguments[0]
+    if len(problems) > PROBLEMS_MOST or any(len(each) > PROBLEM_MOST for each in problems):
+        most = f"At most {PROBLEMS_MOST} problems in a call, each of at most {PROBLEM_MOST} characters."
+        raise Refusal("LimitsExceeded", most)
+    await server.report_gateway([each if each.isprintable() else repr(each) for each in problems])
+    return ()
+
+
 def _report(entry: Mapping[str, Any]) -> Mapping[str, object]:
     """Return what is known of a report's keys as plain values; raises InvalidOption for another type."""
     for key, signature in REPORT_KEYS.items():
@@ -305,6 +317,8 @@ def _report(entry: Mapping[str, Any]) -> Mapping[str, object]:
 REPORT_KEYS: Mapping[str, str] = {**dict.fromkeys(ON_THE_BUS.values(), "s"), "LastSeen": "t"}
 # Clients in one call of ReportClients.
 REPORTS_MOST = 500
+# Sentences in one call of ReportProblems, and characters in each.
+PROBLEMS_MOST, PROBLEM_MOST = 16, 400
 
 BUILD_OPTIONS: Mapping[str, str] = {
     "background": "b",
@@ -330,6 +344,7 @@ METHODS: Mapping[tuple[str, str], Method] = {
     (MANAGER, "TakeOver"): Method(_take_over, CONFIGURE, _nothing),
     (MANAGER, "GiveBack"): Method(_give_back, CONFIGURE, _nothing),
     (GATEWAY, "ReportClients"): Method(_report_clients, None, _nothing, gateway=True),
+    (GATEWAY, "ReportProblems"): Method(_report_problems, None, _nothing, gateway=True),
     (IMAGE, "Build"): Method(_image_build, BUILD_IMAGE, _this_image, BUILD_OPTIONS),
     (IMAGE, "Test"): Method(_image_test, BUILD_IMAGE, _this_image, TEST_OPTIONS),
     (IMAGE, "Revert"): Method(_image_revert, REVERT_IMAGE, _this_generation),

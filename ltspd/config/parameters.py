@@ -53,6 +53,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("TFTP", Kind.BOOL, SERVER, "Serve TFTP", "1"),
     Parameter("NAT", Kind.BOOL, SERVER, "Let clients reach other networks through us", "0", supported=False),
     Parameter("HTTP_PORT", Kind.PORT, SERVER, "TCP port of the HTTP service for clients", "80"),
+    Parameter("HTTP_CONNECTIONS", Kind.COUNT, SERVER, "HTTP connections that one address may have", "256"),
     Parameter("METRICS_PORT", Kind.PORT_OR_NONE, SERVER, "Port of metrics on 127.0.0.1; 0: none", "10819"),
     Parameter("ROUTER_ADVERTISEMENTS", Kind.BOOL, SERVER, "Answer IPv6 solicitations; iPXE waits", "1"),
     Parameter("AUTO_REBUILD", Kind.BOOL, SERVER, "Rebuild images when their source changed", "1"),

@@ -39,6 +39,7 @@ class ServerSettings:
     tftp: bool = True
     nat: bool = False
     http_port: int = 80
+    http_connections: int = 256
     metrics_port: int = 10819
     router_advertisements: bool = True
     auto_rebuild: bool = True
@@ -87,6 +88,7 @@ def server_settings(document: Document) -> ServerSettings:
         tftp=flag("TFTP"),
         nat=flag("NAT"),
         http_port=int(text("HTTP_PORT")),
+        http_connections=int(text("HTTP_CONNECTIONS")),
         metrics_port=int(text("METRICS_PORT")),
         router_advertisements=flag("ROUTER_ADVERTISEMENTS"),
         auto_rebuild=flag("AUTO_REBUILD"),

@@ -15,7 +15,7 @@ log = logging.getLogger("ltspd.gateway")
 
 
 async def _reload(gateway: Gateway, path: Path) -> None:
-    """Read the table again; one that can't be used changes nothing. Raises OSError if a port can't be had."""
+    """Read the table again; one that can't be used changes nothing."""
     try:
         table = load(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Clients that reported → the daemon, in batches; and what is asked of the daemon for the metrics."""
+"""Clients that reported, and what is wrong here → the daemon; and what is asked of it for the metrics."""
 
 import asyncio
 import logging
@@ -15,6 +15,8 @@ log = logging.getLogger("ltspd.gateway")
 PACE = 0.25
 # Clients in one call; the daemon takes no more.
 BATCH = 500
+# Problems in one call; the daemon takes no more than twice as many.
+PROBLEMS_MOST = 8
 # After a call that failed, seconds until the next attempt. A daemon that comes anew is told at once.
 AGAIN = 30.0
 
@@ -28,10 +30,20 @@ class Handover:
         self._wake, self._new_daemon = asyncio.Event(), asyncio.Event()
         self._line = Line(self._came, self._job_finished)
         self._asking: set[asyncio.Task[None]] = set()
+        self._problems: tuple[str, ...] = ()
+        self._told: tuple[str, ...] | None = None
 
     def news(self) -> None:
         """Say that the roll has changed."""
         self._wake.set()
+
+    def tell_problems(self, problems: tuple[str, ...]) -> None:
+        """Have the daemon show these as its problems with HTTP, and no others."""
+        if (more := len(problems) - PROBLEMS_MOST) > 0:
+            problems = (*problems[:PROBLEMS_MOST], f"{more} more addresses can't be served.")
+        self._problems = problems
+        if problems != self._told:
+            self._wake.set()
 
     async def run(self) -> None:
         """Hand over, for ever."""
@@ -48,7 +60,7 @@ class Handover:
             await asyncio.sleep(PACE)
             self._wake.clear()
             self._new_daemon.clear()
-            if self._line.daemon and not await self._batch():
+            if self._line.daemon and not (await self._tell() and await self._batch()):
                 # The news stay on the roll, where each client is kept once, whatever it reports meanwhile.
                 try:
                     async with asyncio.timeout(AGAIN):
@@ -56,6 +68,22 @@ class Handover:
                 except TimeoutError:
                     pass
                 self._wake.set()
+
+    async def _tell(self) -> bool:
+        """Tell the problems if they are news, and return whether the daemon knows them."""
+        problems = self._problems
+        if problems == self._told:
+            return True
+        try:
+            await self._line.call(ROOT_PATH, interface("Gateway"), "ReportProblems", "as", [list(problems)])
+        except Unreachable as error:
+            log.warning("ltspd could not be told what is wrong: %s", error)
+            return False
+        except CallError as error:
+            # A daemon from before an upgrade doesn't know that call. Clients go on being handed over.
+            log.warning("ltspd did not take what is wrong: %s", error)
+        self._told = problems
+        return True
 
     async def _batch(self) -> bool:
         """Hand over what is new, and return whether the daemon took it."""
@@ -75,6 +103,7 @@ class Handover:
 
     def _came(self) -> None:
         self._roll.all_untold()
+        self._told = None
         self._new_daemon.set()
         self._wake.set()
 

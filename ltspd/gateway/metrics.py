@@ -29,6 +29,7 @@ class Counts:
         """Begin at nothing."""
         self.requests: Counter[int] = Counter()
         self.bytes = 0
+        self.connections = self.refused = 0
         self.reports: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.jobs: Counter[tuple[str, str]] = Counter(
             {(kind, result): 0 for kind in JOBS for result in RESULTS}
@@ -50,6 +51,12 @@ def families(counts: Counts, stages: Mapping[str, int], objects: Objects | None)
     yield single(
         "ltspd_http_sent_bytes_total", "counter", "Bytes of files that went out whole, or as asked for.",
         counts.bytes,
+    )  # fmt: skip
+    yield single("ltspd_http_connections", "gauge", "Connections that are open.", counts.connections)
+    yield single(
+        "ltspd_http_refused_connections_total", "counter",
+        "Connections that met a limit: new ones that were turned away, and idle ones that made room.",
+        counts.refused,
     )  # fmt: skip
     yield labelled(
         "ltspd_client_reports_total", "counter",

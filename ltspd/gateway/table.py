@@ -11,6 +11,7 @@ class Table:
     """Addresses and port to listen on, and for each URL path the one file that answers it.
 
     ``networks`` are those whose clients may report, ``metrics_port`` is one of the loopback address; 0: none.
+    ``connections`` are how many one address may have at once.
     """
 
     addresses: tuple[str, ...]
@@ -18,6 +19,7 @@ class Table:
     files: Mapping[str, str]
     networks: tuple[str, ...] = ()
     metrics_port: int = 0
+    connections: int = 256
 
 
 def dump(table: Table) -> bytes:
@@ -28,6 +30,7 @@ def dump(table: Table) -> bytes:
         "files": dict(table.files),
         "networks": list(table.networks),
         "metrics_port": table.metrics_port,
+        "connections": table.connections,
     }
     return (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode()
 
@@ -37,9 +40,10 @@ def load(data: bytes) -> Table:
     try:
         whole = json.loads(data)
         files = {str(url): str(path) for url, path in whole["files"].items()}
-        # The last two came later: an older daemon may have written the table that is there after an upgrade.
+        # What has a default came later: after an upgrade, the table may still be of an older daemon.
         networks = tuple(str(IPv4Network(each)) for each in whole.get("networks", ()))
         addresses = tuple(map(str, whole["addresses"]))
-        return Table(addresses, int(whole["port"]), files, networks, int(whole.get("metrics_port", 0)))
+        metrics_port, connections = int(whole.get("metrics_port", 0)), int(whole.get("connections", 256))
+        return Table(addresses, int(whole["port"]), files, networks, metrics_port, max(1, connections))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a gateway table: {error!r}") from error

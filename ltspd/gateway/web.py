@@ -4,17 +4,21 @@ A request's path is only ever looked up in the table, never joined to a director
 """
 
 import asyncio
+import errno
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from ltspd.gateway.connections import BACKLOG, Connection, Connections, all_most
 from ltspd.gateway.exposition import CONTENT_TYPE, text
 from ltspd.gateway.handover import Handover
 from ltspd.gateway.limits import Limits
+from ltspd.gateway.listening import Listeners, Place
 from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.neighbours import Neighbours
 from ltspd.gateway.reports import BYTES_MOST, BadReport, parse
@@ -40,7 +44,10 @@ class _File(web.FileResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         # Sends everything; what is cut off raises.
-        writer = await super().prepare(request)
+        try:
+            writer = await super().prepare(request)
+        except TimeoutError as error:  # nothing was taken for long: aiohttp knows other ends of a connection
+            raise ConnectionResetError(str(error)) from error
         if request.method == "GET" and self.status in (200, 206):
             self._counts.bytes += self.content_length or 0
         return writer
@@ -54,10 +61,12 @@ class Gateway:
         self._status = status
         self._table = Table((), 0, {})
         self._networks: tuple[IPv4Network, ...] = ()
-        self._sites: dict[tuple[str, int], web.TCPSite] = {}
+        self._listeners = Listeners(BACKLOG, self._tell)
+        self._connections = Connections(all_most())
         self._counts, self._roll = Counts(), Roll()
         self._limits, self._neighbours = Limits(time.monotonic()), Neighbours()
         self._handover = Handover(self._roll, self._counts)
+        self._problems: tuple[str, ...] = ()
         app = web.Application(client_max_size=1)
         app.on_response_prepare.append(self._answered)
         # HEAD comes with it: UEFI firmware asks for the size first.
@@ -69,48 +78,68 @@ class Gateway:
         self._own = web.AppRunner(own, access_log=None)
 
     async def start(self, table: Table) -> None:
-        """Begin to listen; raises OSError if an address or port can't be had."""
+        """Begin to listen; raises OSError if none of the table's addresses can be had."""
         await self._clients.setup()
         await self._own.setup()
         await self.follow(table)
+        if table.addresses and not self._served_places(self._listeners.places):
+            place, error = min(self._listeners.missing.items())
+            raise OSError(error.errno, f"{_reason(error)} at {place[0]}:{place[1]}")
 
     async def hand_over(self) -> None:
-        """Tell the daemon of clients, for ever."""
+        """Tell the daemon of clients and of what is wrong here, for ever."""
         await self._handover.run()
 
     async def stop(self) -> None:
         """End all sockets, and after a moment the transfers too."""
-        # Not the runner's own shutdown_timeout: aiohttp 3.8 has it elsewhere.
+        await self._listeners.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._own.cleanup()
-                await self._clients.cleanup()
+                for runner in (self._own, self._clients):
+                    if runner.server is not None:
+                        await runner.server.shutdown(STOP_SECONDS)
         except TimeoutError:
             log.info("Transfers under way were cut off.")
 
     async def follow(self, table: Table) -> None:
-        """Open and close sockets to match a table; transfers under way go on. Raises OSError."""
+        """Open and close sockets to match a table; transfers under way go on.
+
+        What can't be opened is a problem that the daemon is told of, and it is tried again.
+        """
         self._table = table
         self._networks = tuple(IPv4Network(each) for each in table.networks)
-        metrics = {(LOOPBACK, table.metrics_port)} if table.metrics_port else set()
-        wanted = {(address, table.port) for address in table.addresses} | metrics
-        for key in self._sites.keys() - wanted:
-            await self._sites.pop(key).stop()
-        for address, port in sorted(wanted - self._sites.keys() - metrics):
-            await self._listen(self._clients, address, port)
-        for address, port in metrics - self._sites.keys():
-            try:
-                await self._listen(self._own, address, port)
-            except OSError as error:
-                # Clients boot without it.
-                log.warning("No metrics: %s. METRICS_PORT= in ltsp.conf chooses another port.", error)
-        listening = ", ".join(f"{address}:{port}" for address, port in sorted(self._sites.keys() - metrics))
-        self._status(f"{len(table.files)} files at {listening or 'no address'}")
+        self._connections.each_most = table.connections
+        places = {(address, table.port): self._accepting(self._clients) for address in table.addresses}
+        if table.metrics_port:
+            places.setdefault((LOOPBACK, table.metrics_port), self._accepting(self._own))
+        await self._listeners.follow(places)
+        self._tell()
 
-    async def _listen(self, runner: web.AppRunner, address: str, port: int) -> None:
-        site = web.TCPSite(runner, address, port, backlog=512, reuse_address=True)
-        await site.start()
-        self._sites[address, port] = site
+    def _accepting(self, runner: web.AppRunner) -> Callable[[], Connection]:
+        server = runner.server
+        assert server is not None
+        return lambda: Connection(server, self._connections)
+
+    def _tell(self) -> None:
+        """Tell systemd and the daemon what is served and what is not."""
+        listening = self._served_places(self._listeners.places)
+        where = ", ".join(f"{address}:{port}" for address, port in listening)
+        self._status(f"{len(self._table.files)} files at {where or 'no address'}")
+        missing = self._listeners.missing
+        served = self._served_places(missing)
+        problems = tuple(
+            _problem(place, missing[place], clients=place in served) for place in sorted(missing)
+        )
+        for problem in problems:
+            if problem not in self._problems:
+                log.warning("%s", problem)
+        self._problems = problems
+        self._handover.tell_problems(problems)
+
+    def _served_places(self, places: Iterable[Place]) -> list[Place]:
+        """Return those of the places that are for clients."""
+        table = self._table
+        return sorted(place for place in places if place[0] in table.addresses and place[1] == table.port)
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
         """Count an answer that is about to go out: only now a file's is decided."""
@@ -127,10 +156,15 @@ class Gateway:
             )
         span = request.headers.get("Range", "")[:60]
         log.info("%s %s %s %s", request.remote, request.method, request.path, span)
+        # aiohttp 3.8 gives no answer at all if it can't open the file.
+        if not await asyncio.to_thread(os.access, file, os.R_OK):
+            log.error("%s of the table can't be read", file)
+            raise web.HTTPNotFound(text="This boot file is not there now. The server's journal tells more.\n")
         return _File(self._counts, file)
 
     async def _report(self, request: web.Request) -> web.Response:
         result, answer = await self._taken(request, request.remote or "")
+        answer.force_close()
         self._counts.reports[result] += 1
         return answer
 
@@ -163,8 +197,27 @@ class Gateway:
     async def _metrics(self, request: web.Request) -> web.Response:
         del request
         objects = await self._handover.objects()
+        self._counts.connections, self._counts.refused = len(self._connections), self._connections.refused
         page = text(families(self._counts, self._roll.stages(), objects))
         return web.Response(body=page.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _problem(place: Place, error: OSError, *, clients: bool) -> str:
+    """Return what does not work while a place is not listened at, why, and what to do."""
+    address, port = place
+    what = "no client can boot over HTTP from" if clients else "there are no metrics at"
+    setting = "HTTP_PORT" if clients else "METRICS_PORT"
+    step = (
+        f"stop what has that port ('ss -ltnp sport = {port}' shows it), or choose another one with "
+        f"{setting}= in [server] of ltsp.conf"
+        if error.errno == errno.EADDRINUSE
+        else "see whether the server has that address ('ip address')"
+    )
+    return f"{what} {address}:{port}, {_reason(error)}; {step}. It is tried again by itself."
 
 
 async def _body(request: web.Request) -> bytes:

@@ -12,7 +12,9 @@ def gateway(desired: Desired, with_nbd: bool) -> Output:
     addresses = tuple(sorted({str(link.address.ip) for link in desired.served}))
     networks = tuple(sorted({str(link.address.network) for link in desired.served}))
     files = _files(desired, with_nbd)
-    table = Table(addresses, desired.http_port, files, networks, desired.metrics_port)
+    table = Table(
+        addresses, desired.http_port, files, networks, desired.metrics_port, desired.http_connections
+    )
     return Output(
         name="http",
         files=(File(PATH, dump(table)),),

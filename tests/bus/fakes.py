@@ -88,6 +88,7 @@ class FakeServer:
     def __init__(self) -> None:
         self._state = STATE
         self.calls: list[tuple[Any, ...]] = []
+        self.problems_of_gateway: list[tuple[str, ...]] = []
         self.service: Service | None = None
         self.go = asyncio.Event()
         self.result = "g3"
@@ -219,6 +220,9 @@ class FakeServer:
 
     async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
         self.calls.append(("clients", tuple(reports)))
+
+    async def report_gateway(self, problems: Sequence[str]) -> None:
+        self.problems_of_gateway.append(tuple(problems))
 
     def preview(self, output: str) -> str:
         return f"--- {output}\n+ a line\n"

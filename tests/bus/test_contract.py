@@ -27,7 +27,10 @@ def test_every_method_has_a_handler_and_no_handler_is_without_a_method() -> None
 def test_every_method_has_an_action_or_is_on_the_read_only_list() -> None:
     free = {key for key, method in METHODS.items() if method.action is None and not method.gateway}
     assert free == READ_ONLY
-    assert {key for key, method in METHODS.items() if method.gateway} == {(GATEWAY, "ReportClients")}
+    assert {key for key, method in METHODS.items() if method.gateway} == {
+        (GATEWAY, "ReportClients"),
+        (GATEWAY, "ReportProblems"),
+    }
 
 
 def test_every_action_is_in_the_policy() -> None:

@@ -10,6 +10,7 @@ from dbus_next import Message
 
 from ltspd.bus import connection
 from ltspd.bus.connection import Connection
+from ltspd.bus.methods import METHODS
 from ltspd.bus.service import Service
 from ltspd.gateway import bus, handover
 from ltspd.gateway.exposition import text
@@ -124,6 +125,37 @@ async def test_a_call_that_fails_is_made_again(
     handing.report(1)
     await until(lambda: heard(server))
     assert not fail
+
+
+async def test_what_is_wrong_is_told_and_taken_back_and_told_again_to_another_daemon(
+    handing: Handing, bus_address: str, server: FakeServer
+) -> None:
+    told = server.problems_of_gateway
+    handing.handover.tell_problems(("one", "two"))
+    service = await serve(bus_address, server)
+    await until(lambda: told == [("one", "two")])
+    handing.handover.tell_problems(("one", "two"))
+    handing.handover.tell_problems(("two",))
+    await until(lambda: told[1:] == [("two",)])
+    await service.stop()
+    service = await serve(bus_address, server)
+    await until(lambda: told[2:] == [("two",)])
+    handing.handover.tell_problems(())
+    await until(lambda: told[3:] == [()])
+    many = tuple(f"problem {number}" for number in range(100))
+    handing.handover.tell_problems(many)
+    await until(lambda: len(told) == 5)
+    assert told[4] == (*many[:8], "92 more addresses can't be served.")
+    await service.stop()
+
+
+async def test_a_daemon_that_takes_no_problems_is_told_of_clients(
+    handing: Handing, service: Service, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(METHODS, (interface("Gateway"), "ReportProblems"))
+    handing.handover.tell_problems(("one",))
+    handing.report(1)
+    await until(lambda: heard(server))
 
 
 async def test_jobs_are_counted_by_what_they_were(

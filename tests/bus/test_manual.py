@@ -105,6 +105,7 @@ def test_every_method_and_signal_is_described_with_the_action_that_it_needs() ->
                 "Cancel": "the action that started the job",
                 "BuildImage": "build-image",
                 "ReportClients": "to be the user ltspd-gateway or root",
+                "ReportProblems": "to be the user ltspd-gateway or root",
             }.get(name, "nothing")
             assert needs[1] == (action.removeprefix(STEM + ".") if isinstance(action, str) else wanted), name
             assert isinstance(action, str) or action is None or wanted != "nothing", name

@@ -8,7 +8,7 @@ from dbus_next import Variant
 
 from ltspd.bus import connection
 from ltspd.bus.connection import BusError, Connection
-from ltspd.bus.methods import REPORTS_MOST
+from ltspd.bus.methods import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
 from ltspd.bus.service import Service
 from tests.bus.conftest import ask
 from tests.bus.fakes import FakePolkit, FakeServer
@@ -55,10 +55,25 @@ async def test_calls_are_bounded(service: Service, client: Connection, server: F
     assert len(server.calls) == 1
 
 
+async def test_problems_are_bounded_and_can_be_shown(
+    service: Service, client: Connection, server: FakeServer
+) -> None:
+    await ask(client, "Gateway", "ReportProblems", "as", ["a" * PROBLEM_MOST, "x\ny"] * (PROBLEMS_MOST // 2))
+    assert server.problems_of_gateway == [("a" * PROBLEM_MOST, "'x\\ny'") * (PROBLEMS_MOST // 2)]
+    for wrong in (["a"] * (PROBLEMS_MOST + 1), ["a" * (PROBLEM_MOST + 1)]):
+        with pytest.raises(BusError, match="LimitsExceeded"):
+            await ask(client, "Gateway", "ReportProblems", "as", wrong)
+    assert len(server.problems_of_gateway) == 1
+
+
 async def test_nobody_else_may_report_whatever_polkit_says(
     strict: Service, client: Connection, server: FakeServer, authority: FakePolkit,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
+    with pytest.raises(BusError, match="NotAuthorized"):
+        await ask(client, "Gateway", "ReportProblems", "as", ["all is lost"])
+    assert server.problems_of_gateway == []
+    caplog.clear()
     with pytest.raises(BusError, match="NotAuthorized"):
         await report(client, entry())
     assert server.calls == []

@@ -55,6 +55,24 @@ async def test_clients_come_and_their_failures_are_problems(world: World) -> Non
     assert await idle(process.pid, 0.5) == 0
 
 
+async def test_what_is_wrong_with_the_gateway_is_a_problem_until_it_is_not(world: World) -> None:
+    await world.ready()
+    await world.settled()
+    await ask(world.bus, "Gateway", "ReportProblems", "as", ["it can't be had."])
+    manager = await get_all(world.bus, "Manager")
+    assert (manager["State"], wrong(manager)) == ("attention", ["http: it can't be had."])
+    await ask(world.bus, "Manager", "Reload")
+    assert wrong(await get_all(world.bus, "Manager")) == ["http: it can't be had."]
+    # One that does not run has its output's problem, whatever it told before.
+    world.systemd.set("ltspd-gateway.service", "failed", "failed")
+    manager = await world.until(lambda found: "http: it can't be had." not in wrong(found))
+    assert [each for each in wrong(manager) if each.startswith("output http")]
+    world.systemd.set("ltspd-gateway.service", "active", "running")
+    await world.until(lambda found: wrong(found) == ["http: it can't be had."])
+    await ask(world.bus, "Gateway", "ReportProblems", "as", [])
+    await world.settled()
+
+
 async def test_what_cant_be_right_is_not_shown(world: World) -> None:
     await world.ready()
     await report(world, Stage="up")
