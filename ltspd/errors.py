@@ -147,6 +147,10 @@ class InconsistentSource(LtspError):
     name = "InconsistentSource"
 
 
+class Unanswered(LtspError):
+    """The service manager did not tell how a unit is, or whether it did what it was asked."""
+
+
 class ToolFailed(LtspError):
     """A program that we started ended with an error; its last words are in the message."""
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.connection import BusError, Connection, call, daemon_call
+from ltspd.bus.connection import NO_REPLY, BusError, Connection, call, daemon_call
+from ltspd.errors import Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +18,14 @@ SYSTEMD = "org.freedesktop.systemd1"
 ROOT = "/org/freedesktop/systemd1"
 MANAGER = f"{SYSTEMD}.Manager"
 UNIT = f"{SYSTEMD}.Unit"
+BUS = "org.freedesktop.DBus"
+NO_OWNER = f"{BUS}.Error.NameHasNoOwner"
 # How long a unit may take to start or stop before that counts as failed.
 JOB_SECONDS = 30.0
+# How long systemd may take for an answer. It needs milliseconds, or seconds while it reads its units again.
+ANSWER_SECONDS = 10.0
+# One that did not answer is left alone for this long, so that a pass does not wait for it at each unit.
+SILENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +57,38 @@ class Systemd:
         self._done: dict[str, str] = {}
         self._acting = 0
         self._owner = ""
+        self._subscribed = ""
+        # Until when systemd is not asked, and the error that was its last answer.
+        self._silent: tuple[float, BusError | None] = (0.0, None)
         self.present = False
 
     async def start(self) -> None:
-        """Subscribe to job results; without systemd on the bus this says so and nothing else."""
+        """Subscribe to job results; without systemd on the bus this says so and nothing else.
+
+        A bus or a systemd that doesn't answer now is no absence: it is asked again when it is needed.
+        """
         self._bus.add_message_handler(self._message)
         try:
+            await self._match(f"sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{SYSTEMD}'")
             await self._match(f"sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'")
-            await call(self._bus, SYSTEMD, ROOT, MANAGER, "Subscribe")
+            await self._reach()
+        except BusError as error:
+            self.present = error.name != NO_OWNER
+            if self.present:
+                log.warning("systemd does not answer yet: %s", error.message)
+
+    async def _reach(self) -> None:
+        """Subscribe, once for each connection that systemd has had. Raises BusError."""
+        if not self._owner:
             (self._owner,) = await daemon_call(self._bus, "GetNameOwner", "s", [SYSTEMD])
             self.present = True
-        except BusError:
-            self.present = False
+        if self._subscribed != (owner := self._owner):
+            try:
+                await self._ask(ROOT, MANAGER, "Subscribe")
+            except BusError as error:
+                if not _of_systemd(error):  # which says that we are subscribed already
+                    raise
+            self._subscribed = owner
 
     async def watch(self, units: Iterable[str]) -> None:
         """Wake on changes of these units' state from now on."""
@@ -76,13 +104,14 @@ class Systemd:
                     log.warning("Changes of %s will go unnoticed: %s", unit, error.message)
 
     async def status(self, unit: str) -> UnitStatus:
-        """Return a unit's state; one that systemd doesn't know is inactive."""
+        """Return a unit's state; one that systemd doesn't know is inactive. Raises Unanswered."""
         if not self.present:
             return UnitStatus(unit, "inactive", "dead", "no systemd")
         try:
-            (path,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, "LoadUnit", "s", [unit])
+            await self._reach()
+            (path,) = await self._ask(ROOT, MANAGER, "LoadUnit", "s", [unit])
             properties = "org.freedesktop.DBus.Properties"
-            (of_unit,) = await call(self._bus, SYSTEMD, path, properties, "GetAll", "s", [UNIT])
+            (of_unit,) = await self._ask(path, properties, "GetAll", "s", [UNIT])
             result, restarts = "", 0
             if unit.endswith(".service"):
                 result = str(await self._of(path, "Service", "Result"))
@@ -90,7 +119,7 @@ class Systemd:
             elif unit.endswith(".socket"):
                 result = str(await self._of(path, "Socket", "Result"))
         except BusError as error:
-            return UnitStatus(unit, "inactive", "dead", error.message)
+            raise _unanswered(unit, error) from error
         if of_unit["LoadState"].value == "not-found":
             return UnitStatus(unit, "inactive", "dead", "not-found")
         active, sub = of_unit["ActiveState"].value, of_unit["SubState"].value
@@ -100,25 +129,31 @@ class Systemd:
     async def _of(self, path: str, kind: str, name: str) -> Any:
         body = [f"{SYSTEMD}.{kind}", name]
         properties = "org.freedesktop.DBus.Properties"
-        (value,) = await call(self._bus, SYSTEMD, path, properties, "Get", "ss", body)
+        (value,) = await self._ask(path, properties, "Get", "ss", body)
         return value.value
 
     async def act(self, method: str, unit: str) -> str:
         """Call StartUnit, StopUnit, RestartUnit or ReloadOrRestartUnit and return the job's result.
 
-        ``done`` is success (systemd(1), "JobRemoved"); anything else is a reason in a word.
+        ``done`` is success (systemd(1), "JobRemoved"); anything else is a reason in a word. Raises Unanswered
+        if it is not known whether that happened.
         """
         if not self.present:
             return "no systemd"
         try:
-            await call(self._bus, SYSTEMD, ROOT, MANAGER, "ResetFailedUnit", "s", [unit])
-        except BusError:
-            pass  # nothing to reset
+            await self._reach()
+            await self._ask(ROOT, MANAGER, "ResetFailedUnit", "s", [unit])
+        except BusError as error:
+            if not _of_systemd(error):
+                raise _unanswered(unit, error) from error
+            # There was nothing to reset.
         self._acting += 1
         try:
-            (job,) = await call(self._bus, SYSTEMD, ROOT, MANAGER, method, "ss", [unit, "replace"])
+            (job,) = await self._ask(ROOT, MANAGER, method, "ss", [unit, "replace"])
             return await self._result(job)
         except BusError as error:
+            if not _of_systemd(error):
+                raise _unanswered(unit, error) from error
             return error.message
         finally:
             self._acting -= 1
@@ -138,14 +173,33 @@ class Systemd:
         finally:
             del self._results[job]
 
+    async def _ask(self, path: str, interface: str, member: str, signature: str = "", body: Any = ()) -> Any:
+        """Call a method of systemd and return its answers; raises BusError."""
+        until, before = self._silent
+        if before is not None and time.monotonic() < until:
+            raise before
+        try:
+            return await call(
+                self._bus, SYSTEMD, path, interface, member, signature, body, timeout=ANSWER_SECONDS
+            )
+        except BusError as error:
+            if error.name == NO_REPLY:
+                self._silent = (time.monotonic() + SILENT_SECONDS, error)
+            raise
+
     async def _match(self, rule: str) -> None:
-        bus = "org.freedesktop.DBus"
-        rule = f"type='signal',{rule}"
-        await call(self._bus, bus, "/org/freedesktop/DBus", bus, "AddMatch", "s", [rule])
+        await daemon_call(self._bus, "AddMatch", "s", [f"type='signal',{rule}"])
 
     def _message(self, message: Message) -> Any:
+        if message.message_type is not MessageType.SIGNAL:
+            return None
+        if message.sender == BUS and message.member == "NameOwnerChanged" and message.body[0] == SYSTEMD:
+            # A systemd that executes itself anew (an upgrade does that) comes back under another name.
+            self._owner = message.body[2]
+            self.present |= bool(self._owner)
+            self._wake()
         # Anybody on the bus may send us signals; only systemd's own say what its units do.
-        if message.message_type is not MessageType.SIGNAL or message.sender != self._owner:
+        if message.sender != self._owner:
             return None
         if message.member == "JobRemoved" and message.interface == MANAGER:
             _, job, _, result = message.body
@@ -157,6 +211,19 @@ class Systemd:
         elif message.member == "PropertiesChanged" and message.path in self._watched:
             self._wake()
         return None
+
+
+def _of_systemd(error: BusError) -> bool:
+    """Return whether systemd itself judged the call: no such unit, masked, bad setting and the like."""
+    return error.name.startswith(f"{SYSTEMD}.")
+
+
+def _unanswered(unit: str, error: BusError) -> Unanswered:
+    """Return the error for a call that tells nothing about the unit."""
+    return Unanswered(
+        f"systemd does not say how {unit} is ({error.message}), so it is left as it is and asked again soon. "
+        "If that stays so, see 'systemctl status'."
+    )
 
 
 def unit_path(unit: str) -> str:

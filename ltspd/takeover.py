@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ltspd.errors import ToolFailed
+from ltspd.errors import ToolFailed, Unanswered
 from ltspd.model import Remain
 from ltspd.observe import remains
 from ltspd.observe.remains import ASIDE
@@ -36,12 +36,18 @@ async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = F
         restarts = method == "RestartUnit"
         if back and restarts:
             continue
-        active = (await systemd.status(unit)).active
-        if active == "active" or (active == "failed" and restarts):
-            result = await systemd.act(method, unit)
-            if result != "done":
-                # nbd-server ends without an export, which is what is wanted.
-                log.info("%s after a change of %s: %s", unit, directory, result)
+        try:
+            active = (await systemd.status(unit)).active
+            if active == "active" or (active == "failed" and restarts):
+                result = await systemd.act(method, unit)
+                if result != "done":
+                    # nbd-server ends without an export, which is what is wanted.
+                    log.info("%s after a change of %s: %s", unit, directory, result)
+        except Unanswered as error:
+            log.warning(
+                "Whether %s took note of the change of %s is not known; 'systemctl %s %s' makes it do so: %s",
+                unit, directory, "try-restart" if restarts else "reload", unit, error.message,
+            )  # fmt: skip
 
 
 def move_aside(paths: Paths, found: Iterable[Remain]) -> tuple[str, ...]:

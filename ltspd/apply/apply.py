@@ -16,7 +16,8 @@ from ltspd.services import Systemd
 
 log = logging.getLogger(__name__)
 
-# No event tells that a disk has room again, so what couldn't be written is tried again after so many seconds.
+# No event tells that a disk has room again, or that systemd answers: what couldn't be written, and what is
+# not known of a unit, is looked at again after so many seconds.
 RETRY = 10.0
 
 
@@ -34,8 +35,12 @@ class Applier:
     @property
     def again(self) -> float | None:
         """Seconds after which to look again though nothing may wake us; None: there is no need."""
-        waits = [each for each in (RETRY if self._unwritten else None, self._units.over_in) if each]
+        waits = [each for each in (RETRY if self._open else None, self._units.over_in) if each]
         return min(waits, default=None)
+
+    @property
+    def _open(self) -> bool:
+        return self._unwritten or self._units.unanswered
 
     def pending(self, outputs: Iterable[Output]) -> bool:
         """Return whether applying would write any file."""
@@ -50,7 +55,7 @@ class Applier:
         """
         if force or retry:
             self._units.forgive()
-        self._unwritten = False
+        self._unwritten = self._units.unanswered = False
         statuses = []
         for output in outputs:
             state, message = await self._one(output, force)

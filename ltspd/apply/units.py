@@ -7,6 +7,7 @@ from ltspd.apply.files import digest, digest_of
 from ltspd.apply.record import Record
 from ltspd.apply.trouble import Troubles
 from ltspd.desired import Output
+from ltspd.errors import Unanswered
 from ltspd.model import OutputState
 from ltspd.paths import Paths
 from ltspd.services import Systemd
@@ -25,6 +26,8 @@ class Units:
         # What a unit was last asked to run with: one that failed with it is systemd's to retry.
         self._asked: dict[str, str] = {}
         self._troubles = Troubles(paths)
+        # Whether systemd left a question open since this was last set to False.
+        self.unanswered = False
 
     @property
     def over_in(self) -> float | None:
@@ -36,7 +39,17 @@ class Units:
         self._asked.clear()
 
     async def follow(self, output: Output) -> tuple[OutputState, str]:
-        """Let an output's unit run with its files, or not at all if it is not wanted."""
+        """Let an output's unit run with its files, or not at all if it is not wanted.
+
+        What systemd doesn't tell about a unit is no reason to do anything to it.
+        """
+        try:
+            return await self._follow(output)
+        except Unanswered as error:
+            self.unanswered = True
+            return OutputState.PENDING, error.message
+
+    async def _follow(self, output: Output) -> tuple[OutputState, str]:
         unit = output.unit
         if not self._systemd.present:
             if not output.wanted:
@@ -68,7 +81,13 @@ class Units:
             return OutputState.FAILED, await self._troubles.why(output, status)
         self._asked[unit] = wanted
         reload = output.reload and status.active == "active"
-        result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
+        try:
+            result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
+        except Unanswered:
+            # Whether it has the new files is not known, so it is asked again to take them.
+            del self._asked[unit]
+            self._record.units.pop(unit, None)
+            raise
         if result != "done":
             self._record.units.pop(unit, None)
             if reload:
@@ -87,7 +106,10 @@ class Units:
             return
         if unit in self._asked or not all(digest_of(self._paths.at(each.path)) for each in output.files):
             return
-        await self._systemd.watch([unit])
-        if (await self._systemd.status(unit)).active == "inactive":
-            self._asked[unit] = ""
-            await self._systemd.act("StartUnit", unit)
+        try:
+            await self._systemd.watch([unit])
+            if (await self._systemd.status(unit)).active == "inactive":
+                await self._systemd.act("StartUnit", unit)
+                self._asked[unit] = ""
+        except Unanswered:
+            self.unanswered = True

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.errors import NoMemory, NotInstalled, TestFailed, ToolFailed, WrongArchitecture
+from ltspd.errors import NoMemory, NotInstalled, TestFailed, ToolFailed, Unanswered, WrongArchitecture
 from ltspd.model import Generation, Progress
 from ltspd.paths import Paths
 from ltspd.trial import logs
@@ -148,7 +148,9 @@ async def _converse(
         except TimeoutError:
             raise ToolFailed(f"{UNIT} does not answer; see 'journalctl -u {UNIT}'.") from None
         finally:
-            await act("StopUnit", UNIT)
+            # It ends with its connection; what came of the trial is known, whatever systemd says now.
+            with suppress(Unanswered):
+                await act("StopUnit", UNIT)
 
 
 async def _listen(reader: asyncio.StreamReader, console: logs.Log, progress: Progress) -> Verdict:

@@ -4,6 +4,8 @@ The machine's clients are served all the while, but for the one service that was
 """
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +20,15 @@ from tests.namespaces.test_server import UNITS, outputs, problems, settled
 pytestmark = pytest.mark.lab
 
 NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
-# Everything that clients fetch, or where they connect to fetch it.
-FETCH = f"""set -e
+# What clients fetch, or where they connect to fetch it: of services of our own, and all of it.
+FETCH_FILES = f"""set -e
 cmp -s /srv/tftp/ltsp/ltsp.ipxe <<EOF
 $(curl -sSf -m 10 http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe)
 EOF
 curl -sSf -m 10 tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe | cmp -s - /srv/tftp/ltsp/ltsp.ipxe
 : </dev/tcp/{SERVER_ADDRESS}/2049
+"""
+FETCH = f"""{FETCH_FILES}
 ! systemctl is-active --quiet ltspd-nbd.socket || : </dev/tcp/{SERVER_ADDRESS}/10809
 systemctl is-active --quiet ltspd-dnsmasq
 """
@@ -110,6 +114,37 @@ def test_the_bus_is_restarted(server: Server) -> None:
     server.run("systemctl restart dbus; systemctl restart systemd-logind", timeout=60)
     server.wait_for(lambda: show(server, "InvocationID") != daemon, 30)
     product.wait_until_up(server)
+    settled(server)
+    assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
+
+
+def test_systemd_executes_itself_anew(server: Server) -> None:
+    """As an upgrade of its package does: it comes back over another connection of the bus."""
+    settled(server)
+    running, daemon = server.run(f"systemctl show -P InvocationID {UNITS}"), show(server, "InvocationID")
+    server.run("systemctl daemon-reexec", timeout=60)
+    with product.configured(server, {"server": {"HTTP_PORT": "8080"}}):
+        server.wait_for(f"curl -sSf -m 10 -o /dev/null http://{SERVER_ADDRESS}:8080/ltsp/ltsp.ipxe", 20)
+        settled(server)
+    settled(server)
+    assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
+    assert show(server, "InvocationID") == daemon
+
+
+def test_a_systemd_that_says_nothing_ends_and_blames_no_service(server: Server) -> None:
+    settled(server)
+    running = server.run(f"systemctl show -P InvocationID {UNITS}")
+    os.kill(server.leader, signal.SIGSTOP)
+    try:
+        server.run("ltspctl reload")
+        server.run("bash -s", stdin=FETCH_FILES, timeout=60)
+        states = {each["State"] for each in outputs(server).values() if each["Unit"]}
+        assert states <= {"pending", "disabled"}
+        assert problems(server) == []
+        told = outputs(server)["tftp"]["Message"]
+        assert "systemd does not say how ltspd-tftp.service is" in told
+    finally:
+        os.kill(server.leader, signal.SIGCONT)
     settled(server)
     assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
 

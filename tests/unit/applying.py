@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from ltspd.apply import Applier
 from ltspd.desired import File, Output
+from ltspd.errors import Unanswered
 from ltspd.model import OutputStatus
 from ltspd.paths import Paths
 from ltspd.services import Systemd, UnitStatus
@@ -20,6 +21,7 @@ class FakeSystemd:
         self.units: dict[str, UnitStatus] = {}
         self.acts: list[tuple[str, str]] = []
         self.result = "done"
+        self.unanswered: set[str] = set()
 
     def set(self, active: str, sub: str = "", result: str = "success") -> None:
         self.units[UNIT] = UnitStatus(UNIT, active, sub, result)
@@ -28,16 +30,22 @@ class FakeSystemd:
         pass
 
     async def status(self, unit: str) -> UnitStatus:
+        self._answer("status", unit)
         return self.units.get(unit, UnitStatus(unit, "inactive", "dead", "success"))
 
     async def act(self, method: str, unit: str) -> str:
         self.acts.append((method, unit))
+        self._answer(method, unit)
         done = self.result == "done"
         if method == "StopUnit":
             self.set("inactive")
         elif method != "ReloadUnit" or not done:
             self.set("active" if done else "failed", result="success" if done else "exit-code")
         return self.result
+
+    def _answer(self, method: str, unit: str) -> None:
+        if method in self.unanswered:
+            raise Unanswered(f"systemd does not say how {unit} is.")
 
     def taken(self) -> list[str]:
         """Return the methods called since the last time."""

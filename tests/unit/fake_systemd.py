@@ -14,7 +14,7 @@ class FakeSystemd1:
     """Answers as systemd does, as far as ``ltspd.services`` asks; ``acts`` is what it was told to do.
 
     ``result`` is how jobs end; ``early`` sends JobRemoved before the reply that names the job, and
-    ``silent`` never.
+    ``silent`` never. A method in ``wrong`` gets that D-Bus error as its answer, or none if it is empty.
     """
 
     def __init__(self, bus: Connection) -> None:
@@ -25,6 +25,7 @@ class FakeSystemd1:
         self.result = "done"
         self.early = False
         self.silent = False
+        self.wrong: dict[str, str] = {}
         self.changed = asyncio.Event()
         self._jobs = 0
         bus.add_message_handler(self._handle)
@@ -65,6 +66,10 @@ class FakeSystemd1:
     def _handle(self, message: Message) -> bool:
         if message.message_type is not MessageType.METHOD_CALL:
             return False
+        if (name := self.wrong.get(message.member)) is not None:
+            if name:
+                self.bus.send(Message.new_error(message, name, "it went wrong"))
+            return True
         match message.member:
             case "Subscribe" | "ResetFailedUnit":
                 self._reply(message)

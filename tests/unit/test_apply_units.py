@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ltspd.apply import Applier
+from ltspd.apply import RETRY, Applier
 from ltspd.model import OutputState
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
@@ -121,6 +121,49 @@ async def test_a_unit_that_is_still_starting_is_waited_for(applier: Applier, sys
     systemd.taken()
     assert (await apply(applier, served())).state is OutputState.PENDING
     assert systemd.taken() == []
+
+
+async def test_what_systemd_does_not_tell_changes_nothing(applier: Applier, systemd: FakeSystemd) -> None:
+    await apply(applier, served())
+    systemd.taken()
+    systemd.unanswered = {"status"}
+    for wanted in (served(), served(wanted=False)):
+        status = await apply(applier, wanted)
+        assert (status.state, systemd.taken()) == (OutputState.PENDING, [])
+        assert "does not say" in status.message
+        assert applier.again == RETRY, "nothing wakes us when it answers again"
+    systemd.unanswered.clear()
+    assert (await apply(applier, served())).state is OutputState.IN_SYNC
+    assert (systemd.taken(), applier.again) == ([], None)
+
+
+@pytest.mark.parametrize(("reload", "method"), [(True, "ReloadUnit"), (False, "RestartUnit")])
+async def test_new_files_reach_a_unit_though_the_first_answer_was_lost(
+    applier: Applier, systemd: FakeSystemd, reload: bool, method: str
+) -> None:
+    await apply(applier, served(reload=reload))
+    systemd.taken()
+    systemd.unanswered = {method}
+    assert (await apply(applier, served("two\n", reload=reload))).state is OutputState.PENDING
+    systemd.unanswered.clear()
+    assert (await apply(applier, served("two\n", reload=reload))).state is OutputState.IN_SYNC
+    assert systemd.taken() == [method, method]
+
+
+async def test_an_edited_output_is_started_once_systemd_answers(
+    applier: Applier, paths: Paths, systemd: FakeSystemd
+) -> None:
+    await apply(applier, served())
+    paths.at("/etc/x.conf").write_text("by hand\n")
+    systemd.set("inactive")
+    systemd.taken()
+    rebooted = fresh(paths, systemd)
+    systemd.unanswered = {"status"}
+    assert (await apply(rebooted, served())).state is OutputState.EDITED
+    assert (systemd.taken(), rebooted.again) == ([], RETRY)
+    systemd.unanswered.clear()
+    assert (await apply(rebooted, served())).state is OutputState.EDITED
+    assert systemd.taken() == ["StartUnit"]
 
 
 async def test_an_edited_file_still_serves_after_a_reboot(

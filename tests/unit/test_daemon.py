@@ -175,6 +175,21 @@ async def test_a_unit_that_systemd_still_starts_is_not_in_sync(world: World) -> 
     await world.settled()
 
 
+async def test_a_systemd_that_tells_nothing_ends_and_blames_no_service(world: World) -> None:
+    await world.ready()
+    await world.settled()
+    acts = list(world.systemd.acts)
+    world.systemd.wrong = {"GetAll": "org.freedesktop.DBus.Error.Failed"}
+    await ask(world.bus, "Manager", "Reload")
+    http = await get_all(world.bus, "Output", object_path("output", "http"))
+    assert (http["State"], "asked again" in http["Message"]) == ("pending", True)
+    assert wrong(await get_all(world.bus, "Manager")) == []
+    world.systemd.wrong.clear()
+    await ask(world.bus, "Manager", "Reload")
+    await world.settled()
+    assert world.systemd.acts == acts
+
+
 async def test_what_cant_be_built_is_refused_in_the_call(world: World) -> None:
     await world.ready()
     with pytest.raises(BusError) as error:

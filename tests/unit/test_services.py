@@ -8,6 +8,7 @@ import pytest
 
 from ltspd import services
 from ltspd.bus import connection
+from ltspd.errors import Unanswered
 from ltspd.services import Systemd, unit_path
 from tests.bus.conftest import end_bus, private_bus, start_bus
 from tests.unit.fake_systemd import FakeSystemd1
@@ -130,15 +131,94 @@ async def test_a_change_of_a_watched_unit_wakes_and_of_another_does_not(
         await woken.wait()
 
 
-async def test_a_bus_that_ends_is_an_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["LoadUnit", "GetAll", "Get"])
+async def test_an_error_tells_nothing_about_a_unit(systemd: Systemd, fake: FakeSystemd1, method: str) -> None:
+    fake.set(UNIT, "active", "running")
+    fake.wrong = {method: "org.freedesktop.DBus.Error.Failed"}
+    with pytest.raises(Unanswered, match=rf"{UNIT} is \(it went wrong\)"):
+        await systemd.status(UNIT)
+    fake.wrong.clear()
+    assert (await systemd.status(UNIT)).active == "active"
+
+
+async def test_systemds_judgement_of_a_unit_is_an_answer_and_another_error_is_none(
+    systemd: Systemd, fake: FakeSystemd1
+) -> None:
+    fake.set(UNIT, "inactive")
+    fake.wrong = {"StartUnit": f"{services.SYSTEMD}.UnitMasked"}
+    assert await systemd.act("StartUnit", UNIT) == "it went wrong"
+    for method in ("StartUnit", "ResetFailedUnit"):
+        fake.wrong = {method: "org.freedesktop.DBus.Error.LimitsExceeded"}
+        with pytest.raises(Unanswered, match="it went wrong"):
+            await systemd.act("StartUnit", UNIT)
+    assert fake.acts == []
+
+
+async def test_silence_is_waited_for_once_and_not_for_each_unit(
+    systemd: Systemd, fake: FakeSystemd1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.1)
+    fake.set(UNIT, "active", "running")
+    fake.wrong = {"LoadUnit": "", "ResetFailedUnit": ""}
+    for _ in range(100):  # ten times the limit of this test, were each of them waited for
+        with pytest.raises(Unanswered, match="did not answer within"):
+            await systemd.status(UNIT)
+        with pytest.raises(Unanswered, match="did not answer within"):
+            await systemd.act("StartUnit", UNIT)
+    fake.wrong.clear()
+    monkeypatch.setattr(services, "SILENT_SECONDS", 0)
+    systemd._silent = (0.0, None)
+    assert (await systemd.status(UNIT)).active == "active"
+
+
+async def test_a_systemd_that_is_silent_at_first_is_there_all_the_same(
+    address: str, fake: FakeSystemd1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(services, "SILENT_SECONDS", 0)
+    fake.wrong = {"Subscribe": ""}
+    fake.set(UNIT, "inactive")
+    bus = await connection.connect(address)
+    systemd = Systemd(bus, lambda: None)
+    await systemd.start()
+    assert systemd.present
+    fake.wrong.clear()
+    monkeypatch.undo()
+    assert await systemd.act("StartUnit", UNIT) == "done"
+    await bus.close()
+
+
+async def test_a_systemd_that_executes_itself_anew_is_heard_again(
+    address: str, systemd: Systemd, fake: FakeSystemd1, woken: asyncio.Event
+) -> None:
+    """An upgrade of systemd does that: it comes back over another connection, under another unique name."""
+    await systemd.watch([UNIT])
+    await fake.bus.close()
+    bus = await connection.connect(address)
+    anew = FakeSystemd1(bus)
+    await anew.start()
+    async with asyncio.timeout(60):
+        await woken.wait()
+    anew.set(UNIT, "inactive")
+    assert (await systemd.status(UNIT)).active == "inactive"
+    woken.clear()
+    assert await systemd.act("StartUnit", UNIT) == "done"
+    async with asyncio.timeout(60):
+        await woken.wait()
+    await bus.close()
+
+
+async def test_a_bus_that_ends_tells_nothing_about_units(tmp_path: Path) -> None:
     process, address = start_bus(tmp_path)
     bus = await connection.connect(address)
     systemd = Systemd(bus, lambda: None)
     systemd.present = True
     end_bus(process)
-    async with asyncio.timeout(5):
-        assert (await systemd.status(UNIT)).active == "inactive"
-        assert await systemd.act("StartUnit", UNIT)
+    async with asyncio.timeout(60):
+        with pytest.raises(Unanswered):
+            await systemd.status(UNIT)
+        with pytest.raises(Unanswered):
+            await systemd.act("StartUnit", UNIT)
         await systemd.watch([UNIT])
     await bus.close()
 
