@@ -106,7 +106,7 @@ async def preflight(
             return plan
         stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
         settle()
-        found = contents(source, plan.excludes, stop)
+        found = contents(source, plan.excludes, stop, plan.wanted)
         if found.tree.complete:
             verify.check_tree(Path(source.path), plan.kernel, found.table)
         check_space(paths, source.shown, found.tree.size)
@@ -252,6 +252,9 @@ async def _increment(
             return previous
         if plan.excludes != previous.manifest.excludes or increment.too_much(changes, now):
             return None
+        if changes and now.tree.was_public(previous.table):
+            # Its layers below would still have it.
+            return None
         copied = await increment.copy(paths, plan, work, previous.table, now, changes, progress, 0.2)
         step("copied")
         kernel = work.generation / "vmlinuz"
@@ -342,14 +345,16 @@ async def _describe(
     """Write all that a generation has beside its layers and kernel, and return it."""
     plan = made.plan
     record, initrd = await in_thread(describe, paths, plan, made.boot, made.layers)
-    notes = remarks.unused(plan.own_excludes, plan.unknown_omits, made.contents.tree.used)
+    tree = made.contents.tree
+    notes = remarks.unused(plan.own_excludes, plan.wanted, plan.never, tree.used)
+    notes += (*remarks.copies(plan.reasons, tree.used), *remarks.private(tree.private, tree.told))
     notes += await in_thread(remarks.large, made.table)
     for each in notes:
         log.info("%s: %s", plan.source.name, each)
     generation = replace(
         record.generation,
-        source_bytes=made.contents.tree.size,
-        source_files=made.contents.tree.files,
+        source_bytes=tree.size,
+        source_files=tree.files,
         summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
         notes=notes,
     )

@@ -85,6 +85,25 @@ SENSITIVE = (
     "var/lib/dbus/machine-id",
 )
 
+_COPY = "it may hold copies of whole systems, or of what people wrote"
+# Where programs keep snapshots, backups and systems in directories: they have old hashes and keys in them,
+# and are no part of the system. With the reason that is told when there is something. Like DEFAULT, each line
+# can be taken out with OMIT_IMAGE_EXCLUDES. Sources: the programs' manuals and Debian's packages of them.
+COPIES = {
+    f"{directory}/{each}": _COPY
+    for directory in """
+        .snapshots */.snapshots */*/.snapshots @* snapshots .zfs .btrfs
+        timeshift timeshift-btrfs btrbk_snapshots
+        backup backups var/backup var/cache/rsnapshot var/cache/pbuilder var/cache/sbuild var/cache/cowbuilder
+        var/lib/timeshift var/lib/backuppc var/lib/amanda var/lib/bareos var/lib/bacula var/lib/borgbackup
+        var/lib/schroot/chroots var/lib/schroot/mount var/lib/schroot/union var/lib/schroot/unpack
+        var/lib/sbuild
+        var/lib/machines var/lib/portables var/lib/incus var/lib/waydroid var/lib/vz var/lib/podman
+        var/lib/kubelet var/lib/rancher var/snap/lxd var/snap/docker opt/containerd
+    """.split()  # noqa: SIM905
+    for each in ("*", ".*")
+}
+
 _LEADING = re.compile(r"\A(?:\.{0,2}/+)+")
 # What is left of a pattern below a directory, and the line that it comes from.
 Parts = tuple[tuple[re.Pattern[bytes], ...], str]
@@ -129,26 +148,34 @@ def compile_patterns(patterns: Iterable[str]) -> Matcher:
     return Matcher(tuple(active), tuple(anywhere))
 
 
-def effective(listed: str | None, add: Iterable[str], omit: Iterable[str]) -> tuple[str, ...]:
+def effective(
+    listed: str | None, add: Iterable[str], omit: Iterable[str], found: Iterable[str] = COPIES
+) -> tuple[str, ...]:
     """Return the patterns to use: ``listed`` is the text of image.excludes, None if there is none.
 
-    As in LTSP, omitted lines must be equal to the line in the list. The sensitive ones always stay.
+    ``found`` are those of COPIES, and others that this source needs. As in LTSP, omitted lines must be equal
+    to the line in the list. The sensitive ones always stay.
     """
     dropped = set(_lines("\n".join(omit)))
-    chosen = [each for each in _listed(listed) if each not in dropped]
+    chosen = [each for each in (*_listed(listed), *found) if each not in dropped]
     return tuple(dict.fromkeys((*chosen, *_lines("\n".join(add)), *SENSITIVE)))
 
 
-def own(listed: str | None, add: Iterable[str], omit: Iterable[str]) -> tuple[str, ...]:
+def own(patterns: Iterable[str], found: Iterable[str] = COPIES) -> tuple[str, ...]:
     """Return the patterns of ``effective`` that the administrator wrote, and that are not built in."""
-    built_in = {*DEFAULT, *SENSITIVE}
-    return tuple(each for each in effective(listed, add, omit) if each not in built_in)
+    built_in = {*DEFAULT, *SENSITIVE, *found}
+    return tuple(each for each in patterns if each not in built_in)
 
 
-def unknown(listed: str | None, omit: Iterable[str]) -> tuple[str, ...]:
+def unknown(listed: str | None, omit: Iterable[str], found: Iterable[str] = COPIES) -> tuple[str, ...]:
     """Return the lines to omit that are in no list."""
-    known = {*_listed(listed), *SENSITIVE}
+    known = {*_listed(listed), *SENSITIVE, *found}
     return tuple(each for each in _lines("\n".join(omit)) if each not in known)
+
+
+def never(omit: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines to omit that stay all the same, because they are secrets."""
+    return tuple(each for each in _lines("\n".join(omit)) if each in SENSITIVE)
 
 
 def _listed(listed: str | None) -> tuple[str, ...]:

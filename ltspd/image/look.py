@@ -3,12 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ltspd.disk import use
 from ltspd.errors import InconsistentSource, NoSpace
-from ltspd.image import clean, dpkg, excludes, inspect, kernels, squashfs
+from ltspd.image import clean, dpkg, excludes, homes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.scan import TICK_NS, Tree, scan
@@ -60,8 +60,9 @@ class BuildOptions:
 class BuildPlan:
     """What a look at a source found. A plan with nothing ``seen`` did not walk it, or not to the end.
 
-    ``own_excludes`` are those of ``excludes`` that the administrator wrote; ``unknown_omits`` are lines that
-    should have been taken out of the list, but are not in it.
+    ``own_excludes`` are those of ``excludes`` that the administrator wrote. Lines of OMIT_IMAGE_EXCLUDES that
+    are in no list are ``wanted`` in the image although others may not read them, those of the list of secrets
+    ``never`` get in. ``reasons`` say of excludes what they leave out.
     """
 
     source: Source
@@ -71,7 +72,9 @@ class BuildPlan:
     packages: dpkg.Packages
     excludes: tuple[str, ...]
     own_excludes: tuple[str, ...] = ()
-    unknown_omits: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
     seen: "Seen | None" = None
 
     @property
@@ -116,16 +119,27 @@ def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = F
     file = paths.etc / "image.excludes"
     listed = file.read_text("utf-8", "surrogateescape") if file.is_file() else None
     add, omit = options.add_excludes, options.omit_excludes
-    patterns = _with_store(paths, source, excludes.effective(listed, add, omit))
-    own, unknown = excludes.own(listed, add, omit), excludes.unknown(listed, omit)
-    return BuildPlan(source, options, kernel, architecture, packages, patterns, own, unknown)
+    reasons = {**excludes.COPIES, **homes.patterns(root)}
+    patterns = excludes.effective(listed, add, omit, tuple(reasons))
+    own, wanted = excludes.own(patterns, reasons), excludes.unknown(listed, omit, tuple(reasons))
+    patterns = _with_store(paths, source, patterns)
+    never = excludes.never(omit)
+    return BuildPlan(source, options, kernel, architecture, packages, patterns, own, wanted, never, reasons)
 
 
-def contents(source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]) -> Contents:
-    """Walk a source and return what an image of it has; raises OSError. Blocks."""
+def contents(
+    source: Source, patterns: tuple[str, ...], stop: Callable[[], bool], wanted: tuple[str, ...] = ()
+) -> Contents:
+    """Walk a source and return what an image of it has; raises OSError. Blocks.
+
+    A server's own root has what its programs keep to themselves. A chroot or a disk was made for clients, so
+    what only root may read there is meant for them, and is told.
+    """
     root = Path(source.path)
     # What is mounted below a disk's root is the disk's own, and not in our namespace.
-    tree = scan(root, patterns, b"" if source.kind is SourceKind.DISK else None, stop)
+    mounts = b"" if source.kind is SourceKind.DISK else None
+    strict = source.kind is SourceKind.ROOT
+    tree = scan(root, patterns, mounts, stop, strict=strict, wanted=wanted)
     new = clean.replacements({name: read_inside(root, name) for name in clean.READ})
     changed = [
         squashfs.like(root, name, content, 0o444 if name == "etc/machine-id" else 0o644)
@@ -149,7 +163,7 @@ async def look_locked(paths: Paths, plan: BuildPlan, stop: Callable[[], bool]) -
     """Look at a source whose package lock we hold; raises what ``look`` does, OSError."""
     await in_thread(settle)
     fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
-    return fresh, await in_thread(contents, plan.source, fresh.excludes, stop)
+    return fresh, await in_thread(contents, plan.source, fresh.excludes, stop, fresh.wanted)
 
 
 async def look_first(paths: Paths, plan: BuildPlan, stop: Callable[[], bool]) -> tuple[BuildPlan, Contents]:
@@ -161,7 +175,7 @@ async def look_first(paths: Paths, plan: BuildPlan, stop: Callable[[], bool]) ->
     if seen is None or time.monotonic() - seen.moment > SEEN_SECONDS:
         return await look_locked(paths, plan, stop)
     fresh = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
-    if fresh.excludes != plan.excludes:
+    if (fresh.excludes, fresh.wanted) != (plan.excludes, plan.wanted):
         return await look_locked(paths, fresh, stop)
     return fresh, seen.contents
 

@@ -1,15 +1,18 @@
-"""What a person should know of a new generation: excludes without effect, big things that got in. Pure."""
+"""What a person should know of a new generation: what was left out and why, what got in. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from stat import S_ISREG
 
 from ltspd.image import excludes
 from ltspd.image.entries import RECORD, Table, records
+from ltspd.image.privacy import HASH, KEY, Private, missed
 
 # Smaller things are not worth a line: on a network of 1 Gb/s this is read in 10 s.
 LARGE = 1_000_000_000
 # More lines than this nobody reads.
 MOST = 10
+# What was left out is listed, not only told: somebody may look for it later.
+MOST_PRIVATE = 60
 # Where most of a directory is in one entry of it, that is what is meant.
 _SHARE = 0.9
 # What lies directly here is a system's own order; each entry is judged by itself.
@@ -23,16 +26,86 @@ _PROGRAMS = frozenset(
 )
 
 
-def unused(own: Iterable[str], omitted: Iterable[str], used: frozenset[str]) -> tuple[str, ...]:
-    """Return a sentence for each pattern of the administrator that left nothing out of the image.
+def unused(
+    own: Iterable[str], wanted: Iterable[str], never: Iterable[str], used: frozenset[str]
+) -> tuple[str, ...]:
+    """Return a sentence for each pattern of the administrator that has no effect.
 
-    ``own`` are those that are not built in, ``used`` those that had an effect; ``omitted`` are lines of
-    OMIT_IMAGE_EXCLUDES that are in no list.
+    ``own`` are excludes that are not built in, ``used`` those patterns that had an effect. Of the lines of
+    OMIT_IMAGE_EXCLUDES ``wanted`` are those that are in no list of excludes, ``never`` those of secrets.
     """
     return (
         *(f"The exclude {each!r} leaves out nothing: nothing fits it." for each in own if each not in used),
-        *(f"OMIT_IMAGE_EXCLUDES has {each!r}, which is not in the list of excludes." for each in omitted),
+        *(
+            f"OMIT_IMAGE_EXCLUDES has {each!r}, which is not in the list of excludes, and nothing that others"
+            " may not read fits it."
+            for each in wanted
+            if each not in used
+        ),
+        *(
+            f"OMIT_IMAGE_EXCLUDES has {each!r}, which stays excluded: it is a secret, or what the server is"
+            " known by, and everybody on the network can read an image."
+            for each in never
+        ),
     )
+
+
+def copies(reasons: Mapping[str, str], used: frozenset[str]) -> tuple[str, ...]:
+    """Return a sentence for each directory that was left out for a reason (by pattern in ``reasons``)."""
+    found = {each.rpartition("/")[0]: (each, why) for each, why in reasons.items() if each in used}
+    lines = [
+        f"What is in /{place} is left out, because {why}; OMIT_IMAGE_EXCLUDES={_quoted(pattern)} takes it in."
+        for place, (pattern, why) in sorted(found.items())
+    ]
+    more = [f"{len(lines) - MOST} more directories are left out like these."] if len(lines) > MOST else []
+    return (*lines[:MOST], *more)
+
+
+def private(out: Iterable[Private], told: Iterable[Private]) -> tuple[str, ...]:
+    """Return a sentence for each thing that was left out because it is private.
+
+    ``told`` are those that are in the image although others may not read them in its source.
+    """
+    lines: list[str] = []
+    left = missed(out)
+    example = next((each for each in left if each.why not in (KEY, HASH)), None)
+    for each in left[:MOST_PRIVATE]:
+        secret = each.why in (KEY, HASH)
+        why = (
+            f"it holds {each.why}" if secret else "others may not read it, and no package ships it like that"
+        )
+        lines.append(f"{_name(each)} is left out: {why}.")
+    if len(left) > MOST_PRIVATE:
+        lines.append(f"{_count(left[MOST_PRIVATE:])} more are left out for such reasons.")
+    if example is not None:
+        pattern = excludes.literal(example.path) + ("/*" if example.emptied else "")
+        lines.append(
+            "If clients need something that others may not read, name it: for example "
+            f"OMIT_IMAGE_EXCLUDES={_quoted(pattern)}."
+        )
+    shown = missed(told)
+    for each in shown[:MOST]:
+        lines.append(
+            f"{_name(each)} is in the image, where everybody can read it; in its source others may not."
+        )
+    if len(shown) > MOST:
+        lines.append(f"{_count(shown[MOST:])} more are in the image although others may not read them.")
+    return tuple(lines)
+
+
+def _name(each: Private) -> str:
+    name = "/" + each.path.decode("utf-8", "backslashreplace")
+    name = name if name.isprintable() else ascii(name)[1:-1]
+    return f"{name} ({each.files} files)" if each.files != 1 or each.emptied else name
+
+
+def _count(found: Iterable[Private]) -> str:
+    return f"{sum(each.files for each in found)} files"
+
+
+def _quoted(pattern: str) -> str:
+    """Return a pattern as it can stand in ltsp.conf, as far as that is possible."""
+    return f'"{pattern}"' if pattern.isprintable() and '"' not in pattern else '"…"'
 
 
 def large(table: Table, threshold: int = LARGE) -> tuple[str, ...]:

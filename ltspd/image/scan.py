@@ -8,24 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFREG
 
-from ltspd.image.entries import RECORD, Listing, Table, listing
+from ltspd.image.clean import READ
+from ltspd.image.closing import CLOSED, Closing, Noted, secret_of
+from ltspd.image.entries import RECORD, Listing, Table, listing, record_of
 from ltspd.image.excludes import Matcher, compile_patterns, literal
+from ltspd.image.privacy import LOOK_BYTES, Private, is_closed, worth_a_look
 
 # File systems that hold the machine's own system. Anything else below the source (network, memory,
 # container, loop-mounted packages) is somebody else's and stays out; its mount point stays in.
 LOCAL_FILE_SYSTEMS = frozenset(
     ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "reiserfs", "nilfs2", "bcachefs", "zfs", "vfat"],
 )
-# A private key file is small; nothing larger is looked into.
-KEY_BYTES = 64 << 10
 # Kernels stamp files with the time of their last tick, at most 10 ms ago (CONFIG_HZ=100); twice that.
 TICK_NS = 20_000_000
 # A file from a later future than this has a wrong clock to thank for it, and is no race.
 FUTURE_NS = 3600 * 10**9
 # What is mounted there is not looked at, and the directory below it can't be.
 MOUNT_POINT = RECORD.pack(S_IFDIR | 0o755, 0, 0, 0, 0, 0, 0)
-PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|openssh-key-v1")
+# These have other content in the image.
+REWRITTEN = frozenset(each.encode() for each in READ)
 _OCTAL = re.compile(rb"\\([0-7]{3})")
+_EMPTY: Listing = (b"", b"")
 _NOTHING = Table(b"", {})
 
 
@@ -33,11 +36,13 @@ _NOTHING = Table(b"", {})
 class Tree:
     """What a walk found: entries and allocated bytes that will be in the image, and special cases.
 
-    ``emptied`` are mount points whose content is left out, ``dropped`` private keys below /etc and
-    files that are mounts, ``logs`` the files directly in /var/log; all relative to the source.
+    ``emptied`` are mount points whose content is left out, ``dropped`` files that are mounts, ``logs`` the
+    files directly in /var/log; all relative to the source. ``private`` is what was left out because others
+    may not read it or because it is a secret, ``told`` what is in although others may not read it, ``known``
+    are files with a key or hashes as a package ships them; ``strict`` see ``Closing``.
     A walk that was stopped is not ``complete`` and its figures are lower bounds. ``table`` has the
-    entries but the dropped ones and the logs; ``links`` are the names of each file that has several;
-    ``used`` are the patterns that left something out.
+    entries but those left out and the logs; ``links`` are the names of each file that has several;
+    ``used`` are the patterns that left something out, or named something that is private.
     """
 
     files: int
@@ -49,12 +54,29 @@ class Tree:
     table: Table = _NOTHING
     links: tuple[tuple[bytes, ...], ...] = ()
     used: frozenset[str] = frozenset()
+    private: tuple[Private, ...] = ()
+    told: tuple[Private, ...] = ()
+    known: frozenset[bytes] = frozenset()
+    strict: bool = False
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """Excludes that this very source needs besides the configured ones."""
-        below = (f"{literal(path)}/{each}" for path in self.emptied for each in ("*", ".*"))
-        return (*below, *(literal(path) for path in (*self.dropped, *self.logs)))
+        emptied = (*self.emptied, *(each.path for each in self.private if each.emptied))
+        single = (each.path for each in self.private if not each.emptied)
+        below = (f"{literal(path)}/{each}" for path in emptied for each in ("*", ".*"))
+        return (*below, *(literal(path) for path in (*self.dropped, *single, *self.logs)))
+
+    def was_public(self, table: Table) -> bool:
+        """Return whether an older table has something that is left out now.
+
+        What is above such a generation's layers hides it, but whoever fetches them all has it.
+        """
+        emptied = (each.path for each in self.private if each.emptied)
+        single = (each.path for each in self.private if not each.emptied)
+        return any(table.directories.get(path, _EMPTY)[0] for path in emptied) or any(
+            record_of(table, path) is not None for path in (*self.dropped, *single)
+        )
 
 
 def foreign_mounts(root: Path, mountinfo: bytes) -> frozenset[bytes]:
@@ -82,11 +104,14 @@ def scan(
     patterns: Iterable[str],
     mountinfo: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
+    *,
+    strict: bool = False,
+    wanted: tuple[str, ...] = (),
 ) -> Tree:
     """Walk a source and return what an image of it would hold; raises OSError. Blocks: use a thread.
 
     Entries that vanish meanwhile are skipped: ``/`` is alive while it is read. ``stop`` is asked once a
-    directory whether the walk shall end early.
+    directory whether the walk shall end early. ``strict`` and ``wanted`` are as in ``Closing``.
     """
     if mountinfo is None:
         mountinfo = Path("/proc/self/mountinfo").read_bytes()
@@ -104,9 +129,11 @@ def scan(
     directories: dict[bytes, Listing] = {}
     pack = RECORD.pack
     first = compile_patterns(patterns)
-    todo: list[tuple[bytes, bytes, Matcher]] = [(os.fsencode(root), b"", first)]
+    closing = Closing(root, strict, wanted)
+    # The last one is the matcher of a directory that others may not look into.
+    todo: list[tuple[bytes, bytes, Matcher, Matcher | None]] = [(os.fsencode(root), b"", first, None)]
     while todo and not stop():
-        directory, path, matcher = todo.pop()
+        directory, path, matcher, closed = todo.pop()
         try:
             entries = os.scandir(directory)
         except (FileNotFoundError, NotADirectoryError):
@@ -144,33 +171,51 @@ def scan(
                 if recent <= ctime < far:
                     ctime = unsure
                 size = rdev = 0
+                why = ""
+                inside = None
+                if closed is not None or (mode & 0o005 != 0o005 and is_closed(mode)):
+                    inside = closing.enter(closed, path, name)
+                    if inside is not None and (closed is not None or (kind == S_IFREG and status.st_size)):
+                        why = CLOSED
                 if kind == S_IFDIR:
-                    todo.append((entry.path, prefix + name, below))
+                    todo.append((entry.path, prefix + name, below, inside))
+                    if inside is not None and not why:
+                        closing.doors.append(prefix + name)
+                elif kind == S_IFREG:
+                    size = status.st_size
+                    if in_log:
+                        logs.append(prefix + name)
+                        continue
+                    if worth_a_look(name, size) or (in_etc and 0 < size <= LOOK_BYTES):
+                        own = prefix + name
+                        why = ("" if own in REWRITTEN else secret_of(entry.path, own)) or why
+                elif kind in (S_IFCHR, S_IFBLK):
+                    rdev = status.st_rdev
+                    if rdev == 0 and kind == S_IFCHR:
+                        # To overlayfs this is the sign of a deleted file, so no client could see it.
+                        continue
+                each = pack(mode, status.st_uid, status.st_gid, rdev, size, status.st_mtime_ns, ctime)
+                disk = status.st_blocks * 512 if kind != S_IFDIR else 0
+                several = None
+                if status.st_nlink > 1 and kind != S_IFDIR:
+                    several = (status.st_dev, status.st_ino)
+                if why:
+                    closing.noted[prefix + name] = Noted(each, disk, why, several)
+                    continue
+                if several is None:
+                    total += disk
                 else:
-                    if status.st_nlink > 1:
-                        group = linked.setdefault((status.st_dev, status.st_ino), [])
-                        group.append(prefix + name)
-                        if len(group) == 1:
-                            total += status.st_blocks * 512
-                    else:
-                        total += status.st_blocks * 512
-                    if kind == S_IFREG:
-                        size = status.st_size
-                        if in_log:
-                            logs.append(prefix + name)
-                            continue
-                        if in_etc and 0 < size <= KEY_BYTES and _is_key(entry.path):
-                            dropped.append(prefix + name)
-                            continue
-                    elif kind in (S_IFCHR, S_IFBLK):
-                        rdev = status.st_rdev
-                        if rdev == 0 and kind == S_IFCHR:
-                            # To overlayfs this is the sign of a deleted file, so no client could see it.
-                            continue
-                found.append(
-                    (name, pack(mode, status.st_uid, status.st_gid, rdev, size, status.st_mtime_ns, ctime))
-                )
+                    group = linked.setdefault(several, [])
+                    group.append(prefix + name)
+                    total += disk if len(group) == 1 else 0
+                found.append((name, each))
         directories[path] = listing(found)
+    settled = closing.settle(directories)
+    for name, noted in settled.kept.items():
+        group = linked.setdefault(noted.several, []) if noted.several else []
+        group.append(name)
+        total += noted.size if len(group) == 1 else 0
+    files -= len(closing.noted) - len(settled.kept)
     groups = tuple(tuple(sorted(group)) for group in linked.values() if len(group) > 1)
     table = Table(record(os.lstat(root)), directories)
     return Tree(
@@ -182,7 +227,11 @@ def scan(
         not todo,
         table,
         groups,
-        frozenset(first.used),
+        closing.used | first.used,
+        settled.out,
+        settled.told,
+        settled.known,
+        strict,
     )
 
 
@@ -194,12 +243,3 @@ def record(status: os.stat_result) -> bytes:
     return RECORD.pack(
         status.st_mode, status.st_uid, status.st_gid, rdev, size, status.st_mtime_ns, status.st_ctime_ns
     )
-
-
-def _is_key(path: bytes) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    with open(descriptor, "rb") as file:
-        return bool(PRIVATE_KEY.search(file.read(KEY_BYTES)))

@@ -179,6 +179,9 @@ def _copy(
         status = os.fstat(descriptor) if descriptor >= 0 else os.lstat(full)
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(mode):
             return None
+        if stat.S_ISREG(mode) and mode & ~status.st_mode & 0o004:
+            # Whoever made it private since the look may have written a secret into it.
+            return None
         target = os.readlink(full) if stat.S_ISLNK(mode) else b""
         _write(out, path, status, target, descriptor, full, extra, first, ended)
         now = record(os.fstat(descriptor) if descriptor >= 0 else status)

@@ -15,7 +15,8 @@ from ltspd.image.entries import Table, record_of
 from ltspd.image.excludes import SENSITIVE, Matcher, compile_patterns
 from ltspd.image.inspect import INITS
 from ltspd.image.kernels import Kernel
-from ltspd.image.scan import KEY_BYTES, PRIVATE_KEY, Tree
+from ltspd.image.privacy import LOOK_BYTES, is_host_key, secret_in, worth_a_look
+from ltspd.image.scan import Tree
 from ltspd.image.threads import in_thread
 from ltspd.inside import path_inside
 from ltspd.model import Layer
@@ -52,7 +53,7 @@ async def verify(
 
     await in_thread(check)
     for file in new:
-        await check_secrets(file)
+        await check_secrets(file, tree.known, table if tree.strict else None)
 
 
 def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
@@ -86,12 +87,16 @@ def check_whole(layer: Path, entries: int = 0) -> None:
         )
 
 
-async def check_secrets(layer: Path) -> None:
+async def check_secrets(
+    layer: Path, known: frozenset[bytes] = frozenset(), table: Table | None = None
+) -> None:
     """Raise SecretInImage if a layer holds anything that may never be in an image; raises ToolFailed.
 
-    Names are looked at everywhere, the contents of small files in /etc and the sizes of logs.
+    Names are looked at everywhere, and the sizes of logs; the contents of small files in /etc, and of those
+    that are called like keys or lists of accounts, but for ``known``. With a ``table`` what others may not
+    read must be in it: somebody may have made it while the source was packed.
     """
-    listing = _Listing()
+    listing = _Listing(known, table)
     # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
     await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
     secrets, small = listing.secrets, listing.small
@@ -104,8 +109,9 @@ async def check_secrets(layer: Path) -> None:
             continue
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
-            if PRIVATE_KEY.search(await _cat(layer, some)):
-                secrets += [f"/{each}" for each in some if PRIVATE_KEY.search(await _cat(layer, [each]))]
+            if secret_in(await _cat(layer, some)):
+                found = [(each, secret_in(await _cat(layer, [each]))) for each in some]
+                secrets += [f"/{each} ({what})" for each, what in found if what]
     if secrets:
         raise SecretInImage(
             f"The image would hold {', '.join(secrets[:5])}, which everybody on the clients' network could "
@@ -119,12 +125,15 @@ class _Listing:
     ``secrets`` are what may not be in a layer, ``small`` the small files in etc to look into.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: frozenset[bytes], table: Table | None) -> None:
         self.secrets: list[str] = []
         self.small: list[str] = []
         # By directory, each of which is listed before what is in it.
         self._known: dict[bytes, Matcher | None] = {b"": compile_patterns(SENSITIVE)}
         self._rest = b""
+        self._shipped = known
+        self._table = table
+        self._closed: set[bytes] = set()
 
     def take(self, piece: bytes) -> None:
         *lines, self._rest = (self._rest + piece).split(b"\n")
@@ -144,10 +153,26 @@ class _Listing:
         if attributes[:1] == b"d":
             self._known[path] = below
         file = _FILE.match(attributes)
-        if file and path.startswith(b"etc/") and 0 < int(file[1]) <= KEY_BYTES:
+        size = int(file[1]) if file else 0
+        if self._table is not None:
+            self._look_at_mode(attributes, path, size)
+        in_etc = path.startswith(b"etc/") and 0 < size <= LOOK_BYTES
+        if file and (in_etc or worth_a_look(name, size)) and path not in self._shipped:
             self.small.append(os.fsdecode(path))
-        if file and path.startswith(b"var/log/") and int(file[1]):
+            if is_host_key(path):
+                self.secrets.append("/" + os.fsdecode(path))
+        if path.startswith(b"var/log/") and size:
             self.secrets.append("/" + os.fsdecode(path))
+
+    def _look_at_mode(self, attributes: bytes, path: bytes, size: int) -> None:
+        """Note what others may not read and nobody has decided on, by the last three letters of its mode."""
+        closed = path.rpartition(b"/")[0] in self._closed
+        if attributes[:1] == b"d" and (closed or attributes[7:8] != b"r" or attributes[9:10] not in b"xt"):
+            self._closed.add(path)
+        if closed or (size and attributes[7:8] != b"r"):
+            table = self._table
+            if table is not None and record_of(table, path) is None:
+                self.secrets.append("/" + os.fsdecode(path))
 
 
 async def _cat(layer: Path, names: Iterable[str]) -> bytes:

@@ -205,3 +205,19 @@ def test_a_file_that_changes_while_it_is_copied_is_looked_at_again(tmp_path: Pat
         opened = tar.extractfile("small")
         assert opened is not None
         assert opened.read() == b"larger than it was"
+
+
+def test_a_file_that_becomes_private_while_it_is_copied_is_not(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    file = root / "file"
+    file.parent.mkdir()
+    file.write_text("public")
+    file.chmod(0o644)
+    before = scan(root, (), b"").table
+    file.write_text("secret")
+    file.chmod(0o600)
+    empty = Table(before.root, {b"": (b"", b"")})
+    changes = compare(empty, before)
+    met = spool.spool(root, empty, before, (), changes, {}, tmp_path / "tar")
+    assert met.corrections == {b"file": None}
+    assert b"secret" not in (tmp_path / "tar").read_bytes()

@@ -13,6 +13,9 @@ NAMES = (
     b"etc/.java/prefs",
     b"etc/.pwd.lock",
     b"etc/.git/config",
+    b"@home/ann",
+    b".snapshots/1/x",
+    b"var/.snapshots/.x",
     b"etc/java",
     b"tmp/x",
     b"tmp/.x",
@@ -63,6 +66,7 @@ LANGUAGE = (
     ("etc", "var/log"),
     ("nothing/matches",),
     ("line?break",),
+    ("@*/*", ".snapshots/*", "*/.snapshots/.*"),
 )
 
 
@@ -119,4 +123,11 @@ def test_omitting_works_by_equal_lines_but_never_reveals_secrets() -> None:
 def test_a_list_of_the_administrator_replaces_ours_but_not_the_secrets() -> None:
     chosen = excludes.effective("# mine\nvar/games/*\n\n", [], [])
     assert chosen[0] == "var/games/*"
-    assert set(chosen[1:]) == set(excludes.SENSITIVE)
+    assert set(chosen[1:]) == {*excludes.SENSITIVE, *excludes.COPIES}
+
+
+def test_lines_to_omit_are_told_apart_by_what_they_can_do() -> None:
+    omit = ["home/*", "etc/ssh/ssh_host_*", "root/*", "timeshift/*", "etc/tool/token"]
+    assert excludes.unknown(None, omit) == ("etc/tool/token",)
+    assert excludes.never(omit) == ("etc/ssh/ssh_host_*", "root/*")
+    assert not {"home/*", "timeshift/*"} & set(excludes.effective(None, [], omit))

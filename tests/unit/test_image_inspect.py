@@ -271,7 +271,8 @@ def test_scan_counts_links_once_and_finds_private_keys(root: Path) -> None:
     after = scan(root, (), b"")
     assert after.files == before.files + 2
     assert after.size - before.size == big.stat().st_blocks * 512
-    assert (after.dropped, after.logs) == ((b"etc/tool/deploy.pem",), (b"var/log/syslog",))
+    assert [each.path for each in after.private] == [b"etc/tool/deploy.pem", b"usr/share/doc/example.pem"]
+    assert after.logs == (b"var/log/syslog",)
     mounts = f"1 0 0:1 / {root}/home rw - nfs srv:/h rw\n".encode()
     write(root, "home/ann/file")
     assert scan(root, (), mounts).emptied == (b"home",)

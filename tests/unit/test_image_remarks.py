@@ -91,7 +91,8 @@ async def test_excludes_without_effect_are_told(paths: Paths, source: Source, tm
     assert made.notes == (
         "The exclude 'opt/flims/*' leaves out nothing: nothing fits it.",
         "The exclude 'home/ann/*' leaves out nothing: nothing fits it.",
-        "OMIT_IMAGE_EXCLUDES has 'usr/nothing', which is not in the list of excludes.",
+        "OMIT_IMAGE_EXCLUDES has 'usr/nothing', which is not in the list of excludes, and nothing that others"
+        " may not read fits it.",
     )
     # A leading slash is how people write paths; the packer would end with an error at it.
     unpacked = unpack(paths.images / "tiny/layers" / made.layers[0].file_name, tmp_path / "unpacked")
