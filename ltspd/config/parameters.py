@@ -69,7 +69,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("HOME_DIR", Kind.PATH, BOTH, "Directory of the users' homes", "/home", supported=False),
     Parameter("IPXE_*", Kind.TEXT, SERVER, "Menu title of an image: IPXE_X86_64_IMG"),
     Parameter("ADD_IMAGE_EXCLUDES", Kind.TEXT, SERVER, "Paths to leave out of images, or a file with them"),
-    Parameter("OMIT_IMAGE_EXCLUDES", Kind.TEXT, SERVER, "Default exclusions to keep in images"),
+    Parameter("OMIT_IMAGE_EXCLUDES", Kind.TEXT, SERVER, "Default exclusions and private files to keep"),
     # What the boot menu does; LTSP reads these from [server] for all clients and from sections of one client.
     Parameter("DEFAULT_IMAGE", Kind.IMAGE, BOTH, "Image that the boot menu starts by itself"),
     Parameter("KERNEL_PARAMETERS", Kind.LINE, BOTH, "Words to add to the kernel's command line"),

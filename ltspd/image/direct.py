@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ltspd.errors import BadDisk, InvalidOption
-from ltspd.image import bootfiles, dpkg
+from ltspd.image import bootfiles, dpkg, verify
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.describe import describe
 from ltspd.image.look import BuildPlan, check_space, look
@@ -51,7 +51,7 @@ async def make(
 ) -> Generation:
     """Write a generation into the work directory, or return the current one if it is the same already.
 
-    Raises what a look at the source does, InvalidOption, BadDisk, ToolFailed, OSError.
+    Raises what a look at the source does, InvalidOption, BadDisk, SecretInImage, ToolFailed, OSError.
     """
     await in_thread(check, plan.source)
     root = Path(plan.source.path)
@@ -61,6 +61,8 @@ async def make(
         boot = await bootfiles.make(root, plan.kernel, work.generation / "vmlinuz", make_boot_part)
     progress.phase("copy", 0.7, sum(size for _, size in plan.source.pieces))
     layers = await in_thread(_layers, paths, plan.source, work, progress)
+    for each in layers:
+        await verify.check_medium(work.layers / each.file_name)
     if current is not None and await in_thread(_same, paths, current, plan, layers, boot):
         return current.generation
     step("copied")

@@ -13,7 +13,8 @@ from stat import S_IFDIR, S_IFREG
 from ltspd.image.excludes import Matcher, compile_patterns
 
 # What clients need although others may not read it, and where no program keeps a secret: who may do what,
-# printers' drivers, packet filters, snaps. What is written into the image anew (see clean) is here, too.
+# printers' drivers, packet filters, public keys, snaps. So is what the image has in another form: see clean,
+# and logs.
 # Found on desktops of Debian 12 and 13, by looking at what has such modes and is not as its package ships it.
 NEEDED = tuple(
     """
@@ -25,8 +26,8 @@ NEEDED = tuple(
     etc/cups/lpoptions etc/cups/classes.conf etc/cups/ppd/*
     etc/ufw/*.rules etc/ufw/*.init etc/firewalld/* etc/nftables.conf etc/nftables.d/* etc/iptables/*
     etc/fuse.conf etc/at.allow etc/at.deny etc/cron.allow etc/cron.deny
-    etc/libvirt/nwfilter/* etc/libvirt/qemu/networks/*
-    boot/vmlinuz* boot/System.map-* usr/lib/modules/* lib/modules/* var/lib/snapd/snaps/*
+    etc/epoptes/server.crt etc/veyon/keys/public/* etc/libvirt/nwfilter/* etc/libvirt/qemu/networks/*
+    var/log/* boot/vmlinuz* boot/System.map-* usr/lib/modules/* lib/modules/* var/lib/snapd/snaps/*
     """.split()  # noqa: SIM905
 )
 # Caches and notes of a machine's own life: nobody misses them, so nothing is told of them.
@@ -35,7 +36,7 @@ UNMISSED = tuple(
     boot/efi/* boot/grub/* efi/* etc/lvm/archive/* etc/lvm/backup/* var/cache/* var/lib/ucf/*
     var/lib/logrotate/* var/lib/logrotate.status var/lib/NetworkManager/* var/lib/apt/* var/lib/fwupd/*
     var/lib/systemd/* var/lib/udisks2/* var/lib/upower/* var/lib/lightdm/* var/lib/gdm3/* var/lib/sddm/*
-    var/log/* var/spool/anacron/*
+    var/spool/anacron/*
     """.split()  # noqa: SIM905
 )
 

@@ -15,7 +15,7 @@ from ltspd.image.entries import Table, record_of
 from ltspd.image.excludes import SENSITIVE, Matcher, compile_patterns
 from ltspd.image.inspect import INITS
 from ltspd.image.kernels import Kernel
-from ltspd.image.privacy import LOOK_BYTES, is_host_key, secret_in, worth_a_look
+from ltspd.image.privacy import HASH, LOOK_BYTES, is_host_key, secret_in, worth_a_look
 from ltspd.image.scan import Tree
 from ltspd.image.threads import in_thread
 from ltspd.inside import path_inside
@@ -96,22 +96,13 @@ async def check_secrets(
     that are called like keys or lists of accounts, but for ``known``. With a ``table`` what others may not
     read must be in it: somebody may have made it while the source was packed.
     """
-    listing = _Listing(known, table)
-    # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
-    await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
-    secrets, small = listing.secrets, listing.small
-    for accounts in (True, False):
-        names = [each for each in small if (each in _SHADOW) == accounts]
-        if accounts:
-            for each in names:
-                if _has_hash(await _cat(layer, [each])):
-                    secrets.append(f"a password of /{each}")
-            continue
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            if secret_in(await _cat(layer, some)):
-                found = [(each, secret_in(await _cat(layer, [each]))) for each in some]
-                secrets += [f"/{each} ({what})" for each, what in found if what]
+    listing = await _list(layer, _Listing(SENSITIVE, known, table))
+    secrets = [*listing.secrets]
+    for each in (each for each in listing.small if each in _SHADOW):
+        if _has_hash(await _cat(layer, [each])):
+            secrets.append(f"a password of /{each}")
+    found = await _look_into(layer, [each for each in listing.small if each not in _SHADOW])
+    secrets += [f"/{each} ({what})" for each, what in found.items()]
     if secrets:
         raise SecretInImage(
             f"The image would hold {', '.join(secrets[:5])}, which everybody on the clients' network could "
@@ -119,17 +110,49 @@ async def check_secrets(
         )
 
 
+async def check_medium(layer: Path) -> None:
+    """Raise SecretInImage if a live medium's layer holds hashes or host keys anywhere; raises ToolFailed.
+
+    Many media have other keys, which everybody who fetched them has as well.
+    """
+    listing = await _list(layer, _Listing((), frozenset(), None))
+    found = await _look_into(layer, listing.small)
+    secrets = [*listing.secrets, *(f"/{each}" for each, what in found.items() if what == HASH)]
+    if secrets:
+        raise SecretInImage(
+            f"The medium holds {', '.join(secrets[:5])}, which everybody on the clients' network could read. "
+            "Leave 'direct' out to build an image of it without that."
+        )
+
+
+async def _list(layer: Path, listing: "_Listing") -> "_Listing":
+    # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
+    await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
+    return listing
+
+
+async def _look_into(layer: Path, names: list[str]) -> dict[str, str]:
+    """Return which of a layer's files are secrets, and what they are."""
+    found: dict[str, str] = {}
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        if secret_in(await _cat(layer, some)):
+            found |= {each: what for each in some if (what := secret_in(await _cat(layer, [each])))}
+    return found
+
+
 class _Listing:
     """Looks through what ``unsquashfs -lln`` prints, as it comes: all of it can be 50 MB.
 
-    ``secrets`` are what may not be in a layer, ``small`` the small files in etc to look into.
+    ``secrets`` are what may not be in a layer, ``small`` the small files to look into.
     """
 
-    def __init__(self, known: frozenset[bytes], table: Table | None) -> None:
+    def __init__(self, patterns: tuple[str, ...], known: frozenset[bytes], table: Table | None) -> None:
         self.secrets: list[str] = []
         self.small: list[str] = []
+        self._logs = b"var/log/" if patterns else None
         # By directory, each of which is listed before what is in it.
-        self._known: dict[bytes, Matcher | None] = {b"": compile_patterns(SENSITIVE)}
+        self._known: dict[bytes, Matcher | None] = {b"": compile_patterns(patterns)}
         self._rest = b""
         self._shipped = known
         self._table = table
@@ -161,7 +184,7 @@ class _Listing:
             self.small.append(os.fsdecode(path))
             if is_host_key(path):
                 self.secrets.append("/" + os.fsdecode(path))
-        if path.startswith(b"var/log/") and size:
+        if self._logs and path.startswith(self._logs) and size:
             self.secrets.append("/" + os.fsdecode(path))
 
     def _look_at_mode(self, attributes: bytes, path: bytes, size: int) -> None:

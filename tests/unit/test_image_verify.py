@@ -132,6 +132,17 @@ async def test_what_every_image_has_is_no_secret(tmp_path: Path) -> None:
     await verify.check_secrets(layer(one, tmp_path / "layer"), frozenset([b"usr/share/doc/example.key"]))
 
 
+async def test_a_medium_may_have_keys_but_no_hashes_and_no_identity(tmp_path: Path) -> None:
+    write(tmp_path / "fine", "root/.profile", "x")
+    write(tmp_path / "fine", "etc/ssl/private/ssl-cert-snakeoil.key", KEY)
+    write(tmp_path / "fine", "var/log/installer", "x")
+    await verify.check_medium(layer(tmp_path / "fine", tmp_path / "layer"))
+    for number, name in enumerate(("old/etc/shadow", "srv/.htpasswd", "old/etc/ssh/ssh_host_rsa_key")):
+        write(tmp_path / f"{number}", name, f"root:{HASH}:1::::::\n")
+        with pytest.raises(SecretInImage, match=f"/{name}, which"):
+            await verify.check_medium(layer(tmp_path / f"{number}", tmp_path / "layer"))
+
+
 async def test_a_build_that_would_leak_is_not_published(
     paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
