@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ltspd.image import squashfs
+from ltspd.image import squashfs, verify
 from ltspd.image.entries import Changes, Table, compare, records
 from ltspd.image.look import BuildPlan, Contents
 from ltspd.image.workshop import Workshop
@@ -39,20 +39,18 @@ async def changes_since(base: Path, before: Contents, after: Contents) -> Change
 
     ``base`` was packed while the source was free to change from ``before`` to ``after``. A file that
     came and went in between is in it, and is hidden like one that is gone; but where secrets and logs
-    are, nothing may be in a layer that was not looked at before it was packed.
+    are, and of what others may not read, nothing may be in a layer that was not looked at before.
     """
     changes = compare(before.table, after.table)
     if not changes:
         return changes
     if after.tree.was_public(before.table):
         return None
-    listed = await _listed(base)
-    if not {each.path for each in after.tree.private if not each.emptied}.isdisjoint(listed):
+    if after.tree.strict and await verify.undecided(base, before.table):
         return None
     moved = _moved(before.table, after.table)
-    inside = [path for path in listed if path.rpartition(b"/")[0] in moved]
+    inside = [path for path in await _listed(base) if path.rpartition(b"/")[0] in moved]
     surplus = [path for path in inside if not _has(before.table, path)]
-    # Something private that came and went elsewhere is found by the last look at the layer (see verify).
     if any(path.startswith((b"etc/", b"var/log/")) for path in surplus):
         return None
     unknown = {path for path in surplus if not _has(after.table, path)}

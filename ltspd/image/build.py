@@ -292,8 +292,8 @@ async def _everything(
         if made is not None:
             return made
     raise InconsistentSource(
-        f"Configuration or logs of {plan.source.shown} changed during each of {ATTEMPTS} attempts to pack "
-        "it. Stop what changes them, and build again."
+        f"Configuration, logs or private files of {plan.source.shown} changed during each of {ATTEMPTS} "
+        "attempts to pack it. Stop what changes them, and build again."
     )
 
 

@@ -110,6 +110,11 @@ async def check_secrets(
         )
 
 
+async def undecided(layer: Path, table: Table) -> list[str]:
+    """Return what in a layer others may not read although it is not in a table; raises ToolFailed."""
+    return (await _list(layer, _Listing((), frozenset(), table))).secrets
+
+
 async def check_medium(layer: Path) -> None:
     """Raise SecretInImage if a live medium's layer holds hashes or host keys anywhere; raises ToolFailed.
 
