@@ -4,6 +4,7 @@ While the walk goes on such entries are only noted. At its end dpkg's lists are 
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from ltspd.image.excludes import Matcher, compile_patterns
 from ltspd.image.privacy import KEY, LIST_BYTES, NEEDED, Private, enter, is_host_key, secret_in
 
 CLOSED = "others may not read it"
+# So many private entries are told, and left out, by their directory if there is nothing else in it.
+_MANY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ class Closing:
         out = {path for path in self.noted if path not in kept}
         for path in out:
             directories.pop(path, None)
-        empty = {path for path in (*self.doors, *kept) if path in directories and not directories[path][0]}
+        parents = Counter(path.rpartition(b"/")[0] for path in out)
+        # One exclude for such a directory instead of one for each of its files: there may be 100,000.
+        whole = {*self.doors, *kept, *(path for path, number in parents.items() if number >= _MANY)}
+        empty = {path for path in whole if path in directories and not directories[path][0]}
         known = frozenset(path for path in kept if self.noted[path].why != CLOSED)
         return Settled(
             {path: self.noted[path] for path in kept}, tuple(self._shown(out, empty)), tuple(told), known

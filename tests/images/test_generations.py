@@ -33,7 +33,7 @@ async def full_view(paths: Paths, source: Source) -> dict[bytes, Seen]:
 async def test_replaced_and_left_out_files_are_so_in_layers_too(paths: Paths, source: Source) -> None:
     root = Path(source.path)
     write(root, "var/log/syslog", "first")
-    write(root, "etc/site.conf", "plain")
+    write(root, "etc/later.conf", "plain")
     first = (await make(paths, source)).generation
     write(root, "etc/passwd", "root:x:0:0::/root:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n")
     write(root, "etc/group", "root:x:0:\naudio:x:29:bob\nprinting:x:120:bob\n")
@@ -55,6 +55,11 @@ async def test_replaced_and_left_out_files_are_so_in_layers_too(paths: Paths, so
     assert not names & {b"etc/ssh/ssh_host_rsa_key", b"etc/site.conf"}
     assert shown[b"var/log/new.log"].size == shown[b"etc/machine-id"].size == 0
     assert difference(shown, await full_view(paths, source)) == {}
+    # What was public, and is a secret now, is in no layer below either.
+    write(root, "etc/later.conf", "-----BEGIN PRIVATE KEY-----\nsecret\n")
+    built = await make(paths, source)
+    assert len(built.generation.layers) == 1
+    assert b"etc/later.conf" not in seen(paths, built.generation)
 
 
 async def test_logs_and_accounts_of_people_alone_are_no_change(paths: Paths, source: Source) -> None:
