@@ -175,7 +175,9 @@ class Daemon:
             statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
             images = report.images(self._facts, self._jobs.all)
             unbuilt = self._builds.problems(images)
-            self._problems = report.problems((*wrong, *broken), (*desired.problems, *unbuilt), statuses)
+            self._problems = report.problems(
+                (*wrong, *broken), (*desired.problems, *unbuilt, *self._applier.left), statuses
+            )
             self._clients = clients.connected(self._clients, self._facts.connected, _now())
             self._show(
                 self._with_clients(

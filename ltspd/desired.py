@@ -103,8 +103,7 @@ class Output:
     ``reload``: the unit takes new files by a reload; ``follows``: it takes them without being told;
     otherwise it is restarted. ``check`` is a
     command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
-    output can't be had on this machine; then nothing is written. ``shared``: the unit belongs to the
-    distribution and others too, so it is never stopped.
+    output can't be had on this machine; then nothing is written.
     """
 
     name: str
@@ -116,5 +115,9 @@ class Output:
     follows: bool = False
     check: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
-    shared: bool = False
     missing: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether its files and its unit are to be there at all."""
+        return self.wanted and not self.missing

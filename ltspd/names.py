@@ -3,6 +3,8 @@
 STEM = "org.ltsp.Server1"
 ROOT_PATH = "/" + STEM.replace(".", "/")
 ERROR_PREFIX = STEM + ".Error."
+# Units with such names are ours alone; any other one belongs to the distribution, and others use it, too.
+UNIT_PREFIX = "ltspd-"
 
 
 def interface(noun: str) -> str:

@@ -1,18 +1,22 @@
-"""One output after the other: its files checked and written where they differ, then its unit. Edits stay."""
+"""Outputs: first their files, where they differ; then what none needs any more goes; then units follow."""
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from ltspd.apply.files import digest, digest_of, link, unwritten, write_atomically
+from ltspd.apply.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.desired import File, Output
 from ltspd.errors import ToolFailed
-from ltspd.model import OutputState, OutputStatus
+from ltspd.model import OutputState, OutputStatus, Problem
+from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.run import run
 from ltspd.services import Systemd
+
+# How an output is, and why.
+Finding = tuple[OutputState, str]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ class Applier:
         self._record = self._file.record
         self._units = Units(paths, systemd, self._record)
         self._unwritten = False
+        # What no output needs any more and could not be undone, or was changed by hand since.
+        self.left: tuple[Problem, ...] = ()
 
     @property
     def again(self) -> float | None:
@@ -44,7 +50,7 @@ class Applier:
 
     def pending(self, outputs: Iterable[Output]) -> bool:
         """Return whether applying would write any file."""
-        return any(self._changes(output) for output in outputs if not output.missing)
+        return any(self._changes(output) for output in outputs if output.needed)
 
     async def apply(
         self, outputs: Iterable[Output], *, force: bool = False, retry: bool = False
@@ -56,27 +62,43 @@ class Applier:
         if force or retry:
             self._units.forgive()
         self._unwritten = self._units.unanswered = False
+        outputs = tuple(outputs)
+        hindered = {}
+        for output in outputs:
+            if output.needed and (why := await self._files(output, force)):
+                hindered[output.name] = why
+            self._save()
+        # What is gone ends before its successor begins: they may need the same port. An output whose new
+        # files are not there goes on with what it had.
+        gone = await self._leave(outputs, hindered.keys(), force)
+        self._save()
         statuses = []
         for output in outputs:
-            state, message = await self._one(output, force)
+            state, message = hindered.get(output.name) or await self._follow(output, gone)
             statuses.append(self._status(output, state, message))
-            try:
-                self._file.save()
-            except OSError as error:
-                self._unwritten = True
-                log.warning("What was applied can't be recorded; it will be tried again: %s", error)
+            self._save()
         return tuple(statuses)
+
+    def _save(self) -> None:
+        try:
+            self._file.save()
+        except OSError as error:
+            self._unwritten = True
+            log.warning("What was applied can't be recorded; it will be tried again: %s", error)
 
     def preview(self, output: Output) -> str:
         """Return what applying would change: the wanted text of each file that differs."""
         parts = []
-        for file in self._changes(output):
+        for file in self._changes(output) if output.needed else ():
             text = (
                 file.data.decode(errors="replace")
                 if b"\0" not in file.data
                 else f"({len(file.data)} bytes)\n"
             )
             parts.append(f"--- {file.path}\n{text}")
+        mine = (each for each, owner in self._record.owners.items() if owner == output.name)
+        gone = self._record.left(mine, (output,), ())
+        parts += (f"--- {each}\n(removed)\n" for each in gone if each not in self._record.units)
         return "".join(parts) or "Nothing would change.\n"
 
     def _status(self, output: Output, state: OutputState, message: str) -> OutputStatus:
@@ -84,9 +106,8 @@ class Applier:
         applied = self._record.applied.get(output.name, 0)
         return OutputStatus(output.name, paths, output.unit, state, message, applied)
 
-    async def _one(self, output: Output, force: bool) -> tuple[OutputState, str]:
-        if output.missing:
-            return (OutputState.FAILED if output.wanted else OutputState.DISABLED), output.missing
+    async def _files(self, output: Output, force: bool) -> Finding | None:
+        """Write what differs, and return what hinders that; the unit then runs with the files that it has."""
         edited = [] if force else [file.path for file in output.files if self._edited(file)]
         if edited:
             await self._units.keep_running(output)
@@ -104,7 +125,60 @@ class Applier:
             self._unwritten = True
             await self._units.keep_running(output)
             return OutputState.FAILED, unwritten(error)
+        return None
+
+    async def _follow(self, output: Output, gone: Mapping[str, Finding]) -> Finding:
+        if output.missing:
+            return (OutputState.FAILED if output.wanted else OutputState.DISABLED), output.missing
+        if not output.wanted:
+            return gone.get(output.unit, (OutputState.DISABLED, ""))
         return await self._units.follow(output) if output.unit else (OutputState.IN_SYNC, "")
+
+    async def _leave(
+        self, outputs: tuple[Output, ...], hindered: Collection[str], force: bool
+    ) -> dict[str, Finding]:
+        """Undo what no output needs any more, and return how the units among it are now."""
+        record, left = self._record, []
+        for path in record.left({*record.files, *record.writing}, outputs, hindered):
+            left += self._remove(path, force)
+        for path in record.left(record.links, outputs, hindered):
+            if leads_to(self._paths.at(path), record.links[path]):
+                left += self._unlink(path)
+            else:
+                record.forget(path)  # somebody's own by now
+        known = {*record.units, *(each.unit for each in outputs if each.unit.startswith(UNIT_PREFIX))}
+        gone = {unit: await self._units.leave(unit) for unit in record.left(known, outputs, hindered)}
+        # An output of the present tells of its unit itself.
+        told = {each.unit for each in outputs if not each.missing}
+        left += (
+            Problem(unit, message)
+            for unit, (state, message) in gone.items()
+            if state is OutputState.FAILED and unit not in told
+        )
+        self.left = tuple(left)
+        return gone
+
+    def _remove(self, path: str, force: bool) -> list[Problem]:
+        found = digest_of(self._paths.at(path))
+        if force or found in ("", self._record.files.get(path), self._record.writing.get(path)):
+            return self._unlink(path)
+        return [
+            Problem(
+                path,
+                "nothing needs it now, but it was changed by hand, so it is left there; "
+                "'ltspctl apply --force' removes it. Under another name it may stay.",
+            )
+        ]
+
+    def _unlink(self, path: str) -> list[Problem]:
+        try:
+            remove(self._paths.at(path))
+        except OSError as error:
+            self._unwritten = True
+            return [Problem(path, f"nothing needs it now, but it can't be removed: {error.strerror}.")]
+        log.info("Removed %s, which nothing needs now", path)
+        self._record.forget(path)
+        return []
 
     def _changes(self, output: Output) -> list[File]:
         return [file for file in output.files if self._on_disk(file) != digest(file.data)]
@@ -121,15 +195,17 @@ class Applier:
         changes = self._changes(output)
         for file in changes:
             await self._check(output, file)
-        if changes:
-            self._record.writing |= {file.path: digest(file.data) for file in changes}
-            self._file.save()
+        self._record.own(output)
+        self._record.writing |= {file.path: digest(file.data) for file in changes}
+        self._file.save()
         for file in changes:
             write_atomically(self._paths.at(file.path), file.data, file.mode)
             log.info("Wrote %s (%s)", file.path, output.name)
         changed = bool(changes)
         for each in output.links:
             changed |= link(self._paths.at(each.path), each.target)
+            if leads_to(self._paths.at(each.path), each.target):
+                self._record.links[each.path] = each.target
         for file in output.files:
             self._record.files[file.path] = digest(file.data)
             self._record.writing.pop(file.path, None)

@@ -29,7 +29,20 @@ def _write_atomically(path: Path, data: bytes, mode: int) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
         undo.pop_all()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _keep_names(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or link if it is there; raises OSError."""
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    _keep_names(path.parent)
+
+
+def _keep_names(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:
@@ -59,9 +72,14 @@ def digest_of(place: Path) -> str:
         return ""
 
 
+def leads_to(place: Path, target: str) -> bool:
+    """Return whether there is a link to ``target``."""
+    return place.is_symlink() and str(place.readlink()) == target
+
+
 def link(place: Path, target: str) -> bool:
     """Make a link lead to ``target`` and return whether it had to be changed."""
-    if place.is_symlink() and str(place.readlink()) == target:
+    if leads_to(place, target):
         return False
     if place.exists() and not place.is_symlink():
         return False  # somebody's own file or directory serves as well; it is not ours to remove

@@ -1,24 +1,50 @@
-"""What was last applied, kept over restarts of the daemon. Decides nothing."""
+"""What was applied, kept over restarts of the daemon and read from every older version's file."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ltspd.apply.files import write_atomically
+from ltspd.desired import Output
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Record:
-    """What was last applied: digest of each file, the digest each unit runs with, times in µs.
+    """What was applied: digest of each file, target of each link, the digest that each unit runs with.
 
     ``writing`` is kept before files are replaced: whatever interrupts that, both the old and the new
-    content are then known as ours.
+    content are then known as ours. A unit's digest is empty while it is not known to run with its files.
+    ``owners`` names the output that a file, a link or a unit is part of, ``applied`` tells when an output
+    changed last, in µs. Versions only ever add fields here, so that each can read every other's record.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     writing: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
+
+    def own(self, output: Output) -> None:
+        """Take note of what an output is going to consist of, before it does."""
+        if output.unit:
+            self.units.setdefault(output.unit, "")
+        self.owners |= dict.fromkeys(_names(output), output.name)
+
+    def left(self, known: Iterable[str], outputs: Iterable[Output], holding: Collection[str]) -> list[str]:
+        """Return which paths or units no output needs any more; ``holding`` are outputs that keep theirs."""
+        needed = {name for each in outputs if each.needed for name in _names(each)}
+        return sorted(each for each in known if each not in needed and self.owners.get(each) not in holding)
+
+    def forget(self, name: str) -> None:
+        """Drop a file, link or unit that is gone."""
+        for slot in (self.files, self.writing, self.links, self.units, self.owners):
+            slot.pop(name, None)
 
 
 class RecordFile:
@@ -40,9 +66,29 @@ class RecordFile:
     def _load(self) -> Record:
         try:
             whole = json.loads(self._path.read_bytes())
-            return Record(**{name: dict(whole[name]) for name in Record.__slots__})
-        except (OSError, ValueError, KeyError, TypeError):
-            return Record()  # a first run; files that differ count as edited by somebody, nothing is lost
+        except FileNotFoundError:
+            return Record()
+        except (OSError, ValueError) as error:
+            whole = error
+        # What is not readable is left out alone: without its entry a file that differs counts as edited.
+        slots = whole if isinstance(whole, dict) else {}
+        good = {
+            each.name: _entries(slots.get(each.name, {}), int if each.name == "applied" else str)
+            for each in fields(Record)
+        }
+        if slots is not whole or any(good[name] != slots[name] for name in good.keys() & slots.keys()):
+            log.warning("%s is damaged; what can be read of it counts.", self._path)
+        return Record(**good)
 
     def _dump(self) -> bytes:
         return json.dumps(asdict(self.record), indent=1, sort_keys=True).encode()
+
+
+def _names(output: Output) -> list[str]:
+    files, links = (each.path for each in output.files), (each.path for each in output.links)
+    return [*files, *links, *([output.unit] if output.unit else [])]
+
+
+def _entries(slot: object, kind: type) -> dict[str, Any]:
+    found = slot.items() if isinstance(slot, dict) else ()
+    return {name: value for name, value in found if isinstance(value, kind)}

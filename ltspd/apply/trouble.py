@@ -54,7 +54,9 @@ class Troubles:
     def over_in(self) -> float | None:
         """Seconds after which a unit that kept ending counts as well if it stays; None: there is none."""
         ends = [each[-OFTEN] + WINDOW for each in self._restarts.values() if len(each) >= OFTEN]
-        return max(0.0, min(ends) - self._clock()) + 0.1 if ends else None
+        # Units that nobody looks at any more stay in the list, and their time is over.
+        waits = [each - self._clock() + 0.1 for each in ends]
+        return min((each for each in waits if each > 0), default=None)
 
     async def why(self, output: Output, status: UnitStatus, result: str = "") -> str:
         """Return why a unit does not run; most often somebody else has its port. ``result`` is of a start."""

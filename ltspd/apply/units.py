@@ -9,6 +9,7 @@ from ltspd.apply.trouble import Troubles
 from ltspd.desired import Output
 from ltspd.errors import Unanswered
 from ltspd.model import OutputState
+from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.services import Systemd
 
@@ -39,7 +40,7 @@ class Units:
         self._asked.clear()
 
     async def follow(self, output: Output) -> tuple[OutputState, str]:
-        """Let an output's unit run with its files, or not at all if it is not wanted.
+        """Let an output's unit run with its files.
 
         What systemd doesn't tell about a unit is no reason to do anything to it.
         """
@@ -52,17 +53,9 @@ class Units:
     async def _follow(self, output: Output) -> tuple[OutputState, str]:
         unit = output.unit
         if not self._systemd.present:
-            if not output.wanted:
-                return OutputState.DISABLED, ""
             return OutputState.FAILED, f"{unit} can't be started: systemd is not reachable."
         await self._systemd.watch([unit])
         status = await self._systemd.status(unit)
-        if not output.wanted:
-            self._asked.pop(unit, None)
-            ours = self._record.units.pop(unit, None) is not None
-            if status.active not in ("inactive", "failed") and (ours or not output.shared):
-                await self._systemd.act("ReloadUnit" if output.shared else "StopUnit", unit)
-            return OutputState.DISABLED, ""
         wanted = digest(b"".join(file.data for file in output.files))
         asked = self._asked.get(unit) == wanted
         ailing = self._troubles.keeps_ending(status)
@@ -86,10 +79,10 @@ class Units:
         except Unanswered:
             # Whether it has the new files is not known, so it is asked again to take them.
             del self._asked[unit]
-            self._record.units.pop(unit, None)
+            self._record.units[unit] = ""
             raise
         if result != "done":
-            self._record.units.pop(unit, None)
+            self._record.units[unit] = ""
             if reload:
                 self._asked.pop(unit)
             status = await self._systemd.status(unit)
@@ -98,6 +91,30 @@ class Units:
         self._record.units[unit] = wanted
         self._record.applied[output.name] = time.time_ns() // 1000
         return OutputState.IN_SYNC, ""
+
+    async def leave(self, unit: str) -> tuple[OutputState, str]:
+        """Stop a unit that no output needs any more, or let the distribution's note that its files are gone.
+
+        Returns DISABLED once that is done, else why not.
+        """
+        ours = unit.startswith(UNIT_PREFIX)
+        if not self._systemd.present:
+            return OutputState.DISABLED, ""
+        try:
+            status = await self._systemd.status(unit)
+            # One of ours that failed is no concern of anybody's any more: it isn't listed as failed, either.
+            if status.active != "inactive" if ours else status.active == "active":
+                result = await self._systemd.act("StopUnit" if ours else "ReloadUnit", unit)
+                if result != "done":
+                    step = f"systemctl {'stop' if ours else 'reload'} {unit}"
+                    return OutputState.FAILED, f"nothing needs it now, but '{step}' ended with {result!r}."
+                log.info("%s %s, which nothing needs now", "Stopped" if ours else "Reloaded", unit)
+        except Unanswered as error:
+            self.unanswered = True
+            return OutputState.PENDING, error.message
+        self._asked.pop(unit, None)
+        self._record.forget(unit)
+        return OutputState.DISABLED, ""
 
     async def keep_running(self, output: Output) -> None:
         """Start a unit as its files are, once, when those could not be brought up to date."""

@@ -72,7 +72,6 @@ def exports(desired: Desired) -> Output:
             name="nfs",
             files=(File(KERNEL_PATH, lines.encode()),),
             unit="nfs-server.service",
-            shared=True,
             wanted=wanted,
             reload=True,
         )

@@ -1,6 +1,6 @@
 """What tests of applying share: systemd's part played, outputs to apply, the disk as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from ltspd.apply import Applier
@@ -21,10 +21,16 @@ class FakeSystemd:
         self.units: dict[str, UnitStatus] = {}
         self.acts: list[tuple[str, str]] = []
         self.result = "done"
+        # How stopping ends, if not as the rest; and what happens when anything is asked for.
+        self.stop_result = ""
+        self.on_act: Callable[[], object] = lambda: None
         self.unanswered: set[str] = set()
 
-    def set(self, active: str, sub: str = "", result: str = "success") -> None:
-        self.units[UNIT] = UnitStatus(UNIT, active, sub, result)
+    def set(self, active: str, sub: str = "", result: str = "success", unit: str = UNIT) -> None:
+        self.units[unit] = UnitStatus(unit, active, sub, result)
+
+    def running(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.units.values() if each.active == "active")
 
     async def watch(self, units: Iterable[str]) -> None:
         pass
@@ -36,11 +42,15 @@ class FakeSystemd:
     async def act(self, method: str, unit: str) -> str:
         self.acts.append((method, unit))
         self._answer(method, unit)
+        self.on_act()
+        if method == "StopUnit" and self.stop_result:
+            return self.stop_result
         done = self.result == "done"
         if method == "StopUnit":
-            self.set("inactive")
+            self.set("inactive", unit=unit)
         elif method != "ReloadUnit" or not done:
-            self.set("active" if done else "failed", result="success" if done else "exit-code")
+            result = "success" if done else "exit-code"
+            self.set("active" if done else "failed", result=result, unit=unit)
         return self.result
 
     def _answer(self, method: str, unit: str) -> None:

@@ -65,12 +65,6 @@ async def test_a_unit_is_stopped_when_it_is_no_longer_wanted(applier: Applier, s
     assert systemd.taken() == ["RestartUnit"]
 
 
-async def test_a_unit_that_others_use_is_never_stopped(applier: Applier, systemd: FakeSystemd) -> None:
-    systemd.set("active")
-    assert (await apply(applier, served(wanted=False, shared=True))).state is OutputState.DISABLED
-    assert systemd.taken() == []
-
-
 async def test_a_unit_that_fails_is_not_hammered(applier: Applier, systemd: FakeSystemd) -> None:
     systemd.result = "failed"
     status = await apply(applier, served())

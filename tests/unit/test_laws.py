@@ -35,7 +35,7 @@ HOMES = {
 
 # What a room may import of ours, its own modules apart.
 ALLOWED = {
-    "apply": r"ltspd\.(model|errors|paths|desired|run|services|observe\.ports)",
+    "apply": r"ltspd\.(names|model|errors|paths|desired|run|services|observe\.ports)",
     "cli": r"ltspd|ltspd\.(names|model|errors|wire)",
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
     "gateway": r"ltspd|ltspd\.(names|claims|wire|journal|cli\.client)",

@@ -51,6 +51,16 @@ def between(restarts: int) -> UnitStatus:
     return UnitStatus(UNIT, "activating", "auto-restart", "exit-code", restarts, "ab")
 
 
+def test_a_unit_that_is_looked_at_no_more_wakes_nobody_for_ever(paths: Paths) -> None:
+    clock = Clock()
+    found = troubles(paths, clock)
+    found.keeps_ending(running(0))
+    assert found.keeps_ending(running(OFTEN))
+    assert found.over_in is not None
+    clock.now += found.over_in + 0.1
+    assert found.over_in is None
+
+
 def test_one_restart_is_a_hiccup_and_several_are_not(paths: Paths) -> None:
     clock = Clock()
     found = troubles(paths, clock)

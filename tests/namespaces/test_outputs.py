@@ -1,0 +1,133 @@
+"""What no output needs any more, with real units: programs, links and servers that go, and come back."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab import nbd, product
+from tests.lab.net import SERVER_ADDRESS
+from tests.lab.server import Server
+from tests.namespaces.test_server import UNITS, outputs, settled
+
+pytestmark = pytest.mark.lab
+
+OUT = "/var/lib/ltspd/outputs"
+# The kernel's NFS server as far as systemd sees it, for this kernel has none: it needs port 2049, and can't
+# start while that is taken.
+NFS_SERVER = """[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=python3 -c "import os, socket, time; s = socket.create_server(('', 2049)); \\
+    os.system('systemd-notify --ready'); time.sleep(3600)"
+ExecReload=/bin/sh -c "ls /etc/exports.d >/run/exported"
+"""
+# An NBD client that has connected, and reads once it is told to.
+READ_LATER = """import os, time
+open("/run/connected", "w").close()
+while not os.path.exists("/run/go"):
+    time.sleep(0.1)
+print(read(7).decode())
+"""
+
+
+@pytest.fixture(scope="module")
+def built(server: Server) -> str:
+    """Build the image `bookworm` and return its layer's digest."""
+    product.build(server, "bookworm")
+    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket", 30)
+    return server.run("head -n 1 /srv/ltsp/images/bookworm/current/layers").split()[0]
+
+
+@contextmanager
+def without(server: Server, *programs: str) -> Iterator[None]:
+    """Take programs away for a while, as removing their packages does."""
+    moves = [(each, f"{each}.away") for each in programs]
+    server.run("; ".join(f"mv {here} {away}" for here, away in moves) + "; ltspctl reload")
+    try:
+        yield
+    finally:
+        server.run("; ".join(f"mv {away} {here}" for here, away in moves) + "; ltspctl reload")
+
+
+def active(server: Server, *units: str) -> list[str]:
+    return server.run(f"systemctl is-active {' '.join(units)}", check=False).split()
+
+
+def files(server: Server) -> set[str]:
+    return set(server.run(f"ls {OUT}").split())
+
+
+def test_what_a_removed_program_served_goes_and_who_reads_goes_on(server: Server, built: str) -> None:
+    settled(server)
+    server.write("/run/read.py", f"{nbd.CLIENT}{READ_LATER}")
+    output = "-p StandardOutput=file:/run/read"
+    server.run(f"systemd-run --quiet --collect --unit=reading {output} python3 /run/read.py {built}")
+    server.wait_for("[ -e /run/connected ]")
+    with without(server, "/usr/bin/nbd-server", "/usr/sbin/radvd"):
+        assert active(server, "ltspd-nbd.socket", "ltspd-radvd") == ["inactive", "inactive"]
+        assert not files(server) & {"nbd-server.conf", "radvd.conf"}
+        assert "ltspd" not in server.run("systemctl list-units --failed --plain --no-legend")
+        assert "10809" not in server.run("ss -ltn")
+        assert {name: each["State"] for name, each in outputs(server).items()}["http"] == "in-sync"
+        # The client that was reading has its process, and ends as it wants.
+        server.run("touch /run/go")
+        server.wait_for("! systemctl is-active --quiet reading", 60)
+        assert server.run("cat /run/read").strip() == "hsqs"
+    settled(server)
+    assert active(server, "ltspd-nbd.socket", "ltspd-radvd") == ["active", "active"]
+    assert files(server) >= {"nbd-server.conf", "radvd.conf"}
+
+
+def test_without_a_link_all_units_rest_and_their_files_are_gone(server: Server, built: str) -> None:
+    settled(server)
+    units = UNITS.split()
+    assert set(active(server, *units)) == {"active"}
+    with product.configured(server, {"server": {"DHCP_LINKS": "ext0=off"}}):
+        try:
+            server.run("ip link set lan0 down")
+            server.wait_for(lambda: set(active(server, *units)) == {"inactive"}, 60)
+            server.wait_for(lambda: files(server) == set(), 20)
+        finally:
+            server.run("ip link set lan0 up")
+    settled(server)
+    assert set(active(server, *units)) == {"active"}
+    server.run(f"curl -sSf -o /dev/null http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe")
+
+
+def test_one_nfs_server_after_the_other(server: Server) -> None:
+    settled(server)
+    assert active(server, "ltspd-nfs") == ["active"]
+    release = server.run("uname -r").strip()
+    modules = f"/lib/modules/{release}/modules.dep"
+    server.write("/run/systemd/system/nfs-server.service", NFS_SERVER)
+    try:
+        server.write(modules, "kernel/fs/nfsd/nfsd.ko:\n")
+        server.write("/usr/local/sbin/exportfs", "#!/bin/sh\n")
+        server.run("chmod +x /usr/local/sbin/exportfs; systemctl daemon-reload")
+        # As its package does when it is installed; ganesha has the port.
+        server.run("systemctl start nfs-server", check=False)
+        assert active(server, "nfs-server") == ["failed"]
+        server.run("ltspctl reload")
+        settled(server)
+        assert active(server, "ltspd-nfs", "nfs-server") == ["inactive", "active"]
+        assert server.run("ls /etc/exports.d").split() == ["ltspd.exports"]
+        assert "ganesha.conf" not in files(server)
+
+        server.run(f"rm {modules} /usr/local/sbin/exportfs; ltspctl reload", check=False)
+        assert server.run("ls /etc/exports.d").split() == []
+        # It goes on while its package is there, and knows that nothing of ours is exported any more.
+        assert server.run("cat /run/exported").split() == []
+        told = json.dumps(outputs(server)["nfs"])
+        assert "port 2049/tcp is held by python3" in told
+        server.run("systemctl stop nfs-server")
+        server.run("ltspctl apply")
+        assert active(server, "ltspd-nfs", "nfs-server") == ["active", "inactive"]
+    finally:
+        server.run(
+            f"rm -f {modules} /usr/local/sbin/exportfs /run/systemd/system/nfs-server.service; "
+            "systemctl stop nfs-server; systemctl daemon-reload; systemctl reset-failed; ltspctl apply",
+            check=False,
+        )
+    settled(server)
