@@ -1,15 +1,18 @@
-"""The program ``ltspd``: arguments, logging, exit status."""
+"""The program ``ltspd``: arguments, logging, signals, exit status."""
 
 import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 from ltspd import __version__, journal, memory, takeover
-from ltspd.daemon import serve
+from ltspd.bus.connection import connect
+from ltspd.daemon import Daemon
 from ltspd.errors import LtspError
+from ltspd.notify import Notify
 from ltspd.paths import Paths
 
 log = logging.getLogger("ltspd")
@@ -41,6 +44,17 @@ def _logging(debug: bool) -> None:
     )
 
 
+async def _serve(paths: Paths, bus_address: str | None = None) -> None:
+    """Run one daemon on the system bus (or another) until SIGTERM; SIGHUP asks for a pass."""
+    notify = Notify()
+    daemon = Daemon(paths, await connect(bus_address), notify)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, daemon.stop)
+    loop.add_signal_handler(signal.SIGINT, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.wake)
+    await daemon.run()
+
+
 def main() -> int:
     """Run the daemon; 0 after an orderly stop, 1 when it could not serve any more."""
     arguments = _arguments()
@@ -53,7 +67,7 @@ def main() -> int:
             for name in takeover.put_back(Paths(arguments.root)):
                 print(name)
             return status
-        asyncio.run(serve(Paths(arguments.root), arguments.bus))
+        asyncio.run(_serve(Paths(arguments.root), arguments.bus))
     except* LtspError as group:
         for error in group.exceptions:
             log.error("%s", error)

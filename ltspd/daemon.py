@@ -5,20 +5,17 @@ Everything that can be decided without doing anything is elsewhere (plan, render
 
 import asyncio
 import logging
-import os
 import pwd
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ltspd import __version__, clients, explain, memory, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
-from ltspd.bus.connection import Connection, connect
+from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
 from ltspd.desired import Desired, Output
@@ -35,13 +32,11 @@ from ltspd.model import (
     Problem,
     ServerState,
     Setting,
-    Source,
-    SourceKind,
     State,
 )
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
-from ltspd.observe import files, links, remains
+from ltspd.observe import files, links, remains, watches
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs as render
@@ -56,8 +51,11 @@ GATEWAY_USER = "ltspd-gateway"
 SETTLE = 0.1
 # … but not longer than this in all.
 SETTLE_MOST = 1.0
-# What tells of a change of packages, in dpkg's directory.
-PACKAGES = frozenset({"status"})
+# How long a method waits for the pass that follows it, in seconds: callers give up after 25 (D-Bus's
+# default).
+PATIENCE = 10.0
+# Units that take longer than this, in seconds, make the state "applying", though no file differs.
+SLOW = 1.0
 
 
 class Daemon:
@@ -69,6 +67,13 @@ class Daemon:
         self._notify = notify
         self._woken = asyncio.Event()
         self._pass = asyncio.Lock()
+        # Held while facts are read, so that older ones never replace newer ones.
+        self._seeing = asyncio.Lock()
+        # What methods want of the next pass: who waits for it, whether units that failed are started again,
+        # and which files of LTSP's were moved, aside or back.
+        self._waiting: list[asyncio.Future[None]] = []
+        self._retry = False
+        self._moved: list[tuple[tuple[str, ...], bool]] = []
         self._stopping = asyncio.Event()
         self._conf = ConfFile(paths)
         self._systemd = Systemd(bus, self.wake)
@@ -85,7 +90,7 @@ class Daemon:
         self._of_gateway: tuple[Problem, ...] = ()
         self._outputs: tuple[Output, ...] = ()
         self._nbd: tuple[str, bytes] = ("", b"")
-        self._watched: tuple[tuple[Path, frozenset[str] | None], ...] = ()
+        self._watched: tuple[watches.Watch, ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
         self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
@@ -108,7 +113,7 @@ class Daemon:
         await self._systemd.start()
         with ExitStack() as undo:
             undo.callback(links.wake_socket(self.wake))
-            self._watch()
+            await self._watch()
             undo.callback(lambda: self._unwatch())
             await self._service.start()
             memory.loaded()
@@ -130,25 +135,17 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
 
-    def _watch(self) -> None:
+    async def _watch(self) -> None:
         """Watch the directories that matter now; they change as sources come and go."""
-        paths = self._paths
-        wanted: tuple[tuple[Path, frozenset[str] | None], ...] = (
-            (paths.etc, None),
-            (paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})),
-            (paths.at("/var/lib/dpkg"), PACKAGES),
-            (paths.base_dir, None),
-            (paths.outputs, None),
-            *((paths.at(each), names) for each, names in remains.DIRECTORIES.items()),
-            (paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})),
-            *(_where_it_changes(each) for each in self._facts.sources),
-        )
-        present = tuple(each for each in wanted if each[0].is_dir())
-        if present != self._watched:
+        wanted = await asyncio.to_thread(watches.wanted, self._paths, self._facts.sources)
+        if wanted != self._watched:
             # The new watches first: what changes in between wakes one of the two.
-            before, self._unwatch = self._unwatch, files.watch(present, self.wake)
-            self._watched = present
+            places = [(each.directory, each.names) for each in wanted]
+            before, self._unwatch = self._unwatch, files.watch(places, self.wake)
+            self._watched = wanted
             before()
+            # What changed in a new one since the pass looked there has woken nobody.
+            self.wake()
 
     # ---- passes ----------------------------------------------------------------------------------
 
@@ -165,14 +162,25 @@ class Daemon:
         """Look at everything, decide, write what differs, publish."""
         async with self._pass:
             self._woken.clear()
+            waiting, self._waiting = self._waiting, []
+            retry, self._retry = retry or self._retry, False
+            while self._moved:
+                moved, back = self._moved.pop(0)
+                await takeover.tell_readers(moved, self._systemd, back=back)
             config, wrong = await asyncio.to_thread(self._conf.read)
-            self._facts, broken = await facts_of.look(self._paths)
+            async with self._seeing:
+                self._facts, broken = await facts_of.look(self._paths)
+            self._looked.set()
             # In threads, because it takes long with many clients: the bus is answered meanwhile.
             desired = await asyncio.to_thread(plan, config, self._facts, self._paths)
             self._outputs = await self._render(desired)
             if await asyncio.to_thread(self._applier.pending, self._outputs):
-                self._show(replace(self.state, state=ServerState.APPLYING))
-            statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
+                self._applying()
+            slow = asyncio.get_running_loop().call_later(SLOW, self._applying)
+            try:
+                statuses = await self._applier.apply(self._outputs, force=force, retry=retry)
+            finally:
+                slow.cancel()
             images = report.images(self._facts, self._jobs.all)
             unbuilt = self._builds.problems(images)
             self._problems = report.problems(
@@ -190,13 +198,30 @@ class Daemon:
                     set_aside=self._facts.set_aside,
                 )
             )
-            self._looked.set()
-            self._watch()
+            await self._watch()
             digests = self._facts.source_packages
             self._builds.start_stale(config, self._facts.sources, self.state.images, digests)
             self._builds.start_folds(self._facts.images)
             waits = (each for each in (self._applier.again, self._builds.again) if each is not None)
             self._look_again(min(waits, default=None))
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)
+
+    async def _follow_up(self) -> None:
+        """Have a pass made, and wait for it as long as callers wait for a reply."""
+        passed = asyncio.get_running_loop().create_future()
+        self._waiting.append(passed)
+        self.wake()
+        await asyncio.wait([passed], timeout=PATIENCE)
+
+    async def _tell(self) -> None:
+        """Publish what a method just changed of images or of LTSP's files; a pass does the rest."""
+        async with self._seeing:
+            self._facts = await asyncio.to_thread(facts_of.renew, self._paths, self._facts)
+        facts, images = self._facts, report.images(self._facts, self._jobs.all)
+        self._show(replace(self.state, images=images, remains=facts.remains, set_aside=facts.set_aside))
+        self.wake()
 
     def _look_again(self, seconds: float | None) -> None:
         """Make a pass after a while though no event may come; only while something is wrong."""
@@ -227,6 +252,9 @@ class Daemon:
         return self._nbd[1]
 
     # ---- publishing ------------------------------------------------------------------------------
+
+    def _applying(self) -> None:
+        self._show(replace(self.state, state=ServerState.APPLYING))
 
     def _show(self, state: State) -> None:
         """Replace the published state if anything but the revision differs."""
@@ -262,7 +290,7 @@ class Daemon:
     async def reload(self) -> None:
         """Read the configuration again; raises ConfigError with every mistake, the old one stays then."""
         _, wrong = await asyncio.to_thread(self._conf.read)
-        await self._once()
+        await self._follow_up()
         if wrong:
             raise ConfigError("\n".join(problem.message for problem in wrong))
 
@@ -285,17 +313,17 @@ class Daemon:
     async def revert_image(self, name: str, generation: str, started_by: int) -> None:
         """Make a generation the current one; empty: the one before the current. Raises NothingToRevert."""
         await asyncio.to_thread(store.revert, self._paths, name, generation)
-        await self._once()
+        await self._tell()
 
     async def remove_generation(self, name: str, generation: str) -> None:
         """Remove a generation that is not the current one; raises NoSuchGeneration, InUse."""
         await self._builds.remove(name, generation)
-        await self._once()
+        await self._tell()
 
     async def keep_generation(self, name: str, generation: str, keep: bool) -> None:
         """Keep a generation however old it gets, or stop doing so; raises NoSuchGeneration, Busy."""
         await asyncio.to_thread(store.keep_generation, self._paths, name, generation, keep)
-        await self._once()
+        await self._tell()
 
     async def packages_changed(self) -> None:
         """Look soon: packages may have changed."""
@@ -319,18 +347,19 @@ class Daemon:
         """Move what an earlier LTSP left out of the way; raises ToolFailed."""
         found = await asyncio.to_thread(remains.look, self._paths)
         moved = await asyncio.to_thread(takeover.move_aside, self._paths, found)
-        await takeover.tell_readers(moved, self._systemd)
-        return await self._after_moving(moved)
+        return await self._after_moving(moved, back=False)
 
     async def give_back(self) -> tuple[str, ...]:
         """Put what was moved aside back; raises ToolFailed."""
         moved = await asyncio.to_thread(takeover.put_back, self._paths)
-        await takeover.tell_readers(moved, self._systemd, back=True)
-        return await self._after_moving(moved)
+        return await self._after_moving(moved, back=True)
 
-    async def _after_moving(self, moved: tuple[str, ...]) -> tuple[str, ...]:
+    async def _after_moving(self, moved: tuple[str, ...], *, back: bool) -> tuple[str, ...]:
+        self._moved.append((moved, back))
         # Ports may be free now that failing units have waited for.
-        await self._once(retry=True)
+        self._retry = True
+        await self._tell()
+        await self._follow_up()
         return moved
 
     async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
@@ -356,15 +385,6 @@ class Daemon:
         return self._applier.preview(found)
 
 
-def _where_it_changes(source: Source) -> tuple[Path, frozenset[str]]:
-    """Return the directory to watch for changes of a source, and the names in it."""
-    if source.kind is SourceKind.DISK:
-        # What is in the base directory may be a link to it.
-        file = Path(os.path.realpath(source.path))
-        return file.parent, frozenset({file.name})
-    return Path(source.path) / "var/lib/dpkg", PACKAGES
-
-
 def _now() -> int:
     """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000
@@ -376,14 +396,3 @@ def _users(name: str) -> frozenset[int]:
         return frozenset({pwd.getpwnam(name).pw_uid})
     except KeyError:
         return frozenset()
-
-
-async def serve(paths: Paths, bus_address: str | None = None) -> None:
-    """Run one daemon on the system bus (or another) until SIGTERM; SIGHUP asks for a pass."""
-    notify = Notify()
-    daemon = Daemon(paths, await connect(bus_address), notify)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, daemon.stop)
-    loop.add_signal_handler(signal.SIGINT, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.wake)
-    await daemon.run()

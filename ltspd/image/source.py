@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STORE = "images"
 # How LTSP tells a disk image in the base directory, whatever format it has.
 DISK = ".img"
+# A directory with one of these in it is a system.
+ROOT_DIRECTORIES = ("usr", "bin", "etc")
 
 
 def is_valid_name(name: str) -> bool:
@@ -129,11 +131,22 @@ def _is_disk(path: Path) -> bool:
     return path.name.endswith(DISK) and is_valid_name(path.stem) and path.is_file()
 
 
+def may_become_sources(paths: Paths) -> tuple[Path, ...]:
+    """Return the directories that would be chroots if there were a system in them."""
+    try:
+        entries = sorted(paths.base_dir.iterdir())
+    except OSError:
+        return ()
+    return tuple(each for each in entries if _may_be_root(each) and not _has_root_directories(each))
+
+
 def _is_root(path: Path) -> bool:
-    return (
-        is_valid_name(path.name) and not path.is_symlink() and path.is_dir() and _has_root_directories(path)
-    )
+    return _may_be_root(path) and _has_root_directories(path)
+
+
+def _may_be_root(path: Path) -> bool:
+    return is_valid_name(path.name) and not path.is_symlink() and path.is_dir()
 
 
 def _has_root_directories(path: Path) -> bool:
-    return any((path / each).is_dir() for each in ("usr", "bin", "etc"))
+    return any((path / each).is_dir() for each in ROOT_DIRECTORIES)

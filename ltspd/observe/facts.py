@@ -23,6 +23,12 @@ async def look(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
     return replace(facts, links=found), problems
 
 
+def renew(paths: Paths, facts: Facts) -> Facts:
+    """Return the facts with images and what LTSP left as they are now: what methods change is among these."""
+    images, _ = read_images(paths)
+    return replace(facts, images=images, remains=remains.look(paths), set_aside=remains.aside(paths))
+
+
 def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
     accounts = host.accounts(paths)
     nameservers, domain = host.resolver(paths)

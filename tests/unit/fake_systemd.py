@@ -14,7 +14,8 @@ class FakeSystemd1:
     """Answers as systemd does, as far as ``ltspd.services`` asks; ``acts`` is what it was told to do.
 
     ``result`` is how jobs end; ``early`` sends JobRemoved before the reply that names the job, and
-    ``silent`` never. A method in ``wrong`` gets that D-Bus error as its answer, or none if it is empty.
+    ``silent`` only by ``finish``. A method in ``wrong`` gets that D-Bus error as its answer, or none at all
+    if it is empty; ``slow`` is one that is answered after ``go_on`` only.
     """
 
     def __init__(self, bus: Connection) -> None:
@@ -26,8 +27,11 @@ class FakeSystemd1:
         self.early = False
         self.silent = False
         self.wrong: dict[str, str] = {}
+        self.slow = ""
+        self._held: list[Message] = []
         self.changed = asyncio.Event()
         self._jobs = 0
+        self._open: list[object] = []
         bus.add_message_handler(self._handle)
 
     async def start(self) -> None:
@@ -39,6 +43,16 @@ class FakeSystemd1:
         self.units[unit] = (active, sub, result)
         body: list[object] = [UNIT, {"ActiveState": Variant("s", active)}, []]
         self._signal(unit_path(unit), PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+
+    def finish(self) -> None:
+        """Let the last job end that ``silent`` kept open."""
+        self._signal(ROOT, MANAGER, "JobRemoved", "uoss", self._open)
+
+    def go_on(self) -> None:
+        """Answer what was held back."""
+        self.slow, held, self._held = "", self._held, []
+        for message in held:
+            self._handle(message)
 
     def stray_job(self) -> None:
         """Let a job end that somebody else started."""
@@ -66,6 +80,10 @@ class FakeSystemd1:
     def _handle(self, message: Message) -> bool:
         if message.message_type is not MessageType.METHOD_CALL:
             return False
+        if message.member == self.slow:
+            self._held.append(message)
+            self.changed.set()
+            return True
         if (name := self.wrong.get(message.member)) is not None:
             if name:
                 self.bus.send(Message.new_error(message, name, "it went wrong"))
@@ -115,8 +133,9 @@ class FakeSystemd1:
             self._jobs += 1
             job = f"{ROOT}/job/{self._jobs}"
             self._reply(message, "o", job)
+            self._open = [self._jobs, job, unit, self.result]
             if not self.silent:
-                self._signal(ROOT, MANAGER, "JobRemoved", "uoss", [self._jobs, job, unit, self.result])
+                self.finish()
         if message.member == "StopUnit":
             self.set(unit, "inactive", "dead")
         elif message.member != "ReloadUnit":

@@ -16,13 +16,16 @@ import pytest
 
 from ltspd.bus import connection
 from ltspd.bus.connection import Connection
+from ltspd.image import manifest
+from ltspd.model import Generation, Layer
 from ltspd.paths import Paths
 from tests.bus.conftest import ALL_GRANTED, CONFIG, end_bus, get_all
 from tests.unit.fake_systemd import FakeSystemd1
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "nbd", "nfs", "radvd", "tftp")]
+UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "nfs", "radvd", "tftp")]
+UNITS.append("ltspd-nbd.socket")
 # What lies on a server before the daemon's first start: systemd-tmpfiles' and the packages' part.
 DIRECTORIES = [
     "etc/ltsp", "var/lib/dpkg", "var/lib/ltspd/outputs", "run/ltspd", "run/systemd", "srv/ltsp/images",
@@ -86,6 +89,31 @@ class World:
         new.write_text(text)
         os.chown(new, NOBODY, NOBODY)
         new.rename(path)
+
+    def publish(self, image: str, number: int, packages_digest: str = "") -> str:
+        """Put a generation of an image there, make it the current one and return its id."""
+        digest, identity = f"{number:064x}", f"20261121T2048{number:02}Z-{number:08x}"
+        facts = Generation(
+            id=identity, image=image, created=1000.0 + number, source=f"/srv/ltsp/{image}",
+            architecture="x86_64", kernel="6.1", layers=(Layer(digest, 4),), source_bytes=1, source_files=1,
+            kernel_bytes=6, initrd_bytes=6, packages_digest=packages_digest,
+        )  # fmt: skip
+        home = self.paths.images / image
+        for name in ("layers", f"generations/{identity}"):
+            (home / name).mkdir(parents=True, exist_ok=True)
+        (home / "layers" / facts.layers[0].file_name).write_bytes(b"data")
+        for name, text in {
+            "vmlinuz": "kernel",
+            "initrd.img": "initrd",
+            "layers": f"{digest} 4\n",
+            "manifest.json": manifest.to_text(manifest.Manifest(facts, {})),
+        }.items():
+            (home / "generations" / identity / name).write_text(text)
+        for path in (home, *home.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        (home / ".current").symlink_to(f"generations/{identity}")
+        (home / ".current").rename(home / "current")
+        return identity
 
     def start(self, bus: str = "") -> "subprocess.Popen[bytes]":
         """Start a daemon as nobody in a network with one cable."""

@@ -1,0 +1,58 @@
+"""Which directories tell of a change, and by which names. One that isn't there yet is waited for."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ltspd.image.source import ROOT_DIRECTORIES, may_become_sources
+from ltspd.model import Source, SourceKind
+from ltspd.observe import remains
+from ltspd.paths import Paths
+
+# What tells of a change of packages, in dpkg's directory.
+PACKAGES = frozenset({"status"})
+
+
+class Watch(NamedTuple):
+    """A directory and the names in it that matter (None: any). ``inode``: another one needs another watch."""
+
+    directory: Path
+    names: frozenset[str] | None
+    inode: tuple[int, int]
+
+
+def wanted(paths: Paths, sources: Iterable[Source]) -> tuple[Watch, ...]:
+    """Return what is to be watched while these are the sources of images."""
+    found = []
+    for directory, names in (*_directories(paths), *map(_of_source, sources)):
+        while True:
+            try:
+                stat = os.stat(directory)
+            except OSError:
+                # The nearest directory above tells when it comes.
+                directory, names = directory.parent, frozenset({directory.name})
+                continue
+            found.append(Watch(directory, names, (stat.st_dev, stat.st_ino)))
+            break
+    return tuple(found)
+
+
+def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
+    yield paths.etc, None
+    yield paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})
+    yield paths.at("/var/lib/dpkg"), PACKAGES
+    yield paths.base_dir, None
+    yield paths.outputs, None
+    yield from ((paths.at(each), names) for each, names in remains.DIRECTORIES.items())
+    yield paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})
+    # A directory is often made first, and a system installed into it later.
+    yield from ((each, frozenset(ROOT_DIRECTORIES)) for each in may_become_sources(paths))
+
+
+def _of_source(source: Source) -> tuple[Path, frozenset[str]]:
+    if source.kind is SourceKind.DISK:
+        # What is in the base directory may be a link to it.
+        file = Path(os.path.realpath(source.path))
+        return file.parent, frozenset({file.name})
+    return Path(source.path) / "var/lib/dpkg", PACKAGES
