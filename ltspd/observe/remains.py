@@ -1,4 +1,4 @@
-"""What an earlier LTSP left on this server, found by name; only the heads of two boot files are read.
+"""What an earlier LTSP left on this server, found by name, and other servers' files that go against us.
 
 Changes nothing: moving files aside and back is ``ltspd.takeover``'s.
 """
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ltspd.image.source import architecture_name
 from ltspd.model import Problem, Remain
+from ltspd.observe import foreign_dhcp
 from ltspd.paths import Paths
 
 # Added to the name of a file that is moved aside. dnsmasq(8) reads no name that ends in "~" from a
@@ -16,7 +17,7 @@ from ltspd.paths import Paths
 ASIDE = ".before-ltspd~"
 # Where files that can be moved aside lie, and their names there (None: any).
 DIRECTORIES: Mapping[str, frozenset[str] | None] = {
-    "/etc/dnsmasq.d": frozenset({"ltsp-dnsmasq.conf", "ltsp-server-dnsmasq.conf"}),
+    "/etc/dnsmasq.d": frozenset({"ltsp-dnsmasq.conf", "ltsp-server-dnsmasq.conf", "ltsp.conf"}),
     "/etc/exports.d": frozenset({"ltsp-nfs.exports"}),
     "/etc/nbd-server/conf.d": None,
 }
@@ -51,6 +52,14 @@ class _Rule(NamedTuple):
     idle_step: str = _REMOVE
 
 
+# Files of other DHCP servers, with what is to be done about boot files that they name.
+_OTHERS = (
+    ("/etc/dhcp/dhcpd.conf", "isc-dhcp-server", "'next-server', 'filename' and 'root-path'"),
+    ("/etc/kea/kea-dhcp4.conf", "kea-dhcp4-server", "'next-server' and 'boot-file-name'"),
+    ("/etc/dnsmasq.conf", "dnsmasq", "'dhcp-boot' and 'pxe-service'"),
+    ("/etc/dnsmasq.d/*", "dnsmasq", "'dhcp-boot' and 'pxe-service'"),
+)
+
 _RULES = (
     _Rule(
         "/usr/share/ltsp/ltsp",
@@ -64,6 +73,14 @@ _RULES = (
         _DNSMASQ,
         _ANSWERS,
         idle=_ABSENT.format("a dnsmasq"),
+    ),
+    _Rule(
+        "/etc/dnsmasq.d/ltsp.conf",
+        _DNSMASQ,
+        f"{_ANSWERS}; it is no file of LTSP's, but FOG's instructions have one of this name",
+        "if nothing needs it, remove it and run 'systemctl restart dnsmasq'; else let only one of the two "
+        "answer on a network, see DHCP_LINKS in 'man ltsp.conf'",
+        _ABSENT.format("a dnsmasq"),
     ),
     _Rule(
         "/etc/exports.d/ltsp-nfs.exports",
@@ -112,7 +129,7 @@ _RULES = (
 
 def look(paths: Paths) -> tuple[Remain, ...]:
     """Return all that was found, what does harm first."""
-    found = [*_by_rules(paths), *_boot_files(paths), *_images(paths)]
+    found = [*_by_rules(paths), *_boot_files(paths), *_images(paths), *_other_servers(paths)]
     return tuple(sorted(found, key=lambda each: (not each.harms, each.path)))
 
 
@@ -145,10 +162,44 @@ def _by_rules(paths: Paths) -> Iterator[Remain]:
     for rule in _RULES:
         for place in sorted(paths.root.glob(rule.pattern.lstrip("/"))):
             path = _absolute(paths, place)
+            own = _own_lines(place) if rule.effect is _ANSWERS else ""
             if any(paths.at(each).exists() for each in rule.because):
-                yield Remain(path, rule.effect, rule.step, True, rule.step == _MOVE)
+                yield Remain(path, rule.effect + own, rule.step, True, rule.step == _MOVE)
             else:
-                yield Remain(path, rule.idle, rule.idle_step, False, False)
+                yield Remain(path, rule.idle + own, rule.idle_step, False, False)
+
+
+def _own_lines(place: Path) -> str:
+    lines = foreign_dhcp.own_lines(place)
+    if not lines:
+        return ""
+    return (
+        f"; LTSP did not write {foreign_dhcp.repeat(place, lines)}: copy what you still need of that into a "
+        "file of your own, as it ends with this one"
+    )
+
+
+def _other_servers(paths: Paths) -> Iterator[Remain]:
+    """Files that send machines elsewhere: told before anything is moved, and left to the administrator."""
+    told = {rule.pattern for rule in _RULES}
+    for pattern, server, words in _OTHERS:
+        if not any(paths.at(each).exists() for each in _units(server)):
+            continue
+        for place in sorted(paths.root.glob(pattern.lstrip("/"))):
+            path = _absolute(paths, place)
+            # dnsmasq(8) reads no such names.
+            if path in told or path.endswith("~") or place.name.startswith((".", "#")):
+                continue
+            if lines := foreign_dhcp.boot_lines(place, server):
+                yield Remain(
+                    path,
+                    f"sends machines that {server} answers to boot files that are not ltspd's, by "
+                    f"{foreign_dhcp.repeat(place, lines)}",
+                    f"if they are to boot from here, take {words} out of it, "
+                    f"then 'systemctl restart {server}'",
+                    False,
+                    False,
+                )
 
 
 def _boot_files(paths: Paths) -> Iterator[Remain]:

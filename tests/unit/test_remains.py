@@ -113,6 +113,87 @@ def test_what_ltsp5_leaves(paths: Paths) -> None:
     assert not any(each.moves for each in remains.look(paths))
 
 
+# The lines that LTSP writes, as dnsmasq(8) has them, with what each is for left out.
+LTSPS_LINES = """# Of LTSP
+port=0
+enable-tftp
+tftp-root=/srv/tftp
+dhcp-range=192.168.67.20,192.168.67.250,12h
+dhcp-range=set:proxy,10.0.3.0,proxy,255.255.255.0
+dhcp-option=option:dns-server,0.0.0.0,8.8.8.8
+dhcp-match=set:bios,option:client-arch,0
+dhcp-mac=set:rpi,b8:27:eb:*:*:*
+tag-if=set:ipxe,tag:ipxe-http
+pxe-service=tag:proxy,X86PC,"x",ltsp/undionly.kpxe
+dhcp-boot=tag:bios,ltsp/undionly.kpxe
+"""
+OWN_LINES = (
+    "dhcp-host=52:54:00:12:34:56,printer,192.168.67.5",
+    "server=/school.example/10.0.3.1",
+    "dhcp-option=option:ntp-server,10.0.3.1",
+    "dhcp-range=10.0.5.50,10.0.5.200,8h",
+    "conf-dir=/etc/more",
+)
+
+
+@pytest.mark.parametrize("unit", ["/lib/systemd/system/dnsmasq.service", "/etc/nothing"])
+def test_own_lines_of_a_file_that_moves_are_named_before(paths: Paths, unit: str) -> None:
+    write(paths, unit)
+    write(paths, DNSMASQ, LTSPS_LINES)
+    assert "LTSP did not write" not in found(paths)[DNSMASQ].effect
+    write(paths, DNSMASQ, LTSPS_LINES + "".join(f"{each}\n" for each in OWN_LINES) + "#no-hosts\n")
+    effect = found(paths)[DNSMASQ].effect
+    assert all(f"'{each}'" in effect for each in OWN_LINES)
+    assert "file of your own" in effect
+    assert "no-hosts" not in effect
+    assert not [each for each in LTSPS_LINES.splitlines() if f"'{each}'" in effect]
+    write(paths, DNSMASQ, "".join(f"dhcp-host={number}{'x' * 500}\n" for number in range(99)))
+    assert ", 91 more line(s)" in found(paths)[DNSMASQ].effect
+    assert len(found(paths)[DNSMASQ].effect) < 1500
+    # Everybody may read what is told.
+    write(paths, DNSMASQ, "dhcp-option=option:43,secret\n").chmod(0o600)
+    effect = found(paths)[DNSMASQ].effect
+    assert "secret" not in effect
+    assert "LTSP did not write 1 line(s)" in effect
+
+
+def test_fogs_file_is_in_the_way_and_not_ltsps_to_move(paths: Paths) -> None:
+    name = "/etc/dnsmasq.d/ltsp.conf"
+    write(paths, name, "port=0\ndhcp-range=10.0.3.0,proxy\ndhcp-boot=undionly.kpxe,,10.0.3.9\n")
+    assert not found(paths)[name].harms
+    write(paths, "/lib/systemd/system/dnsmasq.service")
+    (problem,) = remains.problems(remains.look(paths))
+    assert problem.subject == name
+    assert "FOG" in problem.message
+    assert "systemctl restart dnsmasq" in problem.message
+    assert takeover.move_aside(paths, remains.look(paths)) == ()
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "line"),
+    [
+        ("isc-dhcp-server", "/etc/dhcp/dhcpd.conf", '  filename "/fog/undionly.kpxe";'),
+        ("isc-dhcp-server", "/etc/dhcp/dhcpd.conf", 'include "/etc/ltsp/dhcpd.conf";'),
+        ("isc-dhcp-server", "/etc/dhcp/dhcpd.conf", 'option root-path "/opt/ltsp/i386";'),
+        ("kea-dhcp4-server", "/etc/kea/kea-dhcp4.conf", '"boot-file-name": "undionly.kpxe",'),
+        ("dnsmasq", "/etc/dnsmasq.conf", "dhcp-boot=pxelinux.0"),
+        ("dnsmasq", "/etc/dnsmasq.d/own", "pxe-service=x86PC,boot,undionly"),
+    ],
+)
+def test_other_servers_boot_files_are_named_and_stay(paths: Paths, server: str, name: str, line: str) -> None:
+    write(paths, name, f"# a comment\n{line}\n")
+    assert remains.look(paths) == (), "without the server it is without effect"
+    write(paths, f"/lib/systemd/system/{server}.service")
+    (told,) = remains.look(paths)
+    assert (told.path, told.harms, told.moves) == (name, False, False)
+    assert line.strip() in told.effect
+    assert f"systemctl restart {server}" in told.step
+    assert remains.problems(remains.look(paths)) == ()
+    for harmless in ("", f"#{line}", 'filename "ltsp/undionly.kpxe";', "dhcp-boot=tag:x,ltsp/snponly.efi"):
+        write(paths, name, f"{harmless}\n")
+        assert remains.look(paths) == (), harmless
+
+
 def test_taking_over_leaves_nothing_in_the_way_and_undoing_it_everything_as_it_was(ltsp: Paths) -> None:
     before = everything(ltsp)
     moved = takeover.move_aside(ltsp, remains.look(ltsp))
