@@ -123,6 +123,9 @@ class Units:
             return
         if unit in self._asked or not all(digest_of(self._paths.at(each.path)) for each in output.files):
             return
+        # One that it had before serves on; both may need the same port.
+        if any(each != unit and self._record.owners.get(each) == output.name for each in self._record.units):
+            return
         try:
             await self._systemd.watch([unit])
             if (await self._systemd.status(unit)).active == "inactive":

@@ -122,6 +122,19 @@ async def test_an_output_whose_new_files_are_not_there_keeps_what_it_had(
     assert (systemd.acts, there(paths, f"{OUT}/ganesha.conf")) == ([], [True])
 
 
+async def test_a_successor_whose_file_is_somebodys_does_not_start_beside_the_old_one(
+    applier: Applier, paths: Paths, systemd: FakeSystemd
+) -> None:
+    await follow(applier, paths, GANESHA)
+    systemd.acts.clear()
+    place = paths.at(EXPORTS)
+    place.parent.mkdir(parents=True)
+    place.write_text("somebody's")
+    assert (await follow(applier, paths, KERNEL))["nfs"][0] is OutputState.EDITED
+    assert systemd.acts == []
+    assert systemd.running() & NFS_UNITS == {"ltspd-nfs.service"}
+
+
 # ---- programs and links that are gone -----------------------------------------------------------------
 
 
