@@ -5,6 +5,7 @@ import contextlib
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dbus_next import Variant
@@ -148,6 +149,25 @@ async def test_an_edited_output_is_reported_and_replaced_only_by_force(world: Wo
     await world.settled()
     assert '"port": 80' in table.read_text()
     assert await idle(process.pid, 0.3) == 0
+
+
+async def test_an_edited_file_that_nothing_needs_any_more_is_a_problem_until_it_is_gone(world: World) -> None:
+    await world.ready()
+    await world.settled()
+    table = world.paths.outputs / "gateway.json"
+    table.write_text("by hand")
+    world.write("/etc/ltsp/ltsp.conf", '[server]\nDHCP_LINKS="eth0=off"\n')
+
+    def told(manager: dict[str, Any]) -> bool:
+        return any("gateway.json: nothing needs it now" in each for each in manager["Problems"])
+
+    await world.until(told)
+    assert ("StopUnit", "ltspd-gateway.service") in world.systemd.acts
+    assert [each.name for each in world.paths.outputs.iterdir()] == ["gateway.json"]
+    with contextlib.suppress(BusError):  # of programs that this machine lacks
+        await ask(world.bus, "Manager", "Apply", "a{sv}", {"force": Variant("b", True)})
+    await world.until(lambda manager: not told(manager))
+    assert not table.exists()
 
 
 async def test_a_unit_that_fails_is_reported_not_hammered_and_seen_when_it_is_back(world: World) -> None:
