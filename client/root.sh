@@ -139,7 +139,8 @@ layer_nbd() {
 
 # connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted, but until then reads fail at
 # once (nbd-client can't ask the kernel to wait, as NFS does): a running server is reloaded, not restarted.
-# -systemd-mark keeps the process from being ended at shutdown. Both need the old interface, without netlink.
+# -systemd-mark keeps the process from being ended at shutdown. Both need the old interface, without netlink. By its
+# path, because busybox >= 1.37 has an applet of this name, and its shell prefers applets.
 connect_nbd() {
     local process='-nonetlink -persist -systemd-mark'
     # Where we are a guest of systemd, it stops all processes for a moment when it hands over, marked or not, and
@@ -147,7 +148,7 @@ connect_nbd() {
     # makes it anew either.
     [ ! -d /run/systemd/system ] || process=''
     # shellcheck disable=SC2086
-    timeout 15 nbd-client "$server" 10809 "$2" -N "$1" $process -readonly >/run/ltsp-error 2>&1
+    timeout 15 /bin/nbd-client "$server" 10809 "$2" -N "$1" $process -readonly >/run/ltsp-error 2>&1
 }
 
 # wait_for_size DEVICE: nbd-client returns before the process that it leaves behind has started the device.
