@@ -43,7 +43,10 @@ _PROGRAMS = {
 # Configuration is small; nothing larger is looked into.
 _LOOKED_AT = 64 << 10
 _SECRET = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|openssh-key-v1|:\$(?:y|gy|6|5|2[aby]|1|7)\$")
-_HOOKS = re.compile(r"((?:usr/|var/)?lib/dracut/hooks)/mount/.+")
+# Every version of dracut has hooks of some kind, wherever it keeps them; newer ones have none for the mount.
+_HOOKS = re.compile(r"((?:usr/|var/)?lib/dracut/hooks)/[^/]+/.+")
+# dracut's list of what it took from the machine that it was made on.
+_HOST_ONLY = re.compile(r"(?:usr/)?lib/dracut/hostonly-files")
 
 # Whether a path is one at which no image may have a file.
 IsSensitive = Callable[[str], bool]
@@ -87,6 +90,13 @@ def judge(where: str, members: dict[str, bytes], is_sensitive: IsSensitive) -> s
 
     ``members`` are the files of the initrd ``where`` with the content of those that may hold secrets.
     """
+    if any(map(_HOST_ONLY.fullmatch, members)):
+        raise UnsuitableInitrd(
+            f"{where} was made by dracut for one machine alone (host-only), as newer versions do by default: "
+            "it waits for that machine's disks and lacks what others need. Make a general one there: "
+            """echo 'hostonly="no"' >/etc/dracut.conf.d/ltspd.conf && dracut --force --regenerate-all; """
+            "or build with --initrd own."
+        )
     if secrets := sorted(
         path for path, content in members.items() if is_sensitive(path) or _SECRET.search(content)
     ):

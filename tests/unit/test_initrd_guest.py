@@ -11,7 +11,15 @@ from ltspd.initrd import boot, cpio, guest
 from tests.unit.image_trees import RELEASE, write
 
 DEBIAN = ("init", "scripts/functions", "scripts/local", "conf/arch.conf")
-DRACUT = ("var/lib/dracut/hooks/mount/99-mount.sh", "usr/lib/systemd/systemd")
+# As versions 059, 106 and 112 have their hooks.
+DRACUTS = {
+    "usr/lib/dracut/hooks": ("usr/lib/dracut/hooks/cmdline/95-parse-block.sh", "usr/lib/systemd/systemd"),
+    "var/lib/dracut/hooks": (
+        *("usr/lib/dracut/hooks", "usr/lib/systemd/systemd"),
+        *("var/lib/dracut/hooks/mount/99-mount-virtfs.sh", "var/lib/dracut/hooks/cmdline/00-parse-root.sh"),
+    ),
+    "lib/dracut/hooks": ("lib/dracut/hooks/pre-mount/99-mount-virtiofs.sh", "lib/dracut-lib.sh"),
+}
 
 
 def initrd(*names: str, **content: bytes) -> bytes:
@@ -87,14 +95,24 @@ async def test_ours_comes_behind_and_in_no_ones_way(root: Path) -> None:
     assert not {"bin", "sbin", "lib", "lib64"} & second.keys()
 
 
-async def test_dracut_gets_its_hooks_where_it_has_them(root: Path) -> None:
-    whole = await build(root, initrd(*DRACUT))
-    files = {path for path, content in parts(whole)[1].items() if content and path.startswith(("var", "etc"))}
-    assert files == {
+@pytest.mark.parametrize("hooks", DRACUTS)
+async def test_dracut_gets_its_hooks_where_it_has_them(root: Path, hooks: str) -> None:
+    whole = await build(root, initrd(*DRACUTS[hooks]))
+    files = {path for path, content in parts(whole)[1].items() if content and "ltsp/" not in path}
+    assert files - {"ltspd/init", "ltspd/bin/busybox"} == {
         "etc/cmdline.d/99-ltspd.conf",
-        "var/lib/dracut/hooks/cmdline/99-ltspd.sh",
-        "var/lib/dracut/hooks/mount/10-ltspd.sh",
+        f"{hooks}/cmdline/99-ltspd.sh",
+        f"{hooks}/mount/10-ltspd.sh",
     }
+
+
+@pytest.mark.parametrize("hooks", DRACUTS)
+async def test_one_that_was_made_for_one_machine_alone_is_refused(root: Path, hooks: str) -> None:
+    mark = "lib/dracut/hostonly-files" if hooks.startswith("lib") else "usr/lib/dracut/hostonly-files"
+    # It has the machine's own password, too; what makes a general one cures both.
+    theirs = initrd(*DRACUTS[hooks], mark, **{"etc/shadow": b"root:$y$j9T$abc$def:1::::::\n"})
+    with pytest.raises(UnsuitableInitrd, match=r"host-only.*hostonly=\"no\".*dracut --force.*--initrd own"):
+        await build(root, theirs)
 
 
 @pytest.mark.parametrize("program", ["gzip", "zstd", "xz", "bzip2"])
