@@ -1,6 +1,7 @@
 # Installs ltspd below DESTDIR. The Debian package, the lab and an install by hand all use this.
 DESTDIR ?=
 PYTHON ?= /usr/bin/python3
+CFLAGS ?= -s
 LIB = $(DESTDIR)/usr/lib/ltspd
 UNITS = $(DESTDIR)/usr/lib/systemd/system
 
@@ -15,6 +16,7 @@ install:
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
+	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client nbd/nbd-client.c
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
 	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \

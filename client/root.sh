@@ -117,14 +117,9 @@ layer_nfs() {
 }
 
 prepare_nbd() {
-    local count=2 each
+    local count=2
     [ -x /ltsp/nbd/bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
-        "the server: is nbd-client installed there?"
-    # It lies where it can't be in the way of the distribution's initrd; its loader is at the root.
-    for each in /ltsp/nbd/*; do
-        mkdir -p "${each#/ltsp/nbd}"
-        mv "$each"/* "${each#/ltsp/nbd}/"
-    done
+        "the server: is nbd.img beside ltsp.img? 'journalctl -u ltspd' says why not."
     # Each device costs a kernel thread and an event in udev; two are left for whatever the image does with NBD.
     while read -r _; do count=$((count + 1)); done </ltsp/layers
     modprobe nbd "nbds_max=$count" max_part=0
@@ -132,36 +127,14 @@ prepare_nbd() {
 
 layer_nbd() {
     retry "NBD from $server" connect_nbd "$1" "/dev/nbd$3" || gone "$1"
-    wait_for_size "nbd$3" || broken "$1"
     echo "$readahead" >"/sys/block/nbd$3/queue/read_ahead_kb"
     mount_layer "/dev/nbd$3" "$3" || broken "$1"
 }
 
-# connect_nbd DIGEST DEVICE: -persist reconnects after the server was restarted, but until then reads fail at
-# once (nbd-client can't ask the kernel to wait, as NFS does): a running server is reloaded, not restarted.
-# -systemd-mark keeps the process from being ended at shutdown. Both need the old interface, without netlink. By its
-# path, because busybox >= 1.37 has an applet of this name, and its shell prefers applets.
+# connect_nbd DIGEST DEVICE: with our own program (nbd/nbd-client.c), which also looks after the connection. By its
+# path, because busybox has an applet of this name, and its shell prefers applets.
 connect_nbd() {
-    local process='-nonetlink -persist -systemd-mark'
-    # Where we are a guest of systemd, it stops all processes for a moment when it hands over, marked or not, and
-    # the kernel closes a connection whose process is stopped. One made over netlink needs no process; nobody
-    # makes it anew either.
-    [ ! -d /run/systemd/system ] || process=''
-    # shellcheck disable=SC2086
-    timeout 15 /bin/nbd-client "$server" 10809 "$2" -N "$1" $process -readonly >/run/ltsp-error 2>&1
-}
-
-# wait_for_size DEVICE: nbd-client returns before the process that it leaves behind has started the device.
-wait_for_size() {
-    local sectors
-    tick
-    local deadline=$((clock + 10))
-    while :; do
-        read -r sectors <"/sys/block/$1/size" && [ "$sectors" -gt 0 ] && return
-        tick
-        [ "$clock" -lt "$deadline" ] || return 1
-        sleep 0.02
-    done
+    timeout 15 /ltsp/nbd/bin/nbd-client "$server" 10809 "$2" -N "$1" >/run/ltsp-error 2>&1
 }
 
 prepare_http() {

@@ -240,13 +240,13 @@ class Daemon:
         return await asyncio.to_thread(work)
 
     async def _nbd_add_on(self) -> bytes:
-        """Return nbd.img, made anew only when the server's packages changed; empty without nbd-client."""
+        """Return nbd.img, made anew only when the server's packages changed; empty if it can't be."""
         digest = self._facts.packages_digest or "-"
         if self._nbd[0] != digest:
             try:
                 data = await make_nbd_initrd(self._paths.root)
             except LtspError as error:
-                log.info("No NBD roots: %s", error.message)
+                log.warning("No NBD roots: %s", error.message)
                 data = b""
             self._nbd = (digest, data)
         return self._nbd[1]

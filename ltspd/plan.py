@@ -196,7 +196,7 @@ def default_transport(facts: Facts) -> RootTransport:
     """Return what our measurements favour (docs/boot.md) among what this server has programs for."""
     if "ganesha.nfsd" in facts.programs or (facts.kernel_nfsd and "exportfs" in facts.programs):
         return RootTransport.NFS
-    return RootTransport.NBD if {"nbd-server", "nbd-client"} <= facts.programs else RootTransport.HTTP
+    return RootTransport.NBD if "nbd-server" in facts.programs else RootTransport.HTTP
 
 
 def _choice(

@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PT_DYNAMIC, _PT_INTERP, _PT_LOAD = 2, 3, 1
-_DT_NEEDED, _DT_STRTAB = 1, 5
+_PT_INTERP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,6 @@ class Elf:
 
     machine: int
     interpreter: str
-    needed: tuple[str, ...]
 
 
 def parse(data: bytes) -> Elf | None:
@@ -25,8 +23,7 @@ def parse(data: bytes) -> Elf | None:
     try:
         machine = _format(data)[3]
         segments = list(_segments(data))
-        interpreter = next((_text(data, offset) for kind, offset, _, _ in segments if kind == _PT_INTERP), "")
-        return Elf(machine, interpreter, tuple(_needed(data, segments)))
+        return Elf(machine, next((_text(data, at) for kind, at in segments if kind == _PT_INTERP), ""))
     except (struct.error, ValueError, IndexError):
         return None
 
@@ -52,38 +49,18 @@ def _format(data: bytes) -> tuple[str, bool, int, int]:
     return order, data[4] == 2, data[4], int(struct.unpack_from(order + "H", data, 18)[0])
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield type, file offset, virtual address and file size of each program header."""
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield type and file offset of each program header."""
     order, wide, _, _ = _format(data)
     start = struct.unpack_from(order + ("Q" if wide else "I"), data, 32 if wide else 28)[0]
     size, count = struct.unpack_from(order + "HH", data, 54 if wide else 42)
     for index in range(count):
         at = start + index * size
         if wide:
-            kind, _, offset, address, _, length = struct.unpack_from(order + "IIQQQQ", data, at)
+            kind, _, offset = struct.unpack_from(order + "IIQ", data, at)
         else:
-            kind, offset, address, _, length = struct.unpack_from(order + "IIIII", data, at)
-        yield kind, offset, address, length
-
-
-def _needed(data: bytes, segments: list[tuple[int, int, int, int]]) -> Iterator[str]:
-    dynamic = next((segment for segment in segments if segment[0] == _PT_DYNAMIC), None)
-    if dynamic is None:
-        return
-    order, wide, _, _ = _format(data)
-    step, layout = (16, order + "QQ") if wide else (8, order + "II")
-    _, offset, _, length = dynamic
-    pairs = [struct.unpack_from(layout, data, offset + at) for at in range(0, length, step)]
-    address = next((value for tag, value in pairs if tag == _DT_STRTAB), None)
-    home = next((s for s in segments if s[0] == _PT_LOAD and address and s[2] <= address < s[2] + s[3]), None)
-    if address is None or home is None:
-        return
-    strings = address - home[2] + home[1]
-    for tag, value in pairs:
-        if tag == _DT_NEEDED:
-            yield _text(data, strings + value)
-        elif tag == 0:
-            return
+            kind, offset = struct.unpack_from(order + "II", data, at)
+        yield kind, offset
 
 
 def _section(data: bytes, wanted: bytes) -> bytes:

@@ -13,7 +13,7 @@ from ltspd.paths import Paths
 
 # Debian Policy 9.2.2: ordinary accounts; 65534 (nobody) and what lies above are not people.
 FIRST_UID, LAST_UID = 1000, 59999
-PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "nbd-client", "mksquashfs")
+PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "mksquashfs")
 # Options that only some versions know, and which they tell nobody but in their own text.
 _OPTIONS = (("ganesha.nfsd", "allow_set_io_flusher_fail"),)
 # Where distributions put the network boot programs, in order of preference (Debian: package ipxe).

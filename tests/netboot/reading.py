@@ -1,5 +1,6 @@
 """Clients that read their root all the time, past the page cache, and note what could not be read."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,13 +22,20 @@ END
 : >/run/errors; : >/run/reads; (setsid sh /run/reader </dev/null >/dev/null 2>&1 &)"""
 
 
+# A shell on the second serial line also where an image has nothing of ours (systemd-debug-generator(8)).
+SHELL = "console=ttyS0,115200 systemd.debug_shell=ttyS1"
+
+
 @contextmanager
-def reading(server: Server, name: str, mac: str, transport: str) -> Iterator[Client]:
-    """Boot a client of the image `bookworm` that begins to read; at the end it goes off."""
-    with product.configured(server, {mac: {"DEFAULT_IMAGE": "bookworm", "ROOT_TRANSPORT": transport}}):
+def reading(server: Server, name: str, mac: str, transport: str, image: str = "bookworm") -> Iterator[Client]:
+    """Boot a client that begins to read; at the end it goes off."""
+    conf = {"DEFAULT_IMAGE": image, "ROOT_TRANSPORT": transport}
+    if image != "bookworm":
+        conf["KERNEL_PARAMETERS"] = SHELL
+    with product.configured(server, {mac: conf}):
         client = power_on(server.session, server.lan, "bios", mac=mac, name=name)
         try:
-            client.login_prompt()
+            client.login_prompt(600)
             client.shell(READER)
             yield client
         finally:
@@ -44,3 +52,19 @@ def reads_on(server: Server, client: Client, what: str, files: int = 40) -> None
     server.wait_for(lambda: count() > reads + files, 120)
     assert client.shell("cat /run/errors").strip() == "", what
     assert client.shell("dmesg | grep -c -e I/O.error -e SQUASHFS.error || :").strip() == "0", what
+
+
+def survives(server: Server, name: str, mac: str, image: str, away: float) -> None:
+    """Have NBD's server be away for so many seconds, while a client reads its root; nothing may fail."""
+    with reading(server, name, mac, "nbd", image) as client:
+        reads_on(server, client, "before anything")
+        units = "'ltspd-nbd@*.service'"
+        server.run(f"systemctl stop ltspd-nbd.socket && systemctl kill --signal=KILL {units}")
+        server.wait_for(f"! systemctl is-active --quiet {units}", 30)
+        # Nothing can be asked of the client now: every program that it would start is to be read first.
+        time.sleep(away)
+        server.run("systemctl start ltspd-nbd.socket")
+        reads_on(server, client, f"NBD was away for {away:g} s")
+        said = client.shell("dmesg | grep nbd")
+        assert "nbd0: the connection ended, reads wait" in said
+        assert "nbd0: connected again" in said

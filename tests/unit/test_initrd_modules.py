@@ -2,7 +2,6 @@
 
 import gzip
 import lzma
-import os
 import struct
 import subprocess
 from collections.abc import Callable
@@ -11,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
-from ltspd.initrd import cpio, elf, kernel, modules, rooted
+from ltspd.initrd import cpio, elf, kernel, modules, nbd, rooted
 from ltspd.initrd.boot import build_boot_initrd, build_boot_part
-from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.model import Layer
 from tests.lab.cache import cache_dir
 
@@ -213,8 +211,7 @@ def test_elf_facts_agree_with_the_loader() -> None:
     assert facts is not None
     assert facts.interpreter.startswith("/lib")
     said = subprocess.run(["ldd", "/bin/ls"], capture_output=True, text=True, check=True).stdout
-    assert facts.needed
-    assert all(name in said for name in facts.needed)
+    assert facts.interpreter in said
 
 
 @pytest.mark.parametrize("cut", [0, 4, 20, 63, 64, 100])
@@ -223,33 +220,24 @@ def test_damaged_elf_files_are_no_elf_files(cut: int) -> None:
     assert elf.module_info(module(b"firmware=x\0")[:cut], "firmware") == ()
 
 
-async def test_nbd_client_runs_from_its_initrd_alone(tmp_path: Path) -> None:
-    """Started in a chroot of the archive: every library it needs is there."""
-    if not Path("/usr/sbin/nbd-client").exists():
-        pytest.skip("nbd-client is not installed")
-    packed = await make_nbd_initrd()
-    plain = output("zstd", "-dc", data=packed)
+async def test_the_nbd_initrd_has_our_program_where_every_boot_initrd_looks_for_it(tmp_path: Path) -> None:
+    program = tmp_path / "server" / nbd.PROGRAM
+    program.parent.mkdir(parents=True)
+    program.write_bytes(b"our program")
+    plain = output("zstd", "-dc", data=await nbd.make_nbd_initrd(tmp_path / "server"))
     output("cpio", "-idm", "--quiet", "-D", tmp_path, data=plain)
-    if os.geteuid() != 0:
-        pytest.skip("only root can chroot")
-    # It lies where it can't be in the way of the distribution's initrd, and the client's init takes it out.
-    assert [each.name for each in tmp_path.iterdir()] == ["ltsp"]
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
-    (tmp_path / "bin/busybox").chmod(0o755)
-    for name in ("mkdir", "mv"):
-        (tmp_path / "bin" / name).symlink_to("busybox")
-    (tmp_path / "ltsp/root.sh").write_bytes((CLIENT / "root.sh").read_bytes())
-    (tmp_path / "ltsp/layers").write_text("")
-    script = "PATH=/bin; . /ltsp/root.sh; modprobe() { :; }; fail() { exit 1; }; prepare_nbd; nbd-client -V"
-    said = output("chroot", tmp_path, "/bin/busybox", "sh", "-c", script)
-    assert b"This is nbd-client" in said
-    assert b"error while loading" not in said
+    # It lies where it can't be in the way of the distribution's initrd.
+    found = tmp_path / "ltsp/nbd/bin/nbd-client"
+    assert found.read_bytes() == b"our program"
+    assert found.stat().st_mode & 0o777 == 0o755
+    assert f"/{found.relative_to(tmp_path)}" in (CLIENT / "root.sh").read_text()
+    # Generations of earlier versions move what is in nbd/ to their root, and need no other directory there.
+    assert [each.name for each in (tmp_path / "ltsp/nbd").iterdir()] == ["bin"]
 
 
-async def test_nbd_initrd_without_nbd_client_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(LtspError, match="install the package nbd-client"):
-        await make_nbd_initrd(tmp_path)
+async def test_an_nbd_initrd_without_program_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LtspError, match=r"usr/lib/ltspd/nbd-client is missing: reinstall ltspd"):
+        await nbd.make_nbd_initrd(tmp_path)
 
 
 REAL = [

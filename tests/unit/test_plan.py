@@ -64,7 +64,7 @@ def image(name: str, current: bool = True) -> Image:
 
 
 def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
-    here = frozenset({"ganesha.nfsd", "nbd-server", "nbd-client"})
+    here = frozenset({"ganesha.nfsd", "nbd-server"})
     facts = Facts(links=links, images=images, container=container, programs=here)
     return plan(conf(text), facts, Paths())
 
@@ -397,10 +397,11 @@ def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
 @pytest.mark.parametrize(
     ("programs", "kernel", "transport"),
     [
-        ({"ganesha.nfsd", "nbd-server", "nbd-client"}, False, RootTransport.NFS),
+        ({"ganesha.nfsd", "nbd-server"}, False, RootTransport.NFS),
         ({"exportfs"}, True, RootTransport.NFS),
-        ({"exportfs", "nbd-server", "nbd-client"}, False, RootTransport.NBD),
-        ({"nbd-server"}, True, RootTransport.HTTP),
+        ({"exportfs", "nbd-server"}, False, RootTransport.NBD),
+        ({"nbd-server"}, True, RootTransport.NBD),
+        ({"exportfs"}, False, RootTransport.HTTP),
     ],
 )
 def test_roots_come_by_what_the_server_has(

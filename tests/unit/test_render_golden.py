@@ -25,7 +25,7 @@ from ltspd.plan import plan
 from ltspd.render import outputs
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/facts.json"))
-PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "radvd", "nbd-client"]
+PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "radvd"]
 BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for name in ("ipxe.efi", "snponly.efi", "undionly.kpxe")}
 
 
@@ -87,8 +87,7 @@ def rendered(case: Path) -> tuple[Output, ...]:
     config = load({"/etc/ltsp/ltsp.conf": (case / "ltsp.conf").read_text()})
     assert config.ok, config.errors
     paths = Paths()
-    nbd = b"nbd.img\n" if "nbd-client" in given.get("programs", PROGRAMS) else b""
-    return outputs(plan(config, _facts(given), paths), paths, nbd, b"ltsp.img\n")
+    return outputs(plan(config, _facts(given), paths), paths, b"nbd.img\n", b"ltsp.img\n")
 
 
 def _units(found: tuple[Output, ...]) -> bytes:
