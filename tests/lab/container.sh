@@ -40,6 +40,11 @@ fi
 for device in /dev/loop-control /dev/loop[0-9] /dev/loop[0-9][0-9] /dev/net/tun /dev/fuse; do
     [ -e "$device" ] && set -- "$@" "--bind=$device"
 done
+# From version 258 on systemd needs the unified hierarchy of control groups, whatever the machine has.
+for library in "$tree"/usr/lib/*-linux-gnu/systemd/libsystemd-shared-*.so; do
+    version=${library##*-shared-} version=${version%%[!0-9]*}
+    [ "${version:-0}" -lt 258 ] || export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+done
 # open_by_handle_at: what an NFS server in user space opens files with; nspawn's own filter refuses it.
 exec systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --machine="$name" \
     --network-namespace-path="/run/netns/$netns" --capability=all --system-call-filter=open_by_handle_at \

@@ -24,7 +24,7 @@ _CLIENT = (*_BASE, "linux-image-cloud-amd64", "less", "ncurses-term")
 _SERVER = (
     *_BASE,
     *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp"),
-    *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "nbd-client", "radvd"),
+    *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "radvd"),
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
     *("qemu-utils", "qemu-system-common"),
 )
@@ -32,6 +32,9 @@ _LTSP_SERVER = (
     *_BASE,
     *("ltsp", "dnsmasq", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "squashfs-tools", "ipxe"),
 )
+
+# Releases of which the archive has other packages each day.
+MOVING = ("sid",)
 
 # A second serial line with a shell, so that a test can ask a booted client what it sees.
 _SHELL_UNIT = "serial-getty@ttyS1.service"
@@ -53,11 +56,12 @@ def _add_shell(tree: Path) -> None:
 
 
 def _add_inotify_simple(tree: Path) -> None:
-    """Debian 12 has no package of it, so take the module from the environment that runs the lab."""
+    """Debian has no package of it, so take the module from the environment that runs the lab."""
     import inotify_simple
 
     source = Path(inotify_simple.__file__)
-    target = tree / "usr/local/lib/python3.11/dist-packages"
+    (python,) = (tree / "usr/lib").glob("python3.*")
+    target = tree / "usr/local/lib" / python.name / "dist-packages"
     target.mkdir(parents=True, exist_ok=True)
     if source.name == "__init__.py":
         ignore = shutil.ignore_patterns("__pycache__")
@@ -79,9 +83,13 @@ class Recipe:
     hooks: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Return 12 hex digits that change when the recipe does, additions' code included."""
+        """Return 12 hex digits that change when the recipe does, additions' code included.
+
+        Those of a release that moves change each week, too.
+        """
         code = [inspect.getsource(addition) for addition in self.additions]
         parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else []), *self.hooks]
+        parts += [time.strftime("%G-W%V")] if self.suite in MOVING else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -93,6 +101,10 @@ RECIPES = {
     "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, "ltsp", "busybox", "initramfs-tools"), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
+    # Debian's unstable release, whatever that is today: tests/next.
+    "next-server": Recipe("sid", _SERVER, (_add_inotify_simple,)),
+    "next-client": Recipe("sid", (*_CLIENT, "dracut"), (_add_shell,)),
+    "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox"), (_add_shell,)),
 }
 
 
@@ -119,6 +131,8 @@ def _build(name: str, recipe: Recipe, path: Path) -> None:
     unfinished = path.with_name(f".{path.name}.new")
     _remove(unfinished)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root"]
+    # The index of a release that moves may lie in a mirror for longer than it promises.
+    command += ['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.suite in MOVING else []
     command += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(each)}' for each in recipe.hooks]
     command += [f"--include={','.join(recipe.packages)}", recipe.suite, str(unfinished)]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}

@@ -24,18 +24,21 @@ END
 
 # A shell on the second serial line also where an image has nothing of ours (systemd-debug-generator(8)).
 SHELL = "console=ttyS0,115200 systemd.debug_shell=ttyS1"
+# Longer than a client's kernel waits for an answer, in seconds.
+AWAY = 60
 
 
 @contextmanager
-def reading(server: Server, name: str, mac: str, transport: str, image: str = "bookworm") -> Iterator[Client]:
+def reading(
+    server: Server, name: str, mac: str, transport: str, image: str = "bookworm", parameters: str = ""
+) -> Iterator[Client]:
     """Boot a client that begins to read; at the end it goes off."""
     conf = {"DEFAULT_IMAGE": image, "ROOT_TRANSPORT": transport}
-    if image != "bookworm":
-        conf["KERNEL_PARAMETERS"] = SHELL
+    conf |= {"KERNEL_PARAMETERS": parameters} if parameters else {}
     with product.configured(server, {mac: conf}):
         client = power_on(server.session, server.lan, "bios", mac=mac, name=name)
         try:
-            client.login_prompt(600)
+            client.login_prompt(900)
             client.shell(READER)
             yield client
         finally:
@@ -46,25 +49,25 @@ def reads_on(server: Server, client: Client, what: str, files: int = 40) -> None
     """Wait until the client has read so many more files, and all of them without an error."""
 
     def count() -> int:
-        return int(client.shell("wc -l </run/reads"))
+        return int(client.shell("wc -l </run/reads", 300))
 
     reads = count()
-    server.wait_for(lambda: count() > reads + files, 120)
+    server.wait_for(lambda: count() > reads + files, 600)
     assert client.shell("cat /run/errors").strip() == "", what
     assert client.shell("dmesg | grep -c -e I/O.error -e SQUASHFS.error || :").strip() == "0", what
 
 
-def survives(server: Server, name: str, mac: str, image: str, away: float) -> None:
-    """Have NBD's server be away for so many seconds, while a client reads its root; nothing may fail."""
-    with reading(server, name, mac, "nbd", image) as client:
+def survives(server: Server, mac: str, image: str, parameters: str = "") -> None:
+    """Have NBD's server be away for a while in which a client reads its root; nothing may fail."""
+    with reading(server, f"away-{image}", mac, "nbd", image, parameters) as client:
         reads_on(server, client, "before anything")
         units = "'ltspd-nbd@*.service'"
         server.run(f"systemctl stop ltspd-nbd.socket && systemctl kill --signal=KILL {units}")
         server.wait_for(f"! systemctl is-active --quiet {units}", 30)
         # Nothing can be asked of the client now: every program that it would start is to be read first.
-        time.sleep(away)
+        time.sleep(AWAY)
         server.run("systemctl start ltspd-nbd.socket")
-        reads_on(server, client, f"NBD was away for {away:g} s")
+        reads_on(server, client, f"NBD was away for {AWAY} s")
         said = client.shell("dmesg | grep nbd")
         assert "nbd0: the connection ended, reads wait" in said
         assert "nbd0: connected again" in said
