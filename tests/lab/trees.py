@@ -103,8 +103,8 @@ RECIPES = {
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # Debian's unstable release, whatever that is today: tests/next.
     "next-server": Recipe("sid", _SERVER, (_add_inotify_simple,)),
-    "next-client": Recipe("sid", (*_CLIENT, "dracut"), (_add_shell,)),
-    "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox"), (_add_shell,)),
+    "next-client": Recipe("sid", (*_CLIENT, "dracut")),
+    "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox")),
 }
 
 

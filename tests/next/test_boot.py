@@ -7,7 +7,7 @@ import pytest
 from tests.lab import product
 from tests.lab.client import power_on
 from tests.lab.server import Server
-from tests.netboot.reading import survives
+from tests.netboot.reading import SHELL, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -27,8 +27,8 @@ def test_a_client_boots(server: Server, images: tuple[str, ...], image: str, tra
     number = images.index(image) * 3 + ["nfs", "nbd", "http"].index(transport)
     mac = f"52:54:00:67:f9:{number:02x}"
     with ExitStack() as undo:
-        conf = {mac: {"DEFAULT_IMAGE": image, "ROOT_TRANSPORT": transport}}
-        undo.enter_context(product.configured(server, conf))
+        conf = {"DEFAULT_IMAGE": image, "ROOT_TRANSPORT": transport, "KERNEL_PARAMETERS": SHELL}
+        undo.enter_context(product.configured(server, {mac: conf}))
         client = power_on(server.session, server.lan, mac=mac, name=f"{image}-{transport}", memory=1536)
         undo.callback(client.off)
         # Not its prompt: on a busy machine udev finds the serial line too late for systemd.
@@ -45,4 +45,4 @@ def test_a_client_boots(server: Server, images: tuple[str, ...], image: str, tra
 
 
 def test_reads_by_nbd_wait_for_their_server(server: Server, images: tuple[str, ...]) -> None:
-    survives(server, "52:54:00:67:f9:f0", images[1])
+    survives(server, "52:54:00:67:f9:f0", images[1], SHELL)
