@@ -55,10 +55,32 @@ def _followed(root: Path, name: str) -> Iterator[tuple[int, list[str]]]:
 def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
     """Open ``name`` as if ``root`` were ``/`` and return the descriptor; raises OSError.
 
-    ``O_NONBLOCK`` keeps a FIFO in place of a file from blocking us.
+    That is a regular file, unless ``flags`` ask for a directory (``O_DIRECTORY``) or for nothing but the
+    name (``O_PATH``).
     """
     with _followed(root, name) as (descriptor, _):
-        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        return _open(descriptor, flags, name)
+
+
+def open_file(path: str | bytes | Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file and return the descriptor; raises OSError, also if ``path`` is a link."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return _open(descriptor, flags, path)
+    finally:
+        os.close(descriptor)
+
+
+def _open(descriptor: int, flags: int, name: str | bytes | Path) -> int:
+    """Open what an O_PATH descriptor is of, once it is known to be no device or FIFO.
+
+    Already to open one does something: a tape is wound back, a watchdog starts to count, a reader waits.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if not flags & (os.O_PATH | os.O_DIRECTORY) and not stat.S_ISREG(mode):
+        number = errno.ELOOP if stat.S_ISLNK(mode) else errno.ENXIO
+        raise OSError(number, "It is not a regular file", name)
+    return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
 
 
 def path_inside(root: Path, name: str) -> Path | None:
@@ -79,9 +101,6 @@ def read_inside(root: Path, name: str, limit: int = 64 << 20) -> bytes | None:
     try:
         descriptor = open_inside(root, name)
     except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
         return None
     with open(descriptor, "rb") as file:
         return file.read(limit)

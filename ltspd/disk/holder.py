@@ -19,6 +19,7 @@ from ltspd.disk.reading import View
 from ltspd.disk.tree import Bench
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
+from ltspd.inside import open_file
 from ltspd.run import Completed, run
 
 # Room for directories to mount on, QEMU's jail, and the kernel of a live medium; nothing else of a disk.
@@ -96,12 +97,12 @@ async def hold(file: Path, work: Path, number: int, directory: str) -> None:
 
 
 def _open(file: Path) -> int:
-    # A link of the administrator's is followed, a FIFO not waited for.
-    opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    status = os.fstat(opened)
-    if not stat.S_ISREG(status.st_mode):
+    # A link of the administrator's is followed.
+    real = file.resolve()
+    if not stat.S_ISREG(real.stat().st_mode):
         raise UnsupportedDisk(f"{file} is not a file. A disk image is one; a directory is built as a chroot.")
-    if status.st_size == 0:
+    opened = open_file(real)
+    if os.fstat(opened).st_size == 0:
         raise BadDisk(f"{file} is empty.")
     return opened
 
@@ -126,7 +127,7 @@ async def _image(file: Path, opened: int, kind: str, served: Served) -> int:
                 f"{file.name} is a difference of a difference … of over {formats.MAX_BACKING} files."
             )
         name = info.backing
-        with open(_beside(real, name), "rb") as below:
+        with open(open_file(_beside(real, name)), "rb") as below:
             kind = formats.detect(below.read(formats.HEAD), name)
     drive: dict[str, object] | None = None
     for each, shown in reversed(chain):

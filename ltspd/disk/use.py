@@ -5,8 +5,9 @@ import fcntl
 import hashlib
 import os
 import signal
-import stat
 from pathlib import Path
+
+from ltspd.inside import open_file
 
 # Of the kernel's word on an open file's flags (proc(5), fdinfo): O_WRONLY or O_RDWR.
 _WRITES = os.O_WRONLY | os.O_RDWR
@@ -19,12 +20,13 @@ def stamp(file: Path) -> str:
     Blocks.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # The administrator may have made a link to it.
+        descriptor = open_file(file.resolve())
     except OSError:
         return ""
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or _written(descriptor):
+        if written(descriptor):
             return ""
     finally:
         os.close(descriptor)
@@ -57,7 +59,7 @@ def _writes(fdinfo: Path) -> bool:
     return False
 
 
-def _written(descriptor: int) -> bool:
+def written(descriptor: int) -> bool:
     """Return whether anybody, loop devices included, has the file open for writing."""
     try:
         # A lease for reading is given only while nobody writes (fcntl(2)). It is returned at once; whoever

@@ -18,13 +18,15 @@ from ltspd.image import entries, tarstream
 from ltspd.image.entries import RECORD, Changes, Table
 from ltspd.image.scan import MOUNT_POINT, record
 from ltspd.image.squashfs import BLOCK, Replacement
+from ltspd.inside import open_file
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
 # A cancel is heeded between two pieces.
 PIECE = 8 << 20
 _TIME = struct.Struct("<q")
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+# Also what became a link, a device or a FIFO.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,9 @@ def _copy(
     mode = RECORD.unpack(known)[0]
     descriptor = -1
     try:
-        # Not to be led elsewhere by a link that took the file's place, nor blocked by a FIFO.
+        # Not to be led elsewhere by a link that took the file's place, nor to open a device.
         if stat.S_ISREG(mode):
-            descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = open_file(full)
         status = os.fstat(descriptor) if descriptor >= 0 else os.lstat(full)
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(mode):
             return None

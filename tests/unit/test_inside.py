@@ -1,14 +1,20 @@
 """Names inside a foreign root: followed as after a chroot, and whatever lies there, nothing leads outside."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import inotify_simple
 import pytest
+
+from ltspd.disk import use
 
 from ltspd.inside import (
     MAX_LINKS,
     copy_inside,
     list_inside,
+    open_file,
     open_inside,
     path_inside,
     read_inside,
@@ -98,3 +104,33 @@ def test_a_file_is_copied_up_to_a_size(root: Path, tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_text() == "inside"
     with pytest.raises(OSError, match="too large"):
         copy_inside(root, "etc/real", tmp_path / "again", limit=5)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda root: read_inside(root, "etc/special"),
+        lambda root: copy_inside(root, "etc/special", root / "copy"),
+        lambda root: open_inside(root, "etc/special", os.O_RDWR),
+        lambda root: list_inside(root, "etc/special"),
+        lambda root: stat_inside(root, "etc/special"),
+        lambda root: open_file(root / "etc/special"),
+        lambda root: use.stamp(root / "etc/special"),
+    ],
+)
+def test_what_is_no_file_is_not_even_opened(root: Path, touch: Callable[[Path], object]) -> None:
+    """To open a device can be an order to it: a tape is wound back, a watchdog begins to count."""
+    os.mkfifo(root / "etc/special")
+    with inotify_simple.INotify() as watch:
+        watch.add_watch(root / "etc/special", inotify_simple.flags.OPEN)
+        with suppress(OSError):
+            touch(root)
+        assert watch.read(timeout=0) == []
+
+
+def test_a_link_is_no_file(root: Path) -> None:
+    (root / "link").symlink_to("etc/real")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_file(root / "link")
+    with open(open_file(root / "etc/real")) as file:
+        assert file.read() == "inside"
