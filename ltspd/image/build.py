@@ -10,18 +10,30 @@ from pathlib import Path
 
 from ltspd import priority
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, direct, dpkg, increment, manifest, publish, remarks, store, verify
+from ltspd.image import (
+    base,
+    bootfiles,
+    direct,
+    dpkg,
+    increment,
+    manifest,
+    packed,
+    publish,
+    remarks,
+    store,
+    verify,
+)
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.describe import describe
-from ltspd.image.entries import Table, compare, to_bytes
+from ltspd.image.entries import Changes, Table, compare, to_bytes
 from ltspd.image.look import (
-    OWN,
     BuildOptions,
     BuildPlan,
     Contents,
     Seen,
     check_space,
     check_steady,
+    chosen,
     contents,
     excludes_setting,
     look,
@@ -30,7 +42,6 @@ from ltspd.image.look import (
     settle,
 )
 from ltspd.image.manifest import Manifest
-from ltspd.image.squashfs import tool_version
 from ltspd.image.threads import in_thread, to_the_end, together
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part
@@ -64,13 +75,18 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a generation is put together from; ``layers`` are all of them, base first."""
+    """What a generation is put together from; ``layers`` are all of them, base first.
+
+    If the base is new, ``above`` is what the layer above it is for, and packing took so many ``seconds``.
+    """
 
     plan: BuildPlan
     contents: Contents
     table: Table
     layers: tuple[Layer, ...]
     boot: BootFiles
+    above: Changes | None = None
+    seconds: float = 0.0
 
 
 async def preflight(
@@ -92,7 +108,7 @@ async def preflight(
         if options is not None and options.direct:
             direct.check(source)
         previous = increment.find_previous(paths, source.name)
-        plan = look(paths, source, _settled(options or BuildOptions(), previous))
+        plan = look(paths, source, chosen(options or BuildOptions(), previous))
         if missing := missing_modules(Path(source.path), plan.kernel.release):
             raise NoKernel(
                 f"Kernel {plan.kernel.release} of {source.shown} can't boot from a network: it has no "
@@ -114,19 +130,12 @@ async def preflight(
 
     try:
         ready = await in_thread(check)
+        if not ready.options.direct:
+            await packed.check_tool()
         await bootfiles.check(Path(source.path), ready.kernel)
         return ready
     finally:
         ended.set()
-
-
-def _settled(options: BuildOptions, previous: Manifest | None) -> BuildOptions:
-    """Return the options with what nobody chose now as it was chosen for the current generation."""
-    if options.kernel is None:
-        options = replace(options, kernel=previous.kernel_pattern if previous else "")
-    if options.initrd is None:
-        options = replace(options, initrd=previous.initrd if previous else OWN)
-    return options
 
 
 async def build(
@@ -171,7 +180,7 @@ async def _build(
         if current is not None and generation is current.generation:
             return _unchanged(current, progress)
         return await _publish(paths, plan, progress, work, generation, in_use, step)
-    tools = {"mksquashfs": await tool_version()}
+    tools = {"mksquashfs": await packed.check_tool()}
     previous = await in_thread(increment.comparable, paths, current, plan, tools)
     made = None
     if previous is not None:
@@ -183,17 +192,31 @@ async def _build(
     progress.phase("initrd", 0.05)
     generation = await _describe(paths, made, current, tools, work)
     progress.phase("verify", 0.05)
-    files = made.contents.tree
-    await together(
-        verify.verify(Path(plan.source.path), made.plan.kernel, made.table, files, made.layers, work.layers),
-        # Publishing would wait for the disk; so gigabytes are on it by then.
-        in_thread(publish.sync_work, work.home),
-    )
+    await _verify(made, work)
     await in_thread(check_steady, plan.source)
     if trial is not None:
         await in_thread(publish.share, work.home)
         await trial(generation, work.home, progress)
     return await _publish(paths, plan, progress, work, generation, in_use, step)
+
+
+async def _verify(made: _Made, work: Workshop) -> None:
+    """Raise an error if what was made can't boot, has secrets in it, or is not what was to be packed."""
+    root, files, layers = Path(made.plan.source.path), made.contents.tree, made.layers
+
+    async def compare_base() -> None:
+        if made.above is None:
+            return  # a layer of changes has been compared when it was packed
+        base, table = work.layers / layers[0].file_name, work.generation / store.ENTRIES
+        await packed.check_everything(
+            base, root, table, made.contents, made.above, work.scratch, made.seconds * packed.SHARE
+        )
+
+    await together(
+        verify.verify(root, made.plan.kernel, made.table, files, layers, work.layers),
+        # Publishing would wait for the disk; so gigabytes are on it by then.
+        together(in_thread(publish.sync_work, work.home), compare_base()),
+    )
 
 
 def _unchanged(current: Manifest, progress: Progress) -> Built:
@@ -265,9 +288,9 @@ async def _increment(
     progress.phase("squashfs", 0.3, copied.size)
     layers = facts.layers
     if changes:
-        packed = await increment.pack(plan, work, copied, progress.done)
+        file = await increment.pack(plan, work, copied, progress.done)
         step("packed")
-        layer = await in_thread(seal, packed, work.ended.is_set)
+        layer = await in_thread(seal, file, work.ended.is_set)
         # A file that changed there and back can make a layer that is there already.
         layers = (*(each for each in layers if each != layer), layer)
     return _Made(plan, now, copied.table, layers, boot)
@@ -310,21 +333,23 @@ async def _attempt_everything(
     kernel = work.generation / "vmlinuz"
     progress.phase("squashfs", 0.65, before.tree.size)
     kernel.unlink(missing_ok=True)
-    boot, packed = await together(
+    began = time.monotonic()
+    boot, file = await together(
         bootfiles.make(root, plan.kernel, kernel, make_boot_part), base.pack(plan, work, before, progress)
     )
+    seconds = time.monotonic() - began
     step("packed")
-    progress.phase("digest", 0.1, packed.stat().st_size)
+    progress.phase("digest", 0.1, file.stat().st_size)
     async with dpkg.package_lock(root, plan.options.lock_timeout * LAST_LOCK_TIMES):
         # Naming a layer of gigabytes takes as long as the look at its source.
         (plan, now), layer = await together(
             look_locked(paths, plan, work.ended.is_set),
-            in_thread(seal, packed, work.ended.is_set, progress.done),
+            in_thread(seal, file, work.ended.is_set, progress.done),
         )
-        packed = work.layers / layer.file_name
-        changes = await base.changes_since(packed, before, now)
+        file = work.layers / layer.file_name
+        changes = await base.changes_since(file, before, now)
         if changes is None:
-            packed.unlink()
+            file.unlink()
             return None
         copied = await increment.copy(paths, plan, work, before.table, now, changes, progress, 0.05)
         touched = (*changes.put, *changes.gone)
@@ -336,7 +361,7 @@ async def _attempt_everything(
     if changes:
         layers.append(await in_thread(seal, await increment.pack(plan, work, copied), work.ended.is_set))
     step("sealed")
-    return _Made(plan, now, copied.table, tuple(layers), boot)
+    return _Made(plan, now, copied.table, tuple(layers), boot, changes, seconds)
 
 
 async def _describe(

@@ -2,11 +2,12 @@
 
 import asyncio
 import errno
+import time
 from dataclasses import replace
 
 from ltspd import priority
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
-from ltspd.image import bootfiles, folding, increment, publish, squashfs, store
+from ltspd.image import bootfiles, folding, increment, packed, publish, squashfs, store
 from ltspd.image.describe import identify
 from ltspd.image.look import check_space
 from ltspd.image.manifest import Manifest
@@ -62,20 +63,24 @@ async def _fold(
     background: bool,
     step: publish.Step,
 ) -> Generation:
+    await packed.check_tool()
     start = await in_thread(_current, paths, image)
     layers = start.generation.layers
     check_space(paths, f"the folded layers of {image}", sum(each.size for each in layers), 1.0)
     step("work")
     # mksquashfs tells blocks of what is seen through the layers, and that is what their source had.
     progress.phase("squashfs", 0.85, start.generation.source_bytes)
-    packed = work.layers / "base"
+    file = work.layers / "base"
     files = [paths.images / image / "layers" / each.file_name for each in layers]
+    began = time.monotonic()
     await squashfs.pack_layers(
-        files, packed, work.scratch, level=level, background=background, progress=progress.done
+        files, file, work.scratch, level=level, background=background, progress=progress.done
     )
+    seconds = (time.monotonic() - began) * packed.SHARE
     step("packed")
-    progress.phase("digest", 0.05, packed.stat().st_size)
-    new = await in_thread(seal, packed, work.ended.is_set, progress.done)
+    await packed.check_folded(file, files, work.scratch, seconds)
+    progress.phase("digest", 0.05, file.stat().st_size)
+    new = await in_thread(seal, file, work.ended.is_set, progress.done)
     progress.phase("publish", 0.1)
     while True:
         try:

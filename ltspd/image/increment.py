@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image import entries, spool, squashfs, store
+from ltspd.image import entries, packed, spool, squashfs, store
 from ltspd.image.entries import Changes, Table
 from ltspd.image.look import BuildPlan, Contents, check_space
 from ltspd.image.manifest import Manifest
@@ -126,7 +126,10 @@ async def pack(
     copied: Copied,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> Path:
-    """Pack what was copied and return the layer's file; raises ToolFailed, NoSpace."""
+    """Pack what was copied, see that it is what was packed, and return the layer's file.
+
+    Raises ToolFailed, NoSpace.
+    """
     target = work.layers / "increment"
     await squashfs.pack_spooled(
         work.spool,
@@ -137,5 +140,6 @@ async def pack(
         blocks=copied.blocks,
         progress=progress,
     )
+    await packed.check_spooled(target, work.spool, work.scratch)
     work.spool.unlink()
     return target

@@ -11,6 +11,7 @@ from ltspd.errors import InconsistentSource, NoSpace
 from ltspd.image import clean, dpkg, excludes, homes, inspect, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.keeping import GRACE_SECONDS
+from ltspd.image.manifest import Manifest
 from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
@@ -98,6 +99,15 @@ class Seen:
 
     contents: Contents
     moment: float
+
+
+def chosen(options: BuildOptions, previous: Manifest | None) -> BuildOptions:
+    """Return the options with what nobody chose now as it was chosen for the current generation."""
+    if options.kernel is None:
+        options = replace(options, kernel=previous.kernel_pattern if previous else "")
+    if options.initrd is None:
+        options = replace(options, initrd=previous.initrd if previous else OWN)
+    return options
 
 
 def look(paths: Paths, source: Source, options: BuildOptions, *, owned: bool = False) -> BuildPlan:

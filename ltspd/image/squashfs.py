@@ -40,8 +40,13 @@ class Replacement:
 
     @property
     def digest(self) -> int:
-        """A number of 63 bits that changes when the content does."""
-        return int.from_bytes(hashlib.blake2b(self.content, digest_size=8).digest(), "big") >> 1
+        """What ``digest_of`` says of the content."""
+        return digest_of(self.content)
+
+
+def digest_of(content: bytes) -> int:
+    """Return a number of 63 bits that changes when the content does."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 def like(root: Path, name: str, content: bytes, mode: int = 0o644) -> Replacement:
@@ -121,11 +126,19 @@ async def pack_layers(
 ) -> None:
     """Write ``target``, a squashfs of what is seen through layers, base first; raises ToolFailed, NoSpace.
 
-    Needs root. The mounts are in a namespace of the packing process and end with it, however that ends.
+    Needs root. The mounts are in a namespace of the packing process and end with it.
     """
-    argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", _MOUNTED, str(scratch)]
-    argv += [str(len(layers)), *map(str, layers), *_command("view", target, level)]
+    argv = [*PRIVATE, *mounted(layers, scratch), *_command("view", target, level)]
     await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
+
+
+# A program with mounts that nobody else sees, and that end with it, however that ends.
+PRIVATE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount")
+
+
+def mounted(layers: Sequence[Path], scratch: Path) -> list[str]:
+    """Return what runs a program in ``scratch``, where layers, base first, are seen as ``view``."""
+    return ["sh", "-c", _MOUNTED, str(scratch), str(len(layers)), *map(str, layers)]
 
 
 # $0 is a directory of ours, $1 how many layers follow; after them comes what to run with "view" mounted.

@@ -9,7 +9,6 @@ import inotify_simple
 import pytest
 
 from ltspd.disk import use
-
 from ltspd.inside import (
     MAX_LINKS,
     copy_inside,

@@ -1,0 +1,217 @@
+"""What a packed layer holds, entry by entry, beside what was to go into it. A program of its own.
+
+Started by `ltspd.image.packed` where the layer is mounted, alone and at low priority. Prints a line of JSON.
+"""
+
+import json
+import os
+import random
+import stat
+import struct
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ltspd.image import entries
+from ltspd.image.entries import RECORD
+from ltspd.image.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
+from ltspd.image.scan import MOUNT_POINT, record
+from ltspd.image.squashfs import digest_of
+
+# So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
+PIECE = 1 << 20
+LARGE, PIECES = 8 << 20, 4
+# Entries whose content is compared in any case: that takes 0.1 s.
+LEAST = 500
+# Wrong entries that are named; one is enough to refuse a layer.
+NAMED = 5
+# Mode, owner, group, device number and size: all of a record that has to be the same in a layer.
+_SAME = struct.Struct("<IIIIQ")
+_MTIME = struct.Struct("<q")
+# Squashfs has 32 bits for a time.
+_TIME = 0xFFFFFFFF
+_FIELDS = ("the mode {:o}", "the owner {}", "the group {}", "the device number {:#x}", "{} bytes")
+
+
+@dataclass(slots=True)
+class Result:
+    """What was compared: so many entries, of so many also the content, of those so many bytes."""
+
+    entries: int = 0
+    read: int = 0
+    size: int = 0
+    wrong: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def say(self, path: bytes, what: str) -> None:
+        """Note that an entry is not right."""
+        self.count += 1
+        if len(self.wrong) < NAMED:
+            self.wrong.append(f"{'/' + os.fsdecode(path)!r} {what}")
+
+
+def compare(view: bytes, meant: Meant, seconds: float | None = None) -> Result:
+    """Compare a mounted layer with what was meant: all of the metadata, and content for so many seconds.
+
+    None is without end; LEAST entries are read however short the time is. Files with
+    several names, with holes and those that replace another come first, the rest in no order.
+    """
+    result = Result()
+    first, rest = _entries(view, meant, result)
+    random.shuffle(rest)
+    until = None if seconds is None else time.monotonic() + seconds
+    for number, path in enumerate((*first, *rest)):
+        if until is not None and number >= LEAST and time.monotonic() > until:
+            break
+        _content(view, meant, path, result)
+    return result
+
+
+def _entries(view: bytes, meant: Meant, result: Result) -> tuple[list[bytes], list[bytes]]:
+    """Compare names and metadata; return what to read first, and all the rest that is as it was meant."""
+    known = meant.table.directories
+    groups = [[path for path in group if path not in meant.replaced] for group in meant.links]
+    one_of = {path: group for group in groups for path in group}
+    inodes: dict[bytes, int] = {}
+    first: list[bytes] = []
+    rest: list[bytes] = []
+    for path, found in directories(view, lambda path: path in known and path not in meant.opaque):
+        expected = entries.records(known[path])
+        prefix = path + b"/" if path else b""
+        for name, status in found.items():
+            full = prefix + name
+            want = expected.pop(name, None)
+            if full in meant.apart:
+                continue
+            if want is None:
+                # To overlayfs a device 0:0 is the sign that nothing is there: no client sees any.
+                if status.st_rdev or not stat.S_ISCHR(status.st_mode):
+                    result.say(full, "was not to be in it")
+                continue
+            result.entries += 1
+            # Most of 300,000 entries are plain, and done with here.
+            if _is_plain(status, want) and full not in one_of and full not in meant.replaced:
+                rest.append(full)
+                continue
+            group = one_of.get(full, [full])
+            if wrong := _metadata(status, want, len(group)):
+                result.say(full, wrong)
+            elif inodes.setdefault(group[0], status.st_ino) != status.st_ino and _can_be_linked(status):
+                result.say(full, f"is another file than /{os.fsdecode(group[0])}")
+            elif full in meant.replaced or _is_special(meant.source, full, status):
+                first.append(full)
+            else:
+                rest.append(full)
+        for name in expected:
+            if (full := join(path, name)) not in meant.apart:
+                result.say(full, "is missing")
+    return first, rest
+
+
+def _is_plain(status: os.stat_result, want: bytes) -> bool:
+    """Return whether an entry is a small file with one name or a directory, and as it was meant."""
+    mode, size = status.st_mode, status.st_size
+    if stat.S_ISDIR(mode):
+        size = 0
+    elif not stat.S_ISREG(mode) or status.st_nlink != 1 or size >= PIECE:
+        return False
+    same = _SAME.pack(mode, status.st_uid, status.st_gid, 0, size)
+    return want.startswith(same) and _MTIME.unpack_from(want, _SAME.size)[0] // 10**9 == int(status.st_mtime)
+
+
+def _can_be_linked(status: os.stat_result) -> bool:
+    # mksquashfs makes two of a symbolic link with two names.
+    return not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode)
+
+
+def _is_special(source: Source, path: bytes, status: os.stat_result) -> bool:
+    """Return whether a packer handles a file in a way of its own: it has several names, or holes."""
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return status.st_nlink > 1 or (status.st_size >= PIECE and source.holes(path))
+
+
+def _metadata(status: os.stat_result, want: bytes, names: int) -> str:
+    """Return what of an entry's metadata is wrong, or an empty string."""
+    mode, uid, gid, device, size, mtime, _ = RECORD.unpack(want)
+    if want == MOUNT_POINT:
+        return "" if stat.S_ISDIR(status.st_mode) else "is no directory"
+    have = record(status)
+    if have[: _SAME.size] != want[: _SAME.size]:
+        for what, one, other in zip(
+            _FIELDS, _SAME.unpack_from(have), (mode, uid, gid, device, size), strict=True
+        ):
+            if one != other:
+                return f"has {what.format(one)} instead of {what.format(other)}"
+    if status.st_mtime_ns // 10**9 != mtime // 10**9 & _TIME:
+        return f"is of {status.st_mtime_ns // 10**9} instead of {mtime // 10**9} (seconds since 1970)"
+    if _can_be_linked(status) and status.st_nlink != names:
+        return f"has {status.st_nlink} names instead of {names}"
+    return ""
+
+
+def _content(view: bytes, meant: Meant, path: bytes, result: Result) -> None:
+    """Compare what is in an entry, if what was meant is still there to be compared with."""
+    try:
+        wrong = _difference(os.path.join(view, path), meant, path, result)
+    except OSError as error:
+        wrong = f"can't be compared ({error.strerror})"
+    # Of what is changed while it is compared nobody can tell; the look before and after has seen that.
+    if wrong and (path in meant.replaced or meant.source.steady(path)):
+        result.say(path, wrong)
+
+
+def _difference(packed: bytes, meant: Meant, path: bytes, result: Result) -> str:
+    status = os.lstat(packed)
+    if path in meant.replaced:
+        want = entries.record_of(meant.table, path) or b""
+        with open(packed, "rb") as file:
+            return "" if digest_of(file.read()) == RECORD.unpack(want)[-1] else "has other content"
+    if attributes(packed) != meant.source.attributes(path):
+        return "has other extended attributes"
+    result.read += 1
+    if stat.S_ISLNK(status.st_mode):
+        return "" if os.readlink(packed) == meant.source.target(path) else "leads elsewhere"
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return ""
+    source, start = meant.source.open(path)
+    try:
+        with open(packed, "rb", buffering=0) as file:
+            for at in _places(status.st_size, meant.source.holes(path)):
+                length = min(PIECE, status.st_size - at)
+                piece = os.pread(file.fileno(), length, at)
+                result.size += length
+                if piece != os.pread(source, length, start + at):
+                    return f"has other content from byte {at}"
+    finally:
+        os.close(source)
+    return ""
+
+
+def _places(size: int, whole: bool) -> Iterable[int]:
+    """Return where to read pieces of a file: everywhere, or of a large one at its ends and between."""
+    every = range(0, size, PIECE)
+    if whole or size <= LARGE:
+        return every
+    return sorted({every[0], every[-1], *random.sample(every, PIECES)})
+
+
+def main() -> None:
+    """Compare the layer mounted at ``view`` with what the JSON in the file that the argument names says."""
+    said = json.loads(Path(sys.argv[1]).read_text("ascii"))
+    seconds = said["seconds"]
+    if said["kind"] == "tar":
+        file = os.open(said["source"], os.O_RDONLY | os.O_CLOEXEC)
+        meant = read_tar(file)
+    elif said["kind"] == "view":
+        root = os.fsencode(said["source"])
+        table, links = walk(root)
+        meant = Meant(table, TreeSource(root), links)
+    else:
+        table = entries.from_bytes(Path(said["table"]).read_bytes())
+        links = tuple(tuple(map(os.fsencode, group)) for group in said["links"])
+        sets = (frozenset(map(os.fsencode, said[name])) for name in ("apart", "opaque", "replaced"))
+        meant = Meant(table, TreeSource(os.fsencode(said["source"]), table), links, *sets)
+    print(json.dumps(asdict(compare(b"view", meant, seconds))), flush=True)
