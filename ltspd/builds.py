@@ -115,10 +115,13 @@ class Builds:
         grace = config.server.keep_grace
 
         def work() -> None:
-            in_use = in_use_of(self._paths, name, self._clients())
-            store.remove_generation(self._paths, name, generation, in_use, grace=grace)
+            store.remove_generation(self._paths, name, generation, self._used(name), grace=grace)
 
         await asyncio.to_thread(work)
+
+    def _used(self, name: str) -> store.Used:
+        """Return what tells which generations of an image clients use, whenever it is asked."""
+        return lambda: in_use_of(self._paths, name, self._clients())
 
     def start_stale(
         self,
@@ -260,7 +263,7 @@ class Builds:
         trial = None
         if test is not None:
             progress, trial = self._trials.within(test, progress)
-        in_use = await asyncio.to_thread(in_use_of, self._paths, ready.source.name, self._clients())
+        in_use = self._used(ready.source.name)
         async with readable(self._paths, ready.source) as opened:
             plan = replace(ready, source=opened)
             built = await build.build(self._paths, plan, progress, in_use=in_use, trial=trial)

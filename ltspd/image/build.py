@@ -144,15 +144,15 @@ async def build(
     progress: Progress,
     *,
     make_boot_part: MakeBootPart = build_boot_part,
-    in_use: frozenset[str] = frozenset(),
+    in_use: store.Used = frozenset,
     trial: Trial | None = None,
     step: publish.Step = publish.nothing,
 ) -> Built:
     """Build and publish a generation; on any error or cancel all is as it was before.
 
-    Nothing is published if the source is as the current generation has it. ``in_use`` are ids of
-    generations that clients run; pruning leaves them. What ``trial`` raises for the new generation keeps
-    it from being published. Raises what preflight and ``trial`` do, and Busy, ToolFailed.
+    Nothing is published if the source is as the current generation has it. Pruning asks ``in_use`` what to
+    leave. What ``trial`` raises for the new generation keeps it from being published. Raises what preflight
+    and ``trial`` do, and Busy, ToolFailed.
     """
     name = plan.source.name
     with store.locked(paths, name), workshop(paths, name) as work, priority.low(plan.options.background):
@@ -168,7 +168,7 @@ async def _build(
     progress: Progress,
     work: Workshop,
     make_boot_part: MakeBootPart,
-    in_use: frozenset[str],
+    in_use: store.Used,
     trial: Trial | None,
     step: publish.Step,
 ) -> Built:
@@ -231,7 +231,7 @@ async def _publish(
     progress: Progress,
     work: Workshop,
     generation: Generation,
-    in_use: frozenset[str],
+    in_use: store.Used,
     step: publish.Step,
 ) -> Built:
     name = plan.source.name
@@ -390,7 +390,7 @@ async def _describe(
     return generation
 
 
-def _prune(paths: Paths, plan: BuildPlan, in_use: frozenset[str], step: publish.Step) -> None:
+def _prune(paths: Paths, plan: BuildPlan, in_use: store.Used, step: publish.Step) -> None:
     options = plan.options
     store.prune_locked(
         paths, plan.source.name, options.keep, in_use, step, days=options.keep_days, grace=options.grace

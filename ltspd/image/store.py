@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from ltspd.image.source import is_valid_name, valid_name
 from ltspd.model import Generation, Image, Problem
 from ltspd.paths import Paths
 
+# Tells which generations clients use, at the moment when it is asked: just before one is removed.
+Used = Callable[[], frozenset[str]]
 WORK_PREFIX = ".work-"
 FOLD_PREFIX = f"{WORK_PREFIX}fold-"
 # What the next build compares the source with; a generation without it is whole, but needs a full build.
@@ -183,7 +185,7 @@ def remove_generation(
     paths: Paths,
     image: str,
     generation: str,
-    in_use: frozenset[str] = frozenset(),
+    in_use: Used = frozenset,
     step: Step = nothing,
     *,
     grace: float = 0.0,
@@ -197,7 +199,7 @@ def remove_generation(
         target = _generation(found, generation)
         if target.id == current_id(paths, image):
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
-        if target.id in in_use:
+        if target.id in in_use():
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
         if target.id in kept(paths, image):
             raise InUse(
@@ -242,12 +244,12 @@ def prune(
     paths: Paths,
     image: str,
     keep: int,
-    in_use: frozenset[str] = frozenset(),
+    in_use: Used = frozenset,
     *,
     days: float = 0.0,
     grace: float = 0.0,
 ) -> tuple[str, ...]:
-    """Remove what ``keeping.surplus`` says, and return it; raises NoSuchImage, Busy."""
+    """Remove what ``keeping.surplus`` says and is not used, and return it; raises NoSuchImage, Busy."""
     with locked(paths, image):
         return prune_locked(paths, image, keep, in_use, days=days, grace=grace)
 
@@ -256,21 +258,22 @@ def prune_locked(
     paths: Paths,
     image: str,
     keep: int,
-    in_use: frozenset[str] = frozenset(),
+    in_use: Used = frozenset,
     step: Step = nothing,
     *,
     days: float = 0.0,
     grace: float = 0.0,
 ) -> tuple[str, ...]:
     """Do what ``prune`` does for a caller that holds the image's lock already."""
-    needed = in_use | kept(paths, image)
-    found = find(paths, image)
-    gone = surplus(found, needed, now=time.time(), keep=keep, days=days, grace=grace)
-    for each in gone:
-        _remove(paths, image, each, step)
+    found, gone = find(paths, image), []
+    for each in surplus(found, kept(paths, image), now=time.time(), keep=keep, days=days, grace=grace):
+        # A client may have begun to use it while the one before was removed.
+        if each not in in_use():
+            _remove(paths, image, each, step)
+            gone.append(each)
     if gone:
         _drop_layers(paths.images / image, step)
-    return gone
+    return tuple(gone)
 
 
 def sweep(paths: Paths) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from ltspd.errors import Busy, InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import build, publish, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
-from ltspd.model import Generation, Source, SourceKind
+from ltspd.model import Generation, Progress, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
 from tests.lab import trees
@@ -229,6 +229,25 @@ async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source
     (image,), _ = store.read_images(paths)
     assert image.generations == (second, third)
     assert len(list((paths.images / "tiny/layers").iterdir())) == 3
+
+
+async def test_what_a_client_began_to_use_during_a_build_stays(paths: Paths, source: Source) -> None:
+    first = await make(paths, source)
+    write(Path(source.path), "usr/share/second", "x")
+    await make(paths, source)
+    write(Path(source.path), "usr/share/third", "x")
+    options = BuildOptions(keep=1, grace=0)
+    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
+    used: set[str] = set()
+
+    async def boot(_generation: Generation, _home: Path, _progress: Progress) -> None:
+        used.add(first.id)
+
+    built = await build.build(
+        paths, plan, Said(), make_boot_part=boot_part, in_use=lambda: frozenset(used), trial=boot
+    )
+    generations = paths.images / "tiny/generations"
+    assert {each.name for each in generations.iterdir()} == {first.id, built.generation.id}
 
 
 async def test_excludes_of_file_and_options_apply(paths: Paths, source: Source, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_removing_keeps_shared_layers_current_and_used_generations(paths: Paths)
     with pytest.raises(InUse, match="clients of lab boot"):
         store.remove_generation(paths, "lab", third)
     with pytest.raises(InUse, match="in use"):
-        store.remove_generation(paths, "lab", second, frozenset([second]))
+        store.remove_generation(paths, "lab", second, lambda: frozenset([second]))
     store.remove_generation(paths, "lab", second)
     assert layers(paths) == {"a", "c"}
     assert [each.id for each in store.find(paths, "lab").generations] == [first, third]
@@ -176,7 +176,7 @@ def test_removing_keeps_shared_layers_current_and_used_generations(paths: Paths)
 def test_prune_keeps_the_newest_the_current_and_the_used(paths: Paths) -> None:
     ids = [add(paths, number, letter) for number, letter in enumerate("abcde")]
     store.revert(paths, "lab", ids[0])
-    assert store.prune(paths, "lab", 2, frozenset([ids[1]])) == (ids[2],)
+    assert store.prune(paths, "lab", 2, lambda: frozenset([ids[1]])) == (ids[2],)
     assert layers(paths) == {"a", "b", "d", "e"}
     assert store.prune(paths, "lab", 2) == (ids[1],)
     assert store.prune(paths, "lab", 2) == ()
