@@ -14,6 +14,8 @@ from ltspd.errors import ToolFailed
 
 # What a person needs of a failing program is its end, not its whole output.
 TAIL_BYTES = 4000
+# So much of what it prints is kept, its end, where nobody asked for all: a program may print for hours.
+KEPT_BYTES = 64 << 10
 # So many bytes of its output are heard at once.
 PIECE = 65536
 # A program that ignores SIGTERM gets this many seconds before SIGKILL; a cancelled job must end within 2 s.
@@ -24,7 +26,7 @@ TERMINAL = (24, 80)
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a program ended: its exit status (negative: the signal) and what it printed."""
+    """How a program ended: its exit status (negative: the signal) and the end of what it printed."""
 
     argv: tuple[str, ...]
     status: int
@@ -44,17 +46,20 @@ async def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
+    whole: int = 0,
     terminal: bool = False,
     background: bool = False,
     check: bool = True,
 ) -> Completed:
-    """Run a program to its end and return what it printed.
+    """Run a program to its end and return the end of what it printed, at most KEPT_BYTES.
 
-    ``on_output`` is called with each piece of standard output as it comes (which is then not
-    collected). With ``terminal``, and if there can be one, that is a terminal to the program, and lines
-    end with CR LF: some tell nowhere else how far they are. ``background`` gives the program low CPU and
-    I/O priority, as ``priority.low`` does.
-    Raises ToolFailed if the program can't be started or, with ``check``, ends with anything but 0.
+    ``whole`` is for whoever needs all of standard output: so many bytes may come, and a program that prints
+    more is ended. ``on_output`` is called with each piece of it as it comes (which is then not kept).
+    With ``terminal``, and if there can be one, that is a terminal to the program, and lines end with CR LF:
+    some tell nowhere else how far they are. ``background`` gives the program low CPU and I/O priority, as
+    ``priority.low`` does.
+    Raises ToolFailed if the program can't be started, prints more than ``whole`` or, with ``check``, ends
+    with anything but 0.
     Cancelling the caller ends the program and all of its children before CancelledError goes on.
     """
     command = list(argv)
@@ -77,7 +82,9 @@ async def run(
     try:
         process = await _started(argv, starting)
         try:
-            stdout, stderr = await _converse(process, stdin, on_output, ours)
+            stdout = _Kept(whole or KEPT_BYTES, argv if whole else ())
+            stderr = _Kept(KEPT_BYTES)
+            await _converse(process, stdin, on_output or stdout.hear, stderr.hear, ours)
             status = await process.wait()
         except BaseException:
             await _end(process)
@@ -86,8 +93,24 @@ async def run(
         _close(ours)
     if check and status != 0:
         how = f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
-        raise _failed(argv, how, stderr or stdout)
-    return Completed(tuple(argv), status, stdout, stderr)
+        raise _failed(argv, how, bytes(stderr.end or stdout.end))
+    return Completed(tuple(argv), status, bytes(stdout.end), bytes(stderr.end))
+
+
+class _Kept:
+    """The end of what a program prints, or all of it: then more than ``most`` bytes are ToolFailed."""
+
+    def __init__(self, most: int, program: Sequence[str] = ()) -> None:
+        self.end = bytearray()
+        self._most = most
+        self._program = program
+
+    def hear(self, piece: bytes) -> None:
+        self.end += piece
+        if len(self.end) > self._most:
+            if self._program:
+                raise _failed(self._program, f"printed more than the {self._most} bytes that it should", b"")
+            del self.end[: -self._most]
 
 
 def _open_terminal() -> tuple[int, int]:
@@ -124,11 +147,10 @@ async def _started(
 async def _converse(
     process: asyncio.subprocess.Process,
     stdin: bytes,
-    on_output: Callable[[bytes], None] | None,
+    on_output: Callable[[bytes], None],
+    on_error: Callable[[bytes], None],
     terminal: int,
-) -> tuple[bytes, bytes]:
-    assert process.stderr is not None
-
+) -> None:
     async def feed() -> None:
         if process.stdin is not None:
             try:
@@ -138,18 +160,15 @@ async def _converse(
                 pass  # the program ended without reading it all; its status says whether that is bad
             process.stdin.close()
 
-    async def listen() -> bytes:
-        pieces: list[bytes] = []
-        hear = on_output or pieces.append
-        if process.stdout is None:
+    async def listen(pipe: asyncio.StreamReader | None, hear: Callable[[bytes], None]) -> None:
+        if pipe is None:
             await _watch(terminal, hear)
         else:
-            while piece := await process.stdout.read(PIECE):
+            while piece := await pipe.read(PIECE):
                 hear(piece)
-        return b"".join(pieces)
 
-    stdout, stderr, _ = await asyncio.gather(listen(), process.stderr.read(), feed())
-    return stdout, stderr
+    assert process.stderr is not None
+    await asyncio.gather(listen(process.stdout, on_output), listen(process.stderr, on_error), feed())
 
 
 async def _watch(terminal: int, hear: Callable[[bytes], None]) -> None:

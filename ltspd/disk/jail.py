@@ -19,6 +19,8 @@ NOBODY = 65534
 # Describing an image is quick; a hostile one must not take longer, nor more memory, than this.
 INFO_SECONDS = 15
 INFO_BYTES = 2 << 30
+# It names an image's snapshots, too, of which nobody has thousands.
+MAX_INFO = 8 << 20
 # Serving one: its tables and caches, and threads' stacks.
 SERVE_BYTES = 6 << 30
 READY_SECONDS = 15.0
@@ -86,7 +88,7 @@ async def describe(jail: Path, kind: str, file: str, user: int, name: str) -> fo
     argv = ["chroot", str(jail), *_confined(argv, user, INFO_BYTES, INFO_SECONDS)]
     try:
         async with asyncio.timeout(INFO_SECONDS):
-            done = await run(argv, check=False)
+            done = await run(argv, whole=MAX_INFO, check=False)
     except TimeoutError:
         raise BadDisk(f"{name} can't be described by qemu-img within {INFO_SECONDS} s.") from None
     if done.status != 0:

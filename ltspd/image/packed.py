@@ -92,7 +92,7 @@ async def _compare(
         Path(place, "mounts").mkdir()
         library = str(Path(ltspd.__file__).parents[1])
         argv = [*squashfs.PRIVATE, *before, *mounted, sys.executable, "-I", "-c", _START, library, str(asked)]
-        done = await run(argv, background=True, check=False)
+        done = await run(argv, whole=1 << 20, background=True, check=False)
     if done.status != 0:
         words = done.stderr.decode(errors="replace").strip().splitlines()
         why = words[-1] if words else f"status {done.status}"

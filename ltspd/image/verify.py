@@ -204,8 +204,8 @@ class _Listing:
 
 
 async def _cat(layer: Path, names: Iterable[str]) -> bytes:
-    done = await run(["unsquashfs", "-cat", "-no-wildcards", os.fspath(layer), *names], check=False)
-    return done.stdout
+    argv = ["unsquashfs", "-cat", "-no-wildcards", os.fspath(layer), *names]
+    return (await run(argv, whole=_AT_ONCE * KEY_BYTES, check=False)).stdout
 
 
 def _has_hash(text: bytes) -> bool:

@@ -110,7 +110,8 @@ async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
     # From a file, not a pipe: zstd then knows the size, and the event loop copies nothing.
     with tempfile.NamedTemporaryFile(prefix="ltspd-initrd-") as file:
         await priority.to_thread(Path(file.name).write_bytes, plain)
-        return (await run([*argv, "--stdout", file.name])).stdout
+        # What can't be made smaller gets some bytes more.
+        return (await run([*argv, "--stdout", file.name], whole=len(plain) + (1 << 20))).stdout
 
 
 def _client(home: Path) -> list[cpio.Entry]:

@@ -4,12 +4,13 @@ import asyncio
 import errno
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from ltspd.errors import ToolFailed
-from ltspd.run import run
+from ltspd.run import KEPT_BYTES, run
 
 
 def _alive(pid: int) -> bool:
@@ -57,8 +58,28 @@ async def test_output_comes_in_pieces_to_whoever_wants_it() -> None:
 
 async def test_much_output_and_input_at_once_do_not_block_each_other() -> None:
     data = os.urandom(1 << 20)
-    done = await run(["sh", "-c", "tee /dev/stderr"], stdin=data)
-    assert done.stdout == done.stderr == data
+    done = await run(["sh", "-c", "tee /dev/stderr"], stdin=data, whole=len(data))
+    assert done.stdout == data
+    assert done.stderr == data[-KEPT_BYTES:]
+
+
+async def test_of_a_program_that_prints_without_end_the_end_is_kept() -> None:
+    script = "seq 3000000 >&2; echo last >&2; seq 2000000; echo also last"
+    tracemalloc.start()
+    try:
+        done = await run(["sh", "-c", script])
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(done.stdout) == len(done.stderr) == KEPT_BYTES
+    assert done.stderr.endswith(b"3000000\nlast\n")
+    assert done.stdout.endswith(b"2000000\nalso last\n")
+
+
+async def test_whoever_needs_all_of_it_says_how_much_that_is_at_most() -> None:
+    assert (await run(["seq", "3"], whole=6)).stdout == b"1\n2\n3\n"
+    with pytest.raises(ToolFailed, match="sh printed more than the 6 bytes that it should"):
+        await run(["sh", "-c", "seq 4; sleep 60"], whole=6)
 
 
 async def test_a_program_that_reads_nothing_is_no_error_of_ours() -> None:
