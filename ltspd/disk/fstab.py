@@ -86,23 +86,38 @@ def _is_optional(point: str, options: list[str]) -> bool:
 _DEVICE = re.compile(
     r"/dev/((?:sd|vd|hd|xvd)[a-z]{1,3})(\d{1,3})|/dev/((?:nvme\d+n|mmcblk|loop|nbd)\d+)p(\d{1,3})"
 )
+# udev's names of a disk by what it is or where it is plugged in: the disk's own name, and the partition.
+_HARDWARE = re.compile(r"(?:/dev/disk/(by-(?:id|path|diskseq))/|ID=\"?)([^\s\"]+)-part(\d{1,3})\"?")
+_MAPPED = "/dev/disk/by-id/dm-"
 
 
 def device_partition(spec: str) -> tuple[str, int] | None:
-    """Return disk and partition number of a kernel name: ``/dev/nvme0n1p2`` is ``("nvme0n1", 2)``."""
-    match = _DEVICE.fullmatch(spec)
-    if match is None:
-        return None
-    return (match[1], int(match[2])) if match[1] else (match[3], int(match[4]))
+    """Return disk and partition number of a name that a machine gives it: the kernel's or udev's.
+
+    ``/dev/nvme0n1p2`` is ``("nvme0n1", 2)``, ``/dev/disk/by-id/ata-X-part2`` is ``("by-id/ata-X", 2)``.
+    """
+    if (match := _DEVICE.fullmatch(spec)) is not None:
+        return (match[1], int(match[2])) if match[1] else (match[3], int(match[4]))
+    if (match := _HARDWARE.fullmatch(spec)) is not None and not spec.startswith(_MAPPED):
+        return f"{match[1] or 'by-id'}/{match[2]}", int(match[3])
+    return None
 
 
 def tag(spec: str) -> tuple[str, str] | None:
-    """Return what kind of name a spec is and the name: ``UUID="1-2"`` is ``("UUID", "1-2")``."""
+    """Return what kind of name a spec is and the name: ``UUID="1-2"`` is ``("UUID", "1-2")``.
+
+    ``LVM`` is the identity of an LVM volume, those of its group and its own together, without dashes.
+    """
     key, equals, value = spec.partition("=")
     if equals and key in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
         return key, value.strip("\"'")
     match = re.fullmatch(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/(.+)", spec)
-    return (match[1].upper(), _unescape(match[2])) if match else None
+    if (
+        match is None
+        and (match := re.fullmatch(r"(?:/dev/disk/by-id/|ID=)dm-uuid-(LVM)-(\w{64})", spec)) is None
+    ):
+        return None
+    return match[1].upper(), _unescape(match[2])
 
 
 def _unescape(name: str) -> str:
@@ -111,10 +126,13 @@ def _unescape(name: str) -> str:
 
 
 def logical_volume(spec: str) -> tuple[str, str] | None:
-    """Return group and volume of ``/dev/GROUP/VOLUME`` or ``/dev/mapper/GROUP-VOLUME``, else None."""
-    if spec.startswith("/dev/mapper/"):
+    """Return group and volume of ``/dev/GROUP/VOLUME`` or ``/dev/mapper/GROUP-VOLUME``, else None.
+
+    udev has the latter as ``/dev/disk/by-id/dm-name-GROUP-VOLUME``, too.
+    """
+    if mapped := re.fullmatch(r"(?:/dev/mapper/|/dev/disk/by-id/dm-name-|ID=dm-name-)(.+)", spec):
         # A dash of a name is doubled there, the one that divides is single.
-        match = re.fullmatch(r"((?:[^-]|--)+)-((?:[^-]|--)+)", spec.removeprefix("/dev/mapper/"))
+        match = re.fullmatch(r"((?:[^-]|--)+)-((?:[^-]|--)+)", _unescape(mapped[1]))
         return (match[1].replace("--", "-"), match[2].replace("--", "-")) if match else None
     match = re.fullmatch(r"/dev/([^/]+)/([^/]+)", spec)
     return (match[1], match[2]) if match else None

@@ -29,13 +29,15 @@ Value = str | int | list["Value"] | dict[str, "Value"]
 class LogicalVolume:
     """One logical volume: ``extents`` are offset and size in bytes of the disk, in order.
 
-    ``refusal`` says why it can't be read, then there are none.
+    ``refusal`` says why it can't be read, then there are none. ``identity`` is the group's and its own, as
+    device-mapper has them: without dashes.
     """
 
     group: str
     name: str
     extents: tuple[tuple[int, int], ...] = ()
     refusal: str = ""
+    identity: str = ""
 
 
 def read_volumes(disk: View, places: Mapping[int, int]) -> tuple[LogicalVolume, ...]:
@@ -185,7 +187,8 @@ def _logical(
         if isinstance(each, dict) and isinstance(status, list) and "VISIBLE" in status:
             found = _extents(each, unit, disks)
             reason = found if isinstance(found, str) else ""
-            yield LogicalVolume(name, volume, () if isinstance(found, str) else found, reason)
+            identity = f"{group.get('id', '')}{each.get('id', '')}".replace("-", "")
+            yield LogicalVolume(name, volume, () if isinstance(found, str) else found, reason, identity)
 
 
 def _extents(

@@ -14,8 +14,8 @@ from ltspd.disk.tables import Partition, read_table
 class Volume:
     """A part of a disk that may hold a file system: ``extents`` are offsets and sizes in bytes of the disk.
 
-    ``number`` is the partition's (0: there is none); ``group`` and ``logical`` name an LVM volume, which
-    can't be read if there is a ``refusal``.
+    ``number`` is the partition's (0: there is none); ``group`` and ``logical`` name an LVM volume, and so
+    does ``identity``. It can't be read if there is a ``refusal``.
     """
 
     title: str
@@ -26,6 +26,7 @@ class Volume:
     group: str = ""
     logical: str = ""
     refusal: str = ""
+    identity: str = ""
 
     @property
     def kind(self) -> str:
@@ -76,7 +77,9 @@ def _logical(disk: View, found: list[Volume]) -> Iterator[Volume]:
             ),
             0,
         )
-        yield Volume(title, each.extents, here, number, None, each.group, each.name, each.refusal)
+        yield Volume(
+            title, each.extents, here, number, None, each.group, each.name, each.refusal, each.identity
+        )
 
 
 def whole(volume: Volume, disk: View) -> bool:
@@ -124,6 +127,8 @@ def _tagged(volume: Volume, key: str, value: str) -> bool:
             return here is not None and here.uuid.lower() == value.lower() != ""
         case "LABEL":
             return here is not None and here.label == value != ""
+        case "LVM":
+            return volume.identity == value
         case "PARTUUID":
             return partition is not None and partition.uuid.lower() == value.lower() != ""
         case _:

@@ -40,6 +40,29 @@ async def test_a_system_on_lvm(tmp_path: Path, look: Look, kind: str) -> None:
     assert found.volume == "LVM volume a-group/root (ext4)"
 
 
+@pytest.mark.parametrize("name", ["dm-uuid-LVM-{identity}", "dm-name-vg-var"])
+async def test_volumes_by_udevs_names(tmp_path: Path, look: Look, name: str) -> None:
+    """Ubuntu's installer for servers writes the identities of volumes into fstab."""
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/in-var").write_text("var")
+    line = f"/dev/disk/by-id/dm-uuid-LVM-{'x' * 64} /var ext4 defaults 0 2\n"
+    root = system(tmp_path / "root", line)
+    volumes = [("root", ext4(tmp_path, root)), ("var", ext4(tmp_path, tmp_path / "var"))]
+    content = lvm(tmp_path, "vg", volumes)
+    (tmp_path / "x.img").write_bytes(content)
+    with pytest.raises(UnsupportedDisk, match="its /var is on /dev/disk/by-id/dm-uuid-LVM-xxxx"):
+        await look(tmp_path / "x.img")
+    found = metadata.read_volumes(of_bytes(content), {0: len(content)})
+    (identity,) = (each.identity for each in found if each.name == "var")
+    assert len(identity) == 64
+    new = f"/dev/disk/by-id/{name.format(identity=identity)} /var ext4 defaults 0 2\n"
+    (tmp_path / "x.img").write_bytes(
+        content.replace(line.encode(), new[:-1].encode().ljust(len(line) - 1) + b"\n")
+    )
+    _, files = await look(tmp_path / "x.img")
+    assert files["var/in-var"] == "var"
+
+
 async def test_the_root_itself_in_several_pieces(tmp_path: Path, look: Look) -> None:
     empty = bytes(MIB)
     root = ext4(tmp_path, system(tmp_path / "root", etc__hostname="in pieces"))

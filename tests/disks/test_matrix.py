@@ -68,12 +68,13 @@ async def test_nothing_can_be_written_or_run_there(tmp_path: Path, paths: Paths)
         assert str(paths.run) not in ours
 
 
-async def test_parts_are_put_where_fstab_says(tmp_path: Path, look: Look) -> None:
+@pytest.mark.parametrize("disk_name", ["/dev/vda", "/dev/nvme0n1p", "/dev/disk/by-id/ata-A_DISK-part"])
+async def test_parts_are_put_where_fstab_says(tmp_path: Path, look: Look, disk_name: str) -> None:
     ids = [f"12345678-0000-4000-8000-00000000000{number}" for number in range(4)]
     fstab = f"""
-# root by the kernel's name, so others may be too
-/dev/vda2 / ext4 errors=remount-ro 0 1
-/dev/vda3 /boot ext4 defaults 0 2
+# root by a name of the disk, so others may be too
+{disk_name}2 / ext4 errors=remount-ro 0 1
+{disk_name}3 /boot ext4 defaults 0 2
 LABEL=the\\040var /var ext4 defaults 0 2
 PARTLABEL=software /opt ext4 nofail 0 2
 UUID=none /home ext4 defaults 0 2
@@ -154,7 +155,15 @@ def two_parts(place: Path, fstab: str, *options: str, **files: str) -> Path:
     "root", [f"UUID={ROOT} / ext4 defaults 0 1\n", "", "/dev/sda2 / ext4 defaults 0 1\n"]
 )
 @pytest.mark.parametrize(
-    "device", ["/dev/sdb1", "/dev/vdb1", "/dev/sdb2", "/dev/nvme1n1p1", "/dev/mmcblk1p2"]
+    "device",
+    [
+        "/dev/sdb1",
+        "/dev/vdb1",
+        "/dev/sdb2",
+        "/dev/nvme1n1p1",
+        "/dev/mmcblk1p2",
+        "/dev/disk/by-id/ata-B-part1",
+    ],
 )
 async def test_a_kernels_name_of_a_disk_that_may_be_another_is_not_looked_for_here(
     tmp_path: Path, look: Look, root: str, device: str

@@ -333,6 +333,12 @@ def test_fstab_names() -> None:
     assert fstab.device_partition("/dev/nvme0n1p12") == ("nvme0n1", 12)
     assert fstab.device_partition("/dev/sdaa3") == ("sdaa", 3)
     assert fstab.device_partition("/dev/sda") is None
+    assert fstab.device_partition("/dev/disk/by-id/ata-A_DISK-0_1-part3") == ("by-id/ata-A_DISK-0_1", 3)
+    assert fstab.device_partition("ID=ata-A_DISK-part3") == ("by-id/ata-A_DISK", 3)
+    assert fstab.device_partition("/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part1") is not None
+    assert fstab.device_partition("/dev/disk/by-id/dm-name-vg-part1") is None
+    assert fstab.logical_volume("/dev/disk/by-id/dm-name-my--group-part1") == ("my-group", "part1")
+    assert fstab.tag("/dev/disk/by-id/dm-uuid-LVM-" + "aZ09" * 16) == ("LVM", "aZ09" * 16)
     assert fstab.tag('UUID="AB-1"') == ("UUID", "AB-1")
     assert fstab.tag("/dev/disk/by-label/my\\x20root") == ("LABEL", "my root")
     assert fstab.logical_volume("/dev/mapper/my--group-the--root") == ("my-group", "the-root")
