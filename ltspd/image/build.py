@@ -204,18 +204,17 @@ async def _verify(made: _Made, work: Workshop) -> None:
     """Raise an error if what was made can't boot, has secrets in it, or is not what was to be packed."""
     root, files, layers = Path(made.plan.source.path), made.contents.tree, made.layers
 
-    async def compare_base() -> None:
-        if made.above is None:
-            return  # a layer of changes has been compared when it was packed
-        base, table = work.layers / layers[0].file_name, work.generation / store.ENTRIES
-        await packed.check_everything(
-            base, root, table, made.contents, made.above, work.scratch, made.seconds * packed.SHARE
-        )
+    async def compare_packed() -> None:
+        # A layer of changes has been compared when it was packed.
+        if (above := made.above) is not None:
+            base, table = work.layers / layers[0].file_name, work.generation / store.ENTRIES
+            seconds = made.seconds * packed.SHARE
+            await packed.check_everything(base, root, table, made.contents, above, work.scratch, seconds)
 
     await together(
         verify.verify(root, made.plan.kernel, made.table, files, layers, work.layers),
         # Publishing would wait for the disk; so gigabytes are on it by then.
-        together(in_thread(publish.sync_work, work.home), compare_base()),
+        together(in_thread(publish.sync_work, work.home), compare_packed()),
     )
 
 
@@ -239,7 +238,8 @@ async def _publish(
     progress.phase("publish", 0.05)
     await in_thread(publish.sync_work, work.home)
     await to_the_end(lambda: publish.publish(paths, name, work.home, generation.id, step))
-    await to_the_end(lambda: _prune(paths, plan, in_use, step))
+    keep, days, grace = plan.options.keep, plan.options.keep_days, plan.options.grace
+    await to_the_end(lambda: store.prune_locked(paths, name, keep, in_use, step, days=days, grace=grace))
     progress.done(1.0)
     return Built(generation, changed=True)
 
@@ -388,13 +388,6 @@ async def _describe(
     )
     await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
     return generation
-
-
-def _prune(paths: Paths, plan: BuildPlan, in_use: store.Used, step: publish.Step) -> None:
-    options = plan.options
-    store.prune_locked(
-        paths, plan.source.name, options.keep, in_use, step, days=options.keep_days, grace=options.grace
-    )
 
 
 def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:

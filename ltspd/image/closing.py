@@ -3,7 +3,6 @@
 While the walk goes on such entries are only noted. At its end dpkg's lists are read once for all of them.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from ltspd.image import shipped
 from ltspd.image.entries import RECORD, Listing, listing, records
 from ltspd.image.excludes import Matcher, compile_patterns
 from ltspd.image.privacy import KEY, LIST_BYTES, NEEDED, Private, enter, is_host_key, secret_in
+from ltspd.inside import open_file
 
 CLOSED = "others may not read it"
 # So many private entries are told, and left out, by their directory if there is nothing else in it.
@@ -136,7 +136,7 @@ def secret_of(file: bytes, path: bytes) -> str:
     if is_host_key(path):
         return KEY
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_file(file)
     except OSError:
         return ""
     with open(descriptor, "rb") as opened:

@@ -15,7 +15,7 @@ from ltspd.image.entries import Table, record_of
 from ltspd.image.excludes import SENSITIVE, Matcher, compile_patterns
 from ltspd.image.inspect import INITS
 from ltspd.image.kernels import Kernel
-from ltspd.image.privacy import HASH, LOOK_BYTES, is_host_key, secret_in, worth_a_look
+from ltspd.image.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
 from ltspd.image.scan import Tree
 from ltspd.image.threads import in_thread
 from ltspd.inside import path_inside
@@ -205,7 +205,7 @@ class _Listing:
 
 async def _cat(layer: Path, names: Iterable[str]) -> bytes:
     argv = ["unsquashfs", "-cat", "-no-wildcards", os.fspath(layer), *names]
-    return (await run(argv, whole=_AT_ONCE * KEY_BYTES, check=False)).stdout
+    return (await run(argv, whole=_AT_ONCE * LIST_BYTES, check=False)).stdout
 
 
 def _has_hash(text: bytes) -> bool:
