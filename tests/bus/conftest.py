@@ -17,6 +17,7 @@ from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.fakes import FakePolkit, FakeServer
 from tests.bus.program import Ltspctl, Ran, begin, end
+from tests.patience import PATIENCE
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -58,7 +59,7 @@ def start_bus(folder: Path, policy: str = ALL_GRANTED) -> "tuple[subprocess.Pope
 
 def end_bus(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
-    process.wait(5)
+    process.wait(PATIENCE)
     assert process.stdout is not None
     process.stdout.close()
 
@@ -184,7 +185,7 @@ class Signals:
         return False
 
     async def until(self, member: str, count: int = 1) -> list[Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(found := [each for each in self.heard if each.member == member]) < count:
                 self.more.clear()
                 await self.more.wait()

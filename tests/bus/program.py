@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.patience import PATIENCE
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -40,7 +42,7 @@ async def begin(
 
 async def end(process: asyncio.subprocess.Process) -> Ran:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
@@ -67,7 +69,7 @@ async def on_terminal(
     try:
         while piece := await asyncio.to_thread(_read, ours):
             pieces.append(piece)
-        assert await asyncio.wait_for(process.wait(), 10) == status
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == status
     finally:
         if process.returncode is None:
             process.kill()

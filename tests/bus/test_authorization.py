@@ -15,6 +15,7 @@ from ltspd.bus.service import Service
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import ask, get_all
 from tests.bus.fakes import FakePolkit, FakeServer
+from tests.patience import PATIENCE
 
 INTERACTIVE = int(MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
 IMAGE = object_path("image", "x86_64")
@@ -142,7 +143,7 @@ async def test_somebody_else_is_not(service: Service, bus_address: str, server: 
         "busctl", f"--address={bus_address}", "call", STEM, ROOT_PATH, interface("Manager"), "Reload",
         stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    _, stderr = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 1
     assert "only root may do this" in stderr.decode()
     assert server.calls == []
@@ -184,7 +185,7 @@ async def test_a_caller_that_vanishes_takes_its_dialog_along(
     await caller.close()
     with pytest.raises(BusError):
         await pending
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not authority.cancelled:  # noqa: ASYNC110 (the message arrives on the other connection)
             await asyncio.sleep(0.01)
     authority.hold.set()
@@ -223,6 +224,6 @@ async def test_a_polkit_that_never_answers(
 
 
 async def _asked(authority: FakePolkit) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not authority.asked:  # noqa: ASYNC110 (the message arrives on the other connection)
             await asyncio.sleep(0.01)

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from ltspd.model import ConfigFinding, ServerState
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakePolkit, FakeServer
 from tests.bus.program import Ltspctl, Ran, begin, end, on_terminal
+from tests.patience import PATIENCE, processor_seconds
 
 
 async def test_status(ltspctl: Ltspctl, running: FakeServer) -> None:
@@ -97,7 +97,7 @@ async def test_no_wait_then_watch_and_cancel(ltspctl: Ltspctl, running: FakeServ
     assert (await ltspctl("job", "show", job, "--json")).json["State"] == "running"
     watching = await begin(bus_address, "job", "watch", job)
     assert watching.stderr is not None
-    assert b"packing" in await asyncio.wait_for(watching.stderr.readline(), 10)
+    assert b"packing" in await asyncio.wait_for(watching.stderr.readline(), PATIENCE)
     assert (await ltspctl("job", "cancel", job)).status == 0
     watched = await end(watching)
     assert watched.status == 1
@@ -109,7 +109,7 @@ async def test_no_wait_then_watch_and_cancel(ltspctl: Ltspctl, running: FakeServ
 async def test_ctrl_c_leaves_the_job_running(running: FakeServer, bus_address: str) -> None:
     process = await begin(bus_address, "image", "build", "x86_64")
     assert process.stderr is not None
-    await asyncio.wait_for(process.stderr.readline(), 10)
+    await asyncio.wait_for(process.stderr.readline(), PATIENCE)
     process.send_signal(signal.SIGINT)
     ran = await end(process)
     (job,) = running.jobs.all
@@ -221,7 +221,7 @@ async def test_a_daemon_that_ends_while_a_job_runs(
 ) -> None:
     process = await begin(bus_address, "image", "build", "x86_64")
     assert process.stderr is not None
-    await asyncio.wait_for(process.stderr.readline(), 10)
+    await asyncio.wait_for(process.stderr.readline(), PATIENCE)
     await service.stop()
     ran = await end(process)
     assert ran.status == 4
@@ -256,14 +256,14 @@ async def test_escape_sequences_of_the_daemon_do_not_reach_the_terminal(
 
 
 async def test_it_starts_quickly(ltspctl: Ltspctl, running: FakeServer) -> None:
-    """The aim is 150 ms on an idle machine; a loaded one gets three times that."""
+    """The aim is 150 ms on an idle machine, which bench/bus measures; here the work counts, not the time."""
     await ltspctl("status")
-    times = []
+    worked = []
     for _ in range(5):
-        begun = time.monotonic()
+        begun = processor_seconds()
         await ltspctl("status")
-        times.append(time.monotonic() - begun)
-    assert min(times) < 0.45
+        worked.append(processor_seconds() - begun)
+    assert min(worked) < 0.45
 
 
 async def test_the_heavy_libraries_are_not_loaded(running: FakeServer, bus_address: str) -> None:
@@ -284,6 +284,6 @@ async def test_the_hook_of_apt_wakes_the_daemon(running: FakeServer, bus_address
     command = hook[hook.index("/usr/bin/busctl --system") : hook.index(" >/dev/null")]
     command = command.replace("--system", f"--address={bus_address}")
     process = await asyncio.create_subprocess_shell(command, stderr=asyncio.subprocess.PIPE)
-    _, err = await asyncio.wait_for(process.communicate(), 10)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, err) == (0, b"")
     assert running.calls == [("packages",)]

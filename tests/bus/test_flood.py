@@ -19,6 +19,7 @@ from ltspd.cli.client import Client
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import Signals, ask, get_all
 from tests.bus.fakes import FakePolkit, FakeServer
+from tests.patience import PATIENCE
 
 CALLS = 20_000
 # Generous: what is asked is whether memory follows the number of calls, which would be hundreds of megabytes.
@@ -114,7 +115,7 @@ async def test_megabytes_of_text_are_refused_unread(client: Connection, bus_addr
             ("Reload", "as", [["z" * 100] * (size // 100)]),
         ):
             with pytest.raises(BusError, match="too long") as caught:
-                await ask(caller, "Manager", member, signature, *body, timeout=60)
+                await ask(caller, "Manager", member, signature, *body, timeout=PATIENCE)
             assert caught.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
         await caller.close()
     assert (await get_all(client, "Manager"))["Version"] == "1.2.3"
@@ -145,7 +146,7 @@ async def test_a_hundred_watchers_hear_everything_and_may_vanish(
             server.set(problems=(f"problem {number}",))
             await asyncio.sleep(0.03)
         for watcher in watchers:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while "problem 19" not in str([each.body for each in watcher.heard]):
                     watcher.more.clear()
                     await watcher.more.wait()
@@ -169,11 +170,11 @@ async def test_callers_that_vanish_while_polkit_thinks(
             caller.send(
                 Message(STEM, ROOT_PATH, interface("Manager"), "Reload", MessageType.METHOD_CALL, flags)
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(authority.asked) % 10 or not authority.asked:  # noqa: ASYNC110 - another connection
                 await asyncio.sleep(0.01)
         await caller.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while strict._calls or strict._waiting or strict._asking:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     authority.hold.set()

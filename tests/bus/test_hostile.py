@@ -18,6 +18,7 @@ from ltspd.cli.client import Client
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface
 from tests.bus.conftest import ask, get_all
 from tests.bus.fakes import STATE, FakeServer
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("service")
 
@@ -90,7 +91,8 @@ async def test_a_flood_from_one_sender_is_bounded_and_others_are_served(
     server.slow_apply = 0.5
     flooder = await connection.connect(bus_address)
     pending = [
-        asyncio.create_task(ask(flooder, "Manager", "Apply", "a{sv}", {}, timeout=30)) for _ in range(2000)
+        asyncio.create_task(ask(flooder, "Manager", "Apply", "a{sv}", {}, timeout=PATIENCE))
+        for _ in range(2000)
     ]
     await server.applying.wait()
     assert (await get_all(client, "Manager"))["Version"] == "1.2.3"
@@ -137,7 +139,7 @@ async def test_header_fields_from_the_future_do_not_end_the_connection(
         wire.write(out, "a(yv)", fields)
         out += bytes(-len(out) % 8)
         caller._socket.sendall(out)
-        caller._socket.settimeout(2)
+        caller._socket.settimeout(PATIENCE)
         caller._socket.recv(1000)
         caller.close()
 
@@ -182,7 +184,7 @@ async def test_many_senders_together_shut_nobody_out(
     server.slow_apply = 1.0
     flooders = [await connection.connect(bus_address) for _ in range(3)]
     pending = [
-        asyncio.create_task(ask(flooder, "Manager", "Apply", "a{sv}", {}, timeout=30))
+        asyncio.create_task(ask(flooder, "Manager", "Apply", "a{sv}", {}, timeout=PATIENCE))
         for flooder in flooders
         for _ in range(10)
     ]

@@ -21,6 +21,7 @@ from ltspd.manual.pages import CONTRACT, made
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
 from tests.bus.fakes import FakeServer
+from tests.patience import PATIENCE
 
 TOP = Path(__file__).parents[2]
 RELEASED = Path(__file__).parent / "contract-1.txt"
@@ -123,7 +124,7 @@ async def test_the_examples_of_the_page_work(service: Service, server: FakeServe
     process = await asyncio.create_subprocess_exec(
         "sh", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, err) == (0, b"")
     for text in (b"x86_5f64", b"PropertiesChanged", b's "in-sync"', b'o "/org/ltsp/Server1/job/'):
         assert text in out
@@ -166,7 +167,7 @@ async def offered(shell: str, address: str, folder: Path, *words: str) -> set[st
             "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP),
         },
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, err) == (0, b"")
     found = {line.partition("\t")[0] for line in out.decode().splitlines()}
     # zsh itself chooses among what is offered; bash and fish are asked to.

@@ -19,6 +19,7 @@ from ltspd.notifier import notice
 from ltspd.notifier.__main__ import NAME, PATH
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakeServer
+from tests.patience import PATIENCE
 
 TOP = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ class Desktop:
         return True
 
     async def until(self, fits: Callable[[list[Any]], bool]) -> list[Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (found := [each for each in self.shown if fits(each)]):
                 self.more.clear()
                 await self.more.wait()
@@ -128,7 +129,7 @@ async def test_a_failed_build_is_told_with_its_reason_and_its_log(
     assert (told[4], told[6]["urgency"].value) == ("mksquashfs: No space left", 2)
     desktop.click(len(desktop.shown), "log ../../etc/x")
     desktop.click(len(desktop.shown), f"log {job}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (tmp_path / "seen").exists():  # noqa: ASYNC110 (another process acts)
             await asyncio.sleep(0.02)
     assert f"--output=short LTSPD_JOB={job}" in (tmp_path / "seen").read_text()
@@ -151,9 +152,14 @@ async def test_it_ends_with_the_bus(tmp_path_factory: pytest.TempPathFactory) ->
         cwd=TOP, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address, "DBUS_SESSION_BUS_ADDRESS": address},
     )  # fmt: skip
-    await asyncio.sleep(0.7)
+    # Its two connections, and ours.
+    ours = await connection.connect(address)
+    async with asyncio.timeout(PATIENCE):
+        while sum(name.startswith(":") for name in (await connection.daemon_call(ours, "ListNames"))[0]) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await ours.close()
     end_bus(bus)
-    _, err = await asyncio.wait_for(process.communicate(), 10)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0
     assert b"Traceback" not in err
 
@@ -166,7 +172,7 @@ async def test_it_is_quiet_for_those_whom_it_does_not_concern() -> None:
         "from ltspd.notifier.__main__ import main; sys.exit(main([]))",
         env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, err = await asyncio.wait_for(process.communicate(), 10)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, err) == (0, b"")
 
 

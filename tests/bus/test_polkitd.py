@@ -13,6 +13,7 @@ from ltspd.bus.connection import Connection, call, daemon_call
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import ask
 from tests.bus.fakes import FakeServer
+from tests.patience import PATIENCE
 
 POLKITD = Path("/usr/lib/polkit-1/polkitd")
 POLICY = Path(__file__).parents[2] / "polkit" / f"{STEM}.policy"
@@ -55,7 +56,7 @@ async def polkitd(
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (await daemon_call(client, "NameHasOwner", "s", [polkit.NAME]))[0]:
                 assert process.returncode is None, "polkitd did not start"
                 await asyncio.sleep(0.05)
@@ -72,7 +73,7 @@ async def nobody_calls(address: str, member: str, *arguments: str) -> tuple[int,
         "busctl", f"--address={address}", "call", STEM, ROOT_PATH, interface("Manager"), member, *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, (out + err).decode()
 

@@ -13,6 +13,7 @@ from ltspd.names import object_path
 from tests.bus.conftest import Signals, get_all
 from tests.bus.fakes import FakeServer
 from tests.bus.program import Ltspctl, on_terminal
+from tests.patience import PATIENCE
 
 
 class Work:
@@ -49,7 +50,7 @@ async def test_bytes_are_properties_and_told_when_they_change(client: Connection
         job = await get_all(client, "Job", path)
         shown.append((job["Phase"], job["BytesDone"], job["BytesTotal"]))
         # What came too fast after the last signal comes a little later.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while told(signals, path)[-1:] != shown[-1:]:
                 signals.more.clear()
                 await signals.more.wait()
@@ -102,6 +103,6 @@ async def test_the_command_shows_bytes_and_how_they_grow(
 
 
 async def until(pieces: list[bytes], pattern: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not re.search(pattern, b"".join(pieces).decode()):  # noqa: ASYNC110 (another process acts)
             await asyncio.sleep(0.02)

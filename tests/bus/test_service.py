@@ -21,6 +21,7 @@ from ltspd.model import ConfigFinding, LinkState, ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
 from tests.bus.fakes import STATE, FakeServer
+from tests.patience import PATIENCE
 
 PROPERTIES = "org.freedesktop.DBus.Properties"
 IMAGE = object_path("image", "x86_64")
@@ -300,7 +301,7 @@ async def test_the_end_of_the_bus_ends_the_wait(tmp_path: Path, server: FakeServ
     await own.start()
     end_bus(process)
     with pytest.raises(connection.NoBus):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await own.wait()
     own.publish(replace(server.state, revision=99))
     await asyncio.sleep(0)

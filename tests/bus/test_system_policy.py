@@ -14,6 +14,7 @@ from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import private_bus
 from tests.bus.fakes import FakeServer
 from tests.bus.program import begin, end
+from tests.patience import PATIENCE
 
 POLICY = Path(__file__).parents[2] / "dbus" / f"{STEM}.conf"
 # The defaults that every distribution's system.conf has.
@@ -57,7 +58,7 @@ async def nobody(address: str, *arguments: str) -> tuple[int, str]:
         "busctl", f"--address={address}", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, (out + err).decode()
 

@@ -22,6 +22,7 @@ from tests.lab import releases
 from tests.lab.dhcp import FULL, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
+from tests.patience import PATIENCE
 
 REAL, PROXY = "lan0", "ext0"
 LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
@@ -175,7 +176,7 @@ def _netns(undo: ExitStack, name: str) -> str:
 
 def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
     """Wait until a program listens on an UDP port of its network."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while f":{port:04X} " not in Path(f"/proc/{process.pid}/net/udp").read_text():
         assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
         assert time.monotonic() < deadline, f"{process.args!r} does not listen on port {port}"

@@ -15,6 +15,7 @@ from tests.lab.console import Console, Seen
 from tests.lab.net import Lan, Traffic
 from tests.lab.session import Session, end
 from tests.lab.timeline import REPEATED, STAGES, Mark
+from tests.patience import PATIENCE
 
 Firmware = Literal["bios", "uefi"]
 _OVMF = Path("/usr/share/OVMF")
@@ -42,7 +43,7 @@ class Client:
         assert self._console is not None
         return self._console
 
-    def expect(self, pattern: str, timeout: float) -> Seen:
+    def expect(self, pattern: str, timeout: float = PATIENCE) -> Seen:
         """Wait for a regular expression on the console, after what was expected before."""
         return self.console.expect(pattern, timeout)
 
@@ -50,7 +51,7 @@ class Client:
         """Type on the console."""
         self.console.type(text)
 
-    def login_prompt(self, timeout: float = 300.0) -> Seen:
+    def login_prompt(self, timeout: float = PATIENCE) -> Seen:
         """Wait for the login prompt of the booted system.
 
         Raises RuntimeError with the client's own sentence as soon as it says that it can't boot. The
@@ -63,7 +64,7 @@ class Client:
             raise RuntimeError(f"client {self.name} says: {seen.groups[0]}")
         return seen
 
-    def shell(self, command: str, timeout: float = 60.0) -> str:
+    def shell(self, command: str, timeout: float = PATIENCE) -> str:
         """Run a shell command as root in the booted client, on its second serial line.
 
         Returns what it printed. Raises RuntimeError if its status isn't 0, TimeoutError if it

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 MIB = 1 << 20
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
@@ -48,7 +50,7 @@ def call(*argv: str | Path, stdin: bytes | None = None) -> bytes:
     env = {**os.environ, "LVM_SUPPRESS_FD_WARNINGS": "1", "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
     program = shutil.which(str(argv[0]), path=env["PATH"]) or str(argv[0])
     words = [program, *map(str, argv[1:])]
-    done = subprocess.run(words, input=stdin, capture_output=True, check=False, env=env, timeout=300)
+    done = subprocess.run(words, input=stdin, capture_output=True, check=False, env=env, timeout=PATIENCE)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.decode()}{done.stdout.decode()}")
     return done.stdout

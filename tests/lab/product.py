@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.lab.server import Server
+from tests.patience import PATIENCE
 
 # What every client of the lab needs: a console that the test can read, and no menu to wait in.
 BASE: Mapping[str, Mapping[str, str]] = {
@@ -43,7 +44,7 @@ def configured(server: Server, sections: Mapping[str, Mapping[str, str]]) -> Ite
         configure(server, {})
 
 
-def wait_until_up(server: Server, timeout: float = 30.0) -> None:
+def wait_until_up(server: Server, timeout: float = PATIENCE) -> None:
     """Wait until the daemon answers on the bus."""
     server.wait_for("systemctl is-active --quiet ltspd || systemctl is-failed --quiet ltspd", timeout)
     server.run(
@@ -51,7 +52,7 @@ def wait_until_up(server: Server, timeout: float = 30.0) -> None:
     )
 
 
-def build(server: Server, image: str, *options: str, timeout: float = 300.0) -> str:
+def build(server: Server, image: str, *options: str, timeout: float = PATIENCE) -> str:
     """Build an image and return what ltspctl said. Raises RuntimeError if the job fails."""
     return server.run(shlex.join(["ltspctl", "image", "build", image, *options]), timeout=timeout)
 
@@ -62,7 +63,7 @@ def client(server: Server, mac: str) -> Any:
     return next((each for each in known if each["Mac"] == mac), {"Mac": mac, "Stage": ""})
 
 
-def wait_for_stage(server: Server, mac: str, stage: str, timeout: float = 60.0) -> None:
+def wait_for_stage(server: Server, mac: str, stage: str, timeout: float = PATIENCE) -> None:
     """Wait until a client has reported a stage as its last one."""
     server.wait_for(lambda: client(server, mac)["Stage"] == stage, timeout)
 

@@ -18,6 +18,7 @@ from tests.lab import trees
 from tests.lab.cache import REPOSITORY
 from tests.lab.net import Lan
 from tests.lab.session import Session, end
+from tests.patience import PATIENCE
 
 _LAB = Path(__file__).parent
 # SIGRTMIN+3 is "halt" for systemd as PID 1; its number as Linux's C libraries count (systemd(1)).
@@ -46,7 +47,7 @@ class Server:
         clean = ["env", "-i", f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"]
         return ["nsenter", f"--target={self.leader}", *namespaces, "--", *clean, *argv]
 
-    def run(self, script: str, *, check: bool = True, timeout: float = 120.0, stdin: str = "") -> str:
+    def run(self, script: str, *, check: bool = True, timeout: float = PATIENCE, stdin: str = "") -> str:
         """Run a shell script as root in the container; return what it printed (both streams).
 
         Raises RuntimeError with the output if it fails and ``check`` is set, or takes longer
@@ -80,7 +81,7 @@ class Server:
         words += ["-n", str(lines)] if lines else []
         return self.run(shlex.join(words))
 
-    def wait_for(self, condition: str | Callable[[], object], timeout: float = 30.0) -> None:
+    def wait_for(self, condition: str | Callable[[], object], timeout: float = PATIENCE) -> None:
         """Wait until a script succeeds in the container, or a function returns something true.
 
         Raises TimeoutError with the end of the journal after ``timeout`` seconds.
@@ -124,7 +125,7 @@ class Server:
         try:
             self.save_journal()
             os.kill(self.leader, _HALT)
-            self._process.wait(20)
+            self._process.wait(60)
         except (OSError, RuntimeError, subprocess.TimeoutExpired):
             pass
         # unshare itself ignores SIGTERM while it waits.
@@ -143,7 +144,7 @@ def start_server(
     """Boot a server and wait until it is up. ``sources`` maps image names to root trees.
 
     A source appears as /srv/ltsp/NAME, writable: an overlay over the cached tree. Raises
-    RuntimeError with the console's end if the container doesn't come up within 60 s.
+    RuntimeError with the console's end if the container doesn't come up.
     """
     directory = session.directory / name
     directory.mkdir()
@@ -175,7 +176,7 @@ def start_server(
     session.stack.callback(server.stop)
     # 'degraded' is up, too: some unit of the distribution failed, which is for a test to say.
     ready = "case $(systemctl is-system-running) in running|degraded) ;; *) false ;; esac"
-    server.wait_for(ready, 60)
+    server.wait_for(ready)
     # On a real machine the kernel makes these as they are needed; a container's /dev is its own.
     server.run('for n in $(seq 8 40); do [ -e "/dev/loop$n" ] || mknod "/dev/loop$n" b 7 "$n"; done')
     return server
@@ -192,7 +193,7 @@ def _descendants(pid: int) -> list[int]:
 
 def _leader(process: "subprocess.Popen[bytes]", log: Path) -> int:
     """Return the process id of the container's PID 1, as soon as it is systemd."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         for child in _descendants(process.pid):
             try:

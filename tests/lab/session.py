@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.cache import cache_dir, locked
+from tests.patience import PATIENCE
 
 PREFIX = "ltspd-lab"
 # Logs of this many runs are kept.
@@ -188,7 +189,7 @@ def _processes(name: str) -> set[int]:
 
 def _remove_container(name: str) -> None:
     # The kernel ends a container's processes when its first one dies, but that takes it a moment.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while (left := _processes(name)) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

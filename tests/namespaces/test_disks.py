@@ -21,7 +21,7 @@ HELD = (
 def nothing_held(server: Server) -> Iterator[None]:
     """Fail a test that leaves a disk open, and take its sources and images away."""
     yield
-    server.wait_for(lambda: server.run(HELD, check=False) == "", 10)
+    server.wait_for(lambda: server.run(HELD, check=False) == "")
     server.run("rm -rf /srv/ltsp/images/vm /srv/ltsp/images/client /srv/ltsp/*.img; ltspctl apply")
 
 
@@ -50,7 +50,7 @@ def test_a_disk_becomes_the_image_that_its_tree_would(server: Server, disk: str)
     server.run("rm -rf /srv/ltsp/images/bookworm; ltspctl apply")
     product.build(server, "bookworm")
     server.run(f"ln -s {disk} /srv/ltsp/vm.img")
-    server.wait_for("ltspctl image show vm", 10)
+    server.wait_for("ltspctl image show vm")
     before = server.run(f"stat -c '%Y %Z %s' {disk}; sha256sum {disk}")
     product.build(server, "vm")
     assert server.run(f"stat -c '%Y %Z %s' {disk}; sha256sum {disk}") == before
@@ -77,20 +77,20 @@ def _rebuilds_by_itself(server: Server, disk: str) -> None:
     # Somebody has it open for writing, as a virtual machine has, and closes it after a change.
     script = f"exec 9<>{disk}; touch {disk}; : >/run/vm; exec sleep 300"
     server.run(f"systemd-run --quiet --collect --unit=vm sh -c '{script}'")
-    server.wait_for("rm /run/vm 2>/dev/null", 10)
+    server.wait_for("rm /run/vm 2>/dev/null")
     with pytest.raises(RuntimeError, match=r"vm\.img is being written to by sleep \(process [0-9]+\)"):
         product.build(server, "vm")
     assert server.run("readlink /srv/ltsp/images/vm/current") == first
     server.run("systemctl stop vm")
-    server.wait_for(lambda: server.run("readlink /srv/ltsp/images/vm/current") != first, 60)
-    server.wait_for(lambda: shown_image(server, "vm")["StaleBecause"] == "", 20)
+    server.wait_for(lambda: server.run("readlink /srv/ltsp/images/vm/current") != first)
+    server.wait_for(lambda: shown_image(server, "vm")["StaleBecause"] == "")
 
 
 def test_a_file_anywhere_is_built_by_its_path(server: Server, disk: str) -> None:
     product.build(server, disk)
     assert shown_image(server, "client")["Source"] == disk
     asked = "journalctl -o cat -u ltspd LTSPD_ACTION=org.ltsp.Server1.configure"
-    server.wait_for(f"{asked} | grep -F 'client' | grep -F '{disk}'", 10)
+    server.wait_for(f"{asked} | grep -F 'client' | grep -F '{disk}'")
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_what_a_disk_lacks_is_the_reason(server: Server, lacks: str, error: str,
 def test_what_reads_a_disk_has_no_rights(server: Server, disk: str) -> None:
     server.run(f"ln -sf {disk} /srv/ltsp/vm.img")
     server.run("ltspctl image build --no-wait vm")
-    server.wait_for("pgrep -f ^qemu-storage-daemon", 20)
+    server.wait_for("pgrep -f ^qemu-storage-daemon")
     status = server.run("cat /proc/$(pgrep -f ^qemu-storage-daemon | tail -n 1)/status", check=False)
-    server.wait_for(lambda: product.status(server)["Jobs"][-1]["State"] not in ("queued", "running"), 60)
+    server.wait_for(lambda: product.status(server)["Jobs"][-1]["State"] not in ("queued", "running"))
     for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
         assert line in status
     assert "Uid:\t65534\t65534" in status

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab import product
-from tests.lab.net import SERVER_ADDRESS
+from tests.lab.net import EXTERNAL_ADDRESS, SERVER_ADDRESS
 from tests.lab.server import Server
-from tests.namespaces.test_server import UNITS, outputs, problems, settled
+from tests.namespaces.test_server import UNITS, outputs, problems, settled, transient
 
 pytestmark = pytest.mark.lab
 
@@ -49,6 +49,14 @@ for _ in range(int(sys.argv[2])):
     line.request("GET", "/ltsp/ltsp.ipxe")
     assert len(line.getresponse().read()) > 100
 """
+# Has an address that the server has not, or not yet (ip(7), IP_FREEBIND is 15).
+TAKER = """import socket, sys, time
+sock = socket.socket()
+sock.setsockopt(socket.IPPROTO_IP, 15, 1)
+sock.bind((sys.argv[1], 80))
+sock.listen()
+time.sleep(3600)
+"""
 # systemd's own limit for a socket is 200 connections in 2 s.
 CONNECT = """import socket
 for _ in range(220):
@@ -58,7 +66,7 @@ for _ in range(220):
 
 def serves(server: Server) -> None:
     """Fail unless clients are served."""
-    server.run("bash -s", stdin=FETCH, timeout=60)
+    server.run("bash -s", stdin=FETCH)
 
 
 def show(server: Server, name: str, unit: str = "ltspd") -> str:
@@ -92,9 +100,9 @@ def test_the_bus_goes_and_comes_back(server: Server) -> None:
     # The daemon's own start would bring the bus back.
     server.run("systemctl mask --runtime dbus.socket dbus.service")
     try:
-        server.run("systemctl stop dbus.socket dbus.service", timeout=60)
+        server.run("systemctl stop dbus.socket dbus.service")
         # Longer than systemd's own limit of starts would bear.
-        server.wait_for("[ $(systemctl show -P NRestarts ltspd) -ge 7 ]", 60)
+        server.wait_for("[ $(systemctl show -P NRestarts ltspd) -ge 7 ]")
         serves(server)
         log = said(server, began)
         assert "The connection to the bus ended" in log
@@ -111,8 +119,8 @@ def test_the_bus_goes_and_comes_back(server: Server) -> None:
 def test_the_bus_is_restarted(server: Server) -> None:
     settled(server)
     running, daemon = server.run(f"systemctl show -P InvocationID {UNITS}"), show(server, "InvocationID")
-    server.run("systemctl restart dbus; systemctl restart systemd-logind", timeout=60)
-    server.wait_for(lambda: show(server, "InvocationID") != daemon, 30)
+    server.run("systemctl restart dbus; systemctl restart systemd-logind")
+    server.wait_for(lambda: show(server, "InvocationID") != daemon)
     product.wait_until_up(server)
     settled(server)
     assert server.run(f"systemctl show -P InvocationID {UNITS}") == running
@@ -154,7 +162,7 @@ def test_without_polkit_root_works_and_others_are_told(server: Server) -> None:
     server.run("systemctl mask --runtime polkit; systemctl stop polkit")
     try:
         server.run("ltspctl reload")
-        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?", timeout=20)
+        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?")
         assert refused.rstrip().endswith("\n3"), refused
         assert "polkit" in refused
         server.run(f"{NOBODY} ltspctl status")
@@ -168,11 +176,11 @@ def test_a_polkit_that_hangs_holds_nobody_up_for_long(server: Server) -> None:
     server.run("systemctl start polkit && systemctl kill --signal=STOP polkit")
     try:
         began = time.monotonic()
-        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?", timeout=24)
+        refused = server.run(f"{NOBODY} ltspctl reload 2>&1; echo $?")
         assert refused.rstrip().endswith("\n3"), refused
         assert "polkit could not decide" in refused
-        assert 5 < time.monotonic() - began < 24
-        server.run(f"ltspctl reload && {NOBODY} ltspctl status", timeout=10)
+        assert time.monotonic() - began > 5
+        server.run(f"ltspctl reload && {NOBODY} ltspctl status")
     finally:
         server.run("systemctl kill --signal=CONT polkit")
 
@@ -196,7 +204,7 @@ def test_a_journal_that_takes_nothing_stops_nobody(server: Server) -> None:
         server.run("systemctl kill --signal=CONT systemd-journald; rm -f /run/calls.py /run/busy-web.py")
     assert show(server, "MainPID") == daemon
     # What was said meanwhile is told now: nothing of it was lost, or the loss has a line.
-    server.wait_for(lambda: "CheckConfig" in said(server, began) or "configure (" in said(server, began), 20)
+    server.wait_for(lambda: "CheckConfig" in said(server, began) or "configure (" in said(server, began))
     settled(server)
 
 
@@ -206,7 +214,7 @@ def test_services_that_are_killed_come_back_and_are_told_meanwhile(server: Serve
     names["router-advertisements"] = "ltspd-radvd"
     pids = {unit: show(server, "MainPID", unit) for unit in names.values()}
     server.run(f"kill -KILL {' '.join(pids.values())}")
-    server.wait_for(lambda: len([each for each in problems(server) if "ended (signal)" in each]) == 5, 10)
+    server.wait_for(lambda: len([each for each in problems(server) if "ended (signal)" in each]) == 5)
     for name, unit in names.items():
         (told,) = (each for each in problems(server) if each.startswith(f"output {name}: "))
         assert f"{unit}.service ended (signal)" in told
@@ -216,6 +224,36 @@ def test_services_that_are_killed_come_back_and_are_told_meanwhile(server: Serve
     )
     settled(server)
     serves(server)
+
+
+def test_an_address_that_somebody_else_has_costs_only_http_at_that_address(server: Server) -> None:
+    settled(server)
+    running = show(server, "InvocationID", "ltspd-gateway")
+    listens = f"ss -Hltnp src {EXTERNAL_ADDRESS}:80"
+    server.write("/run/taker.py", TAKER)
+    try:
+        server.run(f"ip address delete {EXTERNAL_ADDRESS}/24 dev ext0")
+        server.wait_for(f"! {listens} | grep -q .")
+        with transient(server, "taker", f"python3 /run/taker.py {EXTERNAL_ADDRESS}"):
+            server.wait_for(f"{listens} | grep -q python3")
+            server.run(f"ip address add {EXTERNAL_ADDRESS}/24 dev ext0")
+            server.wait_for(lambda: [each for each in problems(server) if "over HTTP" in each])
+            (told,) = (each for each in problems(server) if "over HTTP" in each)
+            assert told.startswith(
+                f"http: no client can boot over HTTP from {EXTERNAL_ADDRESS}:80, address already"
+            )
+            assert "HTTP_PORT=" in told
+            assert outputs(server)["http"]["State"] == "in-sync"
+            serves(server)
+        # It is served once it is free; nobody has to do anything.
+        settled(server)
+        server.run(f"curl -sSf -m 60 -o /dev/null http://{EXTERNAL_ADDRESS}/ltsp/ltsp.ipxe")
+    finally:
+        server.run(
+            f"ip address add {EXTERNAL_ADDRESS}/24 dev ext0 2>/dev/null; rm -f /run/taker.py", check=False
+        )
+    assert show(server, "InvocationID", "ltspd-gateway") == running
+    settled(server)
 
 
 def test_a_service_that_keeps_ending_is_never_in_sync_and_then_given_up(server: Server) -> None:
@@ -228,7 +266,7 @@ def test_a_service_that_keeps_ending_is_never_in_sync_and_then_given_up(server: 
         ):
             server.run("systemctl kill --signal=KILL ltspd-tftp")
             ends = f'ltspd-tftp.service keeps ending (exit-code); its last words: "{words}"'
-            server.wait_for(lambda: ends in "".join(problems(server)), 30)
+            server.wait_for(lambda: ends in "".join(problems(server)))
             (told,) = problems(server)
             assert told.startswith(f"output tftp: {ends}")
             assert "journalctl -u ltspd-tftp.service" in told
@@ -237,7 +275,7 @@ def test_a_service_that_keeps_ending_is_never_in_sync_and_then_given_up(server: 
                 assert problems(server) == [told], "also while it is up for a moment"
         with drop_in(server, "ltspd-tftp.service", failing.format("100ms", f"echo {words}; exit 3")):
             server.run("systemctl restart ltspd-tftp")
-            server.wait_for(lambda: "has given it up" in "".join(problems(server)), 30)
+            server.wait_for(lambda: "has given it up" in "".join(problems(server)))
             assert f'its last words: "{words}"' in problems(server)[0]
             assert outputs(server)["tftp"]["State"] == "failed"
     finally:
@@ -249,7 +287,7 @@ def test_a_service_that_keeps_ending_is_never_in_sync_and_then_given_up(server: 
 
 def settled_after_loop(server: Server) -> None:
     """Wait longer: what kept ending counts as well once it stayed for a while, and only a timer tells."""
-    server.wait_for(lambda: product.status(server)["State"] == "in-sync", 90)
+    server.wait_for(lambda: product.status(server)["State"] == "in-sync")
 
 
 def test_many_connections_at_once_leave_nbd_listening(server: Server) -> None:
@@ -259,6 +297,6 @@ def test_many_connections_at_once_leave_nbd_listening(server: Server) -> None:
     # What is tried is the socket; hundreds of network namespaces would keep a small machine busy for minutes.
     light = "[Service]\nExecStart=\nExecStart=/bin/true\nPrivateNetwork=no\nDynamicUser=no\n"
     with drop_in(server, "ltspd-nbd@.service", light):
-        server.run("python3 -", stdin=CONNECT, timeout=60)
+        server.run("python3 -", stdin=CONNECT)
         server.run("systemctl is-active ltspd-nbd.socket")
     assert json.loads(server.run("ltspctl output show nbd --json"))["State"] == "in-sync"

@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab.cache import REPOSITORY
 from tests.lab.server import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 
@@ -78,7 +79,7 @@ class Terminal:
 
     def type(self, line: str) -> None:
         """Type a password, once the terminal doesn't show it: what comes before is thrown away."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while termios.tcgetattr(self.descriptor)[3] & termios.ECHO:
             assert time.monotonic() < deadline, f"the password would be shown: {self.shown}"
             time.sleep(0.02)
@@ -86,10 +87,10 @@ class Terminal:
 
     def end(self) -> int:
         """Read what is still shown, and return the exit status."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while select.select([self.descriptor], [], [], max(0, deadline - time.monotonic()))[0]:
             if not self._read():
-                return self.process.wait(20)
+                return self.process.wait(PATIENCE)
         pytest.fail(f"it never ended: {self.shown}")
 
     def _read(self) -> bool:
@@ -122,7 +123,7 @@ def terminal(server: Server, people: None, request: pytest.FixtureRequest) -> It
         os.close(ours)  # a hang-up, which ends what still runs there
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def jobs(server: Server, image: str) -> set[str]:
@@ -154,7 +155,7 @@ def test_the_rule_of_the_docs_lets_teachers_build_and_revert_one_image(server: S
     assert (found["LTSPD_SUBJECT"], found["LTSPD_METHOD"]) == ("image 'bookworm'", "Manager.BuildImage")
 
     server.write(RULES, docs_rule("bookworm"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while (found := told(server, "teacher", "image revert bookworm"))[0] == 3:
         assert time.monotonic() < deadline, f"polkit never read the rule: {found}"
         time.sleep(0.2)
@@ -230,5 +231,5 @@ def test_hanging_up_during_the_question_leaves_nothing_behind(server: Server, te
     assert server.run("pgrep -c pkttyagent").strip() != "0"
     terminal.process.kill()
     os.write(terminal.descriptor, b"\x03")
-    server.wait_for("! pgrep pkttyagent", 20)
+    server.wait_for("! pgrep pkttyagent")
     server.run("ltspctl status")

@@ -46,7 +46,7 @@ def transient(server: Server, unit: str, command: str) -> Iterator[None]:
 
 
 def settled(server: Server) -> None:
-    server.wait_for(lambda: product.status(server)["State"] == "in-sync", 40)
+    server.wait_for(lambda: product.status(server)["State"] == "in-sync")
 
 
 def test_everything_serves(server: Server) -> None:
@@ -67,7 +67,7 @@ def test_a_taken_port_is_a_problem_with_the_holders_name_and_the_rest_serves(ser
             server.wait_for("ss -ltun | grep -q ':80 '")
             server.run("systemctl start ltspd")
             product.wait_until_up(server)
-            server.wait_for(lambda: len([each for each in problems(server) if "is held by" in each]) == 3, 40)
+            server.wait_for(lambda: len([each for each in problems(server) if "is held by" in each]) == 3)
             told = "\n".join(problems(server))
             for port in ("67/udp", "69/udp", "80/tcp"):
                 assert f"port {port} is held by python3 (pid " in told
@@ -123,7 +123,7 @@ def test_a_broken_ltsp_conf_keeps_the_last_good_state_serving(server: Server, te
     menu = server.path("/srv/tftp/ltsp/ltsp.ipxe").read_bytes()
     try:
         server.write("/etc/ltsp/ltsp.conf", text)
-        server.wait_for(lambda: any(says in each for each in problems(server)), 10)
+        server.wait_for(lambda: any(says in each for each in problems(server)))
         assert product.status(server)["State"] == "attention"
         assert server.path("/srv/tftp/ltsp/ltsp.ipxe").read_bytes() == menu
         server.run("systemctl is-active ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs")
@@ -139,13 +139,13 @@ def test_networks_that_come_and_go_are_followed(server: Server) -> None:
     try:
         server.run("ip link add br7 type bridge; ip address add 10.7.0.1/24 dev br7; ip link set br7 up")
         configuration = server.path("/var/lib/ltspd/outputs/dnsmasq.conf")
-        server.wait_for(lambda: "10.7.0.0,proxy" in configuration.read_text(), 10)
+        server.wait_for(lambda: "10.7.0.0,proxy" in configuration.read_text())
         server.run("ip address replace 10.8.0.1/24 dev br7; ip address del 10.7.0.1/24 dev br7")
-        server.wait_for(lambda: "10.7.0.0" not in configuration.read_text(), 10)
+        server.wait_for(lambda: "10.7.0.0" not in configuration.read_text())
         assert "10.8.0.0,proxy" in configuration.read_text()
     finally:
         server.run("ip link delete br7", check=False)
-    server.wait_for(lambda: "10.8.0.0" not in configuration.read_text(), 10)
+    server.wait_for(lambda: "10.8.0.0" not in configuration.read_text())
     settled(server)
 
 
@@ -174,7 +174,7 @@ def test_a_killed_service_comes_back_and_is_no_lasting_problem(server: Server) -
     settled(server)
     pid = server.run("systemctl show -P MainPID ltspd-tftp").strip()
     server.run(f"kill -KILL {pid}")
-    server.wait_for(f"p=$(systemctl show -P MainPID ltspd-tftp); [ $p != 0 ] && [ $p != {pid} ]", 20)
+    server.wait_for(f"p=$(systemctl show -P MainPID ltspd-tftp); [ $p != 0 ] && [ $p != {pid} ]")
     settled(server)
 
 
@@ -201,9 +201,9 @@ def test_a_build_that_is_killed_leaves_nothing_and_the_next_start_sweeps(server:
     settled(server)
     mounts = server.run("wc -l </proc/mounts")
     server.run("ltspctl image build --no-wait bookworm")
-    server.wait_for("find /srv/ltsp/images -name '.work-*' | grep -q .", 20)
+    server.wait_for("find /srv/ltsp/images -name '.work-*' | grep -q .")
     server.run("systemctl kill --signal=KILL ltspd; sleep 2")
-    server.wait_for("systemctl is-active --quiet ltspd", 20)
+    server.wait_for("systemctl is-active --quiet ltspd")
     product.wait_until_up(server)
     assert server.run("find /srv/ltsp/images -name '.*'").strip() == ""
     assert server.run("wc -l </proc/mounts") == mounts

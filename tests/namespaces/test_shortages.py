@@ -14,8 +14,6 @@ from tests.namespaces.test_server import outputs, problems, settled
 
 pytestmark = pytest.mark.lab
 
-# Longer than the daemon waits before it tries again what no event tells of.
-PATIENCE = 60
 # Adds and takes away an address so often that no socket's buffer holds the messages.
 ADDRESSES = """for n in $(seq 1500); do
     echo "address add 10.99.$((n / 250)).$((n % 250 + 1))/32 dev lan0"
@@ -62,7 +60,7 @@ def fill(server: Server, path: str) -> None:
 
 def told(server: Server, words: str) -> str:
     """Wait for a problem with these words, and return it."""
-    server.wait_for(lambda: any(words in each for each in problems(server)), 30)
+    server.wait_for(lambda: any(words in each for each in problems(server)))
     return next(each for each in problems(server) if words in each)
 
 
@@ -84,7 +82,7 @@ def test_no_room_for_outputs(server: Server) -> None:
             assert "no space is left" in refused
             daemon = show(server, "MainPID")
             server.run("rm /var/lib/ltspd/filler*")
-            server.wait_for(lambda: product.status(server)["State"] == "in-sync", PATIENCE)
+            server.wait_for(lambda: product.status(server)["State"] == "in-sync")
             assert show(server, "MainPID") == daemon
             assert "25200" in server.run("cat /var/lib/ltspd/outputs/dnsmasq.conf")
         finally:
@@ -112,7 +110,7 @@ def test_no_room_for_what_may_vanish(server: Server) -> None:
             server.run("systemctl restart ltspd")
             product.wait_until_up(server)
             server.run("rm -f /run/ltspd/[0-9]*")
-            server.wait_for(lambda: product.status(server)["State"] == "in-sync", PATIENCE)
+            server.wait_for(lambda: product.status(server)["State"] == "in-sync")
         finally:
             server.write("/etc/ltsp/ltsp.conf", conf)
     settled(server)
@@ -144,7 +142,7 @@ def test_no_room_for_images(server: Server) -> None:
             time.sleep(25)
             assert server.run("ltspctl job list --json").count('"Id"') == jobs, "not tried without room"
             server.run("rm /srv/ltsp/images/filler*")
-            server.wait_for(lambda: image(server, "bookworm")["Current"] not in ("", current), PATIENCE)
+            server.wait_for(lambda: image(server, "bookworm")["Current"] not in ("", current))
             settled(server)
     finally:
         server.conf.pop("server", None)
@@ -168,12 +166,12 @@ def test_more_changes_of_the_network_than_the_kernel_keeps(server: Server) -> No
             server.run("bash -s", stdin=ADDRESSES)
             assert int(server.run(drops)) > before, "nothing was lost, so nothing was tried"
             server.run("ip link add br9 type bridge; ip address add 10.9.0.1/24 dev br9; ip link set br9 up")
-        server.wait_for(lambda: "10.9.0.0,proxy" in configuration.read_text(), 15)
+        server.wait_for(lambda: "10.9.0.0,proxy" in configuration.read_text())
         # And under way: passes look at a network that changes while they do.
         server.run("bash -s", stdin=ADDRESSES)
     finally:
         server.run("ip link delete br9", check=False)
-    server.wait_for(lambda: "10.9.0.0" not in configuration.read_text(), 15)
+    server.wait_for(lambda: "10.9.0.0" not in configuration.read_text())
     settled(server)
     assert show(server, "MainPID") == pid
 
@@ -187,7 +185,7 @@ def test_more_changes_of_files_than_the_kernel_keeps(server: Server) -> None:
             server.run("touch /srv/ltsp/one /srv/ltsp/two; python3 -", stdin=TOUCH)
             # The queue is full by now: this change's own event is among the lost ones.
             server.write("/etc/ltsp/ltsp.conf", conf + "\n[server]\nDHCP_LEASE=9h\n")
-        server.wait_for("grep -q 32400 /var/lib/ltspd/outputs/dnsmasq.conf", 15)
+        server.wait_for("grep -q 32400 /var/lib/ltspd/outputs/dnsmasq.conf")
     finally:
         server.write("/etc/ltsp/ltsp.conf", conf)
         server.run("rm -f /srv/ltsp/one /srv/ltsp/two")

@@ -11,6 +11,7 @@ import pytest
 from tests.lab import nbd, product
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 
@@ -69,7 +70,7 @@ assert [each for each in said if 0 < each < 1] and said[-1] == 1, said
 def built(server: Server) -> str:
     """Build the image `bookworm` and return its layer's digest."""
     product.build(server, "bookworm")
-    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket ltspd-nfs ltspd-tftp ltspd-gateway", 30)
+    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket ltspd-nfs ltspd-tftp ltspd-gateway")
     return server.run("head -n 1 /srv/ltsp/images/bookworm/current/layers").split()[0]
 
 
@@ -131,7 +132,7 @@ def test_every_transport_serves(server: Server, built: str) -> None:
     # NFS takes a file handle for each file: the server opens by it, which needs a capability of its own.
     argv = ["nfs-cat", f"nfs://{SERVER_ADDRESS}{path}?version=4"]
     argv = ["nsenter", f"--net=/run/netns/{server.lan.server}", "--", *argv]
-    done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=PATIENCE)
     assert done.stdout[:4] == b"hsqs"
     assert len(done.stdout) == size
 
@@ -169,7 +170,7 @@ def test_a_build_of_the_root_waits_for_dpkgs_lock(server: Server) -> None:
         return job["State"], job["Phase"]
 
     # A first build says what it does before it has the lock; any other one waits without a word.
-    server.run("ltspctl image build /", timeout=180)
+    server.run("ltspctl image build /")
     server.write("/run/hold.py", HOLD)
     server.run("systemd-run --quiet --collect --unit=dpkg-holder python3 /run/hold.py")
     try:
@@ -179,7 +180,7 @@ def test_a_build_of_the_root_waits_for_dpkgs_lock(server: Server) -> None:
         assert state() == ("running", "")
     finally:
         server.run("systemctl stop dpkg-holder; rm -f /run/held")
-    server.wait_for(lambda: state()[0] == "done", 60)
+    server.wait_for(lambda: state()[0] == "done")
 
 
 def test_layers_can_be_folded_within_the_units_limits(server: Server, built: str) -> None:
@@ -213,16 +214,12 @@ def test_layers_can_be_folded_within_the_units_limits(server: Server, built: str
         server.run("rm -rf /srv/ltsp/fold /run/top /run/systemd/system/fold.service; systemctl daemon-reload")
 
 
-def test_it_is_ready_within_a_second(server: Server) -> None:
-    show = "systemctl show ltspd -P"
-    look = f"{show} ExecMainStartTimestampMonotonic; {show} ActiveEnterTimestampMonotonic"
-    took = []
-    # The best of some: other tests' leftovers of work, and other people's, are no fault of the daemon.
-    for _ in range(5):
+def test_it_is_ready_after_less_than_a_second_of_work(server: Server) -> None:
+    # proc(5): fields 14 and 15, in hundredths. How long it takes on the clock, bench/bus measures.
+    look = "cut -d ' ' -f 14,15 /proc/$(systemctl show -P MainPID ltspd)/stat"
+    worked = []
+    for _ in range(3):
         server.run("systemctl restart ltspd")
-        began, ready = (int(each) for each in server.run(look).split())
-        took.append((ready - began) / 1e6)
-        server.wait_for(lambda: product.status(server)["State"] == "in-sync", 30)
-        if took[-1] <= 0.8:
-            break
-    assert min(took) <= 1.0, json.dumps(took)
+        worked.append(sum(map(int, server.run(look).split())) / 100)
+        server.wait_for(lambda: product.status(server)["State"] == "in-sync")
+    assert min(worked) <= 1.0, json.dumps(worked)

@@ -69,7 +69,7 @@ def flood(count, what, flags=1):
     client = Client()
     for at in range(0, count, 500):
         calls = [wire.call(n + 1000, STEM, ROOT, *what, flags) for n in range(at, at + 500)]
-        client._socket.settimeout(60)
+        client._socket.settimeout(600)
         client._socket.sendall(b"".join(calls))
     client.close()
 flood(20000, properties)
@@ -136,7 +136,7 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
         f"{interface}.{member}" for (interface, member), how in METHODS.items() if how.action is not None
     }
     # The daemon answers before its journal has the line.
-    server.wait_for(lambda: len(audited(server, PUPIL, began)) >= len(answers.keys() & asked), 10)
+    server.wait_for(lambda: len(audited(server, PUPIL, began)) >= len(answers.keys() & asked))
     lines = audited(server, PUPIL, began)
     assert all("denied" in line["LTSPD_RESULT"] for line in lines)
 
@@ -151,7 +151,7 @@ def test_every_change_is_allowed_with_a_rule_and_audited(server: Server) -> None
     actions = {line["LTSPD_ACTION"] for line in audited(server, TEACHER, began)}
     verbs = {"build-image", "revert-image", "configure"}
     assert actions >= {f"org.ltsp.Server1.{verb}" for verb in verbs}
-    server.wait_for("! ltspctl job list --json | grep -q running", 60)
+    server.wait_for("! ltspctl job list --json | grep -q running")
     settled(server)
 
 
@@ -183,7 +183,7 @@ def test_a_flood_from_somebody_ends_nothing_and_leaves_no_memory_behind(server: 
     server.run(f"systemd-run --quiet --collect --unit=flood -p User={PUPIL} python3 /run/flood.py")
     others = 0
     while server.run("systemctl is-active flood || :").strip() == "active":
-        server.run("ltspctl status", timeout=20)
+        server.run("ltspctl status")
         others += 1
     assert others >= 1
     assert "Traceback" not in said(server, began, "flood")

@@ -66,7 +66,7 @@ class Disks:
         if kind is not None and kind.format == "qcow2":
             # By its name, as most people would; the others by their path.
             self._server.run(f"ln -s {word} /srv/ltsp/{name}.img")
-            self._server.wait_for(f"ltspctl image show {name}", 20)
+            self._server.wait_for(f"ltspctl image show {name}")
             word = name
         product.build(self._server, word)
         with self._configuring:

@@ -25,7 +25,7 @@ def test_a_running_client_notices_nothing_of_what_ends_on_the_server(
         reads_on(server, client, "before anything")
         server.run(f"kill -KILL {main_pid(server, 'ltspd')}")
         reads_on(server, client, "the daemon was killed")
-        server.run("systemctl restart dbus; systemctl restart systemd-logind", timeout=60)
+        server.run("systemctl restart dbus; systemctl restart systemd-logind")
         reads_on(server, client, "the bus was restarted")
         server.run(f"kill -KILL {' '.join(main_pid(server, unit) for unit in SERVICES)}")
         server.run("systemctl kill --signal=STOP systemd-journald")
@@ -37,8 +37,8 @@ def test_a_running_client_notices_nothing_of_what_ends_on_the_server(
             # Its mount waits until the server is there again, and goes on.
             pid = main_pid(server, "ltspd-nfs")
             server.run(f"kill -KILL {pid}")
-            server.wait_for("systemctl is-active --quiet ltspd-nfs", 40)
+            server.wait_for("systemctl is-active --quiet ltspd-nfs")
             assert main_pid(server, "ltspd-nfs") != pid
             reads_on(server, client, "the NFS server was killed")
         product.wait_until_up(server)
-        server.wait_for(lambda: product.status(server)["State"] == "in-sync", 90)
+        server.wait_for(lambda: product.status(server)["State"] == "in-sync")

@@ -20,6 +20,7 @@ from tests.lab.net import make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
 from tests.lab.timeline import STAGES, Mark, table
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 
@@ -97,7 +98,7 @@ def test_a_failing_or_hanging_command_is_told(bare: tuple[Session, Server]) -> N
     began = time.monotonic()
     with pytest.raises(RuntimeError, match=r"took over 0\.5 s"):
         server.run("exec sleep 98765", timeout=0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     assert "98765" not in server.run("ps ax -o args | grep '[9]8765' || :")
 
 
@@ -108,7 +109,7 @@ def test_a_bios_and_a_uefi_client_boot_over_the_lan(bare: tuple[Session, Server]
     def boot(firmware: Firmware) -> dict[str, Mark]:
         client = power_on(session, server.lan, firmware, mac=f"52:54:00:67:aa:{firmware == 'uefi':02x}")
         try:
-            seen = client.expect(rf"proof-(192\.168\.67\.\d+)-{client.mac.replace(':', '-')}", 60)
+            seen = client.expect(rf"proof-(192\.168\.67\.\d+)-{client.mac.replace(':', '-')}")
             assert f"DHCPACK(lan0) {seen.groups[0]} {client.mac}" in server.journal("proof")
             assert client.traffic().bytes_in > client.marks["menu"].received
             return client.timeline()
@@ -131,9 +132,9 @@ def test_the_second_network_has_a_router_of_its_own(bare: tuple[Session, Server]
     session, server = bare
     client = power_on(session, server.lan, external=True)
     try:
-        client.expect(r"Configuring[^\n]*ok", 60)
+        client.expect(r"Configuring[^\n]*ok")
         # Its DHCP server names no boot file, so the client must give up; and our LAN must not have answered.
-        client.expect(r"Nothing to boot|No more network devices|No bootable device", 90)
+        client.expect(r"Nothing to boot|No more network devices|No bootable device")
     finally:
         client.off()
     assert client.mac in (session.logs / "router.log").read_text()
@@ -152,7 +153,7 @@ with open_session() as session:
     client = power_on(session, lan)
     server.run("for file in /srv/ltsp/a /b; do truncate -s 1M $file; losetup -f $file; done")
     print(session.name, flush=True)
-    time.sleep(60)
+    time.sleep(6000)
 """
 
 
@@ -175,11 +176,11 @@ def test_a_run_leaves_nothing_behind_however_it_ends(number: signal.Signals) -> 
         attached = {row for row in _loop_devices() if row.split()[0] in ours}
     finally:
         os.kill(process.pid, number)
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
     if number == signal.SIGKILL:
         # Nobody could clean up; its programs must be gone all the same, the rest goes with the next run.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while (left := leftovers(name)) and time.monotonic() < deadline:
             if not any(line.startswith("process") for line in left):
                 break

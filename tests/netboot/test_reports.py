@@ -18,7 +18,7 @@ def test_a_client_that_cant_boot_tells_the_server_why(server: Server, images: tu
         # Far too little memory for an image that is to lie in it.
         client = power_on(server.session, server.lan, "bios", mac=MAC, name="small", memory=320)
         try:
-            client.expect("This client can't boot", 150)
+            client.expect("This client can't boot")
             product.wait_for_stage(server, MAC, "failed")
             told = product.client(server, MAC)
             assert "of free RAM" in told["Error"]

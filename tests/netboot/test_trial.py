@@ -54,7 +54,7 @@ def job(server: Server) -> dict[str, object]:
 
 def test_a_good_generation_is_published_after_its_test(tester: Server) -> None:
     before = links(tester)
-    said = tester.run(f"ltspctl image build --test {IMAGE}", timeout=400)
+    said = tester.run(f"ltspctl image build --test {IMAGE}")
     phases = [line.removeprefix(f"{IMAGE}: ") for line in said.splitlines()]
     order = ["squashfs", "initrd", "firmware", "root", "init", "login", "publish"]
     assert [each for each in phases if each in order] == order, said
@@ -73,7 +73,7 @@ def test_a_generation_that_does_not_boot_is_not_published(tester: Server) -> Non
     product.configure(tester, {"server": {"TEST_IMAGE": "1"}})
     try:
         with pytest.raises(RuntimeError) as failed:
-            product.build(tester, IMAGE, timeout=400)
+            product.build(tester, IMAGE)
     finally:
         tester.run(f"cp -p /run/systemd.good {source}")
         product.configure(tester, {"server": {"TEST_IMAGE": "0"}})
@@ -94,7 +94,7 @@ def test_a_generation_that_does_not_boot_is_not_published(tester: Server) -> Non
 
 def test_nothing_is_left_of_a_test_whose_daemon_was_killed(tester: Server) -> None:
     tester.run(f"ltspctl image test --no-wait {IMAGE}")
-    tester.wait_for(lambda: job(tester)["Phase"] in ("root", "init"), 120)
+    tester.wait_for(lambda: job(tester)["Phase"] in ("root", "init"))
     assert "qemu" in machines(tester)
     # It has no right, no other network than its own, and is nobody's.
     qemu = tester.run("pgrep -f '^qemu-system'").strip()
@@ -107,15 +107,15 @@ def test_nothing_is_left_of_a_test_whose_daemon_was_killed(tester: Server) -> No
     )
     pid = tester.run("systemctl show -P MainPID ltspd").strip()
     tester.run(f"kill -9 {pid}")
-    tester.wait_for(lambda: machines(tester) in ("", "/run/ltspd/trial.socket\n"), 10)
+    tester.wait_for(lambda: machines(tester) in ("", "/run/ltspd/trial.socket\n"))
     product.wait_until_up(tester)
-    tester.wait_for(lambda: product.status(tester)["State"] == "in-sync", 30)
+    tester.wait_for(lambda: product.status(tester)["State"] == "in-sync")
     # It is not in the way of the next one.
     tester.run(f"ltspctl image test --no-wait {IMAGE} {current(tester)}")
-    tester.wait_for(lambda: job(tester)["Phase"] in ("root", "init"), 120)
+    tester.wait_for(lambda: job(tester)["Phase"] in ("root", "init"))
     tester.run(f"ltspctl job cancel {job(tester)['Id']}")
-    tester.wait_for(lambda: job(tester)["State"] == "cancelled", 10)
-    tester.wait_for(lambda: machines(tester) == "", 5)
+    tester.wait_for(lambda: job(tester)["State"] == "cancelled")
+    tester.wait_for(lambda: machines(tester) == "")
 
 
 def test_what_a_test_needs_is_said_before_it_begins(tester: Server) -> None:

@@ -35,8 +35,8 @@ def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Serv
     home = lab.directory / "package" / "newer"
     unpacked = packages.source(home)
     shutil.copytree(home, builder.path("/opt/build"), symlinks=True)
-    builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc", timeout=300)
-    builder.run(f"cd /opt/build && {' '.join(LINTIAN)} *.changes", timeout=200)
+    builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc")
+    builder.run(f"cd /opt/build && {' '.join(LINTIAN)} *.changes")
     files = builder.run("dpkg-deb --contents /opt/build/ltspd_*.deb")
     # Where that release has units, and nothing below the directories that are links there.
     assert " ./usr/lib/systemd/system/ltspd.service" in files

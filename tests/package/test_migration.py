@@ -12,6 +12,7 @@ from tests.lab.session import Session
 from tests.package import packages
 from tests.package.conftest import Fresh
 from tests.package.packages import APT
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -37,18 +38,18 @@ def state(server: Server) -> str:
 def ltsp(request: pytest.FixtureRequest, fresh: Fresh) -> Server:
     """Boot a machine and set LTSP up there, by its own commands."""
     server = fresh(request.param, "ltsp")
-    server.run(f"{APT} install {packages.LTSP}/*.deb", timeout=200)
+    server.run(f"{APT} install {packages.LTSP}/*.deb")
     server.write("/etc/ltsp/ltsp.conf", CONF)
     server.run("chmod 660 /etc/ltsp/ltsp.conf; mkdir -p /srv/ltsp/images")
     # The last one fails where the kernel can't be an NFS server, but writes its exports before.
-    server.run("ltsp dnsmasq && ltsp ipxe && ltsp initrd && { ltsp nfs || :; }", timeout=200)
+    server.run("ltsp dnsmasq && ltsp ipxe && ltsp initrd && { ltsp nfs || :; }")
     # As "ltsp image" makes them, in a fifth of its time: one of a source that is there, one of a lost one.
     server.run(
         "mksquashfs /srv/ltsp/autopkgtest /srv/ltsp/images/lost.img -quiet -no-progress -comp zstd "
         "-Xcompression-level 1 && cp /srv/ltsp/images/lost.img /srv/ltsp/images/autopkgtest.img",
-        timeout=200,
+        timeout=PATIENCE,
     )
-    server.wait_for("ss -Hlunp 'sport = :67' | grep dnsmasq", 20)
+    server.wait_for("ss -Hlunp 'sport = :67' | grep dnsmasq")
     return server
 
 
@@ -61,7 +62,7 @@ def before(ltsp: Server) -> str:
 @pytest.fixture(scope="module")
 def replaced(ltsp: Server, before: str) -> Server:
     """Install ltspd with dpkg, which removes ltsp."""
-    said = ltsp.run("dpkg --install /opt/now/*.deb", timeout=200)
+    said = ltsp.run("dpkg --install /opt/now/*.deb")
     assert "ltsp" in said
     product.wait_until_up(ltsp)
     return ltsp
@@ -79,7 +80,7 @@ def test_dpkg_puts_it_in_the_place_of_ltsp(replaced: Server, before: str) -> Non
 
 
 def test_what_stands_in_the_way_is_said(replaced: Server) -> None:
-    replaced.wait_for(lambda: any(DNSMASQ in each for each in problems(replaced)), 20)
+    replaced.wait_for(lambda: any(DNSMASQ in each for each in problems(replaced)))
     said = "\n".join(problems(replaced))
     assert f"{DNSMASQ}: makes dnsmasq.service answer" in said
     assert "port 67/udp is held by dnsmasq" in said
@@ -87,7 +88,7 @@ def test_what_stands_in_the_way_is_said(replaced: Server) -> None:
 
 
 def test_setup_takes_over_and_a_client_boots(replaced: Server, lab: Session, lan: Lan) -> None:
-    said = replaced.run("ltspctl setup --yes", timeout=300)
+    said = replaced.run("ltspctl setup --yes")
     assert f"{DNSMASQ}\n    makes dnsmasq.service answer" in said
     assert "/srv/ltsp/images/autopkgtest.img\n    is an image of LTSP, and has no effect" in said
     assert "RPI_IMAGE" in said, "a parameter without effect must be named"
@@ -126,12 +127,12 @@ def test_undoing_it_gives_everything_back_its_place(replaced: Server, before: st
 
 
 def test_going_back_to_ltsp_works(replaced: Server, before: str) -> None:
-    replaced.run(f"{APT} install {packages.LTSP}/*.deb", timeout=200)
+    replaced.run(f"{APT} install {packages.LTSP}/*.deb")
     assert replaced.run("dpkg-query -W -f '${db:Status-Status}' ltsp") == "installed"
     assert "ltsp: /usr/sbin/ltsp" in replaced.run("dpkg -S /usr/sbin/ltsp")
     assert set(before.splitlines()) <= set(state(replaced).splitlines())
-    replaced.run(f"{APT} purge ltspd python3-inotify-simple", timeout=200)
+    replaced.run(f"{APT} purge ltspd python3-inotify-simple")
     assert state(replaced) == before
     assert replaced.run("ss -Hlunp 'sport = :67'").count("dnsmasq") == 1
     assert replaced.run("busctl --list --no-legend --activatable | grep -c org.ltsp || :").strip() == "0"
-    replaced.run("ltsp initrd && ltsp dnsmasq", timeout=200)
+    replaced.run("ltsp initrd && ltsp dnsmasq")

@@ -25,6 +25,7 @@ from ltspd.config import (
     render_settings,
 )
 from ltspd.config.parse import SIZE_LIMIT
+from tests.patience import PATIENCE
 
 BUSYBOX = shutil.which("busybox") or "busybox"
 FILE = "/etc/ltsp/ltsp.conf"
@@ -96,7 +97,7 @@ def test_what_it_accepts_means_the_same_to_the_shell(tmp_path: Path, values: lis
         capture_output=True,
         cwd=tmp_path,
         env={"PATH": "/nonexistent"},
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert done.stderr == b""
     assert done.stdout.decode().split("\0")[:-1] == ours

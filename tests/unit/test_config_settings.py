@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
 from ltspd.config.evaluate import PREDEFINED
+from tests.patience import PATIENCE
 
 SHELLS = [
     pytest.param(shell.split(), id=shell)
@@ -91,7 +92,7 @@ def run(
     script = f'set -euf\n. "$1"\n{call}{shown}'
     command = [*shell, "-c", script, "sh", str(file), host.mac, host.ip, host.hostname, host.server]
     done = subprocess.run(
-        command, capture_output=True, check=True, cwd=folder, timeout=20, env={"PATH": "/usr/bin:/bin"}
+        command, capture_output=True, check=True, cwd=folder, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin"}
     )
     assert done.stderr == b""
     pairs = (each.partition("=") for each in done.stdout.decode().split("\0")[:-1])

@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from ltspd.gateway.table import Table, dump, load
+from tests.patience import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# A machine that does much else is slow. What is waited for comes well before; this ends what hangs. Seconds.
-PATIENCE = 120
 KERNEL = bytes(range(256)) * 4096
 
 

@@ -12,6 +12,7 @@ import pytest
 from ltspd.gateway import limits
 from ltspd.gateway.reports import BYTES_MOST
 from ltspd.gateway.table import Table
+from tests.patience import PATIENCE
 from tests.unit.exposition import Metric, read
 from tests.unit.test_gateway import KERNEL, Gateway, _folder, ask, free_port, listed, request
 
@@ -37,7 +38,7 @@ def shared() -> Iterator[tuple[Gateway, int]]:
 
 def post(port: int, body: bytes, path: str = "/ltsp/report", *, source: str = "127.0.0.1") -> int:
     head = f"POST {path} HTTP/1.1\r\nHost: server\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0)) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0)) as sock:
         sock.sendall(head.encode() + body)
         answer = b""
         while b"\r\n" not in answer and (piece := sock.recv(1 << 16)):

@@ -13,9 +13,9 @@ import pytest
 
 from ltspd.gateway.connections import LOOPBACK, UNANSWERED_LINES, Connection, Connections, sender
 from ltspd.gateway.table import Table
+from tests.patience import PATIENCE
 from tests.unit.test_gateway import (
     KERNEL,
-    PATIENCE,
     PYTHONS,
     Gateway,
     _folder,

@@ -21,6 +21,7 @@ from ltspd.model import Generation, Progress, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
 from tests.lab import trees
+from tests.patience import PATIENCE, processor_seconds
 from tests.unit.image_trees import HASH, RELEASE, names, unpack, write
 
 SECRET = "TopSecretString"
@@ -318,7 +319,7 @@ async def test_a_failing_initrd_ends_the_packing_and_leaves_nothing(paths: Paths
     assert untouched(paths) == set()
 
 
-async def test_a_cancel_ends_within_two_seconds_and_leaves_nothing(paths: Paths, source: Source) -> None:
+async def test_a_cancel_ends_soon_and_leaves_nothing(paths: Paths, source: Source) -> None:
     write(Path(source.path), "usr/big", os.urandom(96 << 20))
     plan = await build.preflight(paths, source, missing_modules=no_module_missing)
     plan = replace(plan, options=BuildOptions(level=19))
@@ -328,11 +329,12 @@ async def test_a_cancel_ends_within_two_seconds_and_leaves_nothing(paths: Paths,
     await asyncio.sleep(0.2)
     with pytest.raises(Busy):
         await build.build(paths, plan, Said(), make_boot_part=boot_part)
-    started = time.monotonic()
+    started = processor_seconds()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 2
+    # The whole of it takes a minute of processors.
+    assert processor_seconds() - started < 5
     assert untouched(paths) == set()
     with store.locked(paths, "tiny"):
         pass
@@ -351,7 +353,7 @@ async def test_a_cancel_while_publishing_comes_too_late_and_is_not_reported(
     real = publish.publish
     monkeypatch.setattr(publish, "publish", slowly)
     task = asyncio.create_task(make(paths, source))
-    assert await asyncio.to_thread(begun.wait, 5)
+    assert await asyncio.to_thread(begun.wait, PATIENCE)
     task.cancel()
     generation = await task
     (image,), problems = store.read_images(paths)

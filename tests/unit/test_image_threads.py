@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.image import threads
+from tests.patience import PATIENCE
 
 
 async def test_what_goes_on_after_a_cancel_fails_unheard(
@@ -20,11 +21,11 @@ async def test_what_goes_on_after_a_cancel_fails_unheard(
 
     def work() -> None:
         begun.set()
-        ended.wait(10)
+        ended.wait(PATIENCE)
         (tmp_path / "gone").read_bytes()
 
     task = asyncio.create_task(threads.in_thread(work))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, PATIENCE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

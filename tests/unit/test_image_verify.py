@@ -4,6 +4,7 @@ import os
 import stat
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from tests.unit.image_trees import HASH, RELEASE, unpack, write
 from tests.unit.test_image_build import SECRETS, Said, boot_part, no_module_missing
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
-TREES = Path("/var/cache/ltspd-lab/trees")
 
 
 async def make(paths: Paths, source: Source, *add: str) -> None:
@@ -73,10 +73,8 @@ async def test_a_kernel_that_is_cut_short_is_foreseen(
         await build.preflight(paths, source, missing_modules=no_module_missing)
 
 
-def test_debians_own_kernel_is_whole() -> None:
-    found = sorted(TREES.glob("client-*"))
-    if not found:
-        pytest.skip("needs a tree of the lab")
+def test_debians_own_kernel_is_whole(root_tree: Callable[[str], Path]) -> None:
+    found = [root_tree("client")]
     kernels.check_whole(found[0], kernels.find_kernel(found[0]))
 
 
@@ -162,12 +160,11 @@ async def test_a_build_that_would_leak_is_not_published(
     assert store.current_id(paths, "tiny") == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can read a whole system")
-async def test_a_real_systems_image_holds_no_secret(paths: Paths, tmp_path: Path) -> None:
+async def test_a_real_systems_image_holds_no_secret(
+    root_tree: Callable[[str], Path], paths: Paths, tmp_path: Path
+) -> None:
     """The proof over a real tree, independent of the build's own look: secrets are put in, none comes out."""
-    found = sorted(TREES.glob("client-*"))
-    if not found:
-        pytest.skip("needs a tree of the lab")
+    found = [root_tree("client")]
     root = paths.base_dir / "real"
     root.mkdir(parents=True)
     work = tmp_path / "work"

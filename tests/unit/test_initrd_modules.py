@@ -13,7 +13,6 @@ from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, Wr
 from ltspd.initrd import cpio, elf, kernel, modules, nbd, rooted
 from ltspd.initrd.boot import build_boot_initrd, build_boot_part
 from ltspd.model import Layer
-from tests.lab.cache import cache_dir
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 VERSION = "6.99-test"
@@ -247,12 +246,10 @@ REAL = [
 
 
 @pytest.mark.parametrize(("name", "expected"), REAL)
-async def test_real_kernels(name: str, expected: str) -> None:
-    root = cache_dir() / "try" / name
-    homes = sorted((root / "usr/lib/modules").glob("*")) if root.is_dir() else []
-    if not homes:
-        pytest.skip(f"{root} has no kernel")
-    version = homes[-1].name
+async def test_real_kernels(root_tree: Callable[[str], Path], name: str, expected: str) -> None:
+    root = root_tree(name)
+    (home,) = (root / "usr/lib/modules").glob("*")
+    version = home.name
     assert kernel.check_modules(root, version) == ()
     taken = await kernel.read_modules(root, version)
     names = {modules.name_of(entry.path) for entry in taken if entry.path.endswith(".ko")}

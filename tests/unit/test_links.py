@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ltspd.observe import netlink
+from tests.patience import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ def in_own_network(script: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -148,7 +149,7 @@ async def main():
         process = await asyncio.create_subprocess_exec("ip", *" ".join(command).split())
         await process.wait()
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(600):
                 await woken.wait()
         except TimeoutError:
             return False

@@ -148,7 +148,9 @@ def test_there_are_cases() -> None:
 
 
 def _files(pattern: str) -> list[Any]:
-    found = [path for case in CASES for path in sorted((case / "expected").rglob(pattern))]
+    """Return the expected files of a name; one without a word is of a unit that is off."""
+    every = [path for case in CASES for path in sorted((case / "expected").rglob(pattern))]
+    found = [path for path in every if path.stat().st_size]
     return [
         pytest.param(path, id=f"{path.relative_to(CASES[0].parent).parts[0]}-{path.name}") for path in found
     ]
@@ -182,8 +184,6 @@ def test_ranges_have_no_tags_and_no_interface_can_be_called_like_a_tag(path: Pat
 def test_radvd_accepts_its_file(path: Path) -> None:
     if shutil.which("radvd") is None:
         pytest.skip("radvd is not installed")
-    if not path.read_text():
-        pytest.skip("no link: the unit is off")
     done = subprocess.run(
         ["radvd", "--configtest", "--config", str(path)], capture_output=True, text=True, check=False
     )

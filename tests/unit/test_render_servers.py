@@ -17,6 +17,7 @@ from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import nbd, nfs
+from tests.patience import PATIENCE
 
 DIGEST = "5e" * 32
 # Speaks NBD's fixed newstyle handshake as far as a mount does (the protocol's proto.md): option
@@ -82,7 +83,7 @@ def test_nbd_server_hands_out_a_layer(store: Path) -> None:
     script = 'ip link set lo up; nbd-server -C "$1" -d -p "$2" & "$3" -c "$4" "$5"'
     argv = [*_own_network("nbd-server"), script, "sh", str(store / "nbd.conf"), str(store / "pid")]
     done = subprocess.run(
-        [*argv, sys.executable, CLIENT, DIGEST], capture_output=True, text=True, check=False, timeout=20
+        [*argv, sys.executable, CLIENT, DIGEST], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     size, read_only, digest = done.stdout.split()
@@ -102,7 +103,7 @@ def test_ganesha_starts_with_its_file_and_answers(store: Path) -> None:
     )
     argv = [*_own_network("ganesha.nfsd"), script, "sh"]
     argv += [str(store / name) for name in ("ganesha.conf", "pid", "log")]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
     log = (store / "log").read_text() if (store / "log").exists() else ""
     assert done.returncode == 0, log + done.stderr
     # How ganesha reports what it doesn't understand of a file: "Config File (PATH:LINE): …".

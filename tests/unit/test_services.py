@@ -11,6 +11,7 @@ from ltspd.bus import connection
 from ltspd.errors import Unanswered
 from ltspd.services import Systemd, unit_path
 from tests.bus.conftest import end_bus, private_bus, start_bus
+from tests.patience import PATIENCE
 from tests.unit.fake_systemd import FakeSystemd1
 
 UNIT = "ltspd-x.service"
@@ -127,7 +128,7 @@ async def test_a_change_of_a_watched_unit_wakes_and_of_another_does_not(
     await systemd.status(UNIT)
     assert not woken.is_set()
     fake.set(UNIT, "failed")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await woken.wait()
 
 
@@ -197,13 +198,13 @@ async def test_a_systemd_that_executes_itself_anew_is_heard_again(
     bus = await connection.connect(address)
     anew = FakeSystemd1(bus)
     await anew.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await woken.wait()
     anew.set(UNIT, "inactive")
     assert (await systemd.status(UNIT)).active == "inactive"
     woken.clear()
     assert await systemd.act("StartUnit", UNIT) == "done"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await woken.wait()
     await bus.close()
 
@@ -214,7 +215,7 @@ async def test_a_bus_that_ends_tells_nothing_about_units(tmp_path: Path) -> None
     systemd = Systemd(bus, lambda: None)
     systemd.present = True
     end_bus(process)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(Unanswered):
             await systemd.status(UNIT)
         with pytest.raises(Unanswered):

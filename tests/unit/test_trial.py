@@ -16,6 +16,7 @@ from ltspd.errors import TestFailed as Refused
 from ltspd.model import Generation, Layer
 from ltspd.paths import Paths
 from ltspd.trial import trial
+from tests.patience import PATIENCE
 
 LAYER = Layer("ab" * 32, 4)
 GENERATION = Generation("g1", "x", 0.0, "/", "x86_64", "6", (LAYER,), 1, 1, 1, 1, "")
@@ -77,7 +78,7 @@ class World:
                 self.process = self._start(line)
         elif self.process is not None:
             # The unit's KillSignal is for what does not end by itself when the daemon hangs up.
-            await asyncio.to_thread(self.process.wait, 10)
+            await asyncio.to_thread(self.process.wait, PATIENCE)
         return "done"
 
     async def attempt(self, seconds: float = 30.0) -> str:
@@ -92,7 +93,7 @@ class World:
 
 def written(path: Path) -> str:
     """Wait until a file has something in it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if path.exists() and (text := path.read_text().strip()):
             return text

@@ -20,6 +20,7 @@ from ltspd.image import manifest
 from ltspd.model import Generation, Layer
 from ltspd.paths import Paths
 from tests.bus.conftest import ALL_GRANTED, CONFIG, end_bus, get_all
+from tests.patience import PATIENCE
 from tests.unit.fake_systemd import FakeSystemd1
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -138,7 +139,7 @@ class World:
 
     async def heard(self, wanted: str) -> None:
         """Wait until a daemon tells its service manager so."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while wanted not in (await asyncio.get_running_loop().sock_recv(self.notify, 4096)).decode():
                 pass
 
@@ -153,7 +154,7 @@ class World:
         """Wait until the manager's properties are as wanted, and return them."""
         manager: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not condition(manager := await get_all(self.bus, "Manager")):  # noqa: ASYNC110
                     await asyncio.sleep(0.03)
         except TimeoutError:
@@ -188,7 +189,7 @@ class World:
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
         end_bus(self.bus_process)
         self.notify.close()
 
@@ -230,7 +231,7 @@ def context_switches(pid: int) -> int:
 
 async def idle(pid: int, seconds: float) -> int:
     """Return how often the process woke up within a time, once it has come to rest."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         before = -1
         while before != (before := context_switches(pid)):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.4)
