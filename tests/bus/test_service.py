@@ -312,7 +312,7 @@ async def test_call_times_out_and_reports_a_lost_connection(client: Connection, 
     server.slow_apply = 1.0
     with pytest.raises(BusError, match="NoReply"):
         await ask(client, "Manager", "Apply", "a{sv}", {}, timeout=0.1)
-    pending = asyncio.create_task(ask(client, "Manager", "Apply", "a{sv}", {}, timeout=5))
+    pending = asyncio.create_task(ask(client, "Manager", "Apply", "a{sv}", {}, timeout=PATIENCE))
     await asyncio.sleep(0.05)
     await client.close()
     with pytest.raises(BusError, match="Disconnected"):

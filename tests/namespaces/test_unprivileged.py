@@ -41,7 +41,7 @@ for interface, member in METHODS:
     method = contract()[interface].methods[member]
     body = [values[kind] for _, kind in method.inputs]
     try:
-        client.call(paths[0], interface, member, method.in_signature, body, timeout=60)
+        client.call(paths[0], interface, member, method.in_signature, body, timeout=600)
         found[interface + "." + member] = "done"
     except CallError as error:
         found[interface + "." + member] = error.name
@@ -83,11 +83,11 @@ for watcher in watchers:
 client = Client()
 for size in (1100000, 5000000, 20000000):
     try:
-        client.call(ROOT, MANAGER, "GetImage", "s", ["x" * size], timeout=60)
+        client.call(ROOT, MANAGER, "GetImage", "s", ["x" * size], timeout=600)
         raise SystemExit("it was taken")
     except CallError as error:
         assert "LimitsExceeded" in error.name, error
-print(client.call(ROOT, *properties, timeout=60)[0]["Version"])
+print(client.call(ROOT, *properties, timeout=600)[0]["Version"])
 """
 
 
