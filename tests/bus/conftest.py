@@ -53,7 +53,9 @@ def start_bus(folder: Path, policy: str = ALL_GRANTED) -> "tuple[subprocess.Pope
     )
     assert process.stdout is not None
     address = process.stdout.readline().decode().strip()
-    assert address, "dbus-daemon did not start"
+    if not address:
+        end_bus(process)
+        pytest.fail("dbus-daemon did not start")
     return process, address
 
 
@@ -91,11 +93,13 @@ async def _serving(
     address: str, server: FakeServer, trusted: frozenset[int] | None
 ) -> AsyncIterator[Service]:
     service = Service(await connection.connect(address), server, trusted=trusted)
-    await service.start()
-    server.service = service
-    yield service
-    await server.jobs.stop()
-    await service.stop()
+    try:
+        await service.start()
+        server.service = service
+        yield service
+    finally:
+        await server.jobs.stop()
+        await service.stop()
 
 
 @pytest.fixture
@@ -136,12 +140,14 @@ async def client(bus_address: str) -> AsyncIterator[Connection]:
 async def authority(bus_address: str) -> AsyncIterator[FakePolkit]:
     bus = await connection.connect(bus_address)
     fake = FakePolkit(bus)
-    await connection.daemon_call(bus, "RequestName", "su", [polkit.NAME, 4])
-    yield fake
-    for task in list(fake.tasks):
-        task.cancel()
-    await asyncio.gather(*fake.tasks, return_exceptions=True)
-    await bus.close()
+    try:
+        await connection.daemon_call(bus, "RequestName", "su", [polkit.NAME, 4])
+        yield fake
+    finally:
+        for task in list(fake.tasks):
+            task.cancel()
+        await asyncio.gather(*fake.tasks, return_exceptions=True)
+        await bus.close()
 
 
 async def ask(

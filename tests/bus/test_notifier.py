@@ -62,9 +62,11 @@ class Desktop:
 async def desktop(bus_address: str) -> AsyncIterator[Desktop]:
     bus = await connection.connect(bus_address)
     fake = Desktop(bus)
-    await connection.daemon_call(bus, "RequestName", "su", [NAME, 4])
-    yield fake
-    await bus.close()
+    try:
+        await connection.daemon_call(bus, "RequestName", "su", [NAME, 4])
+        yield fake
+    finally:
+        await bus.close()
 
 
 @pytest.fixture

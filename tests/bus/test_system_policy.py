@@ -45,11 +45,13 @@ pytestmark = pytest.mark.skipif(
 async def address(tmp_path_factory: pytest.TempPathFactory, server: FakeServer) -> AsyncIterator[str]:
     with private_bus(tmp_path_factory.mktemp("system"), SYSTEM_LIKE) as address:
         service = Service(await connection.connect(address), server)
-        await service.start()
-        server.service = service
-        yield address
-        await server.jobs.stop()
-        await service.stop()
+        try:
+            await service.start()
+            server.service = service
+            yield address
+        finally:
+            await server.jobs.stop()
+            await service.stop()
 
 
 async def nobody(address: str, *arguments: str) -> tuple[int, str]:

@@ -174,11 +174,15 @@ def start_server(
         raise
     server = Server(session, lan, leader, directory / "srv", process)
     session.stack.callback(server.stop)
-    # 'degraded' is up, too: some unit of the distribution failed, which is for a test to say.
-    ready = "case $(systemctl is-system-running) in running|degraded) ;; *) false ;; esac"
-    server.wait_for(ready)
-    # On a real machine the kernel makes these as they are needed; a container's /dev is its own.
-    server.run('for n in $(seq 8 40); do [ -e "/dev/loop$n" ] || mknod "/dev/loop$n" b 7 "$n"; done')
+    try:
+        # 'degraded' is up, too: some unit of the distribution failed, which is for a test to say.
+        server.wait_for("case $(systemctl is-system-running) in running|degraded) ;; *) false ;; esac")
+        # On a real machine the kernel makes these as they are needed; a container's /dev is its own.
+        server.run('for n in $(seq 8 40); do [ -e "/dev/loop$n" ] || mknod "/dev/loop$n" b 7 "$n"; done')
+    except BaseException:
+        # Nobody gets it, so nobody would stop it before the run ends, and it has the network's ports.
+        server.stop()
+        raise
     return server
 
 

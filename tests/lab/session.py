@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab import inotify
 from tests.lab.cache import cache_dir, locked
 from tests.patience import PATIENCE
 
@@ -96,12 +97,14 @@ def open_session() -> Iterator[Session]:
     # Nobody may sweep between our making the directory and our locking it.
     with locked(cache_dir() / "runs.lock"):
         sweep()
+        inotify.raise_limit(cache_dir() / "runs")
         directory.mkdir(parents=True)
         lock = (directory / "lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
     logs.mkdir(parents=True, exist_ok=True)
     session = Session(name, directory, logs)
     session.stack.callback(lock.close)
+    session.stack.callback(_give_back_limits)
     session.stack.callback(shutil.rmtree, directory, ignore_errors=True)
     session.stack.callback(_remove_container, name)
     session.stack.callback(_detach_loop_devices, directory)
@@ -112,6 +115,12 @@ def open_session() -> Iterator[Session]:
     finally:
         session.close()
         atexit.unregister(session.close)
+
+
+def _give_back_limits() -> None:
+    with locked(cache_dir() / "runs.lock"):
+        runs = cache_dir() / "runs"
+        inotify.give_back(runs, others=any(runs.glob(f"{PREFIX}-*")))
 
 
 def sweep() -> None:

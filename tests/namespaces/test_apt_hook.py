@@ -60,13 +60,15 @@ def running(server: Server, job: str) -> bool:
 def clean(server: Server) -> Iterator[None]:
     """Begin when nothing is built by itself, and leave the server and the source without the package."""
     rest = "! ltspctl job list --json | grep -q running"
-    product.configure(server, {"server": {"AUTO_REBUILD": "0"}})
-    server.wait_for(rest)
-    yield
-    server.run(f"{APT} purge lab-nothing; rm -rf /run/pkg /run/lab-nothing_*", check=False)
-    server.run("chroot /srv/ltsp/bookworm dpkg --purge lab-nothing", check=False)
-    server.conf.pop("server", None)
-    product.configure(server, {})
+    try:
+        product.configure(server, {"server": {"AUTO_REBUILD": "0"}})
+        server.wait_for(rest)
+        yield
+    finally:
+        server.run(f"{APT} purge lab-nothing; rm -rf /run/pkg /run/lab-nothing_*", check=False)
+        server.run("chroot /srv/ltsp/bookworm dpkg --purge lab-nothing", check=False)
+        server.conf.pop("server", None)
+        product.configure(server, {})
     server.wait_for(rest)
 
 

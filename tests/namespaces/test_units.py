@@ -77,10 +77,10 @@ def built(server: Server) -> str:
 @contextmanager
 def opened(server: Server) -> Iterator[None]:
     """Run the daemon without its unit's hardening for a while."""
-    server.write(DROP_IN, OPEN)
-    server.run("systemctl daemon-reload; systemctl restart ltspd")
-    product.wait_until_up(server)
     try:
+        server.write(DROP_IN, OPEN)
+        server.run("systemctl daemon-reload; systemctl restart ltspd")
+        product.wait_until_up(server)
         yield
     finally:
         server.run(f"rm -r {DROP_IN.rpartition('/')[0]}; systemctl daemon-reload; systemctl restart ltspd")

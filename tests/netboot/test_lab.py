@@ -102,6 +102,18 @@ def test_a_failing_or_hanging_command_is_told(bare: tuple[Session, Server]) -> N
     assert "98765" not in server.run("ps ax -o args | grep '[9]8765' || :")
 
 
+def test_a_server_that_does_not_come_up_leaves_the_network_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: Server, condition: object, timeout: float = 0.0) -> None:
+        raise TimeoutError(f"still not: {condition}")
+
+    monkeypatch.setattr(Server, "wait_for", never)
+    with open_session() as session:
+        lan = make_lan(session)
+        with pytest.raises(TimeoutError):
+            start_server(session, lan, install=False)
+        assert [each for each in leftovers(session.name) if each.startswith("process")] == []
+
+
 @pytest.mark.slow
 def test_a_bios_and_a_uefi_client_boot_over_the_lan(bare: tuple[Session, Server]) -> None:
     session, server = bare

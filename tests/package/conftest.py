@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -21,7 +22,7 @@ class Builds:
     next: Packages
 
 
-Fresh = Callable[[str, str], Server]
+Fresh = Callable[[str, str], AbstractContextManager[Server]]
 
 
 @pytest.fixture(scope="session")
@@ -31,26 +32,30 @@ def builds(lab: Session) -> Builds:
     return Builds(packages.build(home / "now"), packages.build(home / "next", packages.NEXT))
 
 
-@pytest.fixture(scope="module")
-def fresh(lab: Session, lan: Lan, builds: Builds) -> Iterator[Fresh]:
-    """Boot machines (by Debian's release, and a name) that have all but our packages; those lie in /opt."""
-    servers = []
+@pytest.fixture(scope="session")
+def fresh(lab: Session, lan: Lan, builds: Builds) -> Fresh:
+    """Boot a machine (by Debian's release, and a name) that has all but our packages; those lie in /opt.
 
-    def boot(suite: str, name: str) -> Server:
+    All of them are at the same place in the same network, so each ends with its context, also with one that
+    fails: what comes next finds the ports free.
+    """
+
+    @contextmanager
+    def booted(suite: str, name: str) -> Iterator[Server]:
         tree = packages.fresh_tree(suite)
         # debian/tests/server makes this source itself where there is a network.
         sources = {"autopkgtest": "client"}
         server = start_server(lab, lan, tree=tree, sources=sources, install=False, name=f"{name}-{suite}")
-        servers.append(server)
-        for build in (builds.now, builds.next):
-            target = server.path(f"/opt/{build.directory.name}")
-            target.mkdir()
-            for deb in build.debs:
-                shutil.copy(deb, target)
-        # As docs/install.md says for nfs-ganesha.
-        server.run("systemctl disable --now nfs-ganesha")
-        return server
+        try:
+            for build in (builds.now, builds.next):
+                target = server.path(f"/opt/{build.directory.name}")
+                target.mkdir()
+                for deb in build.debs:
+                    shutil.copy(deb, target)
+            # As docs/install.md says for nfs-ganesha.
+            server.run("systemctl disable --now nfs-ganesha")
+            yield server
+        finally:
+            server.stop()
 
-    yield boot
-    for server in servers:
-        server.stop()
+    return booted

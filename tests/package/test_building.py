@@ -23,8 +23,10 @@ def builder(lab: Session, lan: Lan) -> Iterator[Server]:
     """Boot a machine of the newer release with what building takes."""
     tree = packages.builder_tree("trixie")
     server = start_server(lab, lan, tree=tree, install=False, name="builder")
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def test_lintian_has_no_warning_on_the_release_of_this_machine(builds: Builds) -> None:

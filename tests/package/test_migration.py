@@ -1,6 +1,7 @@
 """A server of LTSP as Debian has it becomes one of ltspd, and goes back."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.lab.session import Session
 from tests.package import packages
 from tests.package.conftest import Fresh
 from tests.package.packages import APT
-from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -35,22 +35,22 @@ def state(server: Server) -> str:
 
 
 @pytest.fixture(scope="module", params=packages.SUITES)
-def ltsp(request: pytest.FixtureRequest, fresh: Fresh) -> Server:
+def ltsp(request: pytest.FixtureRequest, fresh: Fresh) -> Iterator[Server]:
     """Boot a machine and set LTSP up there, by its own commands."""
-    server = fresh(request.param, "ltsp")
-    server.run(f"{APT} install {packages.LTSP}/*.deb")
-    server.write("/etc/ltsp/ltsp.conf", CONF)
-    server.run("chmod 660 /etc/ltsp/ltsp.conf; mkdir -p /srv/ltsp/images")
-    # The last one fails where the kernel can't be an NFS server, but writes its exports before.
-    server.run("ltsp dnsmasq && ltsp ipxe && ltsp initrd && { ltsp nfs || :; }")
-    # As "ltsp image" makes them, in a fifth of its time: one of a source that is there, one of a lost one.
-    server.run(
-        "mksquashfs /srv/ltsp/autopkgtest /srv/ltsp/images/lost.img -quiet -no-progress -comp zstd "
-        "-Xcompression-level 1 && cp /srv/ltsp/images/lost.img /srv/ltsp/images/autopkgtest.img",
-        timeout=PATIENCE,
-    )
-    server.wait_for("ss -Hlunp 'sport = :67' | grep dnsmasq")
-    return server
+    with fresh(request.param, "ltsp") as server:
+        server.run(f"{APT} install {packages.LTSP}/*.deb")
+        server.write("/etc/ltsp/ltsp.conf", CONF)
+        server.run("chmod 660 /etc/ltsp/ltsp.conf; mkdir -p /srv/ltsp/images")
+        # The last one fails where the kernel can't be an NFS server, but writes its exports before.
+        server.run("ltsp dnsmasq && ltsp ipxe && ltsp initrd && { ltsp nfs || :; }")
+        # As "ltsp image" makes them, in a fifth of its time: one of a source that is there, one of a lost
+        # one.
+        server.run(
+            "mksquashfs /srv/ltsp/autopkgtest /srv/ltsp/images/lost.img -quiet -no-progress -comp zstd "
+            "-Xcompression-level 1 && cp /srv/ltsp/images/lost.img /srv/ltsp/images/autopkgtest.img"
+        )
+        server.wait_for("ss -Hlunp 'sport = :67' | grep dnsmasq")
+        yield server
 
 
 @pytest.fixture(scope="module")

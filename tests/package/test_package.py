@@ -51,9 +51,10 @@ for number in range(1, 3000):
 
 
 @pytest.fixture(scope="module", params=packages.SUITES)
-def machine(request: pytest.FixtureRequest, fresh: Fresh) -> Server:
+def machine(request: pytest.FixtureRequest, fresh: Fresh) -> Iterator[Server]:
     """Boot a fresh machine."""
-    return fresh(request.param, "fresh")
+    with fresh(request.param, "fresh") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
