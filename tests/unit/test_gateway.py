@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,9 +26,15 @@ KERNEL = bytes(range(256)) * 4096
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that is free, and that no connection of this machine gets meanwhile (ip(7))."""
+    for port in random.sample(range(20000, 32000), 1000):
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
 
 
 # The newest aiohttp, and the one of Debian 12: the gateway runs with both.
@@ -60,7 +67,7 @@ class Gateway:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(folder / "notify"))
         os.chmod(folder / "notify", 0o777)
-        self._notify.settimeout(PATIENCE)
+        self._notify.settimeout(1)
         unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -87,9 +94,16 @@ class Gateway:
 
     def heard(self, prefix: str) -> str:
         """Wait for a message to the service manager that begins with ``prefix`` and return it."""
-        while not (message := self._notify.recv(4096).decode()).startswith(prefix):
-            pass
-        return message
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                message = self._notify.recv(4096).decode()
+            except TimeoutError:
+                assert self.process.poll() is None, f"it ended: {self.log.read_text()}"
+                continue
+            if message.startswith(prefix):
+                return message
+        raise TimeoutError(f"it never said {prefix}: {self.log.read_text()}")
 
     def hang_up(self, table: Table) -> str:
         self.write(table)
