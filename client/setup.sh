@@ -176,8 +176,8 @@ keep() {
 
 # set_report: have the running system tell once that people can log in, and once that it is shut down. With
 # this initrd's busybox, because images differ in what they have; it would be thrown away otherwise, and is
-# kept in 2 MB of RAM. No timer, no process that stays. In $store, because a distribution's initrd may have made
-# /run a place that nothing can be run from.
+# kept in 2 MB of RAM. No timer, and no process that stays once a greeter is there. In $store, because a
+# distribution's initrd may have made /run a place that nothing can be run from.
 set_report() {
     # Masked by MASK_SYSTEM_SERVICES.
     [ ! -e /run/systemd/system.control/ltsp-report.service ] || return 0
@@ -194,15 +194,20 @@ set_report() {
         keep transport "$transport"
         keep marks "$marks"
         echo "busybox=$store/busybox"
-        cat /ltsp/report.sh
-        echo "report \"\$1\" ''; wait"
+        cat /ltsp/report.sh /ltsp/login.sh - <<'EOF'
+if [ "$1" = login ]; then
+    judge_login
+    [ -z "$why" ] || set -- failed "it is up, but nobody can log in: $why."
+fi
+report "$1" "${2-}"
+wait
+EOF
     } >"$store/report"
     # After what it is wanted by: then it doesn't hold up the login that it tells of.
     echo "[Unit]
 Description=Tell the network boot server how far this client is
 After=multi-user.target graphical.target
 [Service]
-Type=oneshot
 RemainAfterExit=yes
 ExecStart=-$store/busybox sh $store/report login
 ExecStop=-$store/busybox sh $store/report off
@@ -223,15 +228,15 @@ After=default.target getty.target display-manager.service
 ConditionPathExists=!/etc/initrd-release
 [Service]
 ExecStart=/bin/sh /run/ltsp-trial" >/run/systemd/system/ltsp-trial.service
-    cat >/run/ltsp-trial <<'EOF'
+    cat /ltsp/login.sh - >/run/ltsp-trial <<'EOF'
 tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
-if systemctl --quiet is-failed display-manager.service; then
-    tell "no login: display-manager.service failed"
-elif systemctl --quiet is-active getty.target display-manager.service; then
-    tell "login"
-else
-    tell "no login: neither getty.target nor display-manager.service is active"
-fi
+# systemd starts a getty on the console that the trial has chosen; clients have it only if they choose it as well.
+own=serial-getty@ttyS0.service
+read -r line </proc/cmdline
+case "$line" in *console=ttyS0*console=ttyS0*) own='' ;; esac
+[ ! -e "/etc/systemd/system/getty.target.wants/$own" ] || own=''
+judge_login "$own"
+if [ -n "$why" ]; then tell "no login: $why"; else tell "login"; fi
 state=$(systemctl is-system-running --wait)
 systemctl list-units --state=failed --plain --no-legend --no-pager | while read -r unit _; do tell "failed $unit"; done
 tell "ended $state"

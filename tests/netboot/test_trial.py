@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 IMAGE = "bookworm"
 LOGS = "/var/lib/ltspd/trials"
+GETTYS = ("getty", "serial-getty")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,18 @@ def test_a_generation_that_does_not_boot_is_not_published(tester: Server) -> Non
     assert tester.run(f"ls /srv/ltsp/images/{IMAGE}/generations").split() == [good]
     assert tester.run(f"ls -A /srv/ltsp/images/{IMAGE} | grep work", check=False) == ""
     assert machines(tester) == ""
+
+
+def test_an_image_that_nobody_can_log_in_to_is_not_published(tester: Server) -> None:
+    good = current(tester)
+    masked = " ".join(f"/srv/ltsp/{IMAGE}/etc/systemd/system/{name}@.service" for name in GETTYS)
+    tester.run(f"for unit in {masked}; do ln -s /dev/null $unit; done")
+    try:
+        with pytest.raises(RuntimeError, match="neither a getty nor a display manager is active"):
+            tester.run(f"ltspctl image build --test {IMAGE}", timeout=400)
+    finally:
+        tester.run(f"rm {masked}")
+    assert current(tester) == good
 
 
 def test_nothing_is_left_of_a_test_whose_daemon_was_killed(tester: Server) -> None:

@@ -1,0 +1,65 @@
+# shellcheck shell=dash disable=SC2034
+# Whether people can log in to the system that was booted. Runs there, with its systemctl and loginctl.
+# A target says nothing of it: getty.target is reached without any getty, too.
+
+# judge_login [GETTY]: set why to the reason why nobody can log in, and to nothing if people can. GETTY does not
+# count. A display manager gets three minutes to show its greeter, which a slow machine needs.
+judge_login() {
+    local tries=0
+    while [ "$tries" -lt 180 ]; do
+        why=''
+        if systemctl --quiet is-failed display-manager.service; then
+            why="display-manager.service failed"
+            return
+        elif systemctl --quiet is-active display-manager.service; then
+            shows_greeter && return
+            why="display-manager.service runs, but shows no greeter"
+        else
+            if has_getty "$1" || has_session; then return; fi
+            why="neither a getty nor a display manager is active"
+            # systemd starts gettys when all else was started, or after 5 s.
+            [ "$tries" -lt 15 ] || return
+        fi
+        sleep 1
+        tries=$((tries + 1))
+    done
+}
+
+# first_words: print the first word of each line.
+first_words() {
+    local word
+    while read -r word _; do echo "$word"; done
+}
+
+# has_getty [GETTY]: whether any getty but GETTY runs. Before its turn it is a process of systemd, whose name is
+# in parentheses.
+has_getty() {
+    local unit pid name
+    for unit in $(systemctl list-units --state=running --plain --no-legend --no-pager 'getty@*' 'serial-getty@*' \
+        'console-getty.service' 'container-getty@*' 'autovt@*' 'kmsconvt@*' | first_words); do
+        [ "$unit" != "$1" ] || continue
+        pid=$(systemctl show --value --property=MainPID "$unit")
+        read -r name 2>/dev/null <"/proc/$pid/comm" || continue
+        case "$name" in '('*) ;; *) return 0 ;; esac
+    done
+    return 1
+}
+
+# shows_greeter: whether the display manager has opened a session for its greeter, or for a person without one
+# (autologin). Some never do, nor can any where logind is not told of sessions.
+shows_greeter() {
+    case "$(systemctl show --value --property=Id display-manager.service)" in
+        gdm* | lightdm* | sddm* | greetd*) grep -qs pam_systemd /etc/pam.d/* || return 0 ;;
+        *) return 0 ;;
+    esac
+    has_session
+}
+
+# has_session: whether somebody has a session at a screen of this machine: a greeter, a person, a kiosk.
+has_session() {
+    local session
+    for session in $(loginctl list-sessions --no-legend --no-pager | first_words); do
+        [ -z "$(loginctl show-session --value --property=Seat "$session")" ] || return 0
+    done
+    return 1
+}
