@@ -194,7 +194,7 @@ set_report() {
         keep transport "$transport"
         keep marks "$marks"
         echo "busybox=$store/busybox"
-        cat /ltsp/report.sh /ltsp/login.sh - <<'EOF'
+        cat /ltsp/client/report.sh /ltsp/client/login.sh - <<'EOF'
 if [ "$1" = login ]; then
     judge_login
     [ -z "$why" ] || set -- failed "it is up, but nobody can log in: $why."
@@ -228,7 +228,7 @@ After=default.target getty.target display-manager.service
 ConditionPathExists=!/etc/initrd-release
 [Service]
 ExecStart=/bin/sh /run/ltsp-trial" >/run/systemd/system/ltsp-trial.service
-    cat /ltsp/login.sh - >/run/ltsp-trial <<'EOF'
+    cat /ltsp/client/login.sh - >/run/ltsp-trial <<'EOF'
 tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
 # systemd starts a getty on the console that the trial has chosen; clients have it only if they choose it as well.
 own=serial-getty@ttyS0.service

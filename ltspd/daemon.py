@@ -22,6 +22,7 @@ from ltspd.desired import Desired, Output
 from ltspd.errors import ConfigError, LtspError, NoSuchOutput
 from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
+from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
 from ltspd.model import (
@@ -90,6 +91,7 @@ class Daemon:
         self._of_gateway: tuple[Problem, ...] = ()
         self._outputs: tuple[Output, ...] = ()
         self._nbd: tuple[str, bytes] = ("", b"")
+        self._client: dict[str, bytes] = {}
         self._watched: tuple[watches.Watch, ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
@@ -232,9 +234,11 @@ class Daemon:
 
     async def _render(self, desired: Desired) -> tuple[Output, ...]:
         nbd, add_on = await self._nbd_add_on(), desired.add_on
+        # Read once: while our package is unpacked, they are of two versions. Afterwards it restarts us.
+        client = self._client = self._client or await asyncio.to_thread(read_client)
 
         def work() -> tuple[Output, ...]:
-            settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups)
+            settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups, client)
             return render(desired, self._paths, nbd, settings)
 
         return await asyncio.to_thread(work)

@@ -11,7 +11,7 @@ mount_premount() {
 }
 
 mountroot() {
-    sh /ltsp/guest/enter.sh "$rootmnt" || panic "The root could not be mounted; what ltspd said is above."
+    sh /ltsp/client/guest/enter.sh "$rootmnt" || panic "The root could not be mounted; what ltspd said is above."
 }
 
 mount_bottom() {

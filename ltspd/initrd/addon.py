@@ -1,20 +1,23 @@
-"""The add-on initrd ltsp.img: the clients' settings and the server's login accounts. Pure; holds no secret.
+"""The add-on initrd ltsp.img: what runs on clients, their settings, the server's login accounts. Pure.
 
-It is loaded before the boot initrd of whichever image, so that a change of settings or accounts touches this
-one small file and no image.
+It is loaded before the boot initrd of whichever image, so that a change of settings or accounts, or an
+upgrade of ltspd, touches this one small file and no image. It holds no secret.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ltspd.initrd import cpio
 from ltspd.model import Account, Group
 
 
-def make_settings_initrd(settings: bytes, accounts: Iterable[Account], groups: Iterable[Group]) -> bytes:
+def make_settings_initrd(
+    settings: bytes, accounts: Iterable[Account], groups: Iterable[Group], client: Mapping[str, bytes]
+) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
-    ``settings`` is the generated shell text. Accounts and groups become lines of passwd(5) and group(5) with
-    ``x`` for the password; one whose fields would break its line is left out.
+    ``settings`` is the generated shell text, ``client`` are the files of what runs on clients by their names.
+    Accounts and groups become lines of passwd(5) and group(5) with ``x`` for the password; one whose fields
+    would break its line is left out.
     """
     passwd = [
         (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
@@ -25,6 +28,7 @@ def make_settings_initrd(settings: bytes, accounts: Iterable[Account], groups: I
             cpio.file("ltsp/settings", settings),
             cpio.file("ltsp/passwd", _lines(passwd)),
             cpio.file("ltsp/group", _lines(group)),
+            *(cpio.file(f"ltsp/client/{name}", data, 0o755) for name, data in client.items()),
         ]
     )
 

@@ -1,5 +1,6 @@
-"""The boot initrd of one generation: busybox, the client's init, kernel modules, and which layers to mount.
+"""The boot initrd of one generation: busybox, kernel modules, and which layers to mount.
 
+What runs there is not part of it: that comes with ltsp.img, in the version that the server has by then.
 The slow part depends on the source's kernel only and can be made while the layers are still being packed;
 the identity, a small archive with the layer list, is appended at the end. Reads no configuration.
 """
@@ -22,7 +23,9 @@ _INSTALLED = Path("/usr/share/ltspd/client")
 # client takes the same time for both.
 _ZSTD_LEVEL = "-3"
 _GZIP_LEVEL = "-6"
-# What `init` and the debug shell call by name; busybox answers to the name it is called by.
+# By what a distribution's initrd finds us; these stay with the generation, as ``init`` does.
+GUEST_HOOKS = ("dracut-cmdline.sh", "dracut-mount.sh", "initramfs-tools.sh")
+# What the client's scripts and the debug shell call by name; busybox answers to the name it is called by.
 _APPLETS = tuple(
     """
     awk cat chown chroot cp cttyhack cut dd df dmesg find grep head ifconfig insmod ip ln ls losetup lsmod
@@ -40,7 +43,7 @@ async def build_boot_part(
 ) -> bytes:
     """Return everything of a boot initrd but its identity, compressed as that kernel understands it.
 
-    ``client`` and ``busybox`` are where to take the client's files and a static busybox from (default: this
+    ``client`` and ``busybox`` are where to take ``init`` and a static busybox from (default: this
     installation's). Raises NoKernel, InconsistentSource, WrongArchitecture, ToolFailed.
     """
     entries = await build_entries(source_root, kernel_version, client=client, busybox=busybox)
@@ -64,7 +67,7 @@ async def build_entries(
         cpio.symlink(_MODPROBE, "../bin/busybox"),
         *(cpio.symlink(f"bin/{applet}", "busybox") for applet in _APPLETS),
         *(cpio.directory(name) for name in ("proc", "sys", "run", "root", "tmp", "etc")),
-        *await priority.to_thread(_client, client or client_home()),
+        cpio.file("init", await priority.to_thread(_init, client or client_home()), 0o755),
     ]
     return [*base, *entries]
 
@@ -94,9 +97,22 @@ async def build_boot_initrd(
 
 
 def installed_files() -> tuple[Path, ...]:
-    """Return the files of this server that every boot part has in it: the client's, and a busybox."""
+    """Return the files of this server that boot parts are made of: ``init``, a guest's hooks, a busybox."""
     home = client_home()
-    return (home / "init", *sorted(home.glob("*.sh")), *sorted(home.glob("guest/*.sh")), *_BUSYBOXES)
+    return (home / "init", *(home / "guest" / each for each in GUEST_HOOKS), *_BUSYBOXES)
+
+
+def read_client(home: Path | None = None) -> dict[str, bytes]:
+    """Return the files of what runs on clients, by their names below ltsp/client. Blocks.
+
+    Raises LtspError if they are not installed.
+    """
+    home = home or client_home()
+    names = (str(each.relative_to(home)) for each in home.rglob("*.sh"))
+    found = {name: (home / name).read_bytes() for name in sorted(names) if Path(name).name not in GUEST_HOOKS}
+    if "main.sh" not in found:
+        raise LtspError(f"{home}/main.sh is missing: the client's files are not installed; reinstall ltspd.")
+    return found
 
 
 def client_home() -> Path:
@@ -114,15 +130,10 @@ async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
         return (await run([*argv, "--stdout", file.name], whole=len(plain) + (1 << 20))).stdout
 
 
-def _client(home: Path) -> list[cpio.Entry]:
-    """Return the client's shell files: ``init`` at the root, the rest where ``init`` reads it."""
-    scripts = sorted(home.glob("*.sh"))
+def _init(home: Path) -> bytes:
     if not (home / "init").is_file():
         raise LtspError(f"{home}/init is missing: the client's files are not installed; reinstall ltspd.")
-    return [
-        cpio.file("init", (home / "init").read_bytes(), 0o755),
-        *(cpio.file(f"ltsp/{script.name}", script.read_bytes(), 0o755) for script in scripts),
-    ]
+    return (home / "init").read_bytes()
 
 
 def _busybox(source_root: Path, version: str, given: Path | None) -> bytes:

@@ -79,8 +79,8 @@ async def build(root: Path, release: str, name: str, is_sensitive: IsSensitive) 
     members = await _members(f"{root}/{name}", data)
     hooks = judge(f"{root}/{name}", members, is_sensitive)
     ours = [each for each in await boot.build_entries(root, release) if not each.path.startswith("dev/")]
-    entries = [each if each.path.startswith("ltsp/") else _moved(each) for each in ours]
-    plain = await priority.to_thread(lambda: cpio.archive([*entries, *_additions(hooks)]))
+    entries = [*map(_moved, ours), *await priority.to_thread(_additions, hooks)]
+    plain = await priority.to_thread(cpio.archive, entries)
     zstd = await priority.to_thread(kernel.takes_zstd, root, release)
     return cpio.aligned(data) + cpio.aligned(await boot.compress(plain, zstd=zstd))
 
@@ -128,18 +128,15 @@ def _moved(entry: cpio.Entry) -> cpio.Entry:
 def _additions(hooks: str) -> list[cpio.Entry]:
     """Return the files by which the distribution's init finds us."""
     home = boot.client_home() / "guest"
-    read = {each.name: each.read_bytes() for each in home.glob("*.sh")}
-    entries = [cpio.file("ltsp/guest/enter.sh", read["enter.sh"], 0o755)]
+    read = {each: (home / each).read_bytes() for each in boot.GUEST_HOOKS}
     if hooks:
         return [
-            *entries,
             # One that was made for a single machine must not wait for that machine's disks.
             cpio.file("etc/cmdline.d/99-ltspd.conf", b"rd.hostonly=0\n"),
             cpio.file(f"{hooks}/cmdline/99-ltspd.sh", read["dracut-cmdline.sh"], 0o755),
             cpio.file(f"{hooks}/mount/10-ltspd.sh", read["dracut-mount.sh"], 0o755),
         ]
     return [
-        *entries,
         cpio.file("conf/conf.d/ltspd", b"BOOT=ltspd\n"),
         cpio.file("scripts/ltspd", read["initramfs-tools.sh"]),
     ]

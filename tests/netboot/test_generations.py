@@ -53,3 +53,24 @@ def test_a_running_client_never_notices_what_happens_to_its_image(
         assert f"ltsp.generation={booted}" in client.shell("cat /proc/cmdline")
     shown = json.loads(server.run("ltspctl image show bookworm --json"))
     assert shown["Current"] == newest
+
+
+def test_an_upgrade_of_the_server_reaches_its_clients_without_a_build(
+    server: Server, images: tuple[str, ...]
+) -> None:
+    del images
+    scripts, booted = "/usr/share/ltspd/client", current(server)
+    server.run(
+        f"cp -p {scripts}/setup.sh /run/setup.sh;"
+        f"sed -i '/^set_up() {{/a say \"set up by the upgrade\"' {scripts}/setup.sh; systemctl restart ltspd"
+    )
+    try:
+        product.wait_until_up(server)
+        server.wait_for("grep -aq 'set up by the upgrade' /srv/tftp/ltsp/ltsp.img")
+        with reading(server, "upgraded", "52:54:00:67:f2:03", "nfs") as client:
+            assert "ltsp: set up by the upgrade" in client.console.text
+            assert f"ltsp.generation={booted}" in client.shell("cat /proc/cmdline")
+            assert current(server) == booted
+    finally:
+        server.run(f"mv /run/setup.sh {scripts}/setup.sh; systemctl restart ltspd")
+        product.wait_until_up(server)

@@ -11,6 +11,7 @@ from dbus_next import Variant
 
 from ltspd.bus import connection
 from ltspd.bus.connection import BusError
+from ltspd.initrd.boot import client_home
 from ltspd.names import STEM, object_path
 from tests.bus.conftest import ask, get_all
 from tests.patience import PATIENCE
@@ -36,7 +37,9 @@ async def test_from_start_to_rest(world: World) -> None:
     assert http["AppliedAt"] > 0
     assert '"192.168.67.1"' in world.output("gateway.json")
     assert ("RestartUnit", "ltspd-gateway.service") in world.systemd.acts
-    assert b"ltsp/passwd" in (world.paths.tftp_dir / "ltsp.img").read_bytes()
+    add_on = (world.paths.tftp_dir / "ltsp.img").read_bytes()
+    assert b"ltsp/passwd" in add_on
+    assert (client_home() / "main.sh").read_bytes() in add_on
 
     # Nothing changes any more, so nothing is written, reloaded, published, or even looked at.
     assert await idle(process.pid, 2.0) == 0

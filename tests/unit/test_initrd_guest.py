@@ -61,7 +61,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             cpio.character_device("dev/console", 5, 1),
             cpio.file("init", b"our init", 0o755),
             cpio.file("bin/busybox", b"our busybox", 0o755),
-            cpio.file("ltsp/root.sh", b"our root.sh"),
         ]
 
     monkeypatch.setattr(boot, "build_entries", entries)
@@ -85,8 +84,6 @@ async def test_ours_comes_behind_and_in_no_ones_way(root: Path) -> None:
     assert files == {
         "ltspd/init",
         "ltspd/bin/busybox",
-        "ltsp/root.sh",
-        "ltsp/guest/enter.sh",
         "scripts/ltspd",
         "conf/conf.d/ltspd",
     }

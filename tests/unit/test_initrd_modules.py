@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import re
 import struct
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,14 @@ import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
 from ltspd.initrd import cpio, elf, kernel, modules, nbd, rooted
-from ltspd.initrd.boot import build_boot_initrd, build_boot_part
+from ltspd.initrd.boot import (
+    GUEST_HOOKS,
+    build_boot_initrd,
+    build_boot_part,
+    client_home,
+    installed_files,
+    read_client,
+)
 from ltspd.model import Layer
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
@@ -187,10 +195,28 @@ async def test_whole_initrd_is_a_compressed_part_and_a_plain_identity(tree: Path
     assert start % 4 == 0
     plain = output("zstd", "-dc", data=data[:start])
     names = output("cpio", "-t", "--quiet", data=plain).split()
-    assert {b"init", b"bin/busybox", b"bin/sh", b"sbin/modprobe", b"dev/console", b"ltsp/root.sh"} <= set(
-        names
-    )
+    assert {b"init", b"bin/busybox", b"bin/sh", b"sbin/modprobe", b"dev/console"} <= set(names)
+    # What runs there is the server's, whichever version that has when the client boots.
+    assert not [name for name in names if name.startswith(b"ltsp")]
     assert b"d1 7\n" in data[start:]
+
+
+def test_what_runs_on_clients_is_in_the_servers_version_and_makes_no_generation_old() -> None:
+    home = client_home()
+    files = {str(each.relative_to(home)) for each in home.rglob("*") if each.is_file()}
+    generations = {str(each.relative_to(home)) for each in installed_files() if home in each.parents}
+    assert generations == {"init", *(f"guest/{each}" for each in GUEST_HOOKS)}
+    assert set(read_client()) == files - generations
+    # It starts in the generation's part, and a guest in its hooks, with what comes from the server.
+    assert ". /ltsp/client/main.sh" in (home / "init").read_text()
+    assert "/ltsp/client/guest/enter.sh" in (home / "guest/initramfs-tools.sh").read_text()
+    scripts = "".join(each.decode() for each in read_client().values())
+    assert set(re.findall(r"/ltsp/client/([a-z/.-]+\.sh)", scripts)) <= set(read_client())
+
+
+def test_a_server_without_the_clients_files_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LtspError, match=r"main\.sh is missing.*reinstall ltspd"):
+        read_client(tmp_path)
 
 
 async def test_busybox_must_be_static_and_of_the_sources_architecture(tree: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def files(inputs: Inputs) -> dict[str, object]:
     config = load({"/etc/ltsp/ltsp.conf": inputs.conf})
     assert config.ok, config.errors
     desired = plan(config, inputs.facts, Paths())
-    add_on = make_settings_initrd(desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups)
+    add_on = make_settings_initrd(desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups, {})
     found: dict[str, object] = {}
     for output in outputs(desired, Paths(), inputs.nbd, add_on):
         found |= {file.path: (file.data, file.mode) for file in output.files}

@@ -1,0 +1,110 @@
+# shellcheck shell=dash disable=SC2154,SC2034,SC1091,SC2015
+# A client's way from the kernel to the distribution's own init. Runs in its first process (`init`).
+#
+# Every process costs time on a slow machine, so what the shell itself can do is done without one.
+# Lines that begin with "ltsp:" are read by people on the console and by the tests.
+
+umask 022
+# As a guest in the distribution's initrd (guest/enter.sh) we are not the first process, and all this is there.
+if [ $$ = 1 ]; then
+    mount -t devtmpfs -o mode=755,nosuid devtmpfs /dev
+    mount -t proc proc /proc
+    mount -t sysfs sysfs /sys
+    mount -t tmpfs -o mode=755,nosuid,nodev,size=20% tmpfs /run
+fi
+
+# tick: set clock to the seconds since the kernel started, without fraction.
+tick() {
+    read -r clock _ </proc/uptime
+    clock=${clock%.*}
+}
+
+# say WORDS: for the console, and at the lowest level into the kernel's log, where the journal finds it.
+say() {
+    local uptime
+    read -r uptime _ </proc/uptime
+    echo "ltsp: $* [$uptime s]"
+    echo "<7>ltsp: $*" >/dev/kmsg
+}
+
+said=' '
+# once KEY WORDS: say something in a loop only the first time.
+once() {
+    case "$said" in *" $1 "*) return ;; esac
+    said="$said$1 "
+    shift
+    say "$@"
+}
+
+# fail WHAT LOOK: the end of the road: a plain sentence, then a shell if one was asked for, else a reboot.
+fail() {
+    echo
+    echo "ltsp: This client can't boot: $1"
+    echo "ltsp: Tried: image ${image:-?}, generation ${generation:-?}, by ${transport:-?} from ${server:-?};" \
+        "card ${nic:-none} ${mac:-}, address ${address:-none}."
+    # The last words of the program that failed.
+    while read -r line; do echo "ltsp: It said: $line"; done 2>/dev/null </run/ltsp-error
+    echo "ltsp: Look at: $2"
+    report failed "$1"
+    if [ "$debug_shell" = 1 ]; then
+        echo "ltsp: A shell follows, because DEBUG_SHELL is set. Its end reboots."
+        modprobe -a -q usbhid hid_generic 2>/dev/null
+        setsid cttyhack sh
+    else
+        echo "ltsp: It reboots in 60 s. (DEBUG_SHELL=1 in ltsp.conf or on the kernel command line gives a shell.)"
+        sleep 60
+    fi
+    reboot -f
+    # PID 1 must never end, or the kernel panics and the sentence is gone.
+    while :; do sleep 60; done
+}
+
+. /ltsp/client/text.sh
+. /ltsp/client/report.sh
+. /ltsp/client/net.sh
+. /ltsp/client/root.sh
+. /ltsp/client/setup.sh
+
+marks=''
+mark init
+say "init started"
+images=/srv/ltsp/images
+read -r line </proc/cmdline
+parse_cmdline "$line"
+wanted_image=$image wanted_generation=$generation
+# The initrd itself knows best what it belongs to; the command line is only compared.
+read -r image generation </ltsp/image || fail "this boot initrd does not say which image it is of." \
+    "the server: 'ltspctl image build'."
+is_name "$image" && is_name "$generation" || fail "image $image or generation $generation is not a name." \
+    "the server: 'ltspctl image build'."
+[ "${wanted_image:-$image}" = "$image" ] && [ "${wanted_generation:-$generation}" = "$generation" ] ||
+    say "the menu asks for $wanted_image $wanted_generation, but this initrd is of $image $generation"
+case "$transport" in
+    nfs | nfsdir) modprobe -a -q loop squashfs overlay nfsv4 & ;;
+    nbd | http) modprobe -a -q loop squashfs overlay & ;;
+    *) fail "ltsp.root=$transport is not nbd, nfs, nfsdir or http." "the boot menu on the server." ;;
+esac
+modules=$!
+
+find_nic || fail "no network card ${mac:-with a link}; cards:$(cards)." \
+    "is the card's driver in the image's kernel, is its firmware installed there?"
+if [ $$ != 1 ]; then
+    # The host's udev gives the card its name about now.
+    chroot /proc/1/root /bin/udevadm settle --timeout=10
+    find_nic
+fi
+configure || fail "$nic got no address, neither from the boot menu nor by DHCP." "the DHCP server."
+wait_for_link || fail "$nic has no link." "the cable and the switch's port."
+say "network up ($nic $address)"
+
+load_settings
+[ -n "$server" ] || fail "neither ltsp.server= nor DHCP names a server." "the boot menu on the server."
+report network
+wait "$modules"
+mount_root
+say "root mounted ($transport)"
+report root
+set_up
+[ $$ != 1 ] || start "$@"
+directories
+say "the distribution's own initrd goes on"
