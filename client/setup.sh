@@ -26,7 +26,7 @@ load_settings() {
 set_up() {
     mkdir -p /run/systemd/system.control /run/systemd/system-generators /run/systemd/system.conf.d \
         /run/systemd/journald.conf.d /run/systemd/resolved.conf.d /run/systemd/network \
-        /run/NetworkManager/conf.d /run/sysctl.d /run/systemd/system/ssh.service.d
+        /run/sysctl.d /run/systemd/system/ssh.service.d
     set_identity
     set_names
     set_network
@@ -82,18 +82,25 @@ ff02::2 ip6-allrouters" >"$new/etc/hosts"
 # set_network: the root lives on this card, so nothing may configure it again, and name servers are known.
 set_network() {
     local each lines=''
-    echo "[device-ltsp]
-match-device=mac:$mac
-managed=0" >/run/NetworkManager/conf.d/00-ltsp.conf
+    # Of files that fit a card the last counts, and those in /etc come after those in /run. By its name as well,
+    # because some drivers tell no permanent address, which is the one that NetworkManager compares.
+    if [ -d "$new/etc/NetworkManager" ]; then
+        mkdir -p "$new/etc/NetworkManager/conf.d"
+        echo "[device-ltsp]
+match-device=interface-name:$nic;mac:$mac
+managed=0" >"$new/etc/NetworkManager/conf.d/~ltsp.conf"
+    fi
+    # The first file that fits a card counts, by its name in whichever directory: nothing that a person names
+    # sorts before an exclamation mark. From version 257 on, networkd would take the address away at its start.
     echo "[Match]
 MACAddress=$mac
 [Link]
-Unmanaged=yes" >/run/systemd/network/00-ltsp.network
+Unmanaged=yes" >'/run/systemd/network/!ltsp.network'
     # A card that is up can't be renamed by many kernels; without this, udev would complain at each boot.
     echo "[Match]
 MACAddress=$mac
 [Link]
-NamePolicy=keep" >/run/systemd/network/00-ltsp.link
+NamePolicy=keep" >'/run/systemd/network/!ltsp.link'
     if [ -e "$new/etc/network/interfaces" ]; then
         rm -f "$new/etc/network/interfaces"
         echo "# $nic is the card that the root comes by; ltspd's boot initrd has configured it.

@@ -28,6 +28,8 @@ _SERVER = (
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
     *("qemu-utils", "qemu-system-common"),
 )
+_MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
+_NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
 _LTSP_SERVER = (
     *_BASE,
     *("ltsp", "dnsmasq", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "squashfs-tools", "ipxe"),
@@ -99,6 +101,9 @@ RECIPES = {
     "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", _CLIENT, (_add_shell,)),
     "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
+    # With every network manager of the release, none of which starts by itself.
+    "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
+    "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, "ltsp", "busybox", "initramfs-tools"), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # Debian's unstable release, whatever that is today: tests/next.
