@@ -5,7 +5,7 @@
 
 # load_settings: the settings of ltsp.conf that are meant for this client, from ltsp.img.
 load_settings() {
-    local settings_address
+    local settings_address key value servers=''
     HOSTNAME=$given_name
     SERVER='' DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' DEBUG_SHELL=''
     KEEP_SYSTEM_SERVICES='' MASK_SYSTEM_SERVICES=''
@@ -18,7 +18,18 @@ load_settings() {
     # In a trial there is no other machine than the one that the command line names.
     [ -n "$settings_address" ] && [ "$trial" != 1 ] && server=$settings_address
     [ "$IMAGE_TO_RAM" = 1 ] && [ -n "$base" ] && transport=http
-    [ -n "$DNS_SERVER" ] && dns=$DNS_SERVER
+    # Lists may be written in lines or with tabs.
+    KEEP_SYSTEM_SERVICES=$(words "$KEEP_SYSTEM_SERVICES")
+    SEARCH_DOMAIN=$(words "$SEARCH_DOMAIN")
+    DNS_SERVER=$(words "$DNS_SERVER")
+    # What the server says for all counts as well where another DHCP server gave the address.
+    while read -r key value; do
+        case "$key" in
+            search) [ -n "$SEARCH_DOMAIN" ] || SEARCH_DOMAIN=$value ;;
+            nameserver) servers=${servers:+$servers }$value ;;
+        esac
+    done 2>/dev/null </ltsp/resolver
+    dns=${DNS_SERVER:-${servers:-$dns}}
     hostname=$(host_name "$HOSTNAME" "$address" "$netmask" "$mac")
 }
 
@@ -107,10 +118,11 @@ NamePolicy=keep" >'/run/systemd/network/!ltsp.link'
 auto lo
 iface lo inet loopback" >"$new/etc/network/interfaces"
     fi
-    [ -n "$dns" ] || return 0
-    echo "[Resolve]
-DNS=$dns${SEARCH_DOMAIN:+
+    [ -n "$dns$SEARCH_DOMAIN" ] || return 0
+    echo "[Resolve]${dns:+
+DNS=$dns}${SEARCH_DOMAIN:+
 Domains=$SEARCH_DOMAIN}" >/run/systemd/resolved.conf.d/ltsp.conf
+    [ -n "$dns" ] || return 0
     for each in $dns; do
         lines="${lines}nameserver $each
 "
@@ -135,24 +147,23 @@ set_accounts() {
 # set_services: what a server needs and a client must not run. An empty unit file means "masked"; those in
 # system.control come before the administrator's own in /etc, so nothing in the image has to be changed.
 set_services() {
-    local unit keep=" $KEEP_SYSTEM_SERVICES " type each
+    local unit keep=$KEEP_SYSTEM_SERVICES type each
     # NFS before version 4 needs rpcbind, on the client too.
     while read -r _ _ type _; do
-        case "$type" in nfs*) keep="${keep}rpcbind " ;; esac
+        case "$type" in nfs*) keep="$keep rpcbind" ;; esac
     done <"$new/etc/fstab"
+    # No word of a setting is a pattern of file names.
+    set -f
     for unit in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
         rpcbind rpcbind.socket nbd-server radvd isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
         apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
         fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
         dpkg-db-backup dpkg-db-backup.timer $MASK_SYSTEM_SERVICES; do
-        case "$keep" in *" ${unit%.*} "* | *" $unit "*) continue ;; esac
-        case "$unit" in
-            */*) continue ;;
-            *.service | *.timer | *.socket | *.path) ;;
-            *) unit=$unit.service ;;
-        esac
-        : >"/run/systemd/system.control/$unit"
+        name_unit "$unit"
+        keeps "$keep" "$unit" && continue
+        case "$unit" in */*) ;; *) : >"/run/systemd/system.control/$unit" ;; esac
     done
+    set +f
     for each in "$new"/usr/lib/systemd/system/ltspd-*; do
         [ -e "$each" ] && : >"/run/systemd/system.control/${each##*/}"
     done

@@ -123,6 +123,31 @@ is_digest() {
     esac
 }
 
+# words TEXT: print the words of a setting as the shell splits them, with one space between.
+words() {
+    set -f
+    # shellcheck disable=SC2086
+    set -- $1
+    set +f
+    echo "$*"
+}
+
+# name_unit WORD: set unit to the name of the unit that a setting means: as systemctl(1) has it, a service where
+# nothing else is said.
+name_unit() {
+    unit=$1
+    case "$1" in
+        *.service | *.socket | *.target | *.mount | *.automount | *.swap | *.path | *.timer | *.slice | *.scope | \
+            *.device) ;;
+        *) unit=$1.service ;;
+    esac
+}
+
+# keeps LIST UNIT: whether a list of settings has a unit, as a whole or without its suffix.
+keeps() {
+    case " $1 " in *" $2 "* | *" ${2%.*} "*) ;; *) return 1 ;; esac
+}
+
 # megabytes BYTES: print them as a person reads them.
 megabytes() {
     echo "$((($1 + 500000) / 1000000)) MB"

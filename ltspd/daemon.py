@@ -238,7 +238,9 @@ class Daemon:
         client = self._client = self._client or await asyncio.to_thread(read_client)
 
         def work() -> tuple[Output, ...]:
-            settings = make_settings_initrd(add_on.settings, add_on.accounts, add_on.groups, client)
+            settings = make_settings_initrd(
+                add_on.settings, add_on.accounts, add_on.groups, add_on.resolver, client
+            )
             return render(desired, self._paths, nbd, settings)
 
         return await asyncio.to_thread(work)

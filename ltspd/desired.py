@@ -45,11 +45,12 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class AddOn:
-    """What goes into ltsp.img: settings (generated shell), and accounts without secrets."""
+    """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf."""
 
     settings: bytes = b""
     accounts: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
+    resolver: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

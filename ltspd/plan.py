@@ -30,6 +30,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     """Return everything that should be true. Total: odd facts give problems, never errors."""
     problems: list[Problem] = []
     settings = config.server
+    domains = _domains(settings.search_domain or facts.search_domain)
     served = tuple(_served(config, facts, problems))
     if not served:
         problems.append(
@@ -46,13 +47,14 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             render_settings(config.document),
             facts.accounts if settings.serve_accounts else (),
             facts.groups if settings.serve_accounts else (),
+            _resolver(settings.dns_server, domains),
         ),
         images=facts.images,
         images_path=f"{paths.base}/images",
         direct=_direct(facts, paths, problems),
         tftp_directory=paths.tftp,
         nameservers=settings.dns_server or facts.nameservers,
-        search_domain=_domain(settings.search_domain or facts.search_domain),
+        search_domain=domains[0] if domains else "",
         lease=settings.dhcp_lease,
         http_port=settings.http_port,
         http_connections=settings.http_connections,
@@ -83,10 +85,19 @@ def _direct(facts: Facts, paths: Paths, problems: list[Problem]) -> tuple[str, .
     return tuple(f"{paths.base}/{source.name}" for source in found)
 
 
-def _domain(text: str) -> str:
-    """Return the first word if it is a domain name; what a DHCP server upstream says is not trusted."""
-    first = next(iter(text.split()), "")
-    return first if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", first) else ""
+def _domains(text: str) -> tuple[str, ...]:
+    """Return the words that are domain names; what a DHCP server upstream says is not trusted."""
+    return tuple(each for each in text.split() if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", each))
+
+
+def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> bytes:
+    """Return what clients use that have no setting of their own, whoever gave them their address.
+
+    In the form of resolv.conf(5). Name servers are those that ltsp.conf says: our own may be out of reach for
+    a client of another DHCP server.
+    """
+    lines = [f"nameserver {each}\n" for each in servers]
+    return "".join([*lines, f"search {' '.join(domains)}\n" if domains else ""]).encode()
 
 
 def _served(config: Config, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:

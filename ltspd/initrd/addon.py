@@ -11,13 +11,17 @@ from ltspd.model import Account, Group
 
 
 def make_settings_initrd(
-    settings: bytes, accounts: Iterable[Account], groups: Iterable[Group], client: Mapping[str, bytes]
+    settings: bytes,
+    accounts: Iterable[Account],
+    groups: Iterable[Group],
+    resolver: bytes,
+    client: Mapping[str, bytes],
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
-    ``settings`` is the generated shell text, ``client`` are the files of what runs on clients by their names.
-    Accounts and groups become lines of passwd(5) and group(5) with ``x`` for the password; one whose fields
-    would break its line is left out.
+    ``settings`` is the generated shell text, ``resolver`` what clients have in resolv.conf(5) where they set
+    nothing, ``client`` are the files of what runs on them by their names. Accounts and groups become lines of
+    passwd(5) and group(5) with ``x`` for the password; one whose fields would break its line is left out.
     """
     passwd = [
         (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
@@ -28,6 +32,7 @@ def make_settings_initrd(
             cpio.file("ltsp/settings", settings),
             cpio.file("ltsp/passwd", _lines(passwd)),
             cpio.file("ltsp/group", _lines(group)),
+            cpio.file("ltsp/resolver", resolver),
             *(cpio.file(f"ltsp/client/{name}", data, 0o755) for name, data in client.items()),
         ]
     )

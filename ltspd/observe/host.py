@@ -59,14 +59,15 @@ def groups(paths: Paths, members: Iterable[Account]) -> tuple[Group, ...]:
 
 
 def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
-    """Return the name servers that clients could use too, and the search domain.
+    """Return the name servers that clients could use too, and the search domains with spaces between.
 
     A loopback server (systemd-resolved's stub, a local cache) helps nobody else, so then the real
     ones behind resolved are taken.
     """
+    first = ""
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         servers: list[IPv4Address] = []
-        domain = ""
+        domains = ""
         for line in _lines(paths.at(name)):
             match line.split():
                 case ["nameserver", address, *_]:
@@ -74,12 +75,13 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
                         servers.append(IPv4Address(address))
                     except AddressValueError:
                         continue
-                case ["search" | "domain", first, *_]:
-                    domain = first
+                case ["search" | "domain", *names]:
+                    domains = " ".join(names)
         usable = tuple(server for server in servers if not server.is_loopback)
         if usable:
-            return usable, domain
-    return (), ""
+            return usable, domains
+        first = first or domains
+    return (), first
 
 
 def programs() -> frozenset[str]:

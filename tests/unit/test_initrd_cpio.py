@@ -96,12 +96,15 @@ def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
     ]
     groups = [Group("alice", 1000, ()), Group("sudo", 27, ("alice", "bob"))]
     client = {"main.sh": b"echo on\n", "guest/enter.sh": b"echo in\n"}
-    archive = make_settings_initrd(b"ltsp_settings() { :; }\n", accounts, groups, client)
+    archive = make_settings_initrd(
+        b"ltsp_settings() { :; }\n", accounts, groups, b"search a.example\n", client
+    )
     assert archive.startswith(b"070701"), "the first initrd must not be compressed"
     assert extracted(archive, tmp_path) == {
         "ltsp/settings": "ltsp_settings() { :; }\n",
         "ltsp/passwd": "alice:x:1000:1000:Alice ÄÖ,,,:/home/alice:/bin/bash\n",
         "ltsp/group": "alice:x:1000:\nsudo:x:27:alice,bob\n",
+        "ltsp/resolver": "search a.example\n",
         "ltsp/client/main.sh": "echo on\n",
         "ltsp/client/guest/enter.sh": "echo in\n",
     }

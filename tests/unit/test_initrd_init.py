@@ -266,3 +266,81 @@ def test_what_the_running_system_is_given_holds_no_code_from_outside() -> None:
     assert sh('keep base "$1"', "http://10.0.0.1:80/ltsp", sources="setup.sh").strip() == (
         "base='http://10.0.0.1:80/ltsp'"
     )
+
+
+# ---- settings --------------------------------------------------------------------------------------
+
+
+def with_settings(tmp_path: Path, settings: str, script: str) -> Path:
+    """Run part of setup.sh with these settings; what it writes is below the directory that is returned."""
+    moved = (CLIENT / "setup.sh").read_text()
+    for place in ("/run/", "/ltsp/"):
+        moved = moved.replace(place, f"{tmp_path}{place}")
+    (tmp_path / "setup.sh").write_text(moved)
+    for name in ("etc", "ltsp", "run/sysctl.d", "run/systemd/network", "run/systemd/resolved.conf.d"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    for name in ("system-generators", "system.conf.d", "journald.conf.d", "system/ssh.service.d"):
+        (tmp_path / "run/systemd" / name).mkdir(parents=True)
+    (tmp_path / "run/systemd/system.control").mkdir()
+    (tmp_path / "etc/fstab").touch()
+    (tmp_path / "ltsp/settings").write_text(f"ltsp_settings() {{ : ; {settings}\n}}\n")
+    known = "given_name=pc1 server=10.0.0.1 mac=52:54:00:00:00:01 address=10.0.0.9 netmask=255.0.0.0"
+    sh(f". {tmp_path}/setup.sh; new={tmp_path} {known} nic=eth0; {script}", cwd=tmp_path)
+    return tmp_path
+
+
+def masked(tmp_path: Path, settings: str) -> set[str]:
+    root = with_settings(tmp_path, settings, "load_settings; set_services")
+    return {each.name for each in (root / "run/systemd/system.control").iterdir()}
+
+
+def test_masks_are_what_they_say(tmp_path: Path) -> None:
+    kinds = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice")
+    names = {f"x.{kind}" for kind in kinds}
+    (tmp_path / "a.file").touch()
+    found = masked(tmp_path, f"MASK_SYSTEM_SERVICES='{' '.join(sorted(names))}\tplain\nb@1 *'")
+    assert names | {"plain.service", "b@1.service", "*.service", "apparmor.service"} <= found
+    assert not {"a.file.service", "x.target.service"} & found
+
+
+@pytest.mark.parametrize("between", [" ", "\t", "\n", " \n\t"])
+def test_lists_are_split_as_a_shell_splits_them(tmp_path: Path, between: str) -> None:
+    keep = between.join(("apparmor", "rsyslog.service", "apt-daily", "fstrim.timer"))
+    found = masked(tmp_path, f"KEEP_SYSTEM_SERVICES='{keep}' MASK_SYSTEM_SERVICES=''")
+    kept = {"apparmor.service", "rsyslog.service", "apt-daily.service", "apt-daily.timer", "fstrim.timer"}
+    assert not kept & found
+    assert {"fstrim.service", "man-db.timer", "apt-daily-upgrade.timer"} <= found
+
+
+RESOLVERS = {
+    "the server's": ("", "search a.example b.example\n", "", "9.9.9.9", "a.example b.example"),
+    "a name server for all": ("", "nameserver 1.1.1.1\nnameserver 2.2.2.2\n", "", "1.1.1.1 2.2.2.2", ""),
+    "a client's own": (
+        "DNS_SERVER='3.3.3.3\n\t4.4.4.4'; SEARCH_DOMAIN='c.example\n d.example'",
+        "nameserver 1.1.1.1\nsearch a.example\n",
+        "",
+        "3.3.3.3 4.4.4.4",
+        "c.example d.example",
+    ),
+    "none known": ("", "search a.example\n", "dns=;", "", "a.example"),
+    "nothing at all": ("", "", "dns=;", "", ""),
+}
+
+
+@pytest.mark.parametrize("case", RESOLVERS)
+def test_resolvers(case: str, tmp_path: Path) -> None:
+    settings, everybody, before, servers, domains = RESOLVERS[case]
+    (tmp_path / "ltsp").mkdir()
+    (tmp_path / "ltsp/resolver").write_text(everybody)
+    root = with_settings(tmp_path, settings, f"dns=9.9.9.9; {before} load_settings; set_names; set_network")
+    of_systemd = root / "run/systemd/resolved.conf.d/ltsp.conf"
+    lines = [f"DNS={servers}"] * bool(servers) + [f"Domains={domains}"] * bool(domains)
+    assert of_systemd.exists() == bool(lines)
+    assert not lines or of_systemd.read_text().splitlines() == ["[Resolve]", *lines]
+    if servers:
+        lines = [f"search {domains}"] * bool(domains) + [f"nameserver {each}" for each in servers.split()]
+        assert (root / "etc/resolv.conf").read_text().splitlines() == lines
+    else:
+        assert not (root / "etc/resolv.conf").exists()
+    name = f"pc1.{domains.split()[0]} pc1" if domains else "pc1"
+    assert f"10.0.0.9 {name}\n" in (root / "etc/hosts").read_text()

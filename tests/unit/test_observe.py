@@ -224,12 +224,12 @@ def test_the_resolver(paths: Paths) -> None:
         "/etc/resolv.conf",
         "# made by hand\nsearch lan.example other\nnameserver 10.0.3.1\nnameserver ::1\nnameserver x\n",
     )
-    assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "lan.example")
+    assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "lan.example other")
 
 
 def test_behind_a_local_stub_the_real_resolver_is_taken(paths: Paths) -> None:
     write(paths, "/etc/resolv.conf", "nameserver 127.0.0.53\nsearch stub.example\n")
-    assert host.resolver(paths) == ((), "")
+    assert host.resolver(paths) == ((), "stub.example")
     write(paths, "/run/systemd/resolve/resolv.conf", "nameserver 10.0.3.1\nsearch real.example\n")
     assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "real.example")
 

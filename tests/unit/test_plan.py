@@ -387,6 +387,17 @@ def test_the_servers_resolver_is_the_default_for_clients() -> None:
     assert desired.search_domain == "school.example"
 
 
+def test_what_clients_resolve_with_reaches_those_of_another_dhcp_server() -> None:
+    facts = Facts(nameservers=(IPv4Address("9.9.9.9"),), search_domain="lan.example $(reboot) other.example")
+    # Our own name servers may be out of reach there.
+    assert plan(conf(), facts, Paths()).add_on.resolver == b"search lan.example other.example\n"
+    text = server_section('DNS_SERVER="10.0.0.1 10.0.0.2"\nSEARCH_DOMAIN=school.example')
+    assert plan(conf(text), facts, Paths()).add_on.resolver == (
+        b"nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch school.example\n"
+    )
+    assert plan(conf(), Facts(), Paths()).add_on.resolver == b""
+
+
 def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
     text = "[server]\nADMIN_PASSWORD=hunter2\n[clients]\nTIMEZONE=Europe/Athens\n"
     settings = decide(text).add_on.settings

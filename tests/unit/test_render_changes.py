@@ -60,7 +60,9 @@ def files(inputs: Inputs) -> dict[str, object]:
     config = load({"/etc/ltsp/ltsp.conf": inputs.conf})
     assert config.ok, config.errors
     desired = plan(config, inputs.facts, Paths())
-    add_on = make_settings_initrd(desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups, {})
+    add_on = make_settings_initrd(
+        desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups, desired.add_on.resolver, {}
+    )
     found: dict[str, object] = {}
     for output in outputs(desired, Paths(), inputs.nbd, add_on):
         found |= {file.path: (file.data, file.mode) for file in output.files}
@@ -115,7 +117,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
         set(),
     ),
     "a name server": (lambda: facts(nameservers=(IPv4Address("9.9.9.9"),)), {DHCP}),
-    "the search domain": (lambda: facts(search_domain="school.example"), {DHCP}),
+    "the search domain": (lambda: facts(search_domain="school.example"), {IMG, DHCP}),
     "the lease": (lambda: conf("DHCP_LEASE=1h\n"), {DHCP}),
     "a new generation": (lambda: _images(Image("a", (FIRST, SECOND), SECOND.id)), {MENU, NBD, HTTP}),
     "a revert": (lambda: _images(Image("a", (FIRST, SECOND), FIRST.id)), {NBD, HTTP}),
