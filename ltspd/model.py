@@ -236,7 +236,7 @@ class Remain:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that one pass looked at. ``connected`` are machines that hold a connection to their root."""
+    """All that one pass looked at: ``connected`` machines read a root, ``unsent`` people can't be sent."""
 
     hostname: str = ""
     links: tuple[Link, ...] = ()
@@ -244,6 +244,7 @@ class Facts:
     search_domain: str = ""
     accounts: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
+    unsent: tuple[str, ...] = ()
     packages_digest: str = ""
     source_packages: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()

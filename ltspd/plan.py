@@ -22,6 +22,8 @@ from ltspd.paths import Paths
 INTERNAL = IPv4Network("192.168.67.0/24")
 # The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
 FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
+# Accounts that can't be sent and are named in Problems; the others are counted.
+UNSENT_MOST = 5
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
 MENU_TIMEOUT = 5000
 
@@ -40,6 +42,8 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 "Give one an address, or name it in DHCP_LINKS= of [server] in ltsp.conf.",
             )
         )
+    if settings.serve_accounts and facts.unsent:
+        problems.append(_unsent(facts.unsent))
     return Desired(
         served=served,
         menu=_menu(config, facts, problems),
@@ -83,6 +87,16 @@ def _direct(facts: Facts, paths: Paths, problems: list[Problem]) -> tuple[str, .
                 )
             )
     return tuple(f"{paths.base}/{source.name}" for source in found)
+
+
+def _unsent(who: tuple[str, ...]) -> Problem:
+    shown = "; ".join(who[:UNSENT_MOST])
+    more = f"; and {len(who) - UNSENT_MOST} more" if len(who) > UNSENT_MOST else ""
+    return Problem(
+        "accounts",
+        f"clients don't get {shown}{more}. Change the name or the number there; SERVE_ACCOUNTS=0 in [server] "
+        "of ltsp.conf gives clients no accounts at all.",
+    )
 
 
 def _domains(text: str) -> tuple[str, ...]:

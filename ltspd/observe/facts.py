@@ -9,7 +9,7 @@ from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
 from ltspd.model import Facts, Problem, Source, SourceKind
-from ltspd.observe import host, links, remains
+from ltspd.observe import host, links, people, remains
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 
@@ -30,7 +30,7 @@ def renew(paths: Paths, facts: Facts) -> Facts:
 
 
 def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
-    accounts = host.accounts(paths)
+    accounts, groups, unsent = people.look(paths)
     nameservers, domain = host.resolver(paths)
     images, problems = read_images(paths)
     sources = find_sources(paths)
@@ -41,7 +41,8 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             nameservers=nameservers,
             search_domain=domain,
             accounts=accounts,
-            groups=host.groups(paths, accounts),
+            groups=groups,
+            unsent=unsent,
             packages_digest=packages_digest(paths.root),
             source_packages={source.name: _digest(source) for source in sources},
             sources=sources,

@@ -1,18 +1,14 @@
-"""The server itself: name, accounts, resolver, programs, kernel abilities. Reads files only."""
+"""The server itself: name, resolver, programs, kernel abilities. Reads files only."""
 
 import os
 import shutil
 import socket
-from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-from ltspd.model import Account, Group
 from ltspd.paths import Paths
 
-# Debian Policy 9.2.2: ordinary accounts; 65534 (nobody) and what lies above are not people.
-FIRST_UID, LAST_UID = 1000, 59999
 PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "mksquashfs")
 # Options that only some versions know, and which they tell nobody but in their own text.
 _OPTIONS = (("ganesha.nfsd", "allow_set_io_flusher_fail"),)
@@ -24,38 +20,12 @@ _BOOT_PROGRAMS = {
 }
 
 
-def _lines(path: Path) -> list[str]:
+def lines(path: Path) -> list[str]:
+    """Return the lines of a text file; none if it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
-
-
-def accounts(paths: Paths) -> tuple[Account, ...]:
-    """Return the people's accounts of the server; lines that make no sense are left out."""
-    found = []
-    for line in _lines(paths.at("/etc/passwd")):
-        fields = line.split(":")
-        if len(fields) != 7 or not fields[2].isdecimal() or not fields[3].isdecimal():
-            continue
-        if FIRST_UID <= int(fields[2]) <= LAST_UID:
-            name, _, uid, gid, gecos, home, shell = fields
-            found.append(Account(name, int(uid), int(gid), gecos, home, shell))
-    return tuple(found)
-
-
-def groups(paths: Paths, members: Iterable[Account]) -> tuple[Group, ...]:
-    """Return the groups that matter to these accounts: their own range, or having one as a member."""
-    names = {account.name for account in members}
-    found = []
-    for line in _lines(paths.at("/etc/group")):
-        fields = line.split(":")
-        if len(fields) != 4 or not fields[2].isdecimal():
-            continue
-        people = tuple(name for name in fields[3].split(",") if name in names)
-        if people or FIRST_UID <= int(fields[2]) <= LAST_UID:
-            found.append(Group(fields[0], int(fields[2]), people))
-    return tuple(found)
 
 
 def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
@@ -68,7 +38,7 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         servers: list[IPv4Address] = []
         domains = ""
-        for line in _lines(paths.at(name)):
+        for line in lines(paths.at(name)):
             match line.split():
                 case ["nameserver", address, *_]:
                     try:
@@ -117,13 +87,13 @@ def boot_programs(paths: Paths) -> dict[str, str]:
 
 def kernel_nfsd(paths: Paths) -> bool:
     """Return whether the running kernel can be an NFS server, built in or as a module."""
-    if any(line.split()[-1:] == ["nfsd"] for line in _lines(paths.at("/proc/filesystems"))):
+    if any(line.split()[-1:] == ["nfsd"] for line in lines(paths.at("/proc/filesystems"))):
         return True
-    release = _lines(paths.at("/proc/sys/kernel/osrelease"))
+    release = lines(paths.at("/proc/sys/kernel/osrelease"))
     if not release:
         return False
     modules = paths.at(f"/lib/modules/{release[0]}/modules.dep")
-    return any("/nfsd.ko" in line.partition(":")[0] for line in _lines(modules))
+    return any("/nfsd.ko" in line.partition(":")[0] for line in lines(modules))
 
 
 def in_container(paths: Paths) -> bool:

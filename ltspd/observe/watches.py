@@ -40,7 +40,7 @@ def wanted(paths: Paths, sources: Iterable[Source]) -> tuple[Watch, ...]:
 
 def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.etc, None
-    yield paths.at("/etc"), frozenset({"passwd", "group", "resolv.conf", "hostname", "ltsp"})
+    yield paths.at("/etc"), frozenset({"passwd", "group", "login.defs", "resolv.conf", "hostname", "ltsp"})
     yield paths.at("/var/lib/dpkg"), PACKAGES
     yield paths.base_dir, None
     yield paths.outputs, None

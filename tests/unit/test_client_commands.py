@@ -27,7 +27,7 @@ BUILTINS = frozenset(
 )
 GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split())  # noqa: SIM905
 # Functions of the distribution's initrd and of ltsp.img, and what the image's own shell runs.
-ELSEWHERE = {"panic", "ltsp_settings", "systemctl"}
+ELSEWHERE = {"panic", "ltsp_settings", "systemctl", "loginctl"}
 # Commands that start another one, after so many words of their own.
 STARTERS = {"exec": 0, "setsid": 0, "cttyhack": 0, "timeout": 1, "retry": 1, "chroot": 1}
 

@@ -154,10 +154,15 @@ def test_accounts_are_merged_and_the_images_win(tmp_path: Path) -> None:
             "toor:x:0:0::/root:/bin/sh\n"
             "bad name:x:1010:1010::/:/bin/sh\n"
             "short:x:1011\n"
+            "ann:x:1020:29::/home/ann:/bin/sh\n"
+            "eve:x:1021:1005::/home/eve:/bin/sh\n"
+            "20231234:x:1022:2000::/home/20231234:/bin/sh\n"
+            "josé:x:1023:2000::/home/josé:/bin/sh\n"
+            "SCHOOL\\bob:x:1024:100::/home/bob:/bin/sh\n"
         ),
         "new_group": (
             "alice:x:1000:\nsudo:x:44:alice,nobodyknows\naudio:x:29:alice,local\nschool:x:2000:alice,clash\n"
-            "taken:x:1005:alice\n"
+            "taken:x:1005:alice\nSCHOOL\\all:x:2001:SCHOOL\\bob,josé\n"
         ),
     }
     for name, text in files.items():
@@ -165,15 +170,24 @@ def test_accounts_are_merged_and_the_images_win(tmp_path: Path) -> None:
     os.chmod(tmp_path / "shadow", 0o640)
     said = sh("merge_accounts passwd group shadow new_passwd new_group", cwd=tmp_path)
     assert (tmp_path / "passwd").read_text() == (
-        files["passwd"] + "alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash\n"
+        files["passwd"]
+        + "alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash\n"
+        + "ann:x:1020:29::/home/ann:/bin/sh\n"
+        + "20231234:x:1022:2000::/home/20231234:/bin/sh\n"
+        + "josé:x:1023:2000::/home/josé:/bin/sh\n"
+        + "SCHOOL\\bob:x:1024:100::/home/bob:/bin/sh\n"
     )
     assert (tmp_path / "group").read_text() == (
         "root:x:0:\nsudo:x:27:local,alice\naudio:x:29:alice,local\nlocal:x:1005:\n"
-        "alice:x:1000:\nschool:x:2000:alice\n"
+        "alice:x:1000:\nschool:x:2000:alice\nSCHOOL\\all:x:2001:SCHOOL\\bob,josé\n"
     )
-    assert (tmp_path / "shadow").read_text() == files["shadow"] + "alice:!:19000:0:99999:7:::\n"
+    locked = (
+        f"{name}:!:19000:0:99999:7:::\n" for name in ("alice", "ann", "20231234", "josé", "SCHOOL\\bob")
+    )
+    assert (tmp_path / "shadow").read_text() == files["shadow"] + "".join(locked)
     assert (tmp_path / "shadow").stat().st_mode & 0o777 == 0o640
     assert "clash" in said
+    assert "eve is left out: the number 1005 of its group taken is local in this image" in said
     assert "taken" in said
 
 

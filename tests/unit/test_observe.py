@@ -11,7 +11,7 @@ import pytest
 
 from ltspd.disk import use
 from ltspd.model import Account, Group
-from ltspd.observe import facts, files, host
+from ltspd.observe import facts, files, host, people
 from ltspd.observe.ports import PortHolder, holders
 from ltspd.paths import Paths
 from tests.patience import PATIENCE
@@ -195,23 +195,74 @@ def test_people_of_the_server_and_no_password(paths: Paths) -> None:
         "/etc/passwd",
         "root:x:0:0:root:/root:/bin/bash\nada:$6$secret:1000:1000:Ada,,,:/home/ada:/bin/bash\n"
         "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\nbroken:x:1001\n+nis::::::\n"
-        "bob:x:59999:100::/home/bob:/bin/sh\n",
+        "bob:x:59999:100::/home/bob:/bin/sh\nsystemd-x:x:60001:60001::/:/sbin/nologin\n",
     )
-    found = host.accounts(paths)
-    assert found == (
+    write(paths, "/etc/group", "root:x:0:\nsudo:x:27:ada,root\naudio:x:29:\nada:!hash:1000:\nbad\n")
+    accounts, groups, unsent = people.look(paths)
+    assert accounts == (
         Account("ada", 1000, 1000, "Ada,,,", "/home/ada", "/bin/bash"),
         Account("bob", 59999, 100, "", "/home/bob", "/bin/sh"),
     )
-    assert "secret" not in repr(found)
-    write(paths, "/etc/group", "root:x:0:\nsudo:x:27:ada,root\naudio:x:29:\nada:!hash:1000:\nbad\n")
-    groups = host.groups(paths, found)
     assert groups == (Group("sudo", 27, ("ada",)), Group("ada", 1000, ()))
+    assert unsent == ()
+    assert "secret" not in repr(accounts)
     assert "hash" not in repr(groups)
 
 
+def test_names_are_carried_over_as_they_are(paths: Paths) -> None:
+    names = ("20231234", "7b-mueller", "josé", "SCHOOL\\bob", "a.b", "Anna_M", "pc1$")
+    lines = [f"{name}:x:{number}:100::/home/{number}:/bin/sh\n" for number, name in enumerate(names, 1000)]
+    write(paths, "/etc/passwd", "".join(lines))
+    write(paths, "/etc/group", f"users:x:100:\nSCHOOL\\teachers:x:2000:{','.join(names)}\n")
+    accounts, groups, unsent = people.look(paths)
+    assert tuple(each.name for each in accounts) == names
+    assert groups == (Group("users", 100, ()), Group("SCHOOL\\teachers", 2000, names))
+    assert unsent == ()
+
+
+def test_who_is_left_out_is_told_with_the_reason(paths: Paths) -> None:
+    bad = ("-n", "+x", "a b", "a,b", "a/b", "..", "", "x\x1b[2J", "~x")
+    lines = [f"{name}:x:{number}:100::/home/x:/bin/sh\n" for number, name in enumerate(bad, 1000)]
+    write(paths, "/etc/passwd", "".join(lines) + "eve:x:70000:100::/home/eve:/bin/sh\n")
+    write(paths, "/etc/group", "the teachers:x:1500:\n")
+    accounts, groups, unsent = people.look(paths)
+    assert (accounts, groups) == ((), ())
+    assert len(unsent) == len(bad) + 2
+    assert all(repr(name) in "\n".join(unsent) for name in bad)
+    assert "'eve' (its number 70000 is above UID_MAX of /etc/login.defs)" in unsent
+    assert any(each.startswith("the group 'the teachers' (a name can't") for each in unsent)
+    assert "\x1b" not in "".join(unsent)
+
+
+def test_primary_groups_of_people_are_sent(paths: Paths) -> None:
+    write(paths, "/etc/passwd", "ann:x:1001:685::/home/ann:/bin/sh\n")
+    write(paths, "/etc/group", "teachers:x:685:\nother:x:686:\n")
+    assert people.look(paths)[1] == (Group("teachers", 685, ()),)
+
+
+@pytest.mark.parametrize(
+    ("defs", "expected"),
+    [
+        ("", {1000, 59999}),
+        ("UID_MIN 500\n", {500, 1000, 59999}),
+        ("UID_MIN\t\t 500\nUID_MAX 2000\n", {500, 1000}),
+        ("UID_MAX 4294967294\n", {1000, 59999, 70000}),
+        ("#UID_MIN 500\nUID_MIN 0\nUID_MAX x y\n", {1000, 59999}),
+        ("UID_MIN 5000\nUID_MAX 500\n", {1000, 59999}),
+    ],
+)
+def test_whose_account_is_a_persons_is_said_by_login_defs(
+    paths: Paths, defs: str, expected: set[int]
+) -> None:
+    numbers = (0, 33, 499, 500, 1000, 59999, 60000, 61184, 65534, 65535, 70000)
+    lines = [f"u{number}:x:{number}:{number}::/home/x:/bin/sh\n" for number in numbers]
+    write(paths, "/etc/passwd", "".join(lines))
+    write(paths, "/etc/login.defs", defs)
+    assert {each.uid for each in people.look(paths)[0]} == expected
+
+
 def test_without_files_there_is_nobody(paths: Paths) -> None:
-    assert host.accounts(paths) == ()
-    assert host.groups(paths, ()) == ()
+    assert people.look(paths) == ((), (), ())
     assert host.resolver(paths) == ((), "")
     assert host.boot_programs(paths) == {}
     assert not host.kernel_nfsd(paths)

@@ -377,6 +377,15 @@ def test_accounts_are_served_unless_told_not_to() -> None:
     assert (without.accounts, without.groups) == ((), ())
 
 
+def test_people_who_can_not_be_sent_are_named() -> None:
+    facts = Facts(unsent=tuple(f"'a {number}' (why)" for number in range(7)))
+    [problem] = [each for each in plan(conf(), facts, Paths()).problems if each.subject == "accounts"]
+    assert "'a 0' (why); 'a 1' (why)" in problem.message
+    assert "and 2 more" in problem.message
+    without = plan(conf(server_section("SERVE_ACCOUNTS=0")), facts, Paths())
+    assert not [each for each in without.problems if each.subject == "accounts"]
+
+
 def test_the_servers_resolver_is_the_default_for_clients() -> None:
     facts = Facts(nameservers=(IPv4Address("9.9.9.9"),), search_domain="lan.example")
     desired = plan(conf(), facts, Paths())

@@ -1,0 +1,80 @@
+"""The server's people: which accounts and groups clients get, and who is left out. Reads files only.
+
+What makes an account a person's is said by login.defs(5); names are carried over as they are, also those
+that useradd(8) takes with --badname alone.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ltspd.model import Account, Group
+from ltspd.observe.host import lines
+from ltspd.paths import Paths
+
+# The defaults of login.defs(5), and Debian Policy 9.2.2: these belong to the system, whatever is set there.
+_UIDS = _GIDS = (1000, 60000)
+_RESERVED = range(60000, 65536)
+# What would be another field, line, file or option where a name is used; `+` and `-` are lines for NIS.
+_UNFIT = re.compile(r"$|[-+~.]|.*[\s\x00-\x1f\x7f,/]")
+_WHY = "a name can't begin with - + ~ or . nor hold a space, a comma or a slash"
+
+
+def look(paths: Paths) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[str, ...]]:
+    """Return people's accounts, the groups that matter to them, and who is left out, with the reason."""
+    defs = dict(_definitions(paths))
+    left_out: list[str] = []
+    accounts = tuple(_accounts(paths, _range(defs, "UID", _UIDS), left_out))
+    return accounts, tuple(_groups(paths, accounts, _range(defs, "GID", _GIDS), left_out)), tuple(left_out)
+
+
+def _accounts(paths: Paths, uids: range, left_out: list[str]) -> Iterator[Account]:
+    for fields in _entries(paths, "passwd", 7):
+        name, _, uid, gid, gecos, home, shell = fields
+        number = int(uid)
+        if number in _RESERVED or number < uids.start or not gid.isdecimal():
+            continue
+        if number not in uids:
+            left_out.append(f"{name!r} (its number {number} is above UID_MAX of /etc/login.defs)")
+        elif _UNFIT.match(name):
+            left_out.append(f"{name!r} ({_WHY})")
+        else:
+            yield Account(name, number, int(gid), gecos, home, shell)
+
+
+def _groups(paths: Paths, members: Sequence[Account], gids: range, left_out: list[str]) -> Iterator[Group]:
+    """Yield the groups of these accounts: people's by their number, primary ones, those with a member."""
+    names = {account.name for account in members}
+    primary = {account.gid for account in members}
+    for name, _, gid, listed in _entries(paths, "group", 4):
+        number = int(gid)
+        people = tuple(each for each in listed.split(",") if each in names)
+        if not people and number not in primary and (number not in gids or number in _RESERVED):
+            continue
+        if _UNFIT.match(name):
+            left_out.append(f"the group {name!r} ({_WHY})")
+        else:
+            yield Group(name, number, people)
+
+
+def _entries(paths: Paths, name: str, count: int) -> Iterator[list[str]]:
+    """Yield the fields of each line of a database that has so many, the third being a number."""
+    for line in lines(paths.at(f"/etc/{name}")):
+        fields = line.split(":")
+        if len(fields) == count and re.fullmatch(r"[0-9]{1,10}", fields[2]):
+            yield fields
+
+
+def _definitions(paths: Paths) -> Iterable[tuple[str, str]]:
+    for line in lines(paths.at("/etc/login.defs")):
+        match line.split():
+            case [name, value] if not name.startswith("#"):
+                yield name, value
+
+
+def _range(defs: dict[str, str], kind: str, default: tuple[int, int]) -> range:
+    """Return the numbers of people; root is none of them, whatever login.defs says."""
+    first, last = (
+        int(value) if re.fullmatch(r"[1-9][0-9]{0,9}", value := defs.get(f"{kind}_{end}", "")) else usual
+        for end, usual in zip(("MIN", "MAX"), default, strict=True)
+    )
+    return range(first, last + 1) if first <= last else range(default[0], default[1] + 1)
