@@ -25,16 +25,7 @@ from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
-from ltspd.model import (
-    ConfigFinding,
-    Facts,
-    Job,
-    OutputState,
-    Problem,
-    ServerState,
-    Setting,
-    State,
-)
+from ltspd.model import ConfigFinding, Facts, Job, OutputState, Problem, ServerState, Setting, State
 from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains, watches
