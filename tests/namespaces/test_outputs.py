@@ -36,7 +36,7 @@ print(read(7).decode())
 def built(server: Server) -> str:
     """Build the image `bookworm` and return its layer's digest."""
     product.build(server, "bookworm")
-    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket", 30)
+    server.wait_for("systemctl is-active --quiet ltspd-nbd.socket")
     return server.run("head -n 1 /srv/ltsp/images/bookworm/current/layers").split()[0]
 
 
@@ -73,7 +73,7 @@ def test_what_a_removed_program_served_goes_and_who_reads_goes_on(server: Server
         assert {name: each["State"] for name, each in outputs(server).items()}["http"] == "in-sync"
         # The client that was reading has its process, and ends as it wants.
         server.run("touch /run/go")
-        server.wait_for("! systemctl is-active --quiet reading", 60)
+        server.wait_for("! systemctl is-active --quiet reading")
         assert server.run("cat /run/read").strip() == "hsqs"
     settled(server)
     assert active(server, "ltspd-nbd.socket", "ltspd-radvd") == ["active", "active"]
@@ -87,8 +87,8 @@ def test_without_a_link_all_units_rest_and_their_files_are_gone(server: Server, 
     with product.configured(server, {"server": {"DHCP_LINKS": "ext0=off"}}):
         try:
             server.run("ip link set lan0 down")
-            server.wait_for(lambda: set(active(server, *units)) == {"inactive"}, 60)
-            server.wait_for(lambda: files(server) == set(), 20)
+            server.wait_for(lambda: set(active(server, *units)) == {"inactive"})
+            server.wait_for(lambda: files(server) == set())
         finally:
             server.run("ip link set lan0 up")
     settled(server)

@@ -8,6 +8,7 @@ from ltspd.bus.connection import BusError
 from ltspd.names import object_path
 from ltspd.observe.facts import packages_digest
 from tests.bus.conftest import ask, get_all
+from tests.patience import PATIENCE
 from tests.unit.world import NEEDS_ROOT, NOBODY, World, idle
 
 pytestmark = NEEDS_ROOT
@@ -19,7 +20,7 @@ LTSPS = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
 
 async def acted(world: World, number: int) -> None:
     """Wait until systemd was asked so many things: while it is silent, a pass then waits for it."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while len(world.systemd.acts) < number:
             world.systemd.changed.clear()
             await world.systemd.changed.wait()
@@ -81,8 +82,8 @@ async def test_what_waits_for_a_pass_is_answered_before_callers_give_up(world: W
     world.paths.at("/lib/systemd/system").mkdir(parents=True)
     world.paths.at("/lib/systemd/system/dnsmasq.service").touch()
     # Each takes 10 s, of the 25 that callers wait; the pass would take 30 for that one service.
-    reload = asyncio.create_task(ask(world.bus, "Manager", "Reload", timeout=60))
-    (moved,) = await ask(world.bus, "Manager", "TakeOver", timeout=60)
+    reload = asyncio.create_task(ask(world.bus, "Manager", "Reload", timeout=PATIENCE))
+    (moved,) = await ask(world.bus, "Manager", "TakeOver", timeout=PATIENCE)
     await reload
     assert moved == [LTSPS]
     assert await state(world) == "applying"
@@ -106,12 +107,12 @@ async def test_what_changes_in_a_new_directory_during_a_pass_is_seen(world: Worl
     world.systemd.slow = "LoadUnit"
     world.systemd.changed.clear()
     home = home.rename(world.paths.base_dir / "lab")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await world.systemd.changed.wait()
     # The pass has looked at the new chroot, and waits for systemd.
     (home / "var/lib/dpkg/status").write_text(PACKAGE.format(2))
     world.systemd.go_on()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not (await image(world))["StaleBecause"]:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.03)
 
@@ -126,13 +127,13 @@ async def test_a_directory_that_becomes_a_chroot_later_is_a_source_then(world: W
     for name in ("etc", "var/lib/dpkg"):
         assert await idle(process.pid, 0.3) == 0
         (home / name).mkdir(parents=True)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not await known(world):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.03)
     world.publish("lab", 1, "old")
     assert await idle(process.pid, 0.3) == 0
     assert (await image(world))["StaleBecause"] == ""
     (home / "var/lib/dpkg/status").write_text(PACKAGE.format(1))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not (await image(world))["StaleBecause"]:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.03)

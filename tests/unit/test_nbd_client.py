@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.initrd import elf
+from tests.patience import PATIENCE
 
 SOURCE = Path(__file__).resolve().parents[2] / "nbd/nbd-client.c"
 NAME = "5e" * 32
@@ -55,7 +56,7 @@ def talk(program: Path, words: bytes, then: str = "hangs up") -> tuple[bytes, st
     if os.geteuid() != 0:
         pytest.skip("making a network namespace needs root")
     argv = ["unshare", "--net", sys.executable, "-c", SERVER, str(program), words.hex(), then, NAME]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1, done.stderr
     return bytes.fromhex(done.stdout.strip()), done.stderr
 
@@ -138,7 +139,7 @@ def test_nbd_server_understands_it(program: Path, tmp_path: Path) -> None:
     ]
     done = subprocess.run(
         [*argv, "sh", str(tmp_path / "conf"), str(program), NAME],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("nbd0: ")]
     assert len(lines) == 2, done.stderr
@@ -157,7 +158,7 @@ def test_nbd_server_understands_it(program: Path, tmp_path: Path) -> None:
     ],
 )
 def test_words_that_it_does_not_understand_are_refused(program: Path, words: list[str]) -> None:
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 2
     assert done.stderr.startswith("usage:")
 
