@@ -173,7 +173,7 @@ class Generation:
 
     One without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by NFS.
     The source of a ``direct`` one was not looked into: its ``source_files`` are 0. ``notes`` are sentences
-    about its content that a person should read.
+    about its content that a person should read. An ``outdated`` one was built when less was left out.
     """
 
     id: str
@@ -191,6 +191,7 @@ class Generation:
     summary: str = ""
     directory: str = ""
     notes: tuple[str, ...] = ()
+    outdated: bool = False
 
     @property
     def direct(self) -> bool:

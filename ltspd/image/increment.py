@@ -55,6 +55,7 @@ def comparable(
     if (
         previous is None
         or previous.generation.direct
+        or previous.generation.outdated
         or plan.options.full
         or len(previous.generation.layers) >= MOST_LAYERS
     ):

@@ -7,6 +7,9 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from ltspd.model import Generation, Image, Layer
 
 FORMAT = 1
+# Which rules say what is left out of every image. A higher number makes older generations outdated, so that
+# they are built again: they may have secrets in them. 1: what others may not read; hashes and keys anywhere.
+RULES = 1
 _REQUIRED = frozenset(each.name for each in fields(Generation) if each.default is MISSING)
 
 
@@ -94,6 +97,8 @@ def stale_because(
     current = image.current_generation
     if current is None:
         return "never built"
+    if current.outdated and not current.direct:
+        return "built by an older version, which left fewer private files out"
     if not digest or current.packages_digest == digest:
         return ""
     if packages is None or built is None:
@@ -103,9 +108,11 @@ def stale_because(
 
 def to_text(manifest: Manifest) -> str:
     """Return the manifest as JSON with one key a line."""
+    facts = asdict(manifest.generation)
     content = {
         "format": FORMAT,
-        **asdict(manifest.generation),
+        "rules": 0 if facts.pop("outdated") else RULES,
+        **facts,
         "level": manifest.level,
         "kernel_pattern": manifest.kernel_pattern,
         "initrd": manifest.initrd,
@@ -127,12 +134,13 @@ def from_text(text: str) -> Manifest:
         kinds = {each.name: each.type for each in fields(Generation)}
         # What newer versions added is not in a manifest of an older one.
         given = {name for name in kinds if name in content or name in _REQUIRED}
-        values = {name: content[name] for name in given - {"layers", "notes"}}
+        values = {name: content[name] for name in given - {"layers", "notes", "outdated"}}
         for name, value in values.items():
             if not _fits(value, kinds[name]):
                 raise ValueError(f"{name!r} has the wrong type")
         notes = tuple(str(each) for each in content.get("notes", ()))
-        generation = Generation(layers=layers, notes=notes, **values)
+        outdated = int(content.get("rules", 0)) < RULES
+        generation = Generation(layers=layers, notes=notes, outdated=outdated, **values)
         packages = {str(name): str(version) for name, version in content.get("packages", {}).items()}
         tools = {str(name): str(version) for name, version in content.get("tools", {}).items()}
         excludes = tuple(str(each) for each in content.get("excludes", ()))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import build, publish, store
+from ltspd.image import build, manifest, publish, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
 from ltspd.model import Generation, Progress, Source, SourceKind
@@ -205,6 +205,17 @@ async def test_an_unchanged_source_is_left_as_it_is(paths: Paths, source: Source
     assert second.id != first.id
     assert second.layers == first.layers
     assert second.summary == "no package changed"
+
+
+async def test_what_an_older_version_built_is_packed_anew(paths: Paths, source: Source) -> None:
+    """Nothing changed in the source, but the layers may have what is left out now."""
+    first = await make(paths, source)
+    file = paths.images / "tiny/generations" / first.id / "manifest.json"
+    text = file.read_text()
+    file.write_text(text.replace(f'"rules": {manifest.RULES},', ""))
+    assert store.find(paths, "tiny").generations[0].outdated
+    second = await make(paths, source)
+    assert (second.id != first.id, len(second.layers), second.outdated) == (True, 1, False)
 
 
 async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source: Source) -> None:

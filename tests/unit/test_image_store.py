@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,23 @@ def test_types_in_a_manifest_are_checked(paths: Paths) -> None:
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"kernel": 6}))
     assert "kernel" in store.read_images(paths)[1][0].message
+
+
+def test_a_generation_of_an_older_version_is_to_be_built_again(paths: Paths) -> None:
+    """It may have secrets in it that are left out today."""
+    identity = add(paths, 1, "a")
+    file = paths.images / "lab/generations" / identity / "manifest.json"
+    content = json.loads(file.read_text())
+    assert "outdated" not in content
+    del content["rules"]
+    file.write_text(json.dumps(content))
+    old = store.find(paths, "lab")
+    assert "older version" in manifest.stale_because(old, "p1")
+    # A fold of its layers has the same in it.
+    again = manifest.to_text(store.read_manifest(paths, "lab", identity))
+    assert manifest.from_text(again).generation.outdated
+    direct = replace(old, generations=(replace(old.generations[0], source_files=0),))
+    assert manifest.stale_because(direct, "p1") == ""
 
 
 def test_a_sweep_leaves_a_running_build_alone(paths: Paths) -> None:
