@@ -161,10 +161,16 @@ class Looks:
         monkeypatch.setattr("ltspd.image.build.contents", self.walk)
         monkeypatch.setattr("ltspd.image.look.contents", self.walk)
 
-    def walk(self, source: Source, patterns: tuple[str, ...], stop: Callable[[], bool]) -> look.Contents:
+    def walk(
+        self,
+        source: Source,
+        patterns: tuple[str, ...],
+        stop: Callable[[], bool],
+        wanted: tuple[str, ...],
+    ) -> look.Contents:
         self.count += 1
         self.before.get(self.count, lambda: None)()
-        found = self.real(source, patterns, stop)
+        found = self.real(source, patterns, stop, wanted)
         self.after.get(self.count, lambda: None)()
         return found
 
