@@ -57,6 +57,11 @@ def _add_shell(tree: Path) -> None:
     (wants / _SHELL_UNIT).symlink_to("/lib/systemd/system/serial-getty@.service")
 
 
+def add_shell(root: Path) -> None:
+    """Have a system give a root shell on its second serial line, as the clients' trees do."""
+    _add_shell(root)
+
+
 def _add_inotify_simple(tree: Path) -> None:
     """Debian has no package of it, so take the module from the environment that runs the lab."""
     import inotify_simple
@@ -99,6 +104,8 @@ RECIPES = {
     "server": Recipe("bookworm", _SERVER, (_add_inotify_simple,)),
     # One that can also test the images that it builds.
     "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
+    # One with what clients of its own root need although others may not read it.
+    "private-server": Recipe("bookworm", (*_SERVER, "sudo", "cups-daemon"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", _CLIENT, (_add_shell,)),
     "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
     # With every network manager of the release, none of which starts by itself.
