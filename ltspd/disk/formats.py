@@ -5,6 +5,7 @@ The kind comes from the content, never from the name; QEMU is told it and never 
 """
 
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -68,8 +69,14 @@ def detect(head: bytes, name: str) -> str:
     return "raw"
 
 
-def plain_name(part: str, name: str) -> str:
-    """Return the name of a file beside an image if it is one; raises UnsupportedDisk."""
+def plain_name(part: str, name: str, places: Iterable[str] = ()) -> str:
+    """Return the name of a file beside an image if it is one; raises UnsupportedDisk.
+
+    ``places`` are the paths by which the image's directory is known: a whole path there is one, too.
+    """
+    directory, _, last = posixpath.normpath(part).rpartition("/")
+    if directory in places:
+        part = last
     if not _PLAIN.fullmatch(part) or part.startswith((".", "-")):
         raise UnsupportedDisk(
             f"{name} refers to {part[:200]!r}, which is not a file in the same directory. "
@@ -113,8 +120,11 @@ class Info:
     backing: str = ""
 
 
-def read_info(output: bytes, name: str) -> Info:
-    """Return what ``qemu-img info --output=json`` printed of an image, if all of it can be used."""
+def read_info(output: bytes, name: str, places: Iterable[str] = ()) -> Info:
+    """Return what ``qemu-img info --output=json`` printed of an image, if all of it can be used.
+
+    ``places`` is as in ``plain_name``.
+    """
     try:
         info = json.loads(output)
         size, backing = info["virtual-size"], info.get("backing-filename", "")
@@ -133,7 +143,7 @@ def read_info(output: bytes, name: str) -> Info:
         )
     if corrupt:
         raise BadDisk(f"{name} is marked as corrupt. Run: qemu-img check -r all {name}.")
-    return Info(size, plain_name(backing, name) if backing else "")
+    return Info(size, plain_name(backing, name, places) if backing else "")
 
 
 def drive(kind: str, file: str, backing: Mapping[str, object] | None = None) -> dict[str, object]:

@@ -114,11 +114,13 @@ async def _image(file: Path, opened: int, kind: str, served: Served) -> int:
     if kind == "vmdk" and os.pread(opened, 4, 0) != b"KDMV":
         for part in formats.vmdk_parts(os.pread(opened, formats.MAX_DESCRIPTION + 1, 0), file.name):
             await jail.show(place, _beside(real, part), part)
+    # What made the image may have written a whole path into it, with links in it or without.
+    places = (str(real.parent), os.path.abspath(file.parent))
     chain: list[tuple[str, str]] = []
     name = real.name
     while True:
         shown = await jail.show(place, _beside(real, name), name)
-        info = await jail.describe(place, kind, shown, served.user, name)
+        info = await jail.describe(place, kind, shown, served.user, name, places)
         chain.append((kind, shown))
         if not info.backing:
             break

@@ -82,8 +82,13 @@ def reader_of(status: os.stat_result) -> int:
     return NOBODY if status.st_mode & stat.S_IROTH else status.st_uid
 
 
-async def describe(jail: Path, kind: str, file: str, user: int, name: str) -> formats.Info:
-    """Return what QEMU says of an image in the jail; raises BadDisk, UnsupportedDisk."""
+async def describe(
+    jail: Path, kind: str, file: str, user: int, name: str, places: Sequence[str]
+) -> formats.Info:
+    """Return what QEMU says of an image in the jail; raises BadDisk, UnsupportedDisk.
+
+    ``places`` are the paths of the directory that it and the files which it refers to are really in.
+    """
     argv = ["qemu-img", "info", "--output=json", "-f", kind, "-U", file]
     argv = ["chroot", str(jail), *_confined(argv, user, INFO_BYTES, INFO_SECONDS)]
     try:
@@ -93,7 +98,7 @@ async def describe(jail: Path, kind: str, file: str, user: int, name: str) -> fo
         raise BadDisk(f"{name} can't be described by qemu-img within {INFO_SECONDS} s.") from None
     if done.status != 0:
         raise _refused(done, name)
-    return formats.read_info(done.stdout, name)
+    return formats.read_info(done.stdout, name, places)
 
 
 def _refused(done: Completed, name: str) -> LtspError:

@@ -73,13 +73,20 @@ def _is_boot_sector_of_file_system(head: bytes) -> bool:
 def _mbr(disk: View, head: bytes, entries: list[bytes]) -> Iterator[Partition]:
     identity = f"{little(head, 440, 4):08x}"
     for number, entry in enumerate(entries, 1):
+        if not _is_used(entry):
+            continue
         if entry[0] & 0x7F:
             raise BadDisk(f"Its partition table is damaged: entry {number} has the status {entry[0]:#04x}.")
         start, size = little(entry, 8, 4) * SECTOR, little(entry, 12, 4) * SECTOR
         if entry[4] in EXTENDED:
             yield from _logical(disk, identity, start, size)
-        elif entry[4]:
+        else:
             yield _mbr_partition(number, start, size, entry[4], identity)
+
+
+def _is_used(entry: bytes) -> bool:
+    """Return whether an entry of an MBR is a partition: as for Linux, with a type and a size."""
+    return bool(entry[4] and little(entry, 12, 4))
 
 
 def _mbr_partition(number: int, start: int, size: int, kind: int, identity: str) -> Partition:
@@ -99,14 +106,16 @@ def _logical(disk: View, identity: str, start: int, size: int) -> Iterator[Parti
         seen.add(at)
         sector = disk.at(at, SECTOR)
         if sector[510:512] != b"\x55\xaa":
+            if at == start:
+                return  # nothing was ever made in it
             raise BadDisk(f"The sector that describes its logical partition {number} is damaged (byte {at}).")
-        if sector[450]:
+        if _is_used(sector[446:462]):
             first, length = at + little(sector, 454, 4) * SECTOR, little(sector, 458, 4) * SECTOR
             if first + length > start + size:
                 raise BadDisk(f"Its logical partition {number} reaches out of the extended one.")
             yield _mbr_partition(number, first, length, sector[450], identity)
             number += 1
-        if sector[466] not in EXTENDED:
+        if sector[466] not in EXTENDED or not _is_used(sector[462:478]):
             return
         at = start + little(sector, 470, 4) * SECTOR
 
@@ -151,6 +160,8 @@ def _gpt(disk: View, header: bytes, place: int, sector: int) -> list[Partition] 
         entry = entries[index * each : (index + 1) * each]
         if entry[:16] != _UNUSED:
             first, last = little(entry, 32, 8), little(entry, 40, 8)
+            if last + 1 == first:
+                continue
             if first < max(2, little(header, 40, 8)):
                 raise BadDisk(
                     f"Its partition {index + 1} overlaps the partition table, which is damaged or hostile."

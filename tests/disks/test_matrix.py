@@ -259,6 +259,18 @@ async def test_a_difference_is_read_with_what_it_differs_from(tmp_path: Path, lo
     assert files["etc/hostname"] == "a-client\n"
 
 
+async def test_what_it_differs_from_may_be_named_by_its_whole_path(tmp_path: Path, look: Look) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "vm").symlink_to("data")
+    convert(lay_out(tmp_path, "gpt"), tmp_path / "data/base.qcow2", "qcow2")
+    for name in ("vm", "data"):
+        image = tmp_path / f"vm/client-{name}.img"
+        base = tmp_path / name / "base.qcow2"
+        call("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, image)
+        _, files = await look(image)
+        assert files["etc/hostname"] == "a-client\n"
+
+
 async def test_a_file_that_only_its_owner_may_read(tmp_path: Path, look: Look) -> None:
     image = convert(lay_out(tmp_path, "gpt"), tmp_path / "client.img", "qcow2")
     image.chmod(0o600)

@@ -114,11 +114,9 @@ def test_no_table(content: bytes) -> None:
     [
         mbr(entry(1, 100), entry(50, 100)),
         mbr(entry(0, 100)),
-        mbr(entry(1, 0)),
         mbr(entry(1, 0xFFFFFFFF)),
         mbr(entry(0xFFFFFFFF, 0xFFFFFFFF)),
         mbr(entry(1, 10, status=0x31)),
-        mbr(entry(10, 100, 0x05)),
         mbr(entry(0xFFFFFFF0, 0xFFFFFFF0, 0x0F)),
         # A chain whose second link leads to the first, and one that leads to itself.
         put(mbr(entry(10, 100, 5)), 5120 + 446, entry(1, 2) + entry(0, 9, 5) + bytes(32) + b"\x55\xaa"),
@@ -130,6 +128,47 @@ def test_no_table(content: bytes) -> None:
 def test_tables_that_cant_be_right_are_refused(content: bytes) -> None:
     with pytest.raises(BadDisk):
         read_table(of_bytes(content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # An extended partition in which nothing was ever made, and whatever lay there before.
+        mbr(entry(1, 9), entry(10, 100, 0x05)),
+        put(mbr(entry(1, 9), entry(10, 100, 0x0F)), 5120, b"\x31" * 512),
+        put(mbr(entry(1, 9), entry(10, 100, 5)), 5120 + 510, b"\x55\xaa"),
+        # Entries that are none: without a type, or without a size.
+        mbr(entry(1, 9), entry(0xFFFFFFFF, 0xFFFFFFFF, 0, status=0x31)),
+        mbr(entry(1, 9), entry(3, 0)),
+        mbr(entry(1, 9), entry(0, 0, 0x05)),
+        mbr(entry(1, 9), entry(0, 0, 0x0C, status=0x17)),
+        put(mbr(entry(1, 9), entry(10, 100, 5)), 5120 + 446, entry(1, 0) + bytes(48) + b"\x55\xaa"),
+        # One that says it goes on, but there is nothing.
+        put(
+            mbr(entry(1, 9), entry(10, 100, 5)),
+            5120 + 446,
+            entry(0, 0, 0) + entry(0, 0, 5) + bytes(32) + b"\x55\xaa",
+        ),
+    ],
+)
+def test_what_is_not_used_voids_no_table(content: bytes) -> None:
+    table = read_table(of_bytes(content))
+    assert [(each.number, each.start, each.size) for each in table.partitions] == [(1, 512, 9 * 512)]
+
+
+def test_a_gpt_entry_without_a_size_is_not_used(tmp_path: Path) -> None:
+    content = bytearray(gpt(tmp_path))
+    before = read_table(of_bytes(bytes(content))).partitions
+    entries = 1024 + 128
+    content[entries + 40 : entries + 48] = struct.pack(
+        "<Q", struct.unpack_from("<Q", content, entries + 32)[0] - 1
+    )
+    content[512 + 88 : 512 + 92] = struct.pack("<I", crc32(content[1024 : 1024 + 128 * 128]))
+    content[512 + 16 : 512 + 20] = bytes(4)
+    content[512 + 16 : 512 + 20] = struct.pack("<I", crc32(content[512 : 512 + 92]))
+    assert read_table(of_bytes(bytes(content))).partitions == tuple(
+        each for each in before if each.number != 2
+    )
 
 
 def test_a_chain_of_very_many_logical_partitions_ends() -> None:
@@ -315,6 +354,23 @@ def test_any_description_is_understood_or_a_named_error(content: bytes) -> None:
 def test_only_files_beside_an_image_are_opened_for_it(name: str) -> None:
     with pytest.raises(LtspError):
         formats.plain_name(name, "x.img")
+    with pytest.raises(LtspError):
+        formats.plain_name(name, "x.img", ["/vm", "/data/vm"])
+
+
+@pytest.mark.parametrize(
+    "name", ["base.img", "/vm/base.img", "/data/vm/base.img", "/data/vm/../vm//base.img"]
+)
+def test_a_file_beside_an_image_may_be_named_by_its_path(name: str) -> None:
+    assert formats.plain_name(name, "x.img", ["/vm", "/data/vm"]) == "base.img"
+
+
+@pytest.mark.parametrize(
+    "name", ["/vm/../base.img", "/vm/below/base.img", "/vm2/base.img", "/vm/.base", "/vm"]
+)
+def test_a_path_elsewhere_is_none_beside_it(name: str) -> None:
+    with pytest.raises(LtspError, match="not a file in the same directory"):
+        formats.plain_name(name, "x.img", ["/vm", "/data/vm"])
 
 
 @settings(max_examples=300, deadline=1000)
