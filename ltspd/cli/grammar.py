@@ -111,7 +111,7 @@ COMMANDS: tuple[Command, ...] = (
             Argument(
                 ("--kernel",),
                 "take the newest kernel whose version or file this shell pattern fits, now and in later "
-                "builds; '' goes back to the newest of all",
+                "builds; '' goes back to the source's own choice",
                 "GLOB",
             ),
             Argument(

@@ -1,6 +1,7 @@
 """A source's kernels under every name that distributions give them, and the choice of one. Reads only."""
 
 import fnmatch
+import os
 import re
 import stat
 import struct
@@ -9,13 +10,20 @@ from pathlib import Path
 
 from ltspd.errors import NoKernel
 from ltspd.image import debversion
-from ltspd.inside import list_inside, read_inside, stat_inside
+from ltspd.inside import list_inside, path_inside, read_inside, stat_inside
 
 # What the file is called, before a dash and the version or a flavour: Debian, Fedora, Arch, Alpine and
 # openSUSE say vmlinuz, Gentoo kernel, Arm machines Image, Buildroot and Yocto bzImage, systemd-boot linux.
 _NAME = re.compile(r"(?:vmlinuz|vmlinux|kernel|bzImage|Image|linux)(?:-(.+))?")
 # Where such files are; the last two are those of live media.
 _PLACES = ("boot", "", "casper", "live")
+# What the system boots by itself: Debian and Ubuntu keep the first, openSUSE and older Ubuntu the second.
+_LINKS = ("vmlinuz", "boot/vmlinuz")
+# Kernels for virtual machines have no drivers of real ones; others are for machines or ends of their own.
+_SPECIAL = re.compile(
+    r"[-.+_](?:cloud|kvm|virt|virtual|azure|aws|gcp|gke|gkeop|oracle|ibm|nvidia|kvmsmall|minimal|rt|realtime"
+    r"|debug|dbg|xen)(?![a-z])"
+)
 # Names inside a directory of modules, where the version is that of the directory (Fedora, openSUSE, Arch).
 _BESIDE_MODULES = ("vmlinuz", "bzImage", "Image")
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
@@ -38,10 +46,12 @@ class Kernel:
 
 
 def find_kernel(root: Path, pattern: str = "") -> Kernel:
-    """Return the newest kernel whose modules are there too, of those that a shell pattern fits.
+    """Return the kernel that the system itself boots, or the best one that a shell pattern fits.
 
-    The pattern is compared with the version, the file's name and its path. Raises NoKernel, which says
-    what is there.
+    Only those whose modules are there, too. The system's own choice is where ``/vmlinuz`` leads; without one,
+    and with a pattern, kernels for all machines come before special ones, and newer before older. The
+    pattern is compared with the version, the file's name and its path. Raises NoKernel, which says what
+    is there.
     """
     modules = {*list_inside(root, "usr/lib/modules"), *list_inside(root, "lib/modules")}
     modules = {each for each in modules if _RELEASE.fullmatch(each)}
@@ -49,12 +59,20 @@ def find_kernel(root: Path, pattern: str = "") -> Kernel:
     usable = [each for each in candidates if each.release in modules]
     chosen = [each for each in usable if not pattern or fits(each, pattern)]
     if chosen:
-        return max(chosen, key=lambda each: (debversion.key(each.release), each.path.startswith("boot/")))
+        own = set() if pattern else {release for each in _LINKS if (release := _linked(root, each, chosen))}
+        return max(
+            [each for each in chosen if each.release in own] or chosen,
+            key=lambda each: (
+                not _SPECIAL.search(each.release),
+                debversion.key(each.release),
+                each.path.startswith("boot/"),
+            ),
+        )
     if usable:
         raise NoKernel(
             f"No kernel of {root} fits {pattern!r}, which was chosen for its image. "
             f"There is: {', '.join(sorted({each.release for each in usable}))}. "
-            "Choose another with --kernel; --kernel '' takes the newest."
+            "Choose another with --kernel; --kernel '' takes the system's own choice."
         )
     kernels = ", ".join(each.path for each in candidates) or "none"
     raise NoKernel(
@@ -62,6 +80,13 @@ def find_kernel(root: Path, pattern: str = "") -> Kernel:
         f"Modules: {', '.join(sorted(modules)) or 'none'}. "
         "Install a kernel package in it, for example linux-image-amd64."
     )
+
+
+def _linked(root: Path, link: str, kernels: list[Kernel]) -> str:
+    """Return the version of the kernel that a link leads to, or an empty string."""
+    target = path_inside(root, link) if os.path.islink(root / link) else None
+    found = (each for each in kernels if each.path != link and path_inside(root, each.path) == target)
+    return next((each.release for each in found), "") if target is not None else ""
 
 
 def fits(kernel: Kernel, pattern: str) -> bool:

@@ -39,8 +39,8 @@ class BuildOptions:
     The newest ``keep`` generations stay, and those younger than ``keep_days``; for ``grace`` seconds
     also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
     ``direct`` packs nothing: clients read the chroot itself.
-    ``kernel`` is a shell pattern for the kernel to take (empty: the newest), ``initrd`` one of INITRDS; None
-    is what the current generation was built with.
+    ``kernel`` is a shell pattern for the kernel to take (empty: the source's own), ``initrd`` one of INITRDS;
+    None is what the current generation was built with.
     """
 
     add_excludes: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ class BootPart:
 class Manifest:
     """All that is known of a generation: what the bus shows, and what only later builds need.
 
-    ``kernel_pattern`` is what its kernel was chosen by, empty: the newest; ``initrd`` is whose it has: our
+    ``kernel_pattern`` is what its kernel was chosen by, empty: by its source; ``initrd`` is whose it has: our
     own, or the distribution's.
     """
 

@@ -125,6 +125,47 @@ def test_a_pattern_chooses_among_the_usable(root: Path, pattern: str) -> None:
         kernels.find_kernel(root, "5.*")
 
 
+def add(root: Path, release: str) -> None:
+    write(root, f"boot/vmlinuz-{release}", b"k")
+    (root / "usr/lib/modules" / release).mkdir()
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        "6.1.0-9-cloud-amd64",
+        "6.12.0-1-cloud-amd64",
+        "6.12.0-1-rt-amd64",
+        "6.8.0-31-kvm",
+        "6.8.0-1008-azure",
+        "6.6.31-0-virt",
+        "6.9.1-1-kvmsmall",
+        "6.8.5-301.fc40.x86_64+debug",
+    ],
+)
+def test_a_kernel_for_all_machines_comes_before_a_special_one(root: Path, special: str) -> None:
+    add(root, special)
+    assert kernels.find_kernel(root).release == RELEASE
+    assert kernels.find_kernel(root, "*").release == RELEASE
+    assert kernels.find_kernel(root, special).release == special
+    (root / f"boot/vmlinuz-{RELEASE}").unlink()
+    assert kernels.find_kernel(root).release == special
+
+
+@pytest.mark.parametrize("link", ["vmlinuz", "boot/vmlinuz"])
+@pytest.mark.parametrize("release", ["6.1.0-8-amd64", "6.1.0-9-cloud-amd64", "6.12.0-1-amd64", RELEASE])
+def test_what_the_system_itself_boots_is_taken(root: Path, link: str, release: str) -> None:
+    for each in ("6.1.0-8-amd64", "6.1.0-9-cloud-amd64", "6.12.0-1-amd64"):
+        add(root, each)
+    (root / link).symlink_to(f"/boot/vmlinuz-{release}")
+    assert kernels.find_kernel(root) == kernels.Kernel(release, f"boot/vmlinuz-{release}")
+    assert kernels.find_kernel(root, "6.1.*").release == RELEASE, "asked for, it is the newest"
+    # What it leads to was removed, or never had modules.
+    (root / link).unlink()
+    (root / link).symlink_to("vmlinuz-of-old")
+    assert kernels.find_kernel(root).release == "6.12.0-1-amd64"
+
+
 def test_no_kernel_says_what_is_there(root: Path) -> None:
     (root / f"usr/lib/modules/{RELEASE}/modules.dep").unlink()
     (root / f"usr/lib/modules/{RELEASE}").rename(root / "usr/lib/modules/5.0-other")
