@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ltspd.image import entries, spool, squashfs
-from ltspd.image.entries import Table
+from ltspd.image import entries, packed, spool, squashfs
+from ltspd.image.entries import Changes, Table
 from ltspd.image.look import Contents, contents
 from ltspd.image.scan import TICK_NS
 from ltspd.model import Source, SourceKind
@@ -27,10 +27,14 @@ def look(root: Path, patient: bool = True) -> Contents:
     return contents(Source("x", SourceKind.DIRECTORY, str(root)), (), lambda: False)
 
 
+def scratch(place: Path, name: str) -> Path:
+    made = place / f"scratch-{name}"
+    made.mkdir()
+    return made
+
+
 def full(root: Path, place: Path, name: str) -> Path:
-    scratch = place / f"scratch-{name}"
-    scratch.mkdir()
-    asyncio.run(squashfs.pack(root, place / name, scratch, (), level=1))
+    asyncio.run(squashfs.pack(root, place / name, scratch(place, name), (), level=1))
     return place / name
 
 
@@ -40,6 +44,7 @@ def layer(root: Path, place: Path, name: str, old: Table, now: Contents) -> tupl
     spooled = spool.spool(root, old, now.table, now.tree.links, changes, now.replaced, tar)
     assert spooled.corrections == {}
     asyncio.run(squashfs.pack_spooled(tar, place / name, root.lstat(), level=1))
+    asyncio.run(packed.check_spooled(place / name, tar, place))
     # As it is kept beside the manifest.
     return place / name, entries.from_bytes(entries.to_bytes(now.table))
 
@@ -65,11 +70,17 @@ def test_layers_show_what_a_full_build_would(
         apply(root, first)
         now = look(root)
         layers, table = [full(root, place, "base")], now.table
+        (place / "table").write_bytes(entries.to_bytes(table))
+        # Whatever a tree has, what was packed of it is not taken for an error.
+        asyncio.run(packed.check_everything(layers[0], root, place / "table", now, Changes(), place, 60))
         assert not entries.compare(table, look(root).table)
         for number, (edits, patient) in enumerate(rounds):
             apply(root, edits)
             made, table = layer(root, place, f"layer{number}", table, look(root, patient))
             layers.append(made)
+        folded = place / "folded"
+        asyncio.run(squashfs.pack_layers(layers, folded, scratch(place, "fold"), level=1))
+        asyncio.run(packed.check_folded(folded, layers, place, 60))
         seen = _without_root(through_layers(*layers))
         _check(seen, _without_root(through_layers(full(root, place, "again"))))
         _check(seen, _without_root(walk(os.fsencode(root))))
