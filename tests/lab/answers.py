@@ -19,7 +19,7 @@ from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import dnsmasq
 from tests.lab import releases
-from tests.lab.dhcp import FULL, Answer, Cable, Machine
+from tests.lab.dhcp import DISCOVER, FULL, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
@@ -68,9 +68,9 @@ PROXY_FILES = {
 
 @dataclass(slots=True)
 class Answering:
-    """A dnsmasq that runs with our configuration, and a cable into each of its links."""
+    """A dnsmasq that runs with our configuration; its links end in the namespace ``far``."""
 
-    server: str
+    far: str
     process: "subprocess.Popen[bytes]"
     directory: Path
     cables: Mapping[str, Cable]
@@ -102,6 +102,27 @@ class Answering:
             assert answer.address.startswith("192.168.67."), kind
             found[kind] = answer.file
         return found
+
+    def together(self, count: int) -> float:
+        """Switch so many machines on at once, and return after how many seconds the last got its offer."""
+        cable = self.cables[REAL]
+        machines = [self.machine("BIOS") for _ in range(count)]
+        began = time.monotonic()
+        waiting = {cable.send(DISCOVER, each) for each in machines}
+        while waiting:
+            waiting.discard(cable.next()[0])
+        return time.monotonic() - began
+
+    @contextmanager
+    def card(self, mac: str, address: str) -> Iterator[tuple[str, str]]:
+        """Put a real card with an address on the link where we give them; yield its namespace and name."""
+        link = f"link {REAL} name eth0 address {mac}"
+        ip(self.far, f"link add {link} type macvlan mode bridge", f"address add {address} dev eth0")
+        ip(self.far, "link set eth0 up")
+        try:
+            yield self.far, "eth0"
+        finally:
+            ip(self.far, "link delete eth0")
 
     def proxy_files(self) -> dict[str, tuple[str, str]]:
         """Return what each kind that is answered gets in the offer, and from port 4011."""
@@ -164,7 +185,7 @@ def answering(
         # One that no longer listens would not end by being asked.
         undo.callback(end, process, patience=2.0)
         _wait(process, 67)
-        yield Answering(server, process, directory, cables)
+        yield Answering(far, process, directory, cables)
 
 
 def _netns(undo: ExitStack, name: str) -> str:

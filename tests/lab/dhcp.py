@@ -148,12 +148,16 @@ class Cable:
 
     def heard(self, last: int) -> list[tuple[int, Answer]]:
         """Return all answers up to the first one to the transaction ``last``, each with its transaction."""
-        found: list[tuple[int, Answer]] = []
-        while not found or found[-1][0] != last:
-            answer = parse(_payload(self._raw.recv(4096)))
-            if answer is not None:
-                found.append(answer)
+        found = [self.next()]
+        while found[-1][0] != last:
+            found.append(self.next())
         return found
+
+    def next(self) -> tuple[int, Answer]:
+        """Wait for the next answer to anybody and return it, after its transaction."""
+        while (answer := parse(_payload(self._raw.recv(4096)))) is None:
+            pass
+        return answer
 
     def boot_server(self, machine: Machine, after: Machine, address: str, server: str) -> list[Answer]:
         """Ask port 4011, as firmware behind another DHCP server does that has got ``address``.

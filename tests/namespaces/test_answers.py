@@ -1,11 +1,17 @@
 """Real DHCP servers of Debian 12 and 13 with our configuration: what each kind of machine is answered."""
 
-from collections.abc import Iterator
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab import answers, releases
 from tests.lab.answers import Answering
+from tests.lab.cache import REPOSITORY
+from tests.lab.dhcp import Machine
 
 
 @pytest.fixture(scope="module", params=["", releases.DEBIAN_13], ids=["here", releases.DEBIAN_13])
@@ -22,3 +28,68 @@ def test_beside_another_server_only_what_can_boot_here_is_answered(dhcp: Answeri
     assert dhcp.proxy_files() == answers.PROXY_FILES
     # It goes on answering, whoever has asked.
     assert dhcp.proxy_files() == answers.PROXY_FILES
+
+
+def test_machines_switched_on_together_do_not_wait_for_each_other(dhcp: Answering) -> None:
+    # One after the other, with the time that trying an address takes, would be 18 s.
+    assert dhcp.together(10) < 9
+
+
+# ---- clients that run --------------------------------------------------------------------------------
+
+MAC = "52:54:00:0d:ff:01"
+# Prints the unit that keeps the lease, of which only the command is run here.
+UNIT = """mount -t tmpfs run /run
+store=$1 nic=eth0 address=$2 hostname=pc1
+. "$3/client/lease.sh"
+set_lease
+cat /run/systemd/system/ltsp-lease.service"""
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def lease_command(store: Path, address: str) -> list[str]:
+    """Return what a client with that address runs, as client/lease.sh writes it."""
+    argv = ["unshare", "--mount", "busybox", "sh", "-euc", UNIT, "sh", str(store), address, str(REPOSITORY)]
+    unit = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    (command,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
+    return command.removeprefix("ExecStart=").split()
+
+
+def test_a_client_renews_its_lease_and_leaves_its_card_alone(dhcp: Answering, tmp_path: Path) -> None:
+    address = dhcp.cables[answers.REAL].lease(Machine(mac=MAC)).address
+    acknowledged = f"DHCPACK({answers.REAL}) {address} {MAC}"
+    with dhcp.card(MAC, f"{address}/24") as (netns, card):
+        shown = ["ip", "-n", netns, "-4", "address", "show", card]
+        before = subprocess.run(shown, capture_output=True, check=True).stdout
+        command = ["ip", "netns", "exec", netns, *lease_command(tmp_path, address)]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: dhcp.log.count(acknowledged) == 2)
+            ends = dhcp.leases[MAC][0]
+            time.sleep(1.5)  # the file has whole seconds
+            process.send_signal(signal.SIGUSR1)  # as if half of the lease were over
+            until(lambda: dhcp.log.count(acknowledged) == 3)
+            until(lambda: dhcp.leases[MAC][0] > ends)
+        finally:
+            process.kill()
+            process.wait()
+        assert dhcp.leases[MAC][1] == address
+        assert subprocess.run(shown, capture_output=True, check=True).stdout == before
+
+
+def test_a_lease_that_was_lost_is_told(tmp_path: Path) -> None:
+    script = Path(lease_command(tmp_path, "10.0.0.9")[-1])
+
+    def said(event: str, address: str) -> str:
+        environment = {"ip": address}
+        done = subprocess.run([script, event], env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert said("bound", "10.0.0.9") == said("renew", "10.0.0.9") == said("deconfig", "") == ""
+    assert "gives this client 10.0.0.7 now; it keeps 10.0.0.9" in said("bound", "10.0.0.7")
