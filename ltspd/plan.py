@@ -1,27 +1,22 @@
 """(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom."""
 
 import re
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address
 
 from ltspd.config import (
     Config,
     Host,
     Index,
-    LinkChoice,
     MenuSettings,
     exact_hosts,
     menu_settings,
     render_settings,
 )
-from ltspd.desired import AddOn, Desired, Menu, MenuChoice, ServedLink
-from ltspd.model import DhcpRole, Facts, Generation, Link, LinkKind, Problem, RootTransport, SourceKind
+from ltspd.desired import AddOn, Desired, Menu, MenuChoice
+from ltspd.model import Facts, Generation, Problem, RootTransport, SourceKind
+from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 
-# LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
-INTERNAL = IPv4Network("192.168.67.0/24")
-# The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
-FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
 # Accounts that can't be sent and are named in Problems; the others are counted.
 UNSENT_MOST = 5
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
@@ -33,7 +28,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     problems: list[Problem] = []
     settings = config.server
     domains = _domains(settings.search_domain or facts.search_domain)
-    served = tuple(_served(config, facts, problems))
+    served = tuple(served_links(settings, facts, problems))
     if not served:
         problems.append(
             Problem(
@@ -112,80 +107,6 @@ def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> byt
     """
     lines = [f"nameserver {each}\n" for each in servers]
     return "".join([*lines, f"search {' '.join(domains)}\n" if domains else ""]).encode()
-
-
-def _served(config: Config, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
-    wanted = dict(config.server.dhcp_links)
-    for link in facts.links:
-        rule = wanted.pop(link.name, None)
-        if rule is None and not _servable(link, facts.container):
-            continue
-        for address in link.addresses:
-            if address.ip.is_loopback or address.ip.is_link_local or address.network.prefixlen > 30:
-                continue
-            if rule is not None and not _fits(rule, address):
-                continue
-            role = rule.role if rule is not None else _default_role(config, address)
-            if role is not DhcpRole.OFF and link.up:
-                yield _serve(config, link, address, role, rule)
-        if rule is not None and link.addresses and not any(_fits(rule, each) for each in link.addresses):
-            networks = ", ".join(str(each.network) for each in link.addresses)
-            problems.append(
-                Problem(
-                    f"link {link.name}",
-                    f"the range {rule.first}-{rule.last} that DHCP_LINKS in ltsp.conf gives it is not in its "
-                    f"network ({networks}), so it is not served; write one that is.",
-                )
-            )
-    for name in wanted:
-        problems.append(
-            Problem(
-                f"link {name}",
-                "DHCP_LINKS in ltsp.conf names it, but there is no such interface now; "
-                "it will be served once it appears.",
-            )
-        )
-
-
-def _servable(link: Link, container: bool) -> bool:
-    """Return whether a link is of the kind that clients hang on: wired, and nobody's virtual network."""
-    wired = {LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN}
-    return not link.enslaved and (link.kind in wired or (link.kind is LinkKind.VETH and container))
-
-
-def _fits(rule: LinkChoice, address: IPv4Interface) -> bool:
-    """Return whether the rule's range, if it has one, is inside the address's network."""
-    return all(end is None or end in address.network for end in (rule.first, rule.last))
-
-
-def _default_role(config: Config, address: IPv4Interface) -> DhcpRole:
-    if address.ip in INTERNAL:
-        return DhcpRole.REAL if config.server.real_dhcp else DhcpRole.OFF
-    return DhcpRole.PROXY if config.server.proxy_dhcp else DhcpRole.OFF
-
-
-def _serve(
-    config: Config, link: Link, address: IPv4Interface, role: DhcpRole, rule: LinkChoice | None
-) -> ServedLink:
-    first = last = None
-    if role is DhcpRole.REAL:
-        first, last = lease_range(address)
-        if rule is not None and rule.first is not None and rule.last is not None:
-            first, last = rule.first, rule.last
-    quiet_router = config.server.router_advertisements and not link.global_ipv6
-    return ServedLink(link.name, address, role, first, last, quiet_router)
-
-
-def lease_range(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
-    """Return the default lease range of a network: .20 to .250 of a /24, the same share of others.
-
-    dnsmasq never leases the server's own address, so that may lie inside.
-    """
-    network = address.network
-    size = network.num_addresses
-    first = max(1, int(size * FIRST_SHARE))
-    last = max(first, min(size - 2, int(size * LAST_SHARE)))
-    return network.network_address + first, network.network_address + last
 
 
 def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:

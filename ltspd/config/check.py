@@ -235,7 +235,9 @@ def _shown(row: Parameter, name: str, text: str, hidden: Container[str]) -> str:
 
 
 def _wanted(kind: str) -> str:
-    return {"links": "link=off|proxy|real[:first-last]", "a transport": "nbd, nfs or http"}.get(kind, kind)
+    return {"links": "link=off|proxy[:address]|real[:first-last]", "a transport": "nbd, nfs or http"}.get(
+        kind, kind
+    )
 
 
 def _repeated(document: Document, _: Index) -> Iterator[Finding]:

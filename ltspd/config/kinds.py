@@ -34,7 +34,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkChoice:
-    """What DHCP_LINKS says of one link; ``first`` and ``last`` are None if the range is ours to choose."""
+    """What DHCP_LINKS says of one link; ``first`` and ``last`` are None if the range is ours to choose.
+
+    With the role ``proxy`` ``first`` is the server's own address there, or None.
+    """
 
     role: DhcpRole
     first: IPv4Address | None = None
@@ -114,21 +117,23 @@ def read_transport(text: str) -> RootTransport:
 
 
 def read_links(text: str) -> Mapping[str, LinkChoice]:
-    """Read ``eth0=real:192.168.67.20-192.168.67.250 eth1=proxy``; ValueError with the reason otherwise."""
+    """Read ``eth0=real:192.168.67.20-192.168.67.250 eth1=proxy:10.0.3.2``; ValueError with the reason."""
     links: dict[str, LinkChoice] = {}
     for word in text.split():
         name, equals, rest = word.partition("=")
         role_text, colon, between = rest.partition(":")
         if not equals or not _LINK.match(name) or name in (".", ".."):
-            raise ValueError(f"has {word!r}, which is not link=off|proxy|real[:first-last]")
+            raise ValueError(f"has {word!r}, which is not link=off|proxy[:address]|real[:first-last]")
         if name in links:
             raise ValueError(f"names {name} twice")
         if role_text not in list(DhcpRole):
             raise ValueError(f"gives {name} the role {role_text!r}, which is not off, proxy or real")
         first = last = None
-        if colon:
-            if role_text != DhcpRole.REAL:
-                raise ValueError(f"gives {name} a range of addresses, which only the role real has")
+        if colon and role_text == DhcpRole.OFF:
+            raise ValueError(f"gives {name} addresses and the role off")
+        if colon and role_text == DhcpRole.PROXY:
+            first = _address(between)
+        elif colon:
             low, dash, high = between.partition("-")
             if not dash:
                 raise ValueError(f"has the range {between!r}, which is not first-last")

@@ -45,7 +45,7 @@ def _rows(
 
 PARAMETERS: tuple[Parameter, ...] = (
     # What the server does.
-    Parameter("DHCP_LINKS", Kind.LINKS, SERVER, "Role of each link: name=off|proxy|real[:first-last] …"),
+    Parameter("DHCP_LINKS", Kind.LINKS, SERVER, "Role of links: name=off|proxy[:address]|real[:first-last]"),
     Parameter("REAL_DHCP", Kind.BOOL, SERVER, "Give addresses on links that we own", "1"),
     Parameter("PROXY_DHCP", Kind.BOOL, SERVER, "Answer beside another DHCP server", "1"),
     Parameter("DHCP_LEASE", Kind.DURATION, SERVER, "Lifetime of a lease: seconds, or with s, m, h, d", "8h"),

@@ -41,8 +41,8 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
     # resolved keep theirs, and interfaces may come and go.
     yield "bind-dynamic"
     yield "except-interface=lo"
-    for name in sorted({link.link for link in served}):
-        yield f"interface={name}"
+    for link in served:
+        yield f"interface={link.link}"
     # Otherwise it stops answering as soon as the journal takes no more lines.
     yield "log-async=100"
     yield f"dhcp-leasefile={LEASES}"

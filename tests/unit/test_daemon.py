@@ -78,9 +78,11 @@ async def test_changes_of_files_and_links_are_followed(world: World) -> None:
 
     world.ip(process, "address add 10.0.9.2/24 dev eth0")
     await world.until(lambda _: "10.0.9.2" in world.output("gateway.json"))
-    await world.settled()
+    await world.until(lambda found: any("it has addresses in" in problem for problem in wrong(found)))
     link = await get_all(world.bus, "Link", object_path("link", "eth0"))
     assert link["Addresses"] == ["10.0.9.2/24", "192.168.67.1/24"]
+    world.ip(process, "address delete 192.168.67.1/24 dev eth0")
+    await world.settled()
 
     world.ip(process, "link delete eth0")
     manager = await world.until(lambda found: bool(wrong(found)))

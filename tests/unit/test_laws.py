@@ -18,8 +18,8 @@ SOURCES = {
 }
 
 PURE = re.compile(
-    r"ltspd\.(config(\..*)?|render(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|claims|clients"
-    r"|gateway\.(table|reports|limits|roll|exposition|metrics)"
+    r"ltspd\.((config|render|network)(\..*)?|plan|explain|wire|desired|model|errors|names|paths|report|claims"
+    r"|clients|gateway\.(table|reports|limits|roll|exposition|metrics)"
     r"|disk\.(reading|tables|filesystems|formats|fstab|volumes|lvm|iso|words)|image\.manifest"
     r"|trial\.(messages|machine|console)|bus\.(tree|difference))"
 )
@@ -40,6 +40,7 @@ ALLOWED = {
     "notifier": r"ltspd\.(names|wire|cli\.(client|server))",
     "gateway": r"ltspd|ltspd\.(names|claims|wire|journal|cli\.client)",
     "config": r"ltspd\.(names|model|errors)",
+    "network": r"ltspd\.(names|model|errors|desired|config(\..*)?)",
     "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd|ltspd\.(names|model|errors|paths|run|priority|inside)",

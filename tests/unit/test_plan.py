@@ -22,8 +22,9 @@ from ltspd.model import (
     LinkKind,
     RootTransport,
 )
+from ltspd.network.roles import lease_range
 from ltspd.paths import Paths
-from ltspd.plan import lease_range, plan
+from ltspd.plan import plan
 from ltspd.render import outputs
 from tests.unit.ltsp_confs import texts
 
@@ -138,12 +139,79 @@ def test_a_link_that_is_down_is_not_served() -> None:
     assert decide(server_section("DHCP_LINKS=eth0=real"), down).served == ()
 
 
-def test_every_address_of_a_link_counts() -> None:
-    both = decide("", link("eth0", "10.0.3.2/24", "192.168.67.1/24")).served
-    assert [(str(each.address.ip), each.role) for each in both] == [
-        ("10.0.3.2", DhcpRole.PROXY),
-        ("192.168.67.1", DhcpRole.REAL),
-    ]
+PROXY, REAL = DhcpRole.PROXY, DhcpRole.REAL
+
+
+@pytest.mark.parametrize(
+    ("line", "addresses", "served"),
+    [
+        # Beside a network that somebody else gives addresses in, we give none.
+        ("", ("10.0.3.2/24", "192.168.67.1/24"), ("10.0.3.2/24", PROXY)),
+        ("", ("192.168.67.1/24", "10.0.3.2/24"), ("10.0.3.2/24", PROXY)),
+        ("", ("10.0.3.2/24", "172.16.5.2/24"), ("10.0.3.2/24", PROXY)),
+        ('DHCP_LINKS="eth0=real"', ("10.0.3.2/24", "192.168.67.1/24"), ("192.168.67.1/24", REAL)),
+        ('DHCP_LINKS="eth0=real"', ("10.0.3.2/24", "172.16.5.2/24"), ("10.0.3.2/24", REAL)),
+        (
+            'DHCP_LINKS="eth0=proxy"',
+            ("192.168.67.1/24", "192.168.68.1/24"),
+            ("192.168.68.1/24", PROXY),
+        ),
+    ],
+)
+def test_a_link_has_one_role_and_one_address_and_the_rest_is_told(
+    line: str, addresses: tuple[str, ...], served: tuple[str, DhcpRole]
+) -> None:
+    desired = decide(server_section(line), link("eth0", *addresses))
+    assert [(str(each.address), each.role) for each in desired.served] == [served]
+    (problem,) = desired.problems
+    assert problem.subject == "link eth0"
+    for address in addresses:
+        assert str(IPv4Interface(address).network) in problem.message
+    assert "DHCP_LINKS" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("line", "addresses", "served"),
+    [
+        ("REAL_DHCP=0", ("10.0.3.2/24", "192.168.67.1/24"), ("10.0.3.2/24", PROXY)),
+        ("PROXY_DHCP=0", ("10.0.3.2/24", "192.168.67.1/24"), ("192.168.67.1/24", REAL)),
+        (
+            'DHCP_LINKS="eth0=proxy:172.16.5.2"',
+            ("10.0.3.2/24", "172.16.5.2/24"),
+            ("172.16.5.2/24", PROXY),
+        ),
+        # Several addresses in one network are no question.
+        ("", ("10.0.3.2/24", "10.0.3.9/24"), ("10.0.3.2/24", PROXY)),
+        ("", ("10.0.3.2/24", "169.254.3.4/16"), ("10.0.3.2/24", PROXY)),
+    ],
+)
+def test_who_has_chosen_is_not_told(
+    line: str, addresses: tuple[str, ...], served: tuple[str, DhcpRole]
+) -> None:
+    desired = decide(server_section(line), link("eth0", *addresses))
+    assert [(str(each.address), each.role) for each in desired.served] == [served]
+    assert desired.problems == ()
+
+
+def test_an_address_that_the_link_does_not_have_is_a_problem() -> None:
+    line = 'DHCP_LINKS="eth0=proxy:10.0.3.9"'
+    desired = decide(server_section(line), link("eth0", "10.0.3.2/24"))
+    assert desired.served == ()
+    assert "the address 10.0.3.9 that DHCP_LINKS" in desired.problems[0].message
+
+
+@pytest.mark.parametrize("name", ["eth*", "*", "a,b", "a'b", "a{b", "\u00e9th0"])
+def test_a_name_that_a_server_would_read_as_something_else_is_not_served(name: str) -> None:
+    plain = link("eth1", "10.0.4.2/24", index=3)
+    desired = decide("", link(name, "10.0.3.2/24"), plain)
+    assert [each.link for each in desired.served] == ["eth1"]
+    (problem,) = desired.problems
+    assert problem.subject == f"link {name}"
+    assert "rename it" in problem.message
+
+
+def test_a_link_that_is_off_may_be_missing() -> None:
+    assert decide(server_section('DHCP_LINKS="eth9=off"'), link("eth0", "10.0.3.2/24")).problems == ()
 
 
 @pytest.mark.parametrize(

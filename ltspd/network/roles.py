@@ -1,0 +1,135 @@
+"""Which links are served, in which role and by which address. Pure.
+
+Each link gets one role and one address: machines on one cable are not told apart by network, and a proxy
+beside real DHCP, or two proxies, would answer the same machines with what contradicts each other.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from ltspd.config import LinkChoice
+from ltspd.config.server import ServerSettings
+from ltspd.desired import ServedLink
+from ltspd.model import DhcpRole, Facts, Link, LinkKind, Problem
+
+# LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
+INTERNAL = IPv4Network("192.168.67.0/24")
+# The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
+FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
+# Names that stand for themselves in the configuration of every server. In dnsmasq's, "*" at the end of one
+# means all links that begin so, and a comma begins another.
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN})
+
+
+def served_links(settings: ServerSettings, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
+    """Yield the links to serve; what keeps one from being served is added to the problems."""
+    wanted = dict(settings.dhcp_links)
+    for link in facts.links:
+        rule = wanted.pop(link.name, None)
+        if link.up and (rule is not None or _servable(link, facts.container)):
+            yield from _serve(settings, link, rule, problems)
+    for name, rule in wanted.items():
+        if rule.role is not DhcpRole.OFF:
+            problems.append(
+                Problem(
+                    f"link {name}",
+                    "DHCP_LINKS in ltsp.conf names it, but there is no such interface now; "
+                    "it will be served once it appears.",
+                )
+            )
+
+
+def _servable(link: Link, container: bool) -> bool:
+    """Return whether a link is of the kind that clients hang on: wired, and nobody's virtual network."""
+    return not link.enslaved and (link.kind in _WIRED or (link.kind is LinkKind.VETH and container))
+
+
+def _serve(
+    settings: ServerSettings, link: Link, rule: LinkChoice | None, problems: list[Problem]
+) -> Iterator[ServedLink]:
+    def say(message: str) -> None:
+        problems.append(Problem(f"link {link.name}", message))
+
+    networks = [each for each in link.addresses if _has_clients(each)]
+    fitting = [each for each in networks if rule is None or _fits(rule, each)]
+    roles = {each: rule.role if rule is not None else _default_role(settings, each) for each in fitting}
+    roles = {each: role for each, role in roles.items() if role is not DhcpRole.OFF}
+    if networks and not fitting and rule is not None:
+        say(
+            f"{_chosen(rule)} that DHCP_LINKS in ltsp.conf gives it is not in its network "
+            f"({_list(networks)}), so it is not served; write one that is."
+        )
+    if not roles:
+        return
+    if not _PLAIN.fullmatch(link.name):
+        say(
+            "its name has characters that mean something else to the servers' programs, so it is not served; "
+            "rename it with letters, digits, '.', '_' or '-' ('ip link set … name …')."
+        )
+        return
+    # To give addresses where somebody else does would harm machines that have nothing to do with us.
+    role = DhcpRole.PROXY if DhcpRole.PROXY in roles.values() else DhcpRole.REAL
+    # What DHCP_LINKS gives a role to may have any address; the one that is usual for that role goes first.
+    address = min(
+        roles, key=lambda each: (roles[each] is not role, _default_role(settings, each) is not role)
+    )
+    others = [each for each in roles if each.network != address.network]
+    if others and (rule is None or rule.first is None):
+        say(
+            f"it has addresses in {_list([address, *others])}, but one cable can be served for one network: "
+            f'now {address.network}, {_MEANING[role]}. DHCP_LINKS="{link.name}=proxy:{others[0].ip}" or '
+            f'"{link.name}=real:FIRST-LAST" in [server] of ltsp.conf chooses; VLANs would serve each.'
+        )
+    first = last = None
+    if role is DhcpRole.REAL:
+        first, last = lease_range(address)
+        if rule is not None and rule.first is not None and rule.last is not None:
+            first, last = rule.first, rule.last
+    quiet_router = settings.router_advertisements and not link.global_ipv6
+    yield ServedLink(link.name, address, role, first, last, quiet_router)
+
+
+_MEANING = {
+    DhcpRole.PROXY: "with boot options beside another DHCP server",
+    DhcpRole.REAL: "with addresses",
+}
+
+
+def _has_clients(address: IPv4Interface) -> bool:
+    local = address.ip.is_loopback or address.ip.is_link_local
+    return not local and address.network.prefixlen <= 30
+
+
+def _fits(rule: LinkChoice, address: IPv4Interface) -> bool:
+    """Return whether what the rule names, if anything, is of this address: its range, or the very address."""
+    if rule.role is DhcpRole.PROXY:
+        return rule.first in (None, address.ip)
+    return all(end is None or end in address.network for end in (rule.first, rule.last))
+
+
+def _chosen(rule: LinkChoice) -> str:
+    return f"the range {rule.first}-{rule.last}" if rule.last is not None else f"the address {rule.first}"
+
+
+def _list(addresses: Sequence[IPv4Interface]) -> str:
+    return ", ".join(str(each.network) for each in addresses)
+
+
+def _default_role(settings: ServerSettings, address: IPv4Interface) -> DhcpRole:
+    if address.ip in INTERNAL:
+        return DhcpRole.REAL if settings.real_dhcp else DhcpRole.OFF
+    return DhcpRole.PROXY if settings.proxy_dhcp else DhcpRole.OFF
+
+
+def lease_range(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
+    """Return the default lease range of a network: .20 to .250 of a /24, the same share of others.
+
+    dnsmasq never leases the server's own address, so that may lie inside.
+    """
+    network = address.network
+    size = network.num_addresses
+    first = max(1, int(size * FIRST_SHARE))
+    last = max(first, min(size - 2, int(size * LAST_SHARE)))
+    return network.network_address + first, network.network_address + last
