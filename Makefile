@@ -18,7 +18,7 @@ install:
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client nbd/nbd-client.c
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
-	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
+	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/probe:ltspd.probe.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \

@@ -69,7 +69,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._conf = ConfFile(paths)
         self._systemd = Systemd(bus, self.wake)
-        self._applier = Applier(paths, self._systemd)
+        self._applier = Applier(paths, self._systemd, self.wake)
         self._jobs = Jobs(self._jobs_changed, self._job_finished)
         self._trials = Trials(paths, self._conf, self._jobs, self._systemd.act)
         self._builds = Builds(
@@ -123,6 +123,7 @@ class Daemon:
                 # A pass speaks to systemd, so it ends before the connection does.
                 passes.cancel()
                 await asyncio.wait([passes])
+                await self._applier.answers.stop()
                 await self._jobs.stop()
                 await self._service.stop()
                 for task in tasks:
@@ -367,6 +368,7 @@ class Daemon:
         if refused:
             log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
         self._show(self._with_clients(self.state, settled=False))
+        self._applier.answers.heard(reports)
 
     async def report_gateway(self, problems: Sequence[str]) -> None:
         """Take note of all that is wrong with the gateway now."""

@@ -104,7 +104,8 @@ class Output:
     ``reload``: the unit takes new files by a reload; ``follows``: it takes them without being told;
     otherwise it is restarted. ``check`` is a
     command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
-    output can't be had on this machine; then nothing is written.
+    output can't be had on this machine; then nothing is written. ``questions`` are what its server must
+    answer once it runs, each ``KIND:LINK:ADDRESS`` (see ``ltspd.probe``).
     """
 
     name: str
@@ -117,6 +118,7 @@ class Output:
     check: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
     missing: str = ""
+    questions: tuple[str, ...] = ()
 
     @property
     def needed(self) -> bool:

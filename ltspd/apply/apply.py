@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from ltspd.apply.answers import Answers
 from ltspd.apply.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
@@ -28,12 +29,13 @@ RETRY = 10.0
 class Applier:
     """Brings the disk and the units in line with outputs, and remembers what it wrote."""
 
-    def __init__(self, paths: Paths, systemd: Systemd) -> None:
-        """Use the record of an earlier run if there is one."""
+    def __init__(self, paths: Paths, systemd: Systemd, wake: Callable[[], None] = lambda: None) -> None:
+        """Use the record of an earlier run if there is one; ``wake`` asks for another look."""
         self._paths = paths
         self._file = RecordFile(paths.state / "outputs.json")
         self._record = self._file.record
         self._units = Units(paths, systemd, self._record)
+        self.answers = Answers(systemd, wake)
         self._unwritten = False
         # What no output needs any more and could not be undone, or was changed by hand since.
         self.left: tuple[Problem, ...] = ()
@@ -41,8 +43,8 @@ class Applier:
     @property
     def again(self) -> float | None:
         """Seconds after which to look again though nothing may wake us; None: there is no need."""
-        waits = [each for each in (RETRY if self._open else None, self._units.over_in) if each]
-        return min(waits, default=None)
+        waits = (RETRY if self._open else None, self._units.over_in, self.answers.again)
+        return min((each for each in waits if each), default=None)
 
     @property
     def _open(self) -> bool:
@@ -61,6 +63,7 @@ class Applier:
         """
         if force or retry:
             self._units.forgive()
+            self.answers.doubt(0)
         self._unwritten = self._units.unanswered = False
         outputs = tuple(outputs)
         hindered = {}
@@ -75,6 +78,8 @@ class Applier:
         statuses = []
         for output in outputs:
             state, message = hindered.get(output.name) or await self._follow(output, gone)
+            if state is OutputState.IN_SYNC and (message := await self.answers.look(output)):
+                state = OutputState.FAILED
             statuses.append(self._status(output, state, message))
             self._save()
         return tuple(statuses)

@@ -31,6 +31,7 @@ def dhcp(desired: Desired) -> Output:
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 67),),
         missing=missing,
+        questions=tuple(f"{link.role}:{link.link}:{link.address.ip}" for link in served),
     )
 
 

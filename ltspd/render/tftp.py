@@ -46,4 +46,5 @@ def service(desired: Desired) -> Output:
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 69),),
         missing=missing,
+        questions=tuple(f"tftp:{link.link}:{link.address.ip}" for link in desired.served),
     )

@@ -68,8 +68,9 @@ PROXY_FILES = {
 
 @dataclass(slots=True)
 class Answering:
-    """A dnsmasq that runs with our configuration; its links end in the namespace ``far``."""
+    """A dnsmasq that runs with our configuration in the namespace ``near``; its links end in ``far``."""
 
+    near: str
     far: str
     process: "subprocess.Popen[bytes]"
     directory: Path
@@ -185,7 +186,7 @@ def answering(
         # One that no longer listens would not end by being asked.
         undo.callback(end, process, patience=2.0)
         _wait(process, 67)
-        yield Answering(far, process, directory, cables)
+        yield Answering(server, far, process, directory, cables)
 
 
 def _netns(undo: ExitStack, name: str) -> str:

@@ -2,16 +2,18 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ltspd.probe.__main__ import ANSWERED, SILENT, TRANSACTION, UNASKED
 from tests.lab import answers, releases
 from tests.lab.answers import Answering
 from tests.lab.cache import REPOSITORY
-from tests.lab.dhcp import Machine
+from tests.lab.dhcp import DISCOVER, Machine
 
 
 @pytest.fixture(scope="module", params=["", releases.DEBIAN_13], ids=["here", releases.DEBIAN_13])
@@ -93,3 +95,38 @@ def test_a_lease_that_was_lost_is_told(tmp_path: Path) -> None:
 
     assert said("bound", "10.0.0.9") == said("renew", "10.0.0.9") == said("deconfig", "") == ""
     assert "gives this client 10.0.0.7 now; it keeps 10.0.0.9" in said("bound", "10.0.0.7")
+
+
+# ---- whether they answer at all --------------------------------------------------------------------
+
+ADDRESSES = {answers.REAL: "192.168.67.1", answers.PROXY: "10.0.3.2"}
+
+
+def probe(dhcp: Answering, question: str) -> int:
+    """Ask as the daemon has it asked, on the server itself, and return the exit status."""
+    argv = ["ip", "netns", "exec", dhcp.near, sys.executable, "-m", "ltspd.probe", question]
+    return subprocess.run(argv, cwd=REPOSITORY, check=False, capture_output=True).returncode
+
+
+@pytest.mark.parametrize(("kind", "link"), [("real", answers.REAL), ("proxy", answers.PROXY)])
+def test_a_server_answers_its_probe_and_nobody_else_notices(dhcp: Answering, kind: str, link: str) -> None:
+    before = dhcp.leases
+    assert probe(dhcp, f"{kind}:{link}:{ADDRESSES[link]}") == ANSWERED
+    assert dhcp.leases == before
+    # Nothing of it came out on the cable before the answer to who asks there.
+    last = dhcp.cables[link].send(DISCOVER, dhcp.machine("BIOS"))
+    assert TRANSACTION not in [of for of, _ in dhcp.cables[link].heard(last)]
+
+
+@pytest.mark.parametrize(("kind", "link"), [("real", answers.REAL), ("proxy", answers.PROXY)])
+def test_a_server_that_hangs_is_found_out(dhcp: Answering, kind: str, link: str) -> None:
+    dhcp.process.send_signal(signal.SIGSTOP)
+    try:
+        assert probe(dhcp, f"{kind}:{link}:{ADDRESSES[link]}") == SILENT
+    finally:
+        dhcp.process.send_signal(signal.SIGCONT)
+    assert probe(dhcp, f"{kind}:{link}:{ADDRESSES[link]}") == ANSWERED
+
+
+def test_an_address_that_is_not_here_is_no_silence(dhcp: Answering) -> None:
+    assert probe(dhcp, "proxy:lan0:10.99.0.1") == UNASKED

@@ -25,6 +25,7 @@ EXPOSURE = {
     "ltspd-nfs": 3.0,
     "ltspd-radvd": 2.0,
     "ltspd-trial": 2.0,
+    "ltspd-probe@": 2.5,
 }
 # Everything of ltspd.service that could change what an image of / contains, taken back.
 OPEN = """[Service]

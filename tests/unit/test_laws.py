@@ -41,6 +41,7 @@ ALLOWED = {
     "gateway": r"ltspd|ltspd\.(names|claims|wire|journal|cli\.client)",
     "config": r"ltspd\.(names|model|errors)",
     "network": r"ltspd\.(names|model|errors|desired|config(\..*)?)",
+    "probe": r"ltspd",
     "observe": r"ltspd\.(names|model|errors|paths|run|disk\.use|image\.(source|store|dpkg))",
     "render": r"ltspd\.(names|model|errors|paths|desired|gateway\.table)",
     "initrd": r"ltspd|ltspd\.(names|model|errors|paths|run|priority|inside)",
