@@ -45,7 +45,7 @@ set_up() {
     set_services
     mark setup
     # A trial has nobody to report to but its console.
-    if [ "$trial" = 1 ]; then set_trial; else set_report; fi
+    if [ "$trial" = 1 ]; then set_trial; else set_report; set_lease; fi
 }
 
 set_identity() {
@@ -231,6 +231,30 @@ ExecStart=-$store/busybox sh $store/report login
 ExecStop=-$store/busybox sh $store/report off
 TimeoutSec=10" >/run/systemd/system/ltsp-report.service
     ln -s ../ltsp-report.service /run/systemd/system/multi-user.target.wants/ltsp-report.service
+}
+
+# set_lease: have the running system keep the lease that the boot menu got, or the server would give the address of
+# a client that runs for longer to another machine. Without touching the card, because the root comes by it: the
+# address stays as it is, whatever a DHCP server says.
+set_lease() {
+    mkdir -p /run/systemd/system/multi-user.target.wants
+    [ -e "$store/busybox" ] || cp /bin/busybox "$store/busybox" || return 0
+    # A copy of a program for its mode: not every boot initrd has chmod.
+    cp "$store/busybox" "$store/lease" || return 0
+    echo "#!$store/busybox sh
+case \"\$1 \$ip\" in
+    'bound $address' | 'renew $address') ;;
+    bound* | renew*) echo \"<4>The DHCP server gives this client \$ip now; it keeps $address until it restarts.\" ;;
+esac" >"$store/lease"
+    # Where nobody gives leases it asks every ten minutes.
+    echo "[Unit]
+Description=Keep the DHCP lease of the network boot card
+After=network.target
+[Service]
+ExecStart=$store/busybox udhcpc -f -i $nic -r $address -x hostname:$hostname -A 600 -s $store/lease
+Restart=on-failure
+RestartSec=60" >/run/systemd/system/ltsp-lease.service
+    ln -s ../ltsp-lease.service /run/systemd/system/multi-user.target.wants/ltsp-lease.service
 }
 
 # set_trial: the server tries this image out before clients get it; let the machine say when it can be logged in to,
