@@ -9,7 +9,7 @@ from ltspd.model import Account, DhcpRole, Generation, Group, Image, Problem, Ro
 
 @dataclass(frozen=True, slots=True)
 class ServedLink:
-    """A link that we answer on. ``first`` … ``last`` is the lease range of a REAL one."""
+    """A link that we answer on. A REAL one has the lease range ``first`` … ``last``, and ``routers``."""
 
     link: str
     address: IPv4Interface
@@ -17,6 +17,7 @@ class ServedLink:
     first: IPv4Address | None = None
     last: IPv4Address | None = None
     quiet_router: bool = False
+    routers: tuple[IPv4Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ class Output:
     ``reload``: the unit takes new files by a reload; ``follows``: it takes them without being told;
     otherwise it is restarted. ``check`` is a
     command that must accept a candidate file, with ``{}`` for its path. ``missing`` says why the
-    output can't be had on this machine; then nothing is written. ``questions`` are what its server must
-    answer once it runs, each ``KIND:LINK:ADDRESS`` (see ``ltspd.probe``).
+    output can't be had on this machine; then nothing is written. ``port_setting`` is the parameter that
+    gives it another port. ``questions`` are what its server must answer once it runs, each
+    ``KIND:LINK:ADDRESS`` (see ``ltspd.probe``).
     """
 
     name: str
@@ -119,6 +121,7 @@ class Output:
     ports: tuple[tuple[str, int], ...] = ()
     missing: str = ""
     questions: tuple[str, ...] = ()
+    port_setting: str = ""
 
     @property
     def needed(self) -> bool:

@@ -95,7 +95,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One network interface as netlink shows it."""
+    """One network interface as the kernel shows it. ``forwards``: what comes in there is routed on."""
 
     name: str
     index: int
@@ -105,6 +105,8 @@ class Link:
     enslaved: bool = False
     addresses: tuple[IPv4Interface, ...] = ()
     default_route: bool = False
+    gateway: IPv4Address | None = None
+    forwards: bool = False
     global_ipv6: bool = False
 
 
@@ -133,10 +135,9 @@ class Group:
 class Source:
     """Something on disk that an image can be built from; ``path`` is absolute on this machine.
 
-    ``partition`` says where on a disk image the system is (0: it is found). One that is open has the
-    system's root directory for its path, never to be resolved; the disk's file is the ``origin`` then,
-    and ``stamp`` what ``disk.use`` said of it. ``pieces`` are where in that file the squashfs are, the base
-    first, that are all of the system; none if it is not such a medium.
+    ``partition`` says where on a disk image the system is (0: it is found). An open one has the system's root
+    for its path, never to be resolved; the disk's file is the ``origin`` then, ``stamp`` is what ``disk.use``
+    said of it, and ``pieces`` are where in it the squashfs of a medium are, the base first.
     """
 
     name: str

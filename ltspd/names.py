@@ -1,5 +1,7 @@
 """The one stem that names the bus name, paths, interfaces, errors, polkit actions and files."""
 
+from ipaddress import IPv4Address
+
 STEM = "org.ltsp.Server1"
 ROOT_PATH = "/" + STEM.replace(".", "/")
 ERROR_PREFIX = STEM + ".Error."
@@ -33,3 +35,8 @@ def object_path(collection: str, key: str) -> str:
         for byte in key.encode("utf-8", "surrogateescape")
     )
     return f"{ROOT_PATH}/{collection}/{escaped or '_'}"
+
+
+def is_resolver(address: IPv4Address) -> bool:
+    """Whether a name server can have this address: not 0.0.0.0/8, multicast or reserved (RFC 6890)."""
+    return not (address.packed[0] == 0 or address.is_multicast or address.is_reserved)

@@ -13,7 +13,7 @@ from ltspd.config import (
     render_settings,
 )
 from ltspd.desired import AddOn, Desired, Menu, MenuChoice
-from ltspd.model import Facts, Generation, Problem, RootTransport, SourceKind
+from ltspd.model import DhcpRole, Facts, Generation, Problem, RootTransport, SourceKind
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 
@@ -39,6 +39,16 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         )
     if settings.serve_accounts and facts.unsent:
         problems.append(_unsent(facts.unsent))
+    nameservers = settings.dns_server or tuple(each for each in facts.nameservers if not each.is_loopback)
+    if facts.nameservers and not nameservers and any(each.role is DhcpRole.REAL for each in served):
+        problems.append(
+            Problem(
+                "network",
+                f"clients get no name server: this server asks only itself ({facts.nameservers[0]}), and "
+                "neither systemd-resolved nor NetworkManager knows another. Name one with DNS_SERVER= in "
+                "[server] of ltsp.conf.",
+            )
+        )
     return Desired(
         served=served,
         menu=_menu(config, facts, problems),
@@ -52,7 +62,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         images_path=f"{paths.base}/images",
         direct=_direct(facts, paths, problems),
         tftp_directory=paths.tftp,
-        nameservers=settings.dns_server or facts.nameservers,
+        nameservers=nameservers,
         search_domain=domains[0] if domains else "",
         lease=settings.dhcp_lease,
         http_port=settings.http_port,

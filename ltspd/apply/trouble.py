@@ -64,9 +64,11 @@ class Troubles:
         for holder in holders(self._paths, output.ports):
             if holder.unit != unit:
                 other = f", {holder.unit}" if holder.unit else ""
+                name = output.port_setting
+                move = f", or set {name}= in [server] of ltsp.conf to another" if name else ""
                 return (
                     f"{unit} can't start: port {holder.port}/{holder.protocol} is held by "
-                    f"{holder.process} (pid {holder.pid}{other}). Stop that, and this starts by itself."
+                    f"{holder.process} (pid {holder.pid}{other}). Stop that, and this starts by itself{move}."
                 )
         again = (status.active, status.sub) == ("activating", "auto-restart")
         how = status.result if again or status.result not in ("", "success") else result or status.result

@@ -8,6 +8,7 @@ from ipaddress import AddressValueError, IPv4Address
 from types import MappingProxyType
 
 from ltspd.model import DhcpRole, RootTransport
+from ltspd.names import is_resolver
 
 
 class Kind(StrEnum):
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     GRACE = "a time"
     DAYS = "a number of days"
     ADDRESSES = "IPv4 addresses"
+    ROUTERS = "IPv4 addresses or none"
     HOSTNAME = "a host name"
     IMAGE = "an image name"
     PATH = "an absolute path"
@@ -98,7 +100,16 @@ def read_duration(text: str) -> int:
 
 def read_addresses(text: str) -> tuple[IPv4Address, ...]:
     """Read IPv4 addresses between white space; ValueError with the reason otherwise."""
-    return tuple(_address(word) for word in text.split())
+    found = tuple(_address(word) for word in text.split())
+    for each in found:
+        if not is_resolver(each):
+            raise ValueError(f"has {each}, which can't be the address of a name server")
+    return found
+
+
+def read_routers(text: str) -> tuple[IPv4Address, ...] | None:
+    """Read IPv4 addresses, or None for ``none``; ValueError with the reason otherwise."""
+    return None if text == "none" else tuple(_address(word) for word in text.split())
 
 
 def _address(word: str) -> IPv4Address:
@@ -177,6 +188,8 @@ def _read(kind: Kind, text: str) -> object:
             return read_duration(text)
         case Kind.ADDRESSES:
             return read_addresses(text)
+        case Kind.ROUTERS:
+            return read_routers(text)
         case Kind.TRANSPORT:
             return read_transport(text)
         case Kind.LINKS:

@@ -49,6 +49,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("REAL_DHCP", Kind.BOOL, SERVER, "Give addresses on links that we own", "1"),
     Parameter("PROXY_DHCP", Kind.BOOL, SERVER, "Answer beside another DHCP server", "1"),
     Parameter("DHCP_LEASE", Kind.DURATION, SERVER, "Lifetime of a lease: seconds, or with s, m, h, d", "8h"),
+    Parameter("DHCP_ROUTER", Kind.ROUTERS, SERVER, "Routers that clients are told; none: no router"),
     Parameter("DNS", Kind.BOOL, BOTH, "Serve DNS on the links that we serve", "0", supported=False),
     Parameter("TFTP", Kind.BOOL, SERVER, "Serve TFTP", "1"),
     Parameter("NAT", Kind.BOOL, SERVER, "Let clients reach other networks through us", "0", supported=False),

@@ -14,6 +14,7 @@ from ltspd.config.kinds import (
     read_duration,
     read_grace,
     read_links,
+    read_routers,
     read_transport,
 )
 from ltspd.config.parameters import default, readable
@@ -26,6 +27,7 @@ class ServerSettings:
 
     ``dhcp_lease``, ``keep_grace`` and ``test_timeout`` are in seconds, ``menu_timeout`` in ms (-1: no menu),
     ``test_memory`` in MiB. ``root_transport`` is None where the choice is left to the daemon.
+    ``dhcp_router`` is empty where the choice is left to the daemon, None for no router.
     ``image_titles`` is keyed by LTSP's name of an image, upper-case with underscores: ``X86_64_IMG``.
     """
 
@@ -33,6 +35,7 @@ class ServerSettings:
     real_dhcp: bool = True
     proxy_dhcp: bool = True
     dhcp_lease: int = 28800
+    dhcp_router: tuple[IPv4Address, ...] | None = ()
     dns: bool = False
     dns_server: tuple[IPv4Address, ...] = ()
     search_domain: str = ""
@@ -82,6 +85,7 @@ def server_settings(document: Document) -> ServerSettings:
         real_dhcp=flag("REAL_DHCP"),
         proxy_dhcp=flag("PROXY_DHCP"),
         dhcp_lease=read_duration(text("DHCP_LEASE")),
+        dhcp_router=read_routers(text("DHCP_ROUTER")),
         dns=flag("DNS"),
         dns_server=read_addresses(text("DNS_SERVER")),
         search_domain=text("SEARCH_DOMAIN"),

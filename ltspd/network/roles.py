@@ -88,13 +88,26 @@ def _serve(
         if rule is not None and rule.first is not None and rule.last is not None:
             first, last = rule.first, rule.last
     quiet_router = settings.router_advertisements and not link.global_ipv6
-    yield ServedLink(link.name, address, role, first, last, quiet_router)
+    routers = _routers(settings, link, address) if role is DhcpRole.REAL else ()
+    yield ServedLink(link.name, address, role, first, last, quiet_router, routers)
 
 
 _MEANING = {
     DhcpRole.PROXY: "with boot options beside another DHCP server",
     DhcpRole.REAL: "with addresses",
 }
+
+
+def _routers(settings: ServerSettings, link: Link, address: IPv4Interface) -> tuple[IPv4Address, ...]:
+    """Return who routes for clients: DHCP_ROUTER, else the server's gateway there, else itself if it does."""
+    if settings.dhcp_router is None:
+        return ()
+    told = tuple(each for each in settings.dhcp_router if each in address.network)
+    if told:
+        return told
+    if link.gateway is not None and link.gateway in address.network:
+        return (link.gateway,)
+    return (address.ip,) if link.forwards else ()
 
 
 def _has_clients(address: IPv4Interface) -> bool:

@@ -7,11 +7,19 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from ltspd.names import is_resolver
 from ltspd.paths import Paths
 
 PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "mksquashfs")
 # Options that only some versions know, and which they tell nobody but in their own text.
 _OPTIONS = (("ganesha.nfsd", "allow_set_io_flusher_fail"),)
+# The server's own name servers; the others are read if those are only the server itself.
+RESOLVERS = (
+    "/etc/resolv.conf",
+    "/run/systemd/resolve/resolv.conf",
+    "/run/NetworkManager/no-stub-resolv.conf",
+    "/run/NetworkManager/resolv.conf",
+)
 # Where distributions put the network boot programs, in order of preference (Debian: package ipxe).
 _BOOT_PROGRAMS = {
     "undionly.kpxe": ("/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"),
@@ -31,11 +39,12 @@ def lines(path: Path) -> list[str]:
 def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
     """Return the name servers that clients could use too, and the search domains with spaces between.
 
-    A loopback server (systemd-resolved's stub, a local cache) helps nobody else, so then the real
-    ones behind resolved are taken.
+    A loopback server (systemd-resolved's stub, a local cache) helps nobody else, so then the real ones
+    are taken that resolved or NetworkManager know. If they know none, those of no use are returned.
     """
+    known: tuple[IPv4Address, ...] = ()
     first = ""
-    for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+    for name in RESOLVERS:
         servers: list[IPv4Address] = []
         domains = ""
         for line in lines(paths.at(name)):
@@ -47,11 +56,12 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
                         continue
                 case ["search" | "domain", *names]:
                     domains = " ".join(names)
-        usable = tuple(server for server in servers if not server.is_loopback)
+        known = known or tuple(servers)
+        usable = tuple(each for each in servers if is_resolver(each) and not each.is_loopback)
         if usable:
             return usable, domains
         first = first or domains
-    return (), first
+    return known, first
 
 
 def programs() -> frozenset[str]:

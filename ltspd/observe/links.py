@@ -4,15 +4,17 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Interface, IPv6Address
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from pathlib import Path
 
 from ltspd.model import Link, LinkKind
 from ltspd.observe import netlink
 from ltspd.observe.netlink import Row
 
-# linux/rtnetlink.h: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR
-GROUPS = 0x1 | 0x10 | 0x40 | 0x100
+# linux/rtnetlink.h: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR, and the group
+# RTNLGRP_IPV4_NETCONF: forwarding.
+GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 1 << 23
 # linux/if_arp.h
 ARPHRD_ETHER = 1
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8
@@ -20,7 +22,7 @@ IFF_UP, IFF_LOOPBACK = 0x1, 0x8
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_WIRELESS, IFLA_LINKINFO = 1, 3, 10, 11, 18
 IFLA_INFO_KIND = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_OIF, RTA_MULTIPATH = 4, 9
+RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH = 4, 5, 9
 RT_TABLE_MAIN = 254
 RTNEXTHOP = struct.Struct("=HBBi")
 
@@ -31,8 +33,12 @@ _KINDS = {
     "vlan": LinkKind.VLAN,
     "veth": LinkKind.VETH,
 }
-# Bridges that virtualisation makes for its own guests, with DHCP of their own.
-_FOREIGN = re.compile(r"(docker|virbr|lxcbr|lxdbr|incusbr|podman|cni|br-[0-9a-f]{12}$|vnet|tap|tun|wg)")
+# Networks that virtualisation makes for its own guests, with DHCP of their own. The kernel tells some of them
+# (VirtualBox's, VMware's) as ordinary cards.
+_FOREIGN = re.compile(
+    r"(docker|virbr|lxcbr|lxdbr|incusbr|podman|nerdctl|cni|flannel|cbr|br-[0-9a-f]{12}$|vboxnet|vmnet|waydroid"
+    r"|anbox|mpqemubr|mpbr|vz-|vnet|tap|tun|wg|zt)"
+)
 
 
 def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
@@ -83,27 +89,45 @@ def _snapshot() -> tuple[Link, ...]:
             address = IPv6Address(own)
             if not address.is_link_local and not address.is_loopback:
                 six.add(index)
-    defaults = frozenset(index for row in routes for index in _default(row))
+    defaults: dict[int, IPv4Address | None] = {}
+    for row in routes:
+        for index, gateway in _default(row):
+            defaults[index] = defaults.get(index) or gateway
     found = (_link(row, tuple(sorted(by_index.get(row.fixed[3], ()))), defaults, six) for row in links)
     return tuple(sorted(found, key=lambda link: link.index))
 
 
-def _default(route: Row) -> Iterator[int]:
-    """Yield the interfaces that a route leads through if it is a default one of the main table."""
+def _default(route: Row) -> Iterator[tuple[int, IPv4Address | None]]:
+    """Yield each interface that a default route of the main table leads through, and its gateway if any."""
     destination_bits, routing_table = route.fixed[1], route.fixed[4]
     if destination_bits or routing_table != RT_TABLE_MAIN:
         return
     if RTA_OIF in route.attributes:
-        yield route.number(RTA_OIF)
-    # Several ways at once: struct rtnexthop one after the other, each with its length and index.
+        yield route.number(RTA_OIF), _gateway(route.attributes)
+    # Several ways at once: struct rtnexthop one after the other, each with its length, index and attributes.
     hops = route.attributes.get(RTA_MULTIPATH, b"")
     while len(hops) >= RTNEXTHOP.size:
         length, _, _, index = RTNEXTHOP.unpack_from(hops)
-        yield index
+        yield index, _gateway(dict(netlink.nested(hops[RTNEXTHOP.size : length])))
         hops = hops[max(length + -length % 4, RTNEXTHOP.size) :]
 
 
-def _link(row: Row, addresses: tuple[IPv4Interface, ...], defaults: frozenset[int], six: set[int]) -> Link:
+def _gateway(attributes: Mapping[int, bytes]) -> IPv4Address | None:
+    found = attributes.get(RTA_GATEWAY, b"")
+    return IPv4Address(found) if len(found) == 4 else None
+
+
+def _forwards(name: str) -> bool:
+    """Return whether what comes in by a link is routed on."""
+    try:
+        return Path("/proc/sys/net/ipv4/conf", name, "forwarding").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def _link(
+    row: Row, addresses: tuple[IPv4Interface, ...], defaults: Mapping[int, IPv4Address | None], six: set[int]
+) -> Link:
     _, _, hardware, index, flags, _ = row.fixed
     name = row.text(IFLA_IFNAME)
     return Link(
@@ -115,6 +139,8 @@ def _link(row: Row, addresses: tuple[IPv4Interface, ...], defaults: frozenset[in
         enslaved=IFLA_MASTER in row.attributes,
         addresses=addresses,
         default_route=index in defaults,
+        gateway=defaults.get(index),
+        forwards=_forwards(name),
         global_ipv6=index in six,
     )
 

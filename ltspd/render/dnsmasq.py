@@ -69,6 +69,8 @@ def _range(desired: Desired, link: ServedLink) -> Iterator[str]:
         yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
         return
     yield f"dhcp-range={link.first},{link.last},{network.netmask},{desired.lease}"
+    # Without an address it keeps dnsmasq from naming the server as the router.
+    yield f"dhcp-option={here},option:router" + "".join(f",{each}" for each in link.routers)
     servers = _join(desired.nameservers)
     if servers:
         yield f"dhcp-option={here},option:dns-server,{servers}"

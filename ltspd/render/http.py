@@ -22,6 +22,7 @@ def gateway(desired: Desired, with_nbd: bool) -> Output:
         wanted=bool(addresses),
         reload=True,
         ports=(("tcp", desired.http_port),),
+        port_setting="HTTP_PORT",
     )
 
 

@@ -19,7 +19,7 @@ from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import dnsmasq
 from tests.lab import releases
-from tests.lab.dhcp import DISCOVER, FULL, Answer, Cable, Machine
+from tests.lab.dhcp import DISCOVER, FULL, ROUTER, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
@@ -101,6 +101,8 @@ class Answering:
         for kind in KINDS:
             answer = self.cables[REAL].lease(self.machine(kind))
             assert answer.address.startswith("192.168.67."), kind
+            # Nobody routes there, so nobody is named; dnsmasq by itself names the server.
+            assert answer.addresses(ROUTER) == [], kind
             found[kind] = answer.file
         return found
 

@@ -218,4 +218,7 @@ async def test_whoever_holds_the_port_is_named(
     status = await apply(applier, served(ports=(("tcp", taken_port),)))
     assert f"port {taken_port}/tcp is held by" in status.message
     assert f"pid {os.getpid()}" in status.message
+    assert "HTTP_PORT" not in status.message
     assert (await apply(applier, served(ports=(("tcp", taken_port),)))).message == status.message
+    movable = served(ports=(("tcp", taken_port),), port_setting="HTTP_PORT")
+    assert "or set HTTP_PORT= in [server]" in (await apply(applier, movable)).message

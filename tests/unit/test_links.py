@@ -53,6 +53,8 @@ ip(
     "link set port0 master br0",
     "link add docker0 type bridge",
     "address add 172.17.0.1/16 dev docker0",
+    *(f"link add {name} type bridge" for name in ("waydroid0", "mpqemubr0", "vmnet8")),
+    "link add vboxnet0 type veth peer name vnet9",
     "tuntap add dev vpn0 mode tun",
     "-6 address add 2001:db8::1/64 dev far0 nodad",
     "link add way0 type veth peer name way1",
@@ -63,10 +65,11 @@ ip(
     "route add default metric 9 nexthop via 10.8.0.9 dev way0 nexthop dev way1",
     "route add default via 10.3.0.9 dev lo table 77 onlink",
 )
+open("/proc/sys/net/ipv4/conf/eth0/forwarding", "w").write("1")
 found = asyncio.run(snapshot())
 print(json.dumps({
     link.name: [link.kind, link.up, link.enslaved, link.default_route, link.global_ipv6,
-                [str(each) for each in link.addresses], len(link.mac)]
+                [str(each) for each in link.addresses], len(link.mac), str(link.gateway), link.forwards]
     for link in found
 }))
 assert [link.index for link in found] == sorted(link.index for link in found)
@@ -77,8 +80,18 @@ def test_a_snapshot_of_the_links() -> None:
     found = in_own_network(SNAPSHOT)
     assert found["lo"][:2] == ["loopback", True]
     assert found["lo"][5] == ["127.0.0.1/8"]
-    assert found["eth0"] == ["veth", True, False, True, False, ["10.0.3.2/24", "192.168.67.1/24"], 17]
-    assert found["far0"] == ["veth", True, False, False, True, [], 17]
+    assert found["eth0"] == [
+        "veth",
+        True,
+        False,
+        True,
+        False,
+        ["10.0.3.2/24", "192.168.67.1/24"],
+        17,
+        "10.0.3.1",
+        True,
+    ]
+    assert found["far0"] == ["veth", True, False, False, True, [], 17, "None", False]
     assert found["br0"][:3] == ["bridge", False, False]
     assert found["port0"][:3] == ["veth", False, True]
     assert found["docker0"][:2] == ["virtual", False]
@@ -87,6 +100,9 @@ def test_a_snapshot_of_the_links() -> None:
     # Both ways of one route; another table's route is not where traffic goes.
     assert {name for name in found if found[name][3]} == {"eth0", "way0", "way1"}
     assert found["way1"][5] == ["10.7.0.1/32"]
+    assert [found[name][7] for name in ("way0", "way1")] == ["10.8.0.9", "None"]
+    # Networks of other software's guests, some of which look like cards.
+    assert {found[name][0] for name in ("waydroid0", "mpqemubr0", "vmnet8", "vboxnet0")} == {"virtual"}
 
 
 MANY = r"""

@@ -280,9 +280,17 @@ def test_the_resolver(paths: Paths) -> None:
 
 def test_behind_a_local_stub_the_real_resolver_is_taken(paths: Paths) -> None:
     write(paths, "/etc/resolv.conf", "nameserver 127.0.0.53\nsearch stub.example\n")
-    assert host.resolver(paths) == ((), "stub.example")
+    assert host.resolver(paths) == ((IPv4Address("127.0.0.53"),), "stub.example")
+    write(paths, "/run/NetworkManager/no-stub-resolv.conf", "nameserver 10.0.9.1\n")
+    assert host.resolver(paths)[0] == (IPv4Address("10.0.9.1"),)
     write(paths, "/run/systemd/resolve/resolv.conf", "nameserver 10.0.3.1\nsearch real.example\n")
     assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "real.example")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"])
+def test_what_cannot_be_a_resolver_of_others_is_left_out(paths: Paths, address: str) -> None:
+    write(paths, "/etc/resolv.conf", f"nameserver {address}\nnameserver 10.0.3.1\n")
+    assert host.resolver(paths)[0] == (IPv4Address("10.0.3.1"),)
 
 
 def test_boot_programs_where_debian_has_them(paths: Paths) -> None:

@@ -475,6 +475,41 @@ def test_what_clients_resolve_with_reaches_those_of_another_dhcp_server() -> Non
     assert plan(conf(), Facts(), Paths()).add_on.resolver == b""
 
 
+def test_a_resolver_that_is_only_the_server_itself_is_a_problem_where_we_give_addresses() -> None:
+    own = Facts(nameservers=(IPv4Address("127.0.0.1"),), links=(link("eth1", "192.168.67.1/24"),))
+    desired = plan(conf(), own, Paths())
+    assert desired.nameservers == ()
+    (problem,) = desired.problems
+    assert "127.0.0.1" in problem.message
+    assert "DNS_SERVER=" in problem.message
+    desired = plan(conf(server_section("DNS_SERVER=10.0.0.1")), own, Paths())
+    assert (str(desired.nameservers[0]), desired.problems) == ("10.0.0.1", ())
+    # Behind another server, that one says it.
+    assert plan(conf(), replace(own, links=(link("eth0", "10.0.3.2/24"),)), Paths()).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "gateway", "forwards", "routers"),
+    [
+        # The server's own gateway, whether it forwards or not.
+        ("", "192.168.67.254", False, ["192.168.67.254"]),
+        ("", "192.168.67.254", True, ["192.168.67.254"]),
+        # A gateway elsewhere is nobody that clients could reach.
+        ("", "10.0.3.1", True, ["192.168.67.1"]),
+        ("", None, True, ["192.168.67.1"]),
+        ("", None, False, []),
+        ("DHCP_ROUTER=none", "192.168.67.254", True, []),
+        ('DHCP_ROUTER="10.0.0.1 192.168.67.9"', "192.168.67.254", True, ["192.168.67.9"]),
+        ("DHCP_ROUTER=10.0.0.1", "192.168.67.254", True, ["192.168.67.254"]),
+    ],
+)
+def test_who_routes_for_clients(line: str, gateway: str | None, forwards: bool, routers: list[str]) -> None:
+    own = replace(link("eth1", "192.168.67.1/24"), forwards=forwards)
+    own = replace(own, gateway=IPv4Address(gateway) if gateway else None)
+    (served,) = decide(server_section(line), own).served
+    assert [str(each) for each in served.routers] == routers
+
+
 def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
     text = "[server]\nADMIN_PASSWORD=hunter2\n[clients]\nTIMEZONE=Europe/Athens\n"
     settings = decide(text).add_on.settings
