@@ -52,7 +52,7 @@ def program(suite: str, package: str, path: str, script: Path) -> Path:
     return script
 
 
-def starter(place: Path, path: str) -> str:
+def starter(place: Path | str, path: str) -> str:
     """Return a script that runs a program of unpacked packages with the libraries that came with it."""
     loader = f'"{place}/{_LOADER}" --library-path "{place}/{_LIBRARIES}"'
     return f'#!/bin/sh\nexec {loader} "{place}/{path}" "$@"\n'

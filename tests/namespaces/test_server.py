@@ -170,6 +170,22 @@ def test_a_restart_of_the_daemon_leaves_the_services_running(server: Server) -> 
     assert server.run(look) == before
 
 
+def test_a_server_that_hangs_is_a_problem_until_it_answers(server: Server) -> None:
+    settled(server)
+    server.run("systemctl kill --signal=STOP ltspd-dnsmasq ltspd-tftp; ltspctl apply || :")
+    try:
+        server.wait_for(lambda: len([each for each in problems(server) if "not answer" in each]) == 2, 60)
+        told = "\n".join(problems(server))
+        assert "DHCP on lan0 (192.168.67.1, port 67)" in told
+        assert "proxyDHCP on ext0 (10.0.3.2, port 4011)" in told
+        assert "TFTP on lan0 (192.168.67.1, port 69)" in told
+        assert "systemctl restart ltspd-dnsmasq.service" in told
+    finally:
+        server.run("systemctl kill --signal=CONT ltspd-dnsmasq ltspd-tftp")
+    server.wait_for(lambda: product.status(server)["State"] == "in-sync", 90)
+    assert "failed" not in server.run("systemctl list-units --all --no-legend 'ltspd-probe@*'")
+
+
 def test_a_killed_service_comes_back_and_is_no_lasting_problem(server: Server) -> None:
     settled(server)
     pid = server.run("systemctl show -P MainPID ltspd-tftp").strip()
