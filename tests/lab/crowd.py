@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -48,27 +48,20 @@ def crowd(server: Server, plan: Plan) -> Iterator[Callable[[], Mapping[str, int]
     """
     session, name = server.session, f"{server.session.name}-crowd"
     told = session.directory / "crowd.json"
-    ip(server.lan.switch, "link add port-crowd type veth peer name lan0 netns " + _netns(name))
-    try:
+    with ExitStack() as undo:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        undo.callback(subprocess.run, ["ip", "netns", "delete", name], check=False)
+        ip(server.lan.switch, f"link add port-crowd type veth peer name lan0 netns {name}")
+        # With one end goes the other one, at once; with the namespace it would be later.
+        undo.callback(ip, server.lan.switch, "link delete port-crowd")
         ip(server.lan.switch, "link set port-crowd master lan up")
         addresses = (f"address add {each}/24 dev lan0" for each in (IDLE, SLOW, ROOM))
         ip(name, "link set lo up", *addresses, "link set lan0 up")
         program = [sys.executable, "-m", "tests.lab.crowd", json.dumps(asdict(replace(plan, told=str(told))))]
         process = session.start(program, log="crowd.log", netns=name)
-        try:
-            server.wait_for(lambda: told.exists() or process.poll() is not None)
-            yield lambda: json.loads(told.read_text())
-        finally:
-            end(process, signal.SIGKILL)
-    finally:
-        # With one end goes the other one, at once; with the namespace it would be later.
-        ip(server.lan.switch, "link delete port-crowd")
-        _netns(name, "delete")
-
-
-def _netns(name: str, verb: str = "add") -> str:
-    subprocess.run(["ip", "netns", verb, name], check=True)
-    return name
+        undo.callback(end, process, signal.SIGKILL)
+        server.wait_for(lambda: told.exists() or process.poll() is not None)
+        yield lambda: json.loads(told.read_text())
 
 
 # ---- the program -----------------------------------------------------------------------------------
