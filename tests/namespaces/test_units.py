@@ -1,6 +1,7 @@
 """The units as they are installed: how closed they are, and that everything works closed like that."""
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -163,6 +164,12 @@ def test_an_image_of_the_root_has_what_it_had_without_hardening(server: Server) 
         name.endswith(".ko") and name.startswith(("/usr/lib/modules/", "/lib/modules/")) for name in names
     )
     assert len(closed) > 5000
+
+
+def test_what_was_packed_can_be_compared_within_the_units_limits(server: Server, built: str) -> None:
+    words = server.run("journalctl --no-pager -o cat -u ltspd | grep 'ompared' || true")
+    assert re.search(r"Compared \d{4,} entries of a new layer", words)
+    assert "can't be compared" not in words
 
 
 def test_a_build_of_the_root_waits_for_dpkgs_lock(server: Server) -> None:
