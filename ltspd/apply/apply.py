@@ -1,5 +1,9 @@
-"""Outputs: first their files, where they differ; then what none needs any more goes; then units follow."""
+"""Outputs: first their files, where they differ; then what none needs any more goes; then units follow.
 
+The disk is read and written in threads: a slow one must not keep anybody waiting for an answer on the bus.
+"""
+
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -70,23 +74,23 @@ class Applier:
         for output in outputs:
             if output.needed and (why := await self._files(output, force)):
                 hindered[output.name] = why
-            self._save()
+            await self._save()
         # What is gone ends before its successor begins: they may need the same port. An output whose new
         # files are not there goes on with what it had.
         gone = await self._leave(outputs, hindered.keys(), force)
-        self._save()
+        await self._save()
         statuses = []
         for output in outputs:
             state, message = hindered.get(output.name) or await self._follow(output, gone)
             if state is OutputState.IN_SYNC and (message := await self.answers.look(output)):
                 state = OutputState.FAILED
             statuses.append(self._status(output, state, message))
-            self._save()
+            await self._save()
         return tuple(statuses)
 
-    def _save(self) -> None:
+    async def _save(self) -> None:
         try:
-            self._file.save()
+            await asyncio.to_thread(self._file.save)
         except OSError as error:
             self._unwritten = True
             log.warning("What was applied can't be recorded; it will be tried again: %s", error)
@@ -113,7 +117,7 @@ class Applier:
 
     async def _files(self, output: Output, force: bool) -> Finding | None:
         """Write what differs, and return what hinders that; the unit then runs with the files that it has."""
-        edited = [] if force else [file.path for file in output.files if self._edited(file)]
+        edited = [] if force else await asyncio.to_thread(self._edited, output)
         if edited:
             await self._units.keep_running(output)
             names = ", ".join(edited)
@@ -145,10 +149,10 @@ class Applier:
         """Undo what no output needs any more, and return how the units among it are now."""
         record, left = self._record, []
         for path in record.left({*record.files, *record.writing}, outputs, hindered):
-            left += self._remove(path, force)
+            left += await asyncio.to_thread(self._remove, path, force)
         for path in record.left(record.links, outputs, hindered):
             if leads_to(self._paths.at(path), record.links[path]):
-                left += self._unlink(path)
+                left += await asyncio.to_thread(self._unlink, path)
             else:
                 record.forget(path)  # somebody's own by now
         known = {*record.units, *(each.unit for each in outputs if each.unit.startswith(UNIT_PREFIX))}
@@ -191,24 +195,23 @@ class Applier:
     def _on_disk(self, file: File) -> str:
         return digest_of(self._paths.at(file.path))
 
-    def _edited(self, file: File) -> bool:
-        found = self._on_disk(file)
-        ours = (self._record.files.get(file.path), self._record.writing.get(file.path))
-        return found not in ("", digest(file.data), *ours)
+    def _edited(self, output: Output) -> list[str]:
+        paths = []
+        for file in output.files:
+            ours = (self._record.files.get(file.path), self._record.writing.get(file.path))
+            if self._on_disk(file) not in ("", digest(file.data), *ours):
+                paths.append(file.path)
+        return paths
 
     async def _write(self, output: Output) -> None:
-        changes = self._changes(output)
+        changes = await asyncio.to_thread(self._changes, output)
         for file in changes:
             await self._check(output, file)
         self._record.own(output)
         self._record.writing |= {file.path: digest(file.data) for file in changes}
-        self._file.save()
-        for file in changes:
-            write_atomically(self._paths.at(file.path), file.data, file.mode)
-            log.info("Wrote %s (%s)", file.path, output.name)
-        changed = bool(changes)
+        await asyncio.to_thread(self._file.save)
+        changed = await asyncio.to_thread(self._put, output, changes)
         for each in output.links:
-            changed |= link(self._paths.at(each.path), each.target)
             if leads_to(self._paths.at(each.path), each.target):
                 self._record.links[each.path] = each.target
         for file in output.files:
@@ -217,13 +220,24 @@ class Applier:
         if changed or output.name not in self._record.applied:
             self._record.applied[output.name] = time.time_ns() // 1000
 
+    def _put(self, output: Output, changes: Iterable[File]) -> bool:
+        """Write files and links; return whether anything was another before."""
+        changed = False
+        for file in changes:
+            write_atomically(self._paths.at(file.path), file.data, file.mode)
+            log.info("Wrote %s (%s)", file.path, output.name)
+            changed = True
+        for each in output.links:
+            changed |= link(self._paths.at(each.path), each.target)
+        return changed
+
     async def _check(self, output: Output, file: File) -> None:
         if not output.check:
             return
         # Not beside the file: that directory is watched, and a candidate that fails would wake us for ever.
         candidate = self._paths.run / f"{output.name}.candidate"
         try:
-            write_atomically(candidate, file.data, 0o600)
+            await asyncio.to_thread(write_atomically, candidate, file.data, 0o600)
             await run([part.replace("{}", str(candidate)) for part in output.check])
         finally:
             candidate.unlink(missing_ok=True)

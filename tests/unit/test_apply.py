@@ -1,7 +1,10 @@
 """Applying: only what differs, atomically, checked, never over an edit."""
 
 import os
+import threading
 from dataclasses import replace
+
+import pytest
 
 from ltspd.apply import Applier
 from ltspd.desired import File, Output, Symlink
@@ -158,3 +161,19 @@ async def test_preview_shows_what_would_change(applier: Applier) -> None:
     assert applier.preview(wanted) == "--- /etc/x.conf\ntext\n--- /srv/ltsp.img\n(9 bytes)\n"
     await apply(applier, wanted)
     assert applier.preview(wanted) == "Nothing would change.\n"
+
+
+async def test_the_disk_is_waited_for_in_threads(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[threading.Thread] = []
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        waited.append(threading.current_thread())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    applier = fresh(paths, FakeSystemd())
+    # The file, the record before and after it, and the directory of each.
+    await apply(applier, output(check=("true", "{}")))
+    assert len(waited) >= 6
+    assert threading.main_thread() not in waited

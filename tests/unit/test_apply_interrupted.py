@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -32,7 +33,7 @@ NEW = (
 
 
 # The functions that change anything; a kill elsewhere is a kill before their next line.
-CHANGING = {"_write_atomically", "_write", "save", "link"}
+CHANGING = {"_write_atomically", "_write", "_put", "save", "link"}
 PLACES = {module.__file__, files.__file__, record.__file__}
 
 
@@ -50,12 +51,15 @@ def _at_each_line(do: Callable[[], object]) -> Callable[[FrameType, str, object]
 def _apply_new(paths: Paths, do: Callable[[], object]) -> None:
     """Apply NEW, calling ``do`` before each line of applying that may change something."""
     applier = fresh(paths, FakeSystemd())
-    before = sys.gettrace()
-    sys.settrace(_at_each_line(do))
+    before, trace = sys.gettrace(), _at_each_line(do)
+    sys.settrace(trace)
+    # The loop's threads for the disk begin after this.
+    threading.settrace(trace)
     try:
         asyncio.run(_all(applier, NEW))
     finally:
         sys.settrace(before)
+        threading.settrace(None)
 
 
 def _interesting_steps(paths: Paths) -> list[int]:
