@@ -1,5 +1,6 @@
-"""The one stem that names the bus name, paths, interfaces, errors, polkit actions and files."""
+"""What things are called: the stem of everything on the bus, and what links of the network may be named."""
 
+import re
 from ipaddress import IPv4Address
 
 STEM = "org.ltsp.Server1"
@@ -7,6 +8,14 @@ ROOT_PATH = "/" + STEM.replace(".", "/")
 ERROR_PREFIX = STEM + ".Error."
 # Units with such names are ours alone; any other one belongs to the distribution, and others use it, too.
 UNIT_PREFIX = "ltspd-"
+
+# Linux takes more (IFNAMSIZ is 16 with the final NUL), but to dnsmasq "*" is a wildcard and "," ends a word.
+_LINK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")
+
+
+def is_link_name(text: str) -> bool:
+    """Whether an interface of this name can be served; others mean something else to dnsmasq or radvd."""
+    return _LINK.fullmatch(text) is not None
 
 
 def interface(noun: str) -> str:

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address
 from types import MappingProxyType
 
 from ltspd.model import DhcpRole, RootTransport
-from ltspd.names import is_resolver
+from ltspd.names import is_link_name, is_resolver
 
 
 class Kind(StrEnum):
@@ -48,8 +48,6 @@ class LinkChoice:
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-# Linux: IFNAMSIZ is 16 with the final NUL.
-_LINK = re.compile(r"[A-Za-z0-9._-]{1,15}\Z")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # RFC 1123 labels, with LTSP's two pseudo variables inside.
 _HOSTNAME = re.compile(
@@ -133,7 +131,7 @@ def read_links(text: str) -> Mapping[str, LinkChoice]:
     for word in text.split():
         name, equals, rest = word.partition("=")
         role_text, colon, between = rest.partition(":")
-        if not equals or not _LINK.match(name) or name in (".", ".."):
+        if not equals or not is_link_name(name):
             raise ValueError(f"has {word!r}, which is not link=off|proxy[:address]|real[:first-last]")
         if name in links:
             raise ValueError(f"names {name} twice")

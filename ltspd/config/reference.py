@@ -39,7 +39,8 @@ and `[common]` are the server's own.
 
 The boot menu can compare only with exact MAC addresses, IP addresses and host names, so
 `DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` have no effect in sections
-with globs.
+with globs. iPXE fills in its own settings in `KERNEL_PARAMETERS`, such as `ip=${net0/ip}`; all else there
+is plain text to it, `||` and `#` too.
 """
 
 

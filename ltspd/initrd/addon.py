@@ -4,10 +4,14 @@ It is loaded before the boot initrd of whichever image, so that a change of sett
 upgrade of ltspd, touches this one small file and no image. It holds no secret.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from ltspd.initrd import cpio
 from ltspd.model import Account, Group
+
+# What ends a field or a line. Bytes that are no UTF-8 are some old account's real name, and break neither.
+_BREAKS = re.compile("[:\x00-\x1f\x7f]")
 
 
 def make_settings_initrd(
@@ -39,5 +43,5 @@ def make_settings_initrd(
 
 
 def _lines(rows: Iterable[tuple[str, ...]]) -> bytes:
-    sound = (row for row in rows if row[0] and not any(":" in field or "\n" in field for field in row))
+    sound = (row for row in rows if row[0] and not any(map(_BREAKS.search, row)))
     return "".join(":".join(row) + "\n" for row in sound).encode("utf-8", "surrogateescape")

@@ -4,7 +4,6 @@ Each link gets one role and one address: machines on one cable are not told apar
 beside real DHCP, or two proxies, would answer the same machines with what contradicts each other.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -12,14 +11,12 @@ from ltspd.config import LinkChoice
 from ltspd.config.server import ServerSettings
 from ltspd.desired import ServedLink
 from ltspd.model import DhcpRole, Facts, Link, LinkKind, Problem
+from ltspd.names import is_link_name
 
 # LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
 INTERNAL = IPv4Network("192.168.67.0/24")
 # The default lease range of a /24, as LTSP has it; larger and smaller networks get the same shares.
 FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
-# Names that stand for themselves in the configuration of every server. In dnsmasq's, "*" at the end of one
-# means all links that begin so, and a comma begins another.
-_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN})
 
 
@@ -63,7 +60,7 @@ def _serve(
         )
     if not roles:
         return
-    if not _PLAIN.fullmatch(link.name):
+    if not is_link_name(link.name):
         say(
             "its name has characters that mean something else to the servers' programs, so it is not served; "
             "rename it with letters, digits, '.', '_' or '-' ('ip link set … name …')."

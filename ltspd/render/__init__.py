@@ -3,6 +3,7 @@
 from ltspd.desired import Desired, Output
 from ltspd.paths import Paths
 from ltspd.render import dnsmasq, http, ipxe, nbd, nfs, radvd, tftp
+from ltspd.render.sound import sound
 
 
 def outputs(desired: Desired, paths: Paths, nbd_add_on: bytes, add_on: bytes) -> tuple[Output, ...]:
@@ -10,6 +11,7 @@ def outputs(desired: Desired, paths: Paths, nbd_add_on: bytes, add_on: bytes) ->
 
     ``add_on`` is the finished ltsp.img and ``nbd_add_on`` nbd.img (empty: there is none).
     """
+    desired = sound(desired)
     return (
         tftp.boot_files(desired, add_on, nbd_add_on),
         ipxe.menu(desired),

@@ -3,6 +3,7 @@
 Every conditional ends in "||" because a failing command without it aborts the script.
 """
 
+import re
 from collections.abc import Iterator
 
 from ltspd.desired import Desired, File, Menu, MenuChoice, Output
@@ -12,6 +13,9 @@ from ltspd.model import Generation, RootTransport
 KEY_TIMEOUT = 300
 # The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
 DIRECT = "nfsdir"
+# A setting that is never set. iPXE looks for "||", "&&" and "#" among a line's words before it fills in
+# settings, and for a backslash at its end: next to this they are only text. It knows no quotes.
+NOTHING = "${nothing}"
 
 _HEAD = """#!ipxe
 # Written by ltspd; changes here are reported, not kept.
@@ -70,8 +74,18 @@ def _lines(menu: Menu, port: int) -> Iterator[str]:
 def _choice(choice: MenuChoice) -> Iterator[str]:
     yield f"set image {choice.image}"
     yield f"set root {choice.transport}"
-    yield f"set parameters {choice.kernel_parameters}" if choice.kernel_parameters else "clear parameters ||"
+    parameters = _text(choice.kernel_parameters)
+    yield f"set parameters {parameters}" if parameters else "clear parameters ||"
     yield f"set timeout {choice.timeout}" if choice.timeout is not None else "clear timeout ||"
+
+
+def _text(value: str) -> str:
+    """Return the words of a text as iPXE must read them; ``${...}`` is still filled in."""
+    words = (
+        f"{NOTHING}{word}" if word in ("||", "&&") or word.startswith("#") else word for word in value.split()
+    )
+    text = " ".join(words)
+    return f"{text}{NOTHING}" if text.endswith("\\") else text
 
 
 def _start(menu: Menu) -> Iterator[str]:
@@ -83,8 +97,9 @@ def _start(menu: Menu) -> Iterator[str]:
     yield "menu Network boot from ${srv}"
     yield "item --gap Images"
     for generation in menu.entries:
-        title = menu.titles.get(generation.image) or f"{generation.image}  ({generation.kernel})"
-        yield f"item image_{generation.image} {title}"
+        title = menu.titles.get(generation.image) or f"{generation.image} ({generation.kernel})"
+        # Settings are filled in again and again until none is left, so there is no way to quote one.
+        yield f"item image_{generation.image} {_text(re.sub(r'[$]+{', '{', title))}"
     yield "item --gap This computer"
     yield "item local Boot from the local disk"
     yield "item restart Restart"

@@ -260,6 +260,15 @@ def test_a_named_link_that_is_missing_is_a_problem() -> None:
     assert "no such interface" in problem.message
 
 
+@pytest.mark.parametrize("name", ["x*", "a,b", "-x", 'a"b', "a\x01"])
+def test_a_link_whose_name_means_something_to_dnsmasq_is_not_served(name: str) -> None:
+    desired = decide("", link(name, "10.0.4.2/24"), link("eth0", "10.0.3.2/24"))
+    assert [each.link for each in desired.served] == ["eth0"]
+    (problem,) = desired.problems
+    assert problem.subject == f"link {name}"
+    assert "rename it" in problem.message
+
+
 def test_router_advertisements_only_where_there_is_no_ipv6() -> None:
     plain, six = link("eth0", "10.0.3.2/24"), replace(link("eth1", "10.0.4.2/24"), global_ipv6=True)
     assert [each.quiet_router for each in decide("", plain, six).served] == [True, False]
