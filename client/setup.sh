@@ -15,8 +15,10 @@ load_settings() {
     fi
     [ "$DEBUG_SHELL" = 1 ] && debug_shell=1
     settings_address=$(ipv4 "$SERVER")
-    # In a trial there is no other machine than the one that the command line names.
-    [ -n "$settings_address" ] && [ "$trial" != 1 ] && server=$settings_address
+    # Only what clients call "server": the root and what is reported stay with the machine they booted from. In a
+    # trial there is no other machine than the one that the command line names.
+    named_server=$server
+    [ -n "$settings_address" ] && [ "$trial" != 1 ] && named_server=$settings_address
     [ "$IMAGE_TO_RAM" = 1 ] && [ -n "$base" ] && transport=http
     # Lists may be written in lines or with tabs.
     KEEP_SYSTEM_SERVICES=$(words "$KEEP_SYSTEM_SERVICES")
@@ -65,7 +67,7 @@ set_names() {
     rm -f "$new/etc/hosts" "$new/etc/fstab"
     echo "127.0.0.1 localhost
 $address ${SEARCH_DOMAIN:+$hostname.${SEARCH_DOMAIN%% *} }$hostname
-$server server
+${named_server:-$server} server
 ::1 localhost ip6-localhost ip6-loopback
 ff02::1 ip6-allnodes
 ff02::2 ip6-allrouters" >"$new/etc/hosts"
