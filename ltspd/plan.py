@@ -6,7 +6,6 @@ from ipaddress import IPv4Address
 from ltspd.config import (
     Config,
     Host,
-    Index,
     MenuSettings,
     exact_hosts,
     menu_settings,
@@ -126,7 +125,7 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     transport = default_transport(facts)
     # iPXE can't compare with a glob, so only hosts that are named exactly have a choice of their own.
     named = tuple(exact_hosts(config.document))
-    wanted = menu_settings(Index(config.document), (Host(), *(host for _, _, host in named)))
+    wanted = menu_settings(config.document, (Host(), *(host for _, _, host in named)))
     unknown: dict[str, Problem] = {}
     choices = [_choice(each, entries, unknown, transport) for each in wanted]
     problems += unknown.values()

@@ -6,6 +6,7 @@ from ltspd.config.document import Assignment, Document, Finding, Host, Reference
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
 from ltspd.config.kinds import Kind, problem
+from ltspd.config.menu import MENU
 from ltspd.config.parameters import BOTH, CLIENT, SERVER, Parameter, Reader, find, suggestion
 from ltspd.config.secrecy import withheld
 
@@ -272,10 +273,8 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
     """Parameters that clients do not get, because everyone could read them on the way."""
     hidden = withheld(document)
     for place, section in enumerate(document.sections):
-        if place in index.server_only:
-            continue
         for each in section.assignments:
-            if each.name in hidden:
+            if each.name in hidden and (each.name in MENU or place not in index.server_only):
                 yield _warning(
                     each,
                     f"{each.name} holds or uses a secret, so it is not given to clients",

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ltspd.config.document import Host
+from ltspd.config.document import Document, Host
 from ltspd.config.evaluate import Index, effective_menu, effective_server
 from ltspd.config.kinds import read_transport
 from ltspd.config.parameters import readable
+from ltspd.config.secrecy import withheld
 from ltspd.model import RootTransport
 
 # LTSP reads these from [server] for all clients, unless a client's own sections say otherwise.
@@ -26,16 +27,19 @@ class MenuSettings:
     timeout: int | None = None
 
 
-def menu_settings(index: Index, hosts: Iterable[Host]) -> Iterator[MenuSettings]:
-    """Yield each host's settings. A value that is not of its parameter's kind counts as not set.
+def menu_settings(document: Document, hosts: Iterable[Host]) -> Iterator[MenuSettings]:
+    """Yield each host's settings. One not of its parameter's kind, or a secret, counts as not set.
 
     Whether a value made from others can be read shows only here; check makes a finding of it.
     """
+    index = Index(document)
+    # Everybody on the network can fetch the menu.
+    given = frozenset(MENU) - withheld(document)
     server = effective_server(index)
     for host in hosts:
         values = effective_menu(index, host, server)
         image, transport, parameters, timeout = (
-            readable(name, values[name].text) if name in values else "" for name in MENU
+            readable(name, values[name].text) if name in values and name in given else "" for name in MENU
         )
         yield MenuSettings(
             image,

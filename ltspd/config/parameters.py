@@ -80,7 +80,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("HOSTNAME", Kind.HOSTNAME, CLIENT, "Host name; may contain %{IP} and %{MAC}", "ltsp%{IP}"),
     Parameter("DNS_SERVER", Kind.ADDRESSES, BOTH, "DNS servers for clients"),
     Parameter("SEARCH_DOMAIN", Kind.LINE, BOTH, "Search domain for clients"),
-    Parameter("SERVER", Kind.LINE, BOTH, "Address of the server as clients should use it", supported=False),
+    Parameter("SERVER", Kind.LINE, BOTH, "Address that the name server stands for on clients"),
     Parameter("FSTAB_*", Kind.TEXT, CLIENT, "A line for a client's /etc/fstab"),
     Parameter("HOSTS_*", Kind.TEXT, CLIENT, "A line for a client's /etc/hosts"),
     Parameter("TIMEZONE", Kind.LINE, CLIENT, "Time zone, such as Europe/Athens", supported=False),
@@ -130,7 +130,9 @@ PATTERNS = tuple(each for each in PARAMETERS if each.name.endswith("*"))
 
 # Words that tell a secret by its name, also in parameters that nobody here has heard of.
 _SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASS|PASSWD|PASSWORDS?|PASSPHRASE|SECRETS?|TOKENS?|HASH|KEY|PSK|CREDENTIALS?)(?:_|\Z)"
+    r"(?:^|_)(?:PASS|PWD|PASSWD|PASSWORDS?|PASSPHRASE|SSHPASS|SECRETS?|TOKENS?|HASH|API_?KEY|KEY|PSK|CREDENTIALS?)"
+    r"(?:_|\Z)",
+    re.IGNORECASE,
 )
 
 

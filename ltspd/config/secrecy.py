@@ -6,10 +6,24 @@ from ltspd.config.document import Document
 from ltspd.config.evaluate import made_from
 from ltspd.config.parameters import is_secret
 
-# crypt(5) hashes, base64 or PEM private keys: whatever the parameter is called.
+# How secrets look, whatever the parameter is called. A reference stands as "$" in the text.
 _SECRET_TEXT = re.compile(
-    r"\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|argon2[id]{1,2})\$[./A-Za-z0-9,=$-]{8}"
+    # Hashes of crypt(5), of LDAP, and private keys.
+    r"\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|apr1|argon2[id]{1,2})\$[./A-Za-z0-9,=$-]{8}"
+    r"|\{S?(?:SHA|MD5|CRYPT)[0-9]*\}[./A-Za-z0-9+=$]{8}"
     r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
+    # Options of mounts (mount.cifs(8), also user=NAME%PASSWORD), of wireless networks and of programs.
+    r"|(?<![a-z0-9])(?:pass|passwd|password2?|passphrase|pwd|psk|secret|token|api[_-]?key|wep_key[0-9])"
+    r"(?:\s?=|:)\s?['\"]?[^\s,;&'\"]"
+    r"|--?(?:pass|password|passphrase|passwd|token|secret)\s+[^\s,;&-]"
+    r"|(?<![a-z])user(?:name)?=[^\s,%]*%[^\s,]"
+    # user:password@host, with or without a scheme; mailto: has none.
+    r"|(?<![a-z0-9])(?!mailto:)[a-z0-9._$-]+:[^\s:/@]+@[a-z0-9$\[]"
+    r"|://[^\s/@:]*:[^\s/@]+@"
+    r"|bearer\s+[a-z0-9._$-]{8}"
+    # Programs that are given one.
+    r"|(?<![a-z0-9])(?:chpasswd|htpasswd|smbpasswd|sshpass|wpa_passphrase|usermod\s[^;]*-p)(?![a-z0-9])",
+    re.IGNORECASE,
 )
 
 
@@ -21,8 +35,8 @@ def withheld(document: Document) -> frozenset[str]:
     secret: set[str] = set()
     for section in document.sections:
         for each in section.assignments:
-            literal = "".join(part for part in each.parts if isinstance(part, str))
-            if is_secret(each.name) or _SECRET_TEXT.search(literal):
+            text = "".join(part if isinstance(part, str) else "$" for part in each.parts)
+            if is_secret(each.name) or _SECRET_TEXT.search(text):
                 secret.add(each.name)
             secret.update(filter(is_secret, each.references))
     return made_from(document, secret)

@@ -6,11 +6,12 @@ here; a property test keeps the two equal. MAC must be lower-case with colons.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from ltspd.config.document import Assignment, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
 from ltspd.config.headers import SPECIAL
+from ltspd.config.parameters import CLIENT, find
 from ltspd.config.reserved import is_parameter_name, is_reserved
 from ltspd.config.secrecy import withheld
 
@@ -27,7 +28,7 @@ def quote(text: str) -> str:
 
 
 def render_settings(document: Document) -> bytes:
-    """Return the settings file: no secret, nothing that only the server reads, no code of ltsp.conf."""
+    """Return the settings file: what clients read and what that is made from, no secret, no code."""
     index = Index(document)
     hidden = withheld(document)
     sections = {
@@ -35,14 +36,7 @@ def render_settings(document: Document) -> bytes:
         for place, section in enumerate(document.sections)
         if place not in index.server_only and (place == 0 or section.patterns)
     }
-    names = sorted(
-        {
-            each.name
-            for section in sections.values()
-            for each in section.assignments
-            if each.name not in hidden and is_parameter_name(each.name) and not is_reserved(each.name)
-        }
-    )
+    names = sorted(_read_by_clients(sections.values(), hidden))
     known = frozenset(names) | frozenset(PREDEFINED)
     lines = [_HEAD]
     shown = known - hidden
@@ -50,6 +44,22 @@ def render_settings(document: Document) -> bytes:
         lines += _section(index, place, section, shown, sections)
     lines += _dispatcher(index, sections, names)
     return "\n".join(lines).encode("utf-8", "replace")
+
+
+def _read_by_clients(sections: Iterable[Section], hidden: Container[str]) -> set[str]:
+    """Return the names that go out: everybody on the network can fetch this file."""
+    sources: dict[str, set[str]] = {}
+    for section in sections:
+        for each in section.assignments:
+            if each.name not in hidden and is_parameter_name(each.name) and not is_reserved(each.name):
+                sources.setdefault(each.name, set()).update(each.references)
+    todo = [name for name in sources if (row := find(name)) and row.supported and CLIENT in row.readers]
+    names: set[str] = set()
+    while todo:
+        if (name := todo.pop()) not in names and name in sources:
+            names.add(name)
+            todo += sources[name]
+    return names
 
 
 def _section(

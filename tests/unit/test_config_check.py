@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.config import Host, LinkChoice, ServerSettings, Severity, effective_menu, load, parse, withheld
+from ltspd.config import (
+    Host,
+    LinkChoice,
+    ServerSettings,
+    Severity,
+    effective_menu,
+    load,
+    parse,
+    quote,
+    withheld,
+)
 from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname
@@ -196,6 +206,63 @@ def test_clients_never_read_the_servers_section() -> None:
 def test_secrets_spread_to_what_is_made_from_them() -> None:
     document = parse("[clients]\nA=$B\nB=$C\nC=x$PASSWORDS_X\nD=$E\nSSH_SERVER=x\nSESSION_KEY=x\nKEYMAP=gr\n")
     assert withheld(document) == {"A", "B", "C", "SESSION_KEY", "PASSWORDS_X"}
+
+
+SECRETS = """\
+//10.0.0.9/x /mnt cifs username=lab,password=abc 0 0
+//nas/x /mnt cifs user=lab,pass=abc
+//nas/x /mnt cifs user=lab%abc,rw
+//nas/x /mnt cifs rw,passwd=abc
+//nas/x /mnt cifs password2=abc
+curl http://ann:secret@10.0.0.9/x
+sshfs ann:secret@nas:/x
+echo ann:secret | chpasswd
+sshpass -p secret ssh x
+tool --password secret
+tool --password=secret
+tool --token abc
+psk="my wifi"
+wpa_passphrase lab 12345678
+Authorization: Bearer abcdefgh12
+{SSHA}abcdefgh1234
+ds=nocloud;user=a;password=b
+usermod -p x root
+api_key=abc
+wep_key0=12345
+davfs https://a:b@cloud/x
+x password=$P
+"""
+PLAIN = """\
+//10.0.0.9/x /mnt cifs credentials=/etc/cifs.cred,uid=1000 0 0
+$SERVER:/home /home nfs defaults,nolock 0 0
+10.0.0.1 passwords.example
+quiet splash nopassword bypass=1
+mailto:ann@example.org
+52:54:00:00:00:01
+rw,sec=krb5,multiuser
+[::1]:80
+http://server:8080/x
+/mnt/pass fuse defaults
+passdb backend
+root=live:http://10.0.0.1/x
+vt.global_cursor_default=0
+a@b
+ann@nas:/x /mnt fuse.sshfs defaults
+*.example:x
+"""
+
+
+@pytest.mark.parametrize("text", SECRETS.splitlines())
+def test_secrets_are_known_by_how_they_look(text: str) -> None:
+    line = "FSTAB_X=" + (f'"{text}"' if "$P" in text else quote(text))
+    config = load({"x": f"[clients]\n{line}\n"})
+    assert withheld(config.document) == {"FSTAB_X"}
+    assert any("FSTAB_X holds or uses a secret" in each.reason for each in config.findings)
+
+
+@pytest.mark.parametrize("text", PLAIN.splitlines())
+def test_what_only_looks_like_a_secret_goes_out(text: str) -> None:
+    assert withheld(parse(f"[clients]\nFSTAB_X={quote(text)}\n")) == frozenset()
 
 
 def test_the_menu_reads_the_server_section_for_all_clients() -> None:

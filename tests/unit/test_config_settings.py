@@ -1,5 +1,6 @@
 """The settings file in the real busybox sh leaves exactly the values that evaluate works out."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,7 +19,7 @@ SHELLS = [
     if shutil.which(shell.split()[0])
 ]
 BUSYBOX = ["busybox", "sh"]
-NAMES = ["A", "B", "HOSTNAME", "KERNEL_PARAMETERS", "PASSWORDS_X", "FSTAB_1", "SERVER"]
+NAMES = ["FSTAB_A", "HOSTS_B", "HOSTNAME", "KERNEL_PARAMETERS", "PASSWORDS_X", "FSTAB_1", "SERVER"]
 SECTIONS = [
     "clients",
     "common",
@@ -117,12 +118,12 @@ def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, 
 
 SAMPLE = """\
 [clients]
-A="it's \\"$MAC_ADDRESS\\"
-two" B='$(reboot)' FSTAB_1='`id` \\'
+FSTAB_A="it's \\"$MAC_ADDRESS\\"
+two" HOSTS_B='$(reboot)' FSTAB_1='`id` \\'
 INCLUDE=x-y
 [52:54:00:*]
 HOSTNAME=PC01
-B="$B
+HOSTS_B="$HOSTS_B
 "
 [pc01|pc02]
 KERNEL_PARAMETERS="$KERNEL_PARAMETERS more"
@@ -141,9 +142,13 @@ def test_every_posix_shell_agrees(folder: Path, shell: list[str], host: Host) ->
 def test_learning_the_host_name_first(folder: Path) -> None:
     """Once without a name, once with the one that was learnt: nothing is left over from the first time."""
     file = folder / "twice"
-    file.write_bytes(render_settings(parse("[clients]\nHOSTNAME=ltsp%{IP}\n[ltsp20]\nA=$A+\nB=$HOSTNAME\n")))
-    script = '. "$1"; ltsp_settings m i ""; printf "%s|%s\n" "$HOSTNAME" "${A-}"\n'
-    script += 'ltsp_settings m i ltsp20; printf "%s|%s|%s" "$HOSTNAME" "$A" "$B"'
+    file.write_bytes(
+        render_settings(
+            parse("[clients]\nHOSTNAME=ltsp%{IP}\n[ltsp20]\nFSTAB_A=$FSTAB_A+\nHOSTS_B=$HOSTNAME\n")
+        )
+    )
+    script = '. "$1"; ltsp_settings m i ""; printf "%s|%s\n" "$HOSTNAME" "${FSTAB_A-}"\n'
+    script += 'ltsp_settings m i ltsp20; printf "%s|%s|%s" "$HOSTNAME" "$FSTAB_A" "$HOSTS_B"'
     done = subprocess.run([*BUSYBOX, "-c", script, "sh", file], capture_output=True, text=True, check=True)
     assert done.stdout == "ltsp%{IP}|\nltsp%{IP}|+|ltsp%{IP}"
 
@@ -167,7 +172,7 @@ INCLUDE=shared
 [keys]
 API=s3cret-included
 [shared]
-TIMEZONE=shown
+SEARCH_DOMAIN=shown
 [clients]
 INCLUDE=shared
 PASSWORDS_A=s3cret-password
@@ -183,20 +188,41 @@ HOSTNAME=pc01
     assert "s3cret" not in rendered
     for name in ("PASSWORDS_A", "COMMON", "COPY", "API"):
         assert f"{name}=" not in rendered
-    assert "TIMEZONE='shown'" in rendered
+    assert "SEARCH_DOMAIN='shown'" in rendered
     assert "HOSTNAME='pc01'" in rendered
 
 
+def test_only_what_clients_read_is_in_the_file() -> None:
+    source = """\
+NAS=10.0.0.9
+UNREAD=x
+[clients]
+FSTAB_NAS="$NAS:/x /mnt nfs $OPTIONS 0 0"
+WIFI_SCRIPT='connect lab'
+HTTP_PORT=8080
+PWMERGE_SUR=x
+[pc01]
+OPTIONS=$RIGHTS,hard
+RIGHTS=ro
+"""
+    rendered = render_settings(parse(source)).decode()
+    found = set(re.findall(r"^    ([A-Z_]+)=[^$]", rendered, re.MULTILINE))
+    assert {"NAS", "FSTAB_NAS", "RIGHTS"} <= found
+    assert "OPTIONS=" in rendered
+    for name in ("UNREAD", "WIFI_SCRIPT", "HTTP_PORT", "PWMERGE_SUR"):
+        assert name not in rendered
+
+
 def test_reserved_names_never_reach_the_file() -> None:
-    config = load(
-        {"x": "[clients]\nPATH=/x\nIFS=x\nLD_PRELOAD=/x\nBASH_ENV=/x\nENV=/x\nPS4=x\nSHELLOPTS=x\nA=1\n"}
-    )
+    names = ("PATH", "IFS", "LD_PRELOAD", "BASH_ENV", "ENV", "PS4", "SHELLOPTS")
+    lines = "".join(f"{name}=/x\n" for name in names)
+    config = load({"x": f"[clients]\n{lines}HOSTS_A=1\n"})
     rendered = render_settings(config.document).decode()
     assert not config.ok
     assert len(config.errors) == 7
     assert "/x" not in rendered
     assert "IFS" not in rendered
-    assert "A='1'" in rendered
+    assert "HOSTS_A='1'" in rendered
 
 
 def test_the_same_document_gives_the_same_bytes() -> None:

@@ -520,10 +520,20 @@ def test_who_routes_for_clients(line: str, gateway: str | None, forwards: bool, 
 
 
 def test_the_settings_of_clients_hold_no_secret_of_the_server() -> None:
-    text = "[server]\nADMIN_PASSWORD=hunter2\n[clients]\nTIMEZONE=Europe/Athens\n"
+    text = "[server]\nADMIN_PASSWORD=hunter2\n[clients]\nSEARCH_DOMAIN=school.example\n"
     settings = decide(text).add_on.settings
-    assert b"Europe/Athens" in settings
+    assert b"school.example" in settings
     assert b"hunter2" not in settings
+
+
+@pytest.mark.parametrize("section", ["server", "clients", "52:54:00:12:34:56"])
+def test_a_secret_in_kernel_parameters_is_not_in_the_menu_that_everybody_reads(section: str) -> None:
+    text = f"[{section}]\nKERNEL_PARAMETERS='quiet ds=nocloud;password=hunter2'\n"
+    config = conf(text)
+    desired = plan(config, FACTS, Paths())
+    assert "hunter2" not in repr(desired)
+    (finding,) = config.findings
+    assert (finding.line, "KERNEL_PARAMETERS holds or uses a secret" in finding.reason) == (2, True)
 
 
 @pytest.mark.parametrize(
