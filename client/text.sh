@@ -81,32 +81,16 @@ host_number() {
 }
 
 # host_name TEMPLATE ADDRESS NETMASK MAC: print the name with %{IP} and %{MAC} replaced, as LTSP does; what a
-# host name can't have is dropped. Nothing usable: LTSP's default, ltsp and the client's number.
+# host name can't have is dropped, and what is behind its 64th character. Nothing usable: LTSP's default, ltsp
+# and the client's number. The server knows the same rule (ltspd/config/hostnames.py).
 host_name() {
-    local name=${1%% *} before after plain=''
+    local name=${1%% *} number mac
+    number=$(host_number "$2" "$3")
+    mac=$(echo "$4" | tr -d :)
     case "$name" in '' | '(none)') name='ltsp%{IP}' ;; esac
-    case "$name" in
-        *'%{IP}'*)
-            before=${name%%'%{IP}'*} after=${name#*'%{IP}'}
-            name=$before$(host_number "$2" "$3")$after
-            ;;
-    esac
-    case "$name" in
-        *'%{MAC}'*)
-            before=${name%%'%{MAC}'*} after=${name#*'%{MAC}'}
-            name=$before$(echo "$4" | tr -d :)$after
-            ;;
-    esac
-    plain=$(echo "$name" | tr -cd 'A-Za-z0-9.-')
-    while :; do
-        case "$plain" in
-            -* | .*) plain=${plain#?} ;;
-            *- | *.) plain=${plain%?} ;;
-            *) break ;;
-        esac
-    done
-    [ -n "$plain" ] || plain=ltsp$(host_number "$2" "$3")
-    echo "$plain"
+    name=$(printf '%s' "$name" | LC_ALL=C tr '\n' ' ' | sed "s/%{IP}/$number/g; s/%{MAC}/$mac/g" | LC_ALL=C tr -cd 'A-Za-z0-9._-' |
+        sed 's/[_-]*[.][._-]*/./g; s/^[._-]*//; s/[._-]*$//' | cut -c 1-64 | sed 's/[._-]*$//')
+    echo "${name:-ltsp$number}"
 }
 
 # is_name WORD: whether it is a name of an image or generation that can be part of a path.

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 
+from ltspd.names import is_host_name
+
 
 class ClientStage(StrEnum):
     """How far a client has come: each is said once it is reached; the last two end a boot or a session."""
@@ -28,8 +30,6 @@ SENTENCE_MOST = 300
 _MAC = re.compile(r"(?!00:00:00:00:00:00)[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 # As images and generations are named by ltspd; a directory name on the server has at most 255 bytes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-# Linux: HOST_NAME_MAX is 64.
-_HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,63})")
 
 
 def is_mac(text: str) -> bool:
@@ -54,7 +54,6 @@ def is_sentence(text: str) -> bool:
 _WORDS = {
     "stage": re.compile("|".join(ClientStage)),
     "transport": re.compile("|".join(TRANSPORTS)),
-    "hostname": _HOSTNAME,
     "image": _NAME,
     "generation": _NAME,
 }
@@ -73,4 +72,6 @@ def is_sound(field: str, text: str) -> bool:
         return is_address(text)
     if field == "error":
         return is_sentence(text)
+    if field == "hostname":
+        return is_host_name(text)
     return _WORDS[field].fullmatch(text) is not None

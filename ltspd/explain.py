@@ -9,9 +9,9 @@ from ltspd.config.menu import MENU
 from ltspd.config.parameters import EXACT, Reader, is_secret
 from ltspd.errors import InvalidOption
 from ltspd.model import ConfigFinding, Setting
+from ltspd.names import is_host_name
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")
-_HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 
 def host_of(words: Mapping[str, object]) -> Host:
@@ -28,7 +28,7 @@ def host_of(words: Mapping[str, object]) -> Host:
             IPv4Address(ip)
         except AddressValueError:
             raise InvalidOption(f"ip {ip[:40]!r} is not an IPv4 address.") from None
-    if name and not _HOSTNAME.fullmatch(name):
+    if name and not is_host_name(name):
         raise InvalidOption(f"hostname {name[:40]!r} can't be a host name: use letters, digits, '.' and '-'.")
     return Host(mac.replace("-", ":"), ip, name, "client" if mac or ip or name else "server")
 

@@ -1,4 +1,4 @@
-"""What things are called: the stem of everything on the bus, and what links of the network may be named."""
+"""What things are called: the stem of everything on the bus, and which names links and hosts may have."""
 
 import re
 from ipaddress import IPv4Address
@@ -11,6 +11,16 @@ UNIT_PREFIX = "ltspd-"
 
 # Linux takes more (IFNAMSIZ is 16 with the final NUL), but to dnsmasq "*" is a wildcard and "," ends a word.
 _LINK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")
+# Linux: HOST_NAME_MAX.
+HOST_NAME_MAX = 64
+# RFC 1123's labels, with underscores inside: neither the kernel nor systemd minds, and schools have them.
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a machine can be called so; what clients take, say and are found by."""
+    return len(text) <= HOST_NAME_MAX and _HOST.fullmatch(text) is not None
 
 
 def is_link_name(text: str) -> bool:

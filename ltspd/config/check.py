@@ -6,6 +6,7 @@ from ltspd.config.document import Assignment, Document, Finding, Host, Reference
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
 from ltspd.config.kinds import Kind, problem
+from ltspd.config.meant import globs_of_the_menu, misnamed
 from ltspd.config.menu import MENU
 from ltspd.config.parameters import BOTH, CLIENT, SERVER, Parameter, Reader, find, suggestion
 from ltspd.config.secrecy import withheld
@@ -24,6 +25,8 @@ def check(document: Document) -> tuple[Finding, ...]:
     rules: tuple[Callable[[Document, Index], Iterable[Finding]], ...] = (
         _includes,
         _sections,
+        misnamed,
+        globs_of_the_menu,
         _shadowed,
         _unknown,
         _readers,
@@ -78,7 +81,7 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
                 if include.target.startswith(("/", ".")):
                     step = "INCLUDE takes the name of a section, not of a file"
                 yield Finding(
-                    Severity.ERROR,
+                    Severity.WARNING,
                     include.file,
                     include.line,
                     f"there is no section [{include.target}] to include in {label}",
@@ -88,10 +91,10 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
             at = index.position(target)
             if target is index.special("server") and place not in index.server_only:
                 yield Finding(
-                    Severity.ERROR,
+                    Severity.WARNING,
                     include.file,
                     include.line,
-                    f"{label} includes [server], which clients must not see",
+                    f"{label} includes [server], which clients must not see, so they don't",
                     "move what both need to [common]",
                 )
             if at not in state:
@@ -99,7 +102,7 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
                 stack.append((at, iter(target.includes), 0))
             elif state[at] < 0:
                 yield Finding(
-                    Severity.ERROR,
+                    Severity.WARNING,
                     include.file,
                     include.line,
                     f"{label} includes {target.label}, which leads back to {label}",
@@ -200,8 +203,8 @@ def _values(document: Document, index: Index) -> Iterator[Finding]:
             continue
         seen.add((file, line, name))
         if why := problem(row.kind, text):
-            # A parameter without any effect must not keep an existing file from being used.
-            severity = Severity.ERROR if row.supported else Severity.WARNING
+            # Where only a client reads it, its default counts there; the server must not guess.
+            severity = Severity.ERROR if row.supported and SERVER in row.readers else Severity.WARNING
             reason = f"{name}{_shown(row, name, text, hidden)} {why}"
             yield Finding(severity, file, line, reason, f"write {_wanted(row.kind)}")
     yield from _values_of_hosts(document, index, seen, hidden)

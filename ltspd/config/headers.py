@@ -17,64 +17,70 @@ _LINE = re.compile(r"[ \t]*\[(?P<name>[^\[\]\n]*)\][ \t]*(?:#[^\n]*)?\Z")
 _ALLOWED = re.compile(r"[a-z0-9._:*?/-]+\Z")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
 _DASHED_MAC = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\Z")
+_RANGE = re.compile(r"[0-9]+(?:\.[0-9]+){3}-[0-9]+(?:\.[0-9]+)*\Z")
 _MAC_GLOB = re.compile(r"[0-9a-f:*?]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a header line says; ``error`` and ``warning`` are (reason, next step)."""
+    """What a header line says; ``mistakes`` are (reason, next step).
+
+    Without patterns it is nobody's; ``unreadable``: it is no header at all.
+    """
 
     name: str
     patterns: tuple[str, ...]
-    error: tuple[str, str] | None = None
-    warning: tuple[str, str] | None = None
+    mistakes: tuple[tuple[str, str], ...] = ()
+    unreadable: bool = False
 
 
 def read_header(line: str) -> Header:
-    """Read one line that begins with ``[``; a header with an error has no patterns."""
+    """Read one line that begins with ``[``; alternatives that can't be anybody are left out."""
     found = _LINE.match(line)
     if not found:
-        return Header(
-            line.strip(),
-            (),
-            (
-                "this is not a section header",
-                "write [name] alone on the line, without [ or ] inside the name",
-            ),
-        )
+        step = "write [name] alone on the line, without [ or ] inside the name"
+        return Header(line.strip(), (), (("this is not a section header", step),), unreadable=True)
     name = found["name"].strip().lower()
     patterns: list[str] = []
-    warning = None
+    mistakes: list[tuple[str, str]] = []
     for alternative in name.split("|"):
         pattern = re.sub(r"\*+", "*", alternative.strip())
         if _DASHED_MAC.match(pattern):
-            warning = (f"{pattern} has dashes", "it is read as a MAC address; write it with colons")
+            mistakes.append((f"{pattern} has dashes", "it is read as a MAC address; write it with colons"))
             pattern = pattern.replace("-", ":")
-        if error := _error(pattern):
-            return Header(name, (), error)
-        patterns.append(pattern)
-    return Header("|".join(patterns), tuple(patterns), None, warning)
+        if mistake := _mistake(pattern):
+            mistakes.append(mistake)
+        else:
+            patterns.append(pattern)
+    return Header("|".join(patterns) or name, tuple(patterns), tuple(mistakes))
 
 
-def _error(pattern: str) -> tuple[str, str] | None:
+def _mistake(pattern: str) -> tuple[str, str] | None:
     if not pattern:
         return ("a section name is empty", "write a name, a MAC address, an IP address or a host name")
     if pattern == "unnamed":
         return ("the name unnamed stands for the lines above the first section", "choose another name")
     if not _ALLOWED.match(pattern):
+        name = re.sub(r"[^a-z0-9.]+", "-", pattern).strip("-")
+        instead = f"write [{name}], or " if name else "write "
         return (
-            f"the section name {pattern!r} has a character that can't be in one",
-            "use letters, digits, . _ : / -, the wildcards * and ?, and | between alternatives",
+            f"the section name {pattern!r} has a character that no host's name has",
+            f"{instead}the MAC address, IP address or name of a host",
         )
     if "/" in pattern:
         return None
     if ":" in pattern and not _MAC_GLOB.match(pattern):
-        return (f"{pattern} can never match a MAC address", "use two hexadecimal digits and colons")
+        return (f"{pattern} can never match a MAC address", "write pairs of hexadecimal digits (0-9, a-f)")
     plain = not is_glob(pattern)
     if plain and ":" in pattern and not _MAC.match(pattern):
         return (
             f"{pattern} is not a MAC address",
             "write six pairs of hexadecimal digits like 52:54:00:00:00:01",
+        )
+    if _RANGE.match(pattern):
+        return (
+            f"{pattern} is a range, and sections have none",
+            "write a glob such as [192.168.67.2?], or each address with | between them",
         )
     if plain and "." in pattern and pattern.replace(".", "").isdigit() and not _is_ipv4(pattern):
         return (f"{pattern} is not an IPv4 address", "write four numbers of 0 to 255 like 192.168.67.20")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 from types import MappingProxyType
 
+from ltspd.config.hostnames import hostname_problem
 from ltspd.model import DhcpRole, RootTransport
 from ltspd.names import is_link_name, is_resolver
 
@@ -22,7 +23,8 @@ class Kind(StrEnum):
     PORT = "a port number"
     PORT_OR_NONE = "a port number or 0"
     MILLISECONDS = "milliseconds"
-    DURATION = "a duration"
+    LEASE = "a duration"
+    WAIT = "a waiting time"
     GRACE = "a time"
     DAYS = "a number of days"
     ADDRESSES = "IPv4 addresses"
@@ -49,12 +51,10 @@ class LinkChoice:
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-# RFC 1123 labels, with LTSP's two pseudo variables inside.
-_HOSTNAME = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
-)
 # dnsmasq refuses leases below two minutes.
 _SHORTEST_LEASE = 120
+# A machine that is emulated needs about half a minute to its login.
+_SHORTEST_WAIT, _LONGEST_WAIT = 10, 86400
 _LONGEST_GRACE = 1000 * 86400
 
 
@@ -85,20 +85,32 @@ def read_grace(text: str) -> int:
     return seconds
 
 
-def read_duration(text: str) -> int:
+def read_lease(text: str) -> int:
     """Read ``3600``, ``60m``, ``8h`` or ``7d`` to seconds; ValueError with the reason otherwise."""
-    found = _DURATION.match(text)
-    if not found:
-        raise ValueError("is not a duration like 3600, 60m, 8h or 7d")
-    seconds = int(found[1]) * _UNITS[found[2]]
+    seconds = _read_duration(text)
     if not _SHORTEST_LEASE <= seconds < 1 << 32:
         raise ValueError("is not between 2 minutes and 49710 days")
     return seconds
 
 
+def read_wait(text: str) -> int:
+    """Read how long to wait for a machine to seconds; ValueError with the reason otherwise."""
+    seconds = _read_duration(text)
+    if not _SHORTEST_WAIT <= seconds <= _LONGEST_WAIT:
+        raise ValueError("is not between 10 seconds and 1 day")
+    return seconds
+
+
+def _read_duration(text: str) -> int:
+    found = _DURATION.match(text)
+    if not found:
+        raise ValueError("is not a duration like 3600, 60m, 8h or 7d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
 def read_addresses(text: str) -> tuple[IPv4Address, ...]:
-    """Read IPv4 addresses between white space; ValueError with the reason otherwise."""
-    found = tuple(_address(word) for word in text.split())
+    """Read IPv4 addresses between white space or commas; ValueError with the reason otherwise."""
+    found = tuple(_address(word) for word in text.replace(",", " ").split())
     for each in found:
         if not is_resolver(each):
             raise ValueError(f"has {each}, which can't be the address of a name server")
@@ -182,8 +194,10 @@ def _read(kind: Kind, text: str) -> object:
             return read_int(text, 0, 36500)
         case Kind.GRACE:
             return read_grace(text)
-        case Kind.DURATION:
-            return read_duration(text)
+        case Kind.LEASE:
+            return read_lease(text)
+        case Kind.WAIT:
+            return read_wait(text)
         case Kind.ADDRESSES:
             return read_addresses(text)
         case Kind.ROUTERS:
@@ -193,9 +207,8 @@ def _read(kind: Kind, text: str) -> object:
         case Kind.LINKS:
             return read_links(text)
         case Kind.HOSTNAME:
-            filled = text.replace("%{IP}", "0").replace("%{MAC}", "0")
-            if "%{" not in filled and (len(filled) > 64 or not _HOSTNAME.match(filled)):
-                raise ValueError("is not a host name")
+            if why := hostname_problem(text):
+                raise ValueError(why)
         case Kind.IMAGE:
             if not _IMAGE.match(text):
                 raise ValueError("is not an image name")

@@ -2,10 +2,12 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from ltspd.config import code
 from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
 from ltspd.config.headers import read_header
+from ltspd.config.parameters import SERVER, find
 from ltspd.config.reserved import is_parameter_name, is_reserved
 from ltspd.config.words import WordError, read_word
 
@@ -14,15 +16,18 @@ SIZE_LIMIT = 1 << 20
 
 _SKIP = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+|[ \t]*(?:#[^\n]*)?\Z")
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
-_ASSIGN = re.compile(r"[ \t]*(?P<name>[A-Za-z0-9_]+)[ \t]*(?P<plus>\+?)=(?:[ \t]+(?=[^\s#]))?")
+_ASSIGN = re.compile(
+    r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z0-9_]+)[ \t]*(?P<plus>\+?)=(?:[ \t]+(?=[^\s#]))?"
+)
 _NEXT_ASSIGN = re.compile(r"(?P<name>[A-Za-z0-9_]+)(?P<plus>\+?)=")
 _TAIL_END = re.compile(r"(?:#[^\n]*)?(?:\n|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]+")
-_FUNCTION = re.compile(r"[\w.-]+[ \t]*\([ \t]*\)")
-_KEYWORD = re.compile(
-    r"(if|then|else|elif|fi|for|while|until|do|done|case|esac|function|select|export|unset|local|readonly|"
-    r"declare|typeset|alias|set|eval|exec|source|test|return|exit|trap|re|rw|\.|\{|\}|!|:)(?=[\s;]|\Z)"
-)
+# What code sets, as far as it can be told without running it.
+_SETS = re.compile(r"\b([A-Z][A-Z0-9_]*)\+?=")
+# A test of the shell, which looks like a header at first sight.
+_TEST = re.compile(r"[ \t]*\[\[?[ \t].*\][ \t]*(?:&&|\|\||;)")
+_OPERATORS = "|&<>();"
+_CURLY = tuple("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b")
 
 
 def parse(text: str, file: str = "/etc/ltsp/ltsp.conf") -> Document:
@@ -100,9 +105,13 @@ class _Reader:
             self._note(self._line_at(nul), "a NUL byte can't be in a value", "is this a text file?")
             text = text.replace("\0", "\ufffd")
         if bad := _SURROGATE.search(text):
-            self._note(
-                self._line_at(bad.start()), "the text is not UTF-8", "save the file in the encoding UTF-8"
-            )
+            # In comments no harm is done.
+            lines = {self._line_at(found.start()) for found in _SURROGATE.finditer(text)}
+            shown = text.split("\n")
+            told = [line for line in sorted(lines) if not shown[line - 1].lstrip(" \t").startswith("#")]
+            severity = Severity.ERROR if told else Severity.WARNING
+            line = told[0] if told else self._line_at(bad.start())
+            self._note(line, "the text is not UTF-8", "save the file in the encoding UTF-8", severity)
             text = _SURROGATE.sub(lambda found: "\ufffd" * len(found.group()), text)
         if text.startswith("\ufeff"):
             # A byte order mark is invisible to whoever wrote it; same length keeps all columns right.
@@ -114,7 +123,7 @@ class _Reader:
         while at < len(self.text):
             if skip := _SKIP.match(self.text, at):
                 at = skip.end()
-            elif self._line_text(at).lstrip(" \t").startswith("["):
+            elif (line := self._line_text(at)).lstrip(" \t").startswith("[") and not _TEST.match(line):
                 at = self._read_header(at)
             elif found := _ASSIGN.match(self.text, at):
                 at = self._read_assignments(at, found)
@@ -127,27 +136,35 @@ class _Reader:
         line = self._line_at(at)
         header = read_header(self._line_text(at))
         self._name, self._patterns, self._line = header.name, header.patterns, line
-        if header.error:
-            reason, step = header.error
-            self._note(line, reason, f"{step} (the lines below it are left out)")
-        if header.warning:
-            self._note(line, *header.warning, Severity.WARNING)
+        severity = Severity.ERROR if header.unreadable else Severity.WARNING
+        for reason, step in header.mistakes:
+            below = "" if header.patterns else " (the lines below it are left out)"
+            self._note(line, reason, f"{step}{below}", severity)
         return self._line_end(at)
 
     def _read_assignments(self, start: int, found: re.Match[str]) -> int:
         """Read ``A=1 B=2 # comment``; a line with a mistake assigns nothing, as in the shell."""
         entries: list[Entry] = []
+        wrong: list[tuple[int, str, str]] = []
+        names: list[str] = []
         while True:
             name_at, name = found.start("name"), found["name"]
-            if found["plus"]:
-                return self._fail(start, name_at, "+= is not known", f'write {name}="${name} more"')
+            names.append(name)
             try:
                 word = read_word(self.text, found.end())
             except WordError as error:
                 return self._fail(
                     start, error.at, error.reason + self._origin(start, error.at, name), error.step
                 )
-            if entry := self._entry(name, word.parts, name_at):
+            if found["plus"]:
+                wrong.append((name_at, "+= is not known", f'write {name}="${name} more"'))
+            elif word.code is not None:
+                origin = self._origin(start, word.code.at, name)
+                wrong.append((word.code.at, word.code.reason + origin, word.code.step))
+            elif self.text.startswith(_CURLY, found.end()):
+                reason = f"the quotes around the value of {name} are typographic, and no quotes to the shell"
+                wrong.append((found.end(), reason, f'write {name}="…" with straight ones'))
+            elif entry := self._entry(name, word.parts, name_at):
                 entries.append(entry)
             blanks = _BLANKS.match(self.text, word.end)
             at = blanks.end() if blanks else word.end
@@ -161,28 +178,35 @@ class _Reader:
                 or ((spaced or separated) and self.text[at] == "#")
             ):
                 end = _TAIL_END.match(self.text, at)
-                self._entries += entries
-                return end.end() if end else at
+                behind = end.end() if end else at
+                break
             following = _NEXT_ASSIGN.match(self.text, at)
             if following is None:
-                return self._refuse_tail(start, at, name)
+                wrong = wrong or [self._tail(start, at, name)]
+                behind = self._behind_code(at) if self.text[at] in _OPERATORS else self._line_end(start)
+                break
             found = following
+        if wrong:
+            self._leave_out(*wrong[0], names)
+        else:
+            self._entries += entries
+        return behind
 
     def _entry(self, name: str, parts: tuple[str | Reference, ...], at: int) -> Entry | None:
         line = self._line_at(at)
         if name.upper() == "INCLUDE":
             target = "".join(part for part in parts if isinstance(part, str)).strip().lower()
             if not target or any(isinstance(part, Reference) for part in parts) or len(target.split()) != 1:
-                self._note(
-                    line, "INCLUDE needs the name of one section", "write one INCLUDE=name per section"
-                )
+                step = "write one INCLUDE=name per section"
+                self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
                 return None
             return Include(target, self.file, line)
         if not is_parameter_name(name):
             self._note(
                 line,
-                f"{name} is not a parameter name",
+                f"{name} is not a parameter name, and nothing reads it",
                 "names are upper-case letters, digits and _, and begin with a letter",
+                Severity.WARNING,
             )
             return None
         if is_reserved(name):
@@ -190,25 +214,35 @@ class _Reader:
                 line,
                 f"{name} is not given to clients, because their own programs obey it",
                 "choose another name, or set it inside the image",
+                Severity.WARNING,
             )
             return None
         return Assignment(name, parts, self.file, line)
 
-    def _refuse_tail(self, start: int, at: int, name: str) -> int:
+    def _tail(self, start: int, at: int, name: str) -> tuple[int, str, str]:
+        """Return the place, reason and next step of what follows a value and should not."""
         origin = self._origin(start, at, name)
-        if self.text[at] in "|&<>();":
-            return self._fail(
-                start,
-                at,
-                f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code{origin}",
-                f"put the value of {name} in quotes if the character belongs to it",
-            )
-        return self._fail(
-            start,
-            at,
-            f"there are more words after the value of {name}{origin}",
-            f'put the whole value in quotes: {name}="…"',
-        )
+        if self.text[at] in _OPERATORS:
+            reason = f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code{origin}"
+            return at, reason, f"put the value of {name} in quotes if the character belongs to it"
+        reason = f"there are more words after the value of {name}{origin}"
+        return at, reason, f'put the whole value in quotes: {name}="…"'
+
+    def _behind_code(self, at: int) -> int:
+        """Return the offset behind the statement at an offset; one that is never closed is an error."""
+        end = code.end(self.text, at)
+        if end is not None:
+            return end
+        reason = "the code that begins here is never closed, so nothing below it can be read"
+        self._fail(at, at, reason, "take it out, or close it")
+        return len(self.text)
+
+    def _leave_out(self, at: int, reason: str, step: str, names: Iterable[str]) -> None:
+        """Note what assigns nothing. It costs only itself, unless the server would have to guess then."""
+        guess = any(row.supported and row.readers is SERVER for name in names if (row := find(name)))
+        severity = Severity.ERROR if guess else Severity.WARNING
+        line, column = self._place(at)
+        self.mistakes.append(Finding(severity, self.file, line, reason, step, column))
 
     def _origin(self, start: int, at: int, name: str) -> str:
         """Say where a value of several lines begins: a quote missing there shows only far below."""
@@ -217,31 +251,31 @@ class _Reader:
 
     def _refuse(self, at: int) -> int:
         """Note a line that assigns nothing; a run of such lines is one mistake."""
-        end = self._line_end(at)
         line = self._line_text(at)
         bare = line.lstrip(" \t")
         column_at = at + len(line) - len(bare)
-        if self._code_until != at:
-            if found := _KEYWORD.match(bare):
-                step = "take the word export away" if found[1] == "export" else "take these lines out"
-                self._fail(at, column_at, f"{found[1]!r} is code, and ltsp.conf is never run as code", step)
-            elif _FUNCTION.match(bare):
-                self._fail(
-                    at, column_at, "a function is code, and ltsp.conf is never run as code", "take it out"
-                )
+        kind = "a test" if bare.startswith("[") else code.kind(bare)
+        end = self._behind_code(column_at) if kind else self._line_end(at)
+        names = _SETS.findall(self.text, at, end)
+        if self._code_until != at or any(map(find, names)):
+            if kind:
+                reason = f"{kind} is code, and ltsp.conf is never run as code"
+                self._leave_out(column_at, reason, "take these lines out", names)
             else:
-                self._fail(
-                    at, column_at, "this line is not NAME=value", "write an assignment, or # before a comment"
-                )
+                step = "write an assignment, or # before a comment"
+                self._leave_out(column_at, "this line is not NAME=value", step, names)
         self._code_until = end
         return end
 
     def _fail(self, start: int, at: int, reason: str, step: str) -> int:
         """Note an error and go on with the line after the one that the statement began in."""
-        line = self._line_at(at)
-        column = at - (self._newlines[line - 2] if line > 1 else -1)
+        line, column = self._place(at)
         self.mistakes.append(Finding(Severity.ERROR, self.file, line, reason, step, column))
         return self._line_end(start)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        line = self._line_at(at)
+        return line, at - (self._newlines[line - 2] if line > 1 else -1)
 
     def _note(self, line: int, reason: str, step: str, severity: Severity = Severity.ERROR) -> None:
         self.mistakes.append(Finding(severity, self.file, line, reason, step))

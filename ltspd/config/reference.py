@@ -25,8 +25,8 @@ KERNEL_PARAMETERS="quiet"
 HOSTNAME=teacher
 INCLUDE=beamer             # another section's lines, too
 
-[192.168.67.*]             # globs, and alternatives with a|b
-ROOT_TRANSPORT=http
+[192.168.67.*|pc*]         # globs, and alternatives with a|b
+IMAGE_TO_RAM=1
 
 [beamer]
 KERNEL_PARAMETERS="video=1024x768"

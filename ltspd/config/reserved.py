@@ -2,7 +2,8 @@
 
 import re
 
-_PARAMETER = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+# The first word of a family, such as FSTAB_, is upper-case; what follows tells its members apart.
+_PARAMETER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Za-z0-9_]*)?\Z")
 # Variables with a meaning of their own in POSIX sh, busybox ash, dash, bash, glibc's loader and resolver.
 _EXACT = frozenset(
     {
@@ -20,7 +21,7 @@ _PROMPT = re.compile(r"PS[0-9]\Z")
 
 
 def is_parameter_name(name: str) -> bool:
-    """Whether a name has the form of a parameter: upper case, digits, underscores."""
+    """Whether a name has the form of a parameter: ``NAME``, or ``NAME_`` and letters, digits, underscores."""
     return bool(_PARAMETER.match(name))
 
 

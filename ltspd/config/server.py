@@ -11,11 +11,12 @@ from ltspd.config.kinds import (
     LinkChoice,
     read_addresses,
     read_bool,
-    read_duration,
     read_grace,
+    read_lease,
     read_links,
     read_routers,
     read_transport,
+    read_wait,
 )
 from ltspd.config.parameters import default, readable
 from ltspd.model import RootTransport
@@ -84,7 +85,7 @@ def server_settings(document: Document) -> ServerSettings:
         dhcp_links=read_links(text("DHCP_LINKS")),
         real_dhcp=flag("REAL_DHCP"),
         proxy_dhcp=flag("PROXY_DHCP"),
-        dhcp_lease=read_duration(text("DHCP_LEASE")),
+        dhcp_lease=read_lease(text("DHCP_LEASE")),
         dhcp_router=read_routers(text("DHCP_ROUTER")),
         dns=flag("DNS"),
         dns_server=read_addresses(text("DNS_SERVER")),
@@ -101,7 +102,7 @@ def server_settings(document: Document) -> ServerSettings:
         keep_grace=read_grace(text("KEEP_GRACE")),
         test_image=flag("TEST_IMAGE"),
         test_memory=int(text("TEST_MEMORY")),
-        test_timeout=read_duration(text("TEST_TIMEOUT")),
+        test_timeout=read_wait(text("TEST_TIMEOUT")),
         serve_accounts=flag("SERVE_ACCOUNTS"),
         base_dir=text("BASE_DIR"),
         tftp_dir=text("TFTP_DIR"),

@@ -11,15 +11,20 @@ from ltspd.config.document import Part, Reference
 _PLAIN = re.compile(r"[^\s\\'\"$`;&|<>()]+")
 _IN_DOUBLE = re.compile(r"[^\\\"$`]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Whatever can stand inside $(…) and ${…}; one quote that is never closed counts as itself.
+# Longer code is no part of a value; a file full of brackets that nothing closes must not keep us busy.
+_LONGEST_CODE = 2000
+_NESTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[(){}]""", re.DOTALL)
 _BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A value and the offset behind it."""
+    """A value and the offset behind it; ``code`` is the first thing in it that a shell would execute."""
 
     parts: tuple[Part, ...]
     end: int
+    code: "WordError | None" = None
 
 
 class WordError(Exception):
@@ -36,9 +41,10 @@ class WordError(Exception):
 def read_word(text: str, start: int) -> Word:
     """Read the value that begins at an offset, up to unquoted white space or an operator.
 
-    Raises WordError for an unterminated quote and for everything that a shell would execute.
+    Raises WordError for what is never closed. What a shell would execute is skipped and told.
     """
     parts: list[Part] = []
+    code: list[WordError] = []
     at = start
     while at < len(text):
         if plain := _PLAIN.match(text, at):
@@ -53,21 +59,23 @@ def read_word(text: str, start: int) -> Word:
                 parts.append(text[at + 1 : close])
                 at = close + 1
             case '"':
-                at = _read_double(text, at, parts)
+                at = _read_double(text, at, parts, code)
             case "\\":
                 at = _read_escape(text, at, parts)
             case "$":
                 if text[at + 1 : at + 2] == "'":
-                    raise WordError(at, "$'…' is not known to every shell", "write '…' without the $")
-                at = _read_dollar(text, at, parts)
+                    code.append(WordError(at, "$'…' is not known to every shell", "write '…' without the $"))
+                    at += 1
+                else:
+                    at = _read_dollar(text, at, parts, code)
             case "`":
-                raise _command(at)
+                at = _skip_command(text, at, code)
             case _:
                 break
-    return Word(_join(parts), at)
+    return Word(_join(parts), at, code[0] if code else None)
 
 
-def _read_double(text: str, start: int, parts: list[Part]) -> int:
+def _read_double(text: str, start: int, parts: list[Part], code: list[WordError]) -> int:
     at = start + 1
     parts.append("")
     while at < len(text):
@@ -79,9 +87,9 @@ def _read_double(text: str, start: int, parts: list[Part]) -> int:
             case '"':
                 return at + 1
             case "`":
-                raise _command(at)
+                at = _skip_command(text, at, code)
             case "$":
-                at = _read_dollar(text, at, parts)
+                at = _read_dollar(text, at, parts, code)
             case _:
                 follower = text[at + 1 : at + 2]
                 if follower == "\n":
@@ -104,7 +112,7 @@ def _read_escape(text: str, at: int, parts: list[Part]) -> int:
     return at + 2
 
 
-def _read_dollar(text: str, at: int, parts: list[Part]) -> int:
+def _read_dollar(text: str, at: int, parts: list[Part], code: list[WordError]) -> int:
     if name := _NAME.match(text, at + 1):
         parts.append(Reference(name.group()))
         return name.end()
@@ -113,35 +121,57 @@ def _read_dollar(text: str, at: int, parts: list[Part]) -> int:
         if braced := _BRACED.match(text, at + 1):
             parts.append(Reference(braced.group(1)))
             return braced.end()
-        raise WordError(
+        expansion = WordError(
             at,
             "only $NAME and ${NAME} are understood here, not the shell's other expansions",
             "write the result, or '$' within single quotes if a plain dollar sign is meant",
         )
+        code.append(expansion)
+        return _skip_pairs(text, at + 1)
     if follower == "(":
-        raise _command(at)
+        return _skip_command(text, at, code)
     if follower and follower in "0123456789@*#?$!-":
-        raise WordError(
+        parameter = WordError(
             at,
             f"${follower} has no meaning here",
             "put the value in single quotes if a plain dollar sign is meant",
         )
+        code.append(parameter)
+        return at + 2
     parts.append("$")
     return at + 1
 
 
-def _command(at: int) -> WordError:
-    return WordError(
+def _skip_command(text: str, at: int, code: list[WordError]) -> int:
+    """Return the offset behind ``$(…)`` or back quotes."""
+    command = WordError(
         at,
         "a command inside a value is code, and ltsp.conf is never run as code",
         "write the command's result, or put the value in single quotes if it is plain text",
     )
+    code.append(command)
+    if text[at] == "$":
+        return _skip_pairs(text, at + 1)
+    close = re.compile(r"(?:[^`\\]|\\.)*`", re.DOTALL).match(text, at + 1)
+    if close is None:
+        raise _unterminated(at, "`")
+    return close.end()
+
+
+def _skip_pairs(text: str, start: int) -> int:
+    """Return the offset behind the bracket that closes the one at an offset; quotes hide brackets."""
+    depth = 0
+    for found in _NESTED.finditer(text, start, start + _LONGEST_CODE):
+        depth += (found.group() in "({") - (found.group() in ")}")
+        if depth == 0:
+            return found.end()
+    raise _unterminated(start, text[start])
 
 
 def _unterminated(at: int, quote: str) -> WordError:
-    return WordError(
-        at, f"the quote {quote} is never closed", f"add the closing {quote} where the value ends"
-    )
+    close = {"(": ")", "{": "}"}.get(quote, quote)
+    what = f"the quote {quote}" if close == quote else quote
+    return WordError(at, f"{what} is never closed", f"add the closing {close} where the value ends")
 
 
 def _join(parts: list[Part]) -> tuple[Part, ...]:

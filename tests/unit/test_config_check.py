@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltspd.claims import is_sound
 from ltspd.config import (
     Host,
     LinkChoice,
     ServerSettings,
     Severity,
+    effective,
     effective_menu,
     load,
     parse,
@@ -20,11 +22,12 @@ from ltspd.config import (
 )
 from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.headers import matches
-from ltspd.config.hostnames import fill_hostname
+from ltspd.config.hostnames import fill_hostname, hostname_problem
 from ltspd.config.kinds import problem
 from ltspd.config.parameters import PARAMETERS, default, find, is_secret, suggestion
 from ltspd.config.reserved import is_parameter_name, is_reserved
 from ltspd.model import DhcpRole, RootTransport
+from ltspd.names import is_host_name
 
 # Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
 DOCUMENTED = """
@@ -200,7 +203,8 @@ def test_depth_of_includes(depth: int, fine: bool) -> None:
 
 def test_clients_never_read_the_servers_section() -> None:
     config = load({"x": "[clients]\nINCLUDE=server\n[server]\nTOKEN_URL=x\n"})
-    assert [each.line for each in config.errors] == [2]
+    assert [each.line for each in config.findings if "must not see" in each.reason] == [2]
+    assert "TOKEN_URL" not in effective(config.document, Host("52:54:00:00:00:01"))
 
 
 def test_secrets_spread_to_what_is_made_from_them() -> None:
@@ -283,15 +287,75 @@ def test_suggestions(wrong: str, right: str) -> None:
     [
         ("ltsp%{IP}", "192.168.67.20/24", "ltsp20"),
         ("ltsp%{IP}", "10.0.1.20/16", "ltsp276"),
-        ("rpi%{MAC}", None, "rpi525400000001"),
-        ("ltsp%{IP}", None, "ltsp%{IP}"),
-        ("pc01 second", None, "pc01"),
+        ("rpi%{MAC}", "10.0.1.20/16", "rpi525400000001"),
+        ("pc01 second", "10.0.1.20/16", "pc01"),
+        ("pc_01", "10.0.1.20/16", "pc_01"),
+        ("(none)", "192.168.67.20/24", "ltsp20"),
+        ("x" * 60 + "-%{MAC}", "10.0.1.20/16", "x" * 60 + "-525"),
     ],
 )
-def test_pseudo_variables(text: str, address: str | None, name: str) -> None:
-    assert fill_hostname(text, "52:54:00:00:00:01", IPv4Interface(address) if address else None) == name
+def test_pseudo_variables(text: str, address: str, name: str) -> None:
+    assert fill_hostname(text, "52:54:00:00:00:01", IPv4Interface(address)) == name
+
+
+@pytest.mark.parametrize("name", ["x" * 56 + "%{MAC}", "josé", "-pc", "pc.", "a..b", "x" * 65])
+def test_a_name_that_clients_can_not_have_as_it_is_is_told_and_costs_nothing(name: str) -> None:
+    config = load({"x": f"[clients]\nHOSTNAME={name}\n"})
+    assert config.ok
+    (finding,) = config.findings
+    assert "; clients " in finding.reason
+
+
+template = st.lists(st.sampled_from([*"aZ0._- é", "%{IP}", "%{MAC}", "x" * 30]), max_size=8).map("".join)
+
+
+@given(template, st.integers(0, 2**32 - 1), st.integers(1, 32))
+def test_a_client_has_a_name_that_everybody_takes(text: str, number: int, prefix: int) -> None:
+    address = IPv4Interface((number, prefix))
+    name = fill_hostname(text, "52:54:00:00:00:01", address)
+    assert is_host_name(name)
+    assert is_sound("hostname", name)
+    if not hostname_problem(text):
+        host = str(int(address.ip) & int(address.hostmask))
+        assert name == (text or "ltsp%{IP}").replace("%{IP}", host).replace("%{MAC}", "525400000001")
 
 
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
 def test_wildcards_mean_what_they_mean_in_fnmatch(pattern: str, subject: str) -> None:
     assert matches(pattern, subject) is fnmatchcase(subject, pattern)
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ("client", "clients"),
+        ("all", "clients"),
+        ("default", "clients"),
+        ("cliens", "clients"),
+        ("sever", "server"),
+        ("525400000001", "52:54:00:00:00:01"),
+    ],
+)
+def test_a_section_that_was_probably_meant_otherwise_is_told(header: str, meant: str) -> None:
+    config = load({"x": f"[clients]\nINCLUDE=lab\n[lab]\nHOSTNAME=pc\n[{header}]\nHOSTNAME=x\n"})
+    (finding,) = config.findings
+    assert (finding.line, finding.step) == (5, f"is [{meant}] meant?")
+    assert config.ok
+
+
+def test_a_section_that_others_include_may_have_any_name() -> None:
+    assert load({"x": "[pc01]\nINCLUDE=all\n[all]\nHOSTNAME=x\n"}).findings == ()
+
+
+def test_settings_of_the_menu_in_sections_with_globs_are_told() -> None:
+    text = "[192.168.67.*]\nDEFAULT_IMAGE=a\nHOSTNAME=x\n"
+    text += "[52:54:00:00:00:01]\nHOSTNAME=pc01\n[pc*]\nMENU_TIMEOUT=1\n"
+    (finding,) = load({"x": text}).findings
+    assert (finding.line, "DEFAULT_IMAGE has no effect in [192.168.67.*]" in finding.reason) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"), [("30s", True), ("2m", True), ("1d", True), ("5", False), ("2d", False)]
+)
+def test_how_long_a_trial_waits_is_no_lease(text: str, fine: bool) -> None:
+    assert load({"x": f"[server]\nTEST_TIMEOUT={text}\n"}).ok is fine

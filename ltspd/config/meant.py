@@ -1,0 +1,58 @@
+"""Sections that are read as they stand, but were probably meant otherwise."""
+
+import re
+from collections.abc import Iterator
+
+from ltspd.config.document import Document, Finding, Severity
+from ltspd.config.evaluate import Index, effective, exact_hosts
+from ltspd.config.headers import SPECIAL, is_glob
+from ltspd.config.menu import MENU
+from ltspd.config.parameters import suggestion
+
+# What other configuration files, LTSP 5's among them, call the lines for everybody.
+_EVERYBODY = frozenset({"all", "any", "client", "default", "defaults", "everyone", "global", "host", "hosts"})
+_BARE_MAC = re.compile(r"[0-9a-f]{12}\Z")
+
+
+def misnamed(document: Document, index: Index) -> Iterator[Finding]:
+    """Yield names that stand for one host, though they look like something else."""
+    included = {id(index.target(each)) for section in document.sections for each in section.includes}
+    for section in document.sections:
+        if id(section) in included:
+            continue
+        for pattern in section.patterns:
+            if meant := _meant(pattern):
+                reason = f"[{pattern}] counts only for a host of that name"
+                yield Finding(Severity.WARNING, section.file, section.line, reason, f"is [{meant}] meant?")
+
+
+def _meant(pattern: str) -> str:
+    if _BARE_MAC.match(pattern) and any(map(str.isdigit, pattern)):
+        return ":".join(re.findall("..", pattern))
+    if pattern in SPECIAL or is_glob(pattern) or ":" in pattern or "/" in pattern:
+        return ""
+    return "clients" if pattern in _EVERYBODY else suggestion(pattern, SPECIAL)
+
+
+def globs_of_the_menu(document: Document, index: Index) -> Iterator[Finding]:
+    """Yield settings of the boot menu in sections with globs, with which iPXE can't compare."""
+    found = [
+        (section, each)
+        for section in document.sections
+        if section.patterns and all(map(is_glob, section.patterns))
+        for each in section.assignments
+        if each.name in MENU
+    ]
+    if not found:
+        return
+    # A host that is named elsewhere may come to the glob by the name that it gets there.
+    hosts = (effective(index, host) for _, _, host in exact_hosts(document))
+    used = {(each.file, each.line) for values in hosts for each in values.values()}
+    told: set[tuple[str, int]] = set()
+    for section, each in found:
+        if (each.file, each.line) in used | told:
+            continue
+        told.add((each.file, each.line))
+        reason = f"{each.name} has no effect in {section.label}: the boot menu can't compare with globs"
+        step = "write the MAC addresses, IP addresses or names of the hosts, with | between them"
+        yield Finding(Severity.WARNING, each.file, each.line, reason, step)
