@@ -89,10 +89,8 @@ APPLETS: Mapping[str, Applet] = {
             "image",
             "build images, or go back to the generation before",
             (
-                Option("b", "backup", "0|1", _ALWAYS.format("generations are kept by themselves"), True),
-                Option(
-                    "c", "cleanup", "0|1", "images never hold accounts and secrets, so 0 is refused", True
-                ),
+                Option("b", "backup", "0|1", _ALWAYS.format("generations are kept by themselves")),
+                Option("c", "cleanup", "0|1", "images never hold accounts and secrets, so 0 is refused"),
                 Option("i", "ionice", "cmdline", "build with low priority, unless it is empty"),
                 Option("k", "kernel-initrd", "glob-regex", "its first word chooses the kernel"),
                 Option(

@@ -17,8 +17,8 @@ from ltspd.cli.run import guarded
 from ltspd.names import ROOT_PATH, object_path
 
 CONF = "/etc/ltsp/ltsp.conf"
-# LTSP's applets that run on clients; nobody calls them by hand.
-ON_CLIENTS = ("init", "initrd-bottom", "login", "service", "session", "remoteapps")
+# LTSP's applets that its own scripts call on clients; nobody calls them by hand.
+ON_CLIENTS = ("init", "initrd-bottom", "login", "service", "session")
 
 Given = Mapping[str, str]
 
@@ -54,7 +54,9 @@ def find(name: str) -> Applet:
     if found := APPLETS.get(name):
         return found
     if name in ON_CLIENTS:
-        raise Usage(f"{name} is for clients, where it is done without a command now.")
+        raise Usage(f"{name} is a step of LTSP's own clients, and those of ltspd don't run it.")
+    if name == "remoteapps":
+        raise Usage("There is no remoteapps here; 'ssh -X server PROGRAM' on a client is what it did.")
     import difflib
 
     near = difflib.get_close_matches(name, APPLETS, 1, 0.6)
@@ -100,6 +102,7 @@ def run(client: Client, applet: Applet, given: Given, words: list[str]) -> int:
     _check_places(given, manager)
     if applet.name == "info":
         return _info(client, manager)
+    _check_file(client)
     _check_settings(client, applet, given)
     if applet.name == "image":
         return _image(client, given, [image_name(each, manager) for each in words])
@@ -129,6 +132,15 @@ def _check_places(given: Given, manager: server.Properties) -> None:
         wanted, have = given.get(option, "").rstrip("/"), str(manager[name])
         if wanted and wanted not in (have, have.removesuffix("/ltsp") if name == "TftpDirectory" else have):
             raise server.NoSuch(f"--{option}: the daemon uses {have}, and a command can't change that.")
+
+
+def _check_file(client: Client) -> None:
+    """Fail as LTSP's applets do where ltsp.conf can't be read, instead of following what it said before."""
+    (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
+    errors = [each for each in findings if each["Severity"] == "error"]
+    if errors:
+        lines = " ".join(f"{each['File']}:{each['Line']}: {each['Message']}." for each in errors)
+        raise server.NoSuch(f"{lines} Mend that first; 'ltspctl config check' tells when it is.")
 
 
 def _check_settings(client: Client, applet: Applet, given: Given) -> None:

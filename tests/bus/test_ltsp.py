@@ -3,11 +3,12 @@
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ltspd.cli.applets import APPLETS, GLOBAL, Usage, leading, read
-from ltspd.model import OutputState, OutputStatus, Setting
+from ltspd.model import ConfigFinding, OutputState, OutputStatus, Setting
 from tests.bus.fakes import STATE, FakeServer
 from tests.bus.program import Ran, begin, end
 
@@ -31,6 +32,11 @@ async def serving(running: FakeServer) -> FakeServer:
     return running
 
 
+def asked(server: FakeServer) -> list[tuple[Any, ...]]:
+    """Return what was asked of the daemon, apart from whether ltsp.conf has mistakes."""
+    return [each for each in server.calls if each != ("check",)]
+
+
 # ---- reading, as getopt does ------------------------------------------------------------------
 
 
@@ -40,12 +46,14 @@ async def serving(running: FakeServer) -> FakeServer:
         ("/", {}, ["/"]),
         ("-r /", {"revert": "1"}, ["/"]),
         ("-r0 a b", {"revert": "0"}, ["a", "b"]),
-        ("--revert=1 a --backup", {"revert": "1", "backup": "1"}, ["a"]),
-        ("-br a", {"backup": "1", "revert": "1"}, ["a"]),
+        ("--revert=1 a --backup 1", {"revert": "1", "backup": "1"}, ["a"]),
+        ("-rb 1 a", {"backup": "1", "revert": "1"}, ["a"]),
+        ("--cleanup 0 /", {"cleanup": "0"}, ["/"]),
+        ("-c 0 / --backup=0", {"cleanup": "0", "backup": "0"}, ["/"]),
         ("-b0 -i nice a", {"backup": "0", "ionice": "nice"}, ["a"]),
         ("--ionice= a", {"ionice": ""}, ["a"]),
         ("--ionice idle a", {"ionice": "idle"}, ["a"]),
-        ("--clean a", {"cleanup": "1"}, ["a"]),
+        ("--clean 1 a", {"cleanup": "1"}, ["a"]),
         ("-mcomp -- -r", {"mksquashfs-params": "comp"}, ["-r"]),
     ],
 )
@@ -88,19 +96,19 @@ async def test_an_image_is_built(ltsp: Ltsp, running: FakeServer) -> None:
     running.go.set()
     ran = await ltsp("image", "x86_64", "--ionice", "nice")
     assert (ran.status, "build of x86_64: done in" in ran.out) == (0, True)
-    assert running.calls == [("build", "x86_64", {"background": True}, os.getuid())]
+    assert asked(running) == [("build", "x86_64", {"background": True}, os.getuid())]
     assert (await ltsp("image", "-k", "boot/vmlinuz-6.* s/vmlinuz/initrd/", "x86_64")).status == 0
-    assert running.calls[1][2] == {"kernel": "boot/vmlinuz-6.*"}
+    assert asked(running)[1][2] == {"kernel": "boot/vmlinuz-6.*"}
 
 
 async def test_images_are_named_as_ltsp_named_them(ltsp: Ltsp, running: FakeServer) -> None:
     running.go.set()
     ran = await ltsp("image", "-i", "", "/srv/ltsp/x86_64", "/srv/ltsp/images/x86_64.img")
     assert ran.status == 0
-    assert [call[1] for call in running.calls] == ["x86_64", "x86_64"]
-    assert running.calls[0][2] == {}
+    assert [call[1] for call in asked(running)] == ["x86_64", "x86_64"]
+    assert asked(running)[0][2] == {}
     # The stand-in has no other source; what it was asked for is what counts.
-    for word, asked in (
+    for word, wanted in (
         ("/", "/"),
         ("/home/x.img", "/home/x.img"),
         ("x.img,partition=2", "x,partition=2"),
@@ -108,13 +116,13 @@ async def test_images_are_named_as_ltsp_named_them(ltsp: Ltsp, running: FakeServ
         ("./vm/x.iso", os.path.abspath("vm/x.iso")),
     ):
         assert (await ltsp("image", word)).status == 1
-        assert running.calls[-1][1] == asked
+        assert asked(running)[-1][1] == wanted
 
 
 async def test_without_a_name_all_built_images_are_built(ltsp: Ltsp, running: FakeServer) -> None:
     running.go.set()
     assert (await ltsp("image")).status == 0
-    assert [call[1] for call in running.calls] == ["x86_64"]
+    assert [call[1] for call in asked(running)] == ["x86_64"]
 
 
 async def test_an_image_is_reverted(ltsp: Ltsp, running: FakeServer) -> None:
@@ -128,7 +136,7 @@ async def test_an_image_is_reverted(ltsp: Ltsp, running: FakeServer) -> None:
 async def test_the_others_bring_everything_up_to_date(ltsp: Ltsp, serving: FakeServer, name: str) -> None:
     ran = await ltsp(name)
     assert (ran.status, ran.err) == (0, "")
-    assert serving.calls == [("apply", False)]
+    assert asked(serving) == [("apply", False)]
     for output in APPLETS[name].outputs:
         assert f"  {output}: in-sync" in ran.out.splitlines()
     if name == "kernel":
@@ -138,7 +146,7 @@ async def test_the_others_bring_everything_up_to_date(ltsp: Ltsp, serving: FakeS
 async def test_overwrite_forces(ltsp: Ltsp, serving: FakeServer) -> None:
     await ltsp("--overwrite", "ipxe", "-b")
     await ltsp("-o0", "ipxe")
-    assert serving.calls == [("apply", True), ("apply", False)]
+    assert asked(serving) == [("apply", True), ("apply", False)]
 
 
 async def test_a_setting_that_is_in_force_is_accepted_and_another_one_refused(
@@ -151,14 +159,14 @@ async def test_a_setting_that_is_in_force_is_accepted_and_another_one_refused(
     )
     ran = await ltsp("dnsmasq", "-p0", "-t1", "-d0", "-h1", "--dns-server=8.8.8.8 1.1.1.1")
     assert (ran.status, ran.err) == (0, "")
-    assert serving.calls == [("explain", {}), ("apply", False)]
+    assert asked(serving) == [("explain", {}), ("apply", False)]
     for option, line in (("-p1", "PROXY_DHCP=1"), ("-d1", "DNS=1"), ("-s9.9.9.9 8.8.8.8", "DNS_SERVER=")):
         refused = await ltsp("dnsmasq", option)
         assert (refused.status, refused.out) == (1, "")
         assert f"Write {line}" in refused.err
     assert (await ltsp("ipxe", "--http-image=0")).status == 0
     assert "Write ROOT_TRANSPORT=http" in (await ltsp("ipxe", "-h1")).err
-    assert len([each for each in serving.calls if each[0] == "apply"]) == 2
+    assert len([each for each in asked(serving) if each[0] == "apply"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +183,7 @@ async def test_what_a_command_can_not_give_is_refused(
 ) -> None:
     ran = await ltsp(*line.split())
     assert (ran.status, text in ran.err) == (1, True)
-    assert "build" not in [each[0] for each in serving.calls]
+    assert "build" not in [each[0] for each in asked(serving)]
 
 
 async def test_the_daemons_own_directories_may_be_said(ltsp: Ltsp, serving: FakeServer) -> None:
@@ -187,7 +195,7 @@ async def test_info(ltsp: Ltsp, running: FakeServer) -> None:
     assert ran.status == 0
     for text in ("1.2.3", "x86_64", "line 3 is odd"):
         assert text in ran.out
-    assert running.calls == []
+    assert asked(running) == []
 
 
 @pytest.mark.parametrize(
@@ -199,7 +207,7 @@ async def test_info(ltsp: Ltsp, running: FakeServer) -> None:
         ("dnsmasq --help", 0, "--proxy-dhcp"),
         ("--version", 0, "ltspd"),
         ("imge /", 2, "Did you mean 'image'?"),
-        ("login", 2, "for clients"),
+        ("login", 2, "LTSP's own clients"),
         ("initrd x", 2, "takes no arguments"),
         ("image --nope", 2, "There is no option --nope"),
     ],
@@ -213,3 +221,20 @@ async def test_help_and_wrong_command_lines(ltsp: Ltsp, line: str, status: int, 
 async def test_no_daemon(ltsp: Ltsp) -> None:
     ran = await ltsp("info")
     assert (ran.status, ran.err[:6]) == (4, "ltsp: ")
+
+
+@pytest.mark.parametrize("line", ["initrd", "dnsmasq", "image x86_64"])
+async def test_a_mistake_in_ltsp_conf_fails_and_names_the_line(
+    serving: FakeServer, ltsp: Ltsp, line: str
+) -> None:
+    serving.findings = (ConfigFinding("error", "/etc/ltsp/ltsp.conf", 3, 0, "HTTP_PORT is not a number"),)
+    ran = await ltsp(*line.split())
+    assert ran.status == 1
+    assert "/etc/ltsp/ltsp.conf:3: HTTP_PORT is not a number." in ran.err
+    assert asked(serving) == []
+
+
+async def test_remoteapps_is_not_there_and_says_what_does_it(ltsp: Ltsp) -> None:
+    ran = await ltsp("remoteapps", "xterm")
+    assert ran.status == 2
+    assert "ssh -X server" in ran.err
