@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 
 from ltspd.apply import write_atomically
 from ltspd.config import Config, Finding, load
@@ -13,6 +14,15 @@ log = logging.getLogger(__name__)
 
 # How findings name the file, wherever the root is.
 NAME = "/etc/ltsp/ltsp.conf"
+
+
+def _careful() -> Config:
+    """Return what is in force while nobody knows what is wanted: no addresses of our own accord."""
+    defaults = load({})
+    return replace(defaults, server=replace(defaults.server, real_dhcp=False))
+
+
+_CAREFUL = _careful()
 
 
 class ConfFile:
@@ -50,13 +60,13 @@ class ConfFile:
         except FileNotFoundError:
             text = ""
         except OSError as error:
-            why = f"{self._paths.conf} can't be read ({error.strerror}); the last good settings stay."
-            return self._config or self._last_good(), (Problem("ltsp.conf", why),)
-        if text != self._text or self._config is None:
+            self._config = self._config or self._last_good()
+            why = f"{self._paths.conf} can't be read ({error.strerror}); {self._instead()}."
+            return self._config or _CAREFUL, (Problem("ltsp.conf", why),)
+        if text != self._text or (self._config is None and not self._wrong):
             self._text = text
             self._take(text)
-        assert self._config is not None
-        return self._config, self._wrong
+        return self._config or _CAREFUL, self._wrong
 
     def _take(self, text: str) -> None:
         config = load({NAME: text})
@@ -67,9 +77,14 @@ class ConfFile:
                 log.warning("%s", finding)
             return
         self._config = self._config or self._last_good()
-        self._wrong = tuple(
-            Problem("ltsp.conf", f"{error}. The last good settings stay.") for error in config.errors
-        )
+        instead = self._instead()
+        told = f"{instead[0].upper()}{instead[1:]}."
+        self._wrong = tuple(Problem("ltsp.conf", f"{error}. {told}") for error in config.errors)
+
+    def _instead(self) -> str:
+        if self._config is not None:
+            return "the last good settings stay"
+        return "there are no earlier settings, so defaults are in force, and no addresses are given out"
 
     def _keep(self, data: bytes) -> None:
         try:
@@ -80,10 +95,10 @@ class ConfFile:
                 "%s can't be written, so these settings may not outlive a restart: %s", self._kept, error
             )
 
-    def _last_good(self) -> Config:
+    def _last_good(self) -> Config | None:
         try:
             text = self._kept.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
-            text = ""
+            return None
         # An older version may have taken what this one calls a mistake; all but those lines still counts.
         return load({NAME: text})

@@ -77,13 +77,17 @@ def server_settings(document: Document) -> ServerSettings:
     def text(name: str) -> str:
         return readable(name, values.get(name, "")) or default(name)
 
+    def sound(name: str) -> bool:
+        return readable(name, values.get(name, "")) == values.get(name, "")
+
     def flag(name: str) -> bool:
         return read_bool(text(name))
 
     transport = text("ROOT_TRANSPORT")
     return ServerSettings(
         dhcp_links=read_links(text("DHCP_LINKS")),
-        real_dhcp=flag("REAL_DHCP"),
+        # Where the roles of links can't be read, nobody is given addresses on a guess.
+        real_dhcp=flag("REAL_DHCP") and sound("REAL_DHCP") and sound("DHCP_LINKS"),
         proxy_dhcp=flag("PROXY_DHCP"),
         dhcp_lease=read_lease(text("DHCP_LEASE")),
         dhcp_router=read_routers(text("DHCP_ROUTER")),

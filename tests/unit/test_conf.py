@@ -89,10 +89,41 @@ def test_last_good_settings_of_an_older_version_are_taken_as_far_as_they_can_be_
     assert plan(config, Facts(), paths).menu.hosts == ()
 
 
-def test_a_first_start_with_a_mistake_uses_defaults(paths: Paths) -> None:
-    paths.conf.write_text(BROKEN)
+def test_a_first_start_with_a_mistake_uses_defaults_and_gives_nobody_addresses(paths: Paths) -> None:
+    paths.conf.write_text(f"{BROKEN}REAL_DHCP=0\n")
+    file = ConfFile(paths)
+    for _ in range(2):
+        config, (problem,) = file.read()
+        assert (config.server.http_port, config.server.real_dhcp, config.server.proxy_dhcp) == (
+            80,
+            False,
+            True,
+        )
+        assert problem.message.endswith("so defaults are in force, and no addresses are given out.")
+    paths.conf.write_text(GOOD)
+    config, wrong = file.read()
+    assert (config.server.http_port, config.server.real_dhcp, wrong) == (8080, True, ())
+
+
+def test_a_first_start_with_a_file_that_cant_be_read_gives_nobody_addresses(paths: Paths) -> None:
+    paths.conf.mkdir()
+    config, (problem,) = ConfFile(paths).read()
+    assert not config.server.real_dhcp
+    assert "defaults are in force" in problem.message
+
+
+def test_without_a_file_defaults_are_what_is_wanted(paths: Paths) -> None:
     config, wrong = ConfFile(paths).read()
-    assert (config.server.http_port, len(wrong)) == (80, 1)
+    assert (config.server.real_dhcp, wrong) == (True, ())
+
+
+@pytest.mark.parametrize("line", ["DHCP_LINKS=eth0=sometimes", "REAL_DHCP=perhaps"])
+def test_roles_that_only_an_older_version_could_read_give_nobody_addresses(paths: Paths, line: str) -> None:
+    paths.state.mkdir(parents=True)
+    (paths.state / "ltsp.conf.good").write_text(f"{GOOD}{line}\n")
+    paths.conf.write_text(BROKEN)
+    config, _ = ConfFile(paths).read()
+    assert (config.server.http_port, config.server.real_dhcp) == (8080, False)
 
 
 def test_the_kept_copy_is_private_and_written_only_when_it_differs(paths: Paths) -> None:
