@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench import product, resting
+from bench import passes, product, resting
 from bench.figures import Figure
 from bench.served import CLIENTS, IMAGES, STAGES
 from ltspd import wire
@@ -254,6 +254,8 @@ def _figures(only: str | None, seconds: float) -> Iterator[Figure]:
     if only != "real":
         with undisturbed(), tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
             yield from measure(served, seconds)
+        with undisturbed():
+            yield from passes.figures()
     if only != "school":
         with open_session() as session:
             yield from resting.figures(product.start(session))
