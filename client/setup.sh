@@ -23,7 +23,7 @@ load_settings() {
     # Lists may be written in lines or with tabs.
     KEEP_SYSTEM_SERVICES=$(words "$KEEP_SYSTEM_SERVICES")
     SEARCH_DOMAIN=$(words "$SEARCH_DOMAIN")
-    DNS_SERVER=$(words "$DNS_SERVER")
+    DNS_SERVER=$(words "$(echo "$DNS_SERVER" | tr , ' ')")
     # What the server says for all counts as well where another DHCP server gave the address.
     while read -r key value; do
         case "$key" in

@@ -10,8 +10,16 @@ from ltspd.config.parameters import PARAMETERS, Parameter, Reader
 _HEAD = """# ltsp.conf
 
 `/etc/ltsp/ltsp.conf` says what you want; `ltspd` follows it within a second of a change. It is read
-as data and never run. `ltspctl status` shows mistakes with file, line and reason; as long as there is
-one, the last good settings stay in force.
+as data and never run. `ltspctl config check` shows what is wrong with file, line, reason and what to write
+instead. There are two kinds:
+
+* A *warning* costs only its own line or section: what nothing reads, what can't be anybody, a value that a
+  client can't use, and code. Code is skipped as a whole, so nothing inside `if` or a function is a setting.
+* An *error* keeps the last good settings in force: what can't be read (a quote or an `if` that is never
+  closed), and a bad value or code where the server would have to guess (`DHCP_LINKS=$(…)`). Without any
+  earlier settings the defaults are in force, and nobody is given addresses until it is mended.
+
+A value that is made from others (`ROOT_TRANSPORT=$T`) may be bad for one host: its default counts there.
 
 ```
 # Lines above the first section count for everybody.
@@ -32,9 +40,12 @@ IMAGE_TO_RAM=1
 KERNEL_PARAMETERS="video=1024x768"
 ```
 
-Values are as in a shell: `'…'`, `"…"` with `$OTHER` and `\\\\`, several lines inside quotes. Commands are
-refused. For one machine the lines above the first section count first, then `[clients]`, `[common]`, and
-the first section that fits its MAC address, its IP address, its host name; later ones win. `[server]`
+Values are as in a shell: `'…'`, `"…"` with `$OTHER` and `\\\\`, several lines inside quotes; `export` may
+stand before them. Clients get what they read and what that is made from, but no secrets: passwords, hashes
+and the like stay on the server, with a warning.
+
+For one machine the lines above the first section count first, then `[clients]`, `[common]`, and the first
+section that fits its MAC address, its IP address, its host name; later ones win. `[server]`
 and `[common]` are the server's own.
 
 The boot menu can compare only with exact MAC addresses, IP addresses and host names, so

@@ -80,3 +80,10 @@ def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     address = IPv4Interface("10.0.1.20/16")
     assert told == [fill_hostname(each, "52:54:00:12:34:56", address) for each in names]
+
+
+def test_name_servers_may_have_commas_between_them(tmp_path: Path) -> None:
+    told = run(
+        tmp_path, "[clients]\nDNS_SERVER='8.8.8.8,9.9.9.9'\n", "load_settings; set -- $dns; echo $1 $2"
+    )
+    assert told == "8.8.8.8 9.9.9.9\n"
