@@ -46,8 +46,13 @@ set_up() {
     set_accounts
     set_services
     mark setup
-    # A trial has nobody to report to but its console.
-    if [ "$trial" = 1 ]; then set_trial; else set_report; set_lease; fi
+    # A trial has nobody to report to but its console, and nobody has leased it an address.
+    if [ "$trial" = 1 ]; then
+        set_trial
+    else
+        set_report
+        set_lease
+    fi
 }
 
 set_identity() {
@@ -194,15 +199,21 @@ keep() {
     esac
 }
 
-# set_report: have the running system tell once that people can log in, and once that it is shut down. With
-# this initrd's busybox, because images differ in what they have; it would be thrown away otherwise, and is
-# kept in 2 MB of RAM. No timer, and no process that stays once a greeter is there. In $store, because a
-# distribution's initrd may have made /run a place that nothing can be run from.
-set_report() {
+# begins UNIT: have the booted system want a unit of ours, unless that is masked. It has this initrd's busybox,
+# because images differ in what they have; that would be thrown away otherwise, and is kept in 2 MB of RAM. In
+# $store, because a distribution's initrd may have made /run a place that nothing can be run from.
+begins() {
     # Masked by MASK_SYSTEM_SERVICES.
-    [ ! -e /run/systemd/system.control/ltsp-report.service ] || return 0
+    [ ! -e "/run/systemd/system.control/$1" ] || return 1
     mkdir -p /run/systemd/system/multi-user.target.wants
-    cp /bin/busybox "$store/busybox" || return 0
+    [ -e "$store/busybox" ] || cp /bin/busybox "$store/busybox" || return 1
+    ln -s "../$1" "/run/systemd/system/multi-user.target.wants/$1"
+}
+
+# set_report: have the running system tell once that people can log in, and once that it is shut down. No timer,
+# and no process that stays once a greeter is there.
+set_report() {
+    begins ltsp-report.service || return 0
     {
         keep base "$base"
         keep server "$server"
@@ -232,31 +243,36 @@ RemainAfterExit=yes
 ExecStart=-$store/busybox sh $store/report login
 ExecStop=-$store/busybox sh $store/report off
 TimeoutSec=10" >/run/systemd/system/ltsp-report.service
-    ln -s ../ltsp-report.service /run/systemd/system/multi-user.target.wants/ltsp-report.service
 }
 
 # set_lease: have the running system keep the lease that the boot menu got, or the server would give the address of
 # a client that runs for longer to another machine. Without touching the card, because the root comes by it: the
-# address stays as it is, whatever a DHCP server says.
+# address stays as it is, whatever a DHCP server says; what else it gives is given back, and then all is silent.
 set_lease() {
-    mkdir -p /run/systemd/system/multi-user.target.wants
-    [ -e "$store/busybox" ] || cp /bin/busybox "$store/busybox" || return 0
+    begins ltsp-lease.service || return 0
     # A copy of a program for its mode: not every boot initrd has chmod.
     cp "$store/busybox" "$store/lease" || return 0
     echo "#!$store/busybox sh
 case \"\$1 \$ip\" in
     'bound $address' | 'renew $address') ;;
-    bound* | renew*) echo \"<4>The DHCP server gives this client \$ip now; it keeps $address until it restarts.\" ;;
+    bound* | renew*)
+        echo \"<4>The DHCP server gives this client \$ip now; it keeps $address until it restarts.\"
+        kill -USR2 \"\$PPID\"
+        ;;
+    nak*) echo \"<4>A DHCP server refuses to renew $address; another machine may get that address.\" ;;
 esac" >"$store/lease"
     # Where nobody gives leases it asks every ten minutes.
     echo "[Unit]
 Description=Keep the DHCP lease of the network boot card
-After=network.target
+After=multi-user.target graphical.target
 [Service]
 ExecStart=$store/busybox udhcpc -f -i $nic -r $address -x hostname:$hostname -A 600 -s $store/lease
 Restart=on-failure
-RestartSec=60" >/run/systemd/system/ltsp-lease.service
-    ln -s ../ltsp-lease.service /run/systemd/system/multi-user.target.wants/ltsp-lease.service
+RestartSec=60
+CapabilityBoundingSet=CAP_NET_RAW CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes" >/run/systemd/system/ltsp-lease.service
 }
 
 # set_trial: the server tries this image out before clients get it; let the machine say when it can be logged in to,
