@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 
 from ltspd.apply.answers import Answers
 from ltspd.apply.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
@@ -199,14 +200,21 @@ class Applier:
         paths = []
         for file in output.files:
             ours = (self._record.files.get(file.path), self._record.writing.get(file.path))
-            if self._on_disk(file) not in ("", digest(file.data), *ours):
+            if self._on_disk(file) not in ("", digest(file.data), *ours) and not self._unsure(file):
                 paths.append(file.path)
         return paths
+
+    def _unsure(self, file: File) -> bool:
+        """Whether a file is ours, but nobody knows what we wrote: its entry in the record was damaged."""
+        record, path = self._record, file.path
+        return path in record.owners and path not in record.files and path not in record.writing
 
     async def _write(self, output: Output) -> None:
         changes = await asyncio.to_thread(self._changes, output)
         for file in changes:
             await self._check(output, file)
+        for file in filter(self._unsure, changes):
+            self._keep_copy(self._paths.at(file.path))
         self._record.own(output)
         self._record.writing |= {file.path: digest(file.data) for file in changes}
         await asyncio.to_thread(self._file.save)
@@ -230,6 +238,13 @@ class Applier:
         for each in output.links:
             changed |= link(self._paths.at(each.path), each.target)
         return changed
+
+    def _keep_copy(self, place: Path) -> None:
+        """Keep beside a file what it holds, for somebody may have changed it; no server reads such names."""
+        if place.is_file():
+            copy = place.with_name(f"{place.name}.kept~")
+            write_atomically(copy, place.read_bytes(), 0o600)
+            log.warning("What %s held is kept as %s, for its record was damaged", place, copy.name)
 
     async def _check(self, output: Output, file: File) -> None:
         if not output.check:

@@ -70,7 +70,7 @@ class RecordFile:
             return Record()
         except (OSError, ValueError) as error:
             whole = error
-        # What is not readable is left out alone: without its entry a file that differs counts as edited.
+        # What is not readable is left out alone. A file without its entry is replaced, and a copy is kept.
         slots = whole if isinstance(whole, dict) else {}
         good = {
             each.name: _entries(slots.get(each.name, {}), int if each.name == "applied" else str)

@@ -16,6 +16,7 @@ from tests.unit.applying import FakeSystemd, apply, fresh, output
 # What each version wrote after it had applied the outputs of ``server``, named by the version.
 RECORDS = sorted((Path(__file__).parent / "records").glob("*.json"))
 OUT = "/var/lib/ltspd/outputs"
+GANESHA = f"{OUT}/ganesha.conf"
 
 
 def server(version: str) -> tuple[Output, ...]:
@@ -23,9 +24,7 @@ def server(version: str) -> tuple[Output, ...]:
     images = Symlink("/srv/tftp/ltsp/images", "/srv/ltsp/images")
     return (
         Output("boot-files", (File("/srv/tftp/ltsp/ltsp.img", f"add-on{version}\n".encode()),), (images,)),
-        Output(
-            "nfs", (File(f"{OUT}/ganesha.conf", f"ganesha{version}\n".encode()),), unit="ltspd-nfs.service"
-        ),
+        Output("nfs", (File(GANESHA, f"ganesha{version}\n".encode()),), unit="ltspd-nfs.service"),
         Output(
             "dhcp", (File(f"{OUT}/dnsmasq.conf", f"dhcp{version}\n".encode()),), unit="ltspd-dnsmasq.service"
         ),
@@ -92,6 +91,7 @@ async def test_the_version_before_reads_the_record_of_this_one(
     assert json.loads(place.read_bytes()).keys() >= {"files", "writing", "units", "applied"}
 
 
+KEPT = {"ltsp.img.kept~": "add-on\n", "ganesha.conf.kept~": "ganesha\n", "dnsmasq.conf.kept~": "dhcp\n"}
 BAD: tuple[object, ...] = (None, 5, "text", [], {"/x": 5}, {"/x": None, "/y": ["z"]})
 
 
@@ -106,24 +106,30 @@ async def test_one_bad_part_takes_no_other_along(
     whole[slot] = good | bad if isinstance(bad, dict) and good else bad
     place.write_text(json.dumps(whole))
     states = {each.state for each in await fresh(paths, systemd).apply(server(" new"))}
-    lost_files = slot == "files" and not isinstance(bad, dict)
-    # Without its digest a file may be somebody's; with it, it is ours whatever else is lost.
-    assert states == ({OutputState.EDITED} if lost_files else {OutputState.IN_SYNC})
+    assert states == {OutputState.IN_SYNC}
+    # Without its digest a file may hold somebody's change, so nothing of it is lost.
+    lost = slot == "files" and not isinstance(bad, dict)
+    copies = {each.name: each.read_text() for each in paths.root.rglob("*.kept~")}
+    assert copies == (KEPT if lost else {})
     if not (slot == "applied" and bad == {"/x": 5}):
         assert f"{place} is damaged" in caplog.text
 
 
-async def test_one_bad_entry_costs_that_one_alone(paths: Paths, systemd: FakeSystemd, place: Path) -> None:
+async def test_a_damaged_entry_freezes_nothing_and_loses_nothing(
+    paths: Paths, systemd: FakeSystemd, place: Path
+) -> None:
     await fresh(paths, systemd).apply(server(""))
     whole = json.loads(place.read_bytes())
-    whole["files"][f"{OUT}/ganesha.conf"] = 5
+    whole["files"][GANESHA] = 5
     place.write_text(json.dumps(whole))
-    statuses = await fresh(paths, systemd).apply(server(" new"))
-    assert {each.name: each.state for each in statuses} == {
-        "boot-files": OutputState.IN_SYNC,
-        "nfs": OutputState.EDITED,
-        "dhcp": OutputState.IN_SYNC,
-    }
+    paths.at(GANESHA).write_text("by hand\n")
+    applier = fresh(paths, systemd)
+    assert {each.state for each in await applier.apply(server(" new"))} == {OutputState.IN_SYNC}
+    assert paths.at(GANESHA).read_text() == "ganesha new\n"
+    assert paths.at(f"{GANESHA}.kept~").read_text() == "by hand\n"
+    paths.at(GANESHA).write_text("by hand again\n")
+    states = {each.name: each.state for each in await applier.apply(server(" newer"))}
+    assert states["nfs"] is OutputState.EDITED
 
 
 async def test_a_pass_that_ends_in_the_middle_is_undone_by_the_next(
