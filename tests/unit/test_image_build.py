@@ -394,6 +394,14 @@ asyncio.run(main())
 """
 
 
+def busy(paths: Paths, image: str) -> bool:
+    try:
+        with store.locked(paths, image):
+            return False
+    except Busy:
+        return True
+
+
 @pytest.mark.parametrize("phase", ["scan", "squashfs", "copy", "initrd", "verify", "publish"])
 async def test_a_killed_build_leaves_the_old_image_and_is_swept(
     paths: Paths, source: Source, phase: str
@@ -412,6 +420,10 @@ async def test_a_killed_build_leaves_the_old_image_and_is_swept(
             process.kill()
             break
     await process.communicate()
+    # A tool that the build had started ends a moment after it, and holds the image's lock until then.
+    async with asyncio.timeout(60):
+        while busy(paths, old.image):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
     (image,), problems = store.read_images(paths)
     assert problems == ()
     if image.current == old.id:
