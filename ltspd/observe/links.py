@@ -3,14 +3,18 @@
 import asyncio
 import re
 import socket
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
 
 from ltspd.model import Link, LinkKind
-from ltspd.observe import netlink
-from ltspd.observe.netlink import Row
+
+# One message of rtnetlink(7) as pyroute2 decodes it: fields of the header by key, attributes by `get_attr`.
+Message = Any
 
 # linux/rtnetlink.h: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR, and the group
 # RTNLGRP_IPV4_NETCONF: forwarding.
@@ -18,13 +22,11 @@ GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 1 << 23
 # linux/if_arp.h
 ARPHRD_ETHER = 1
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8
-# linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h: the attributes that count here.
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_WIRELESS, IFLA_LINKINFO = 1, 3, 10, 11, 18
-IFLA_INFO_KIND = 1
-IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH = 4, 5, 9
+# linux/rtnetlink.h
 RT_TABLE_MAIN = 254
-RTNEXTHOP = struct.Struct("=HBBi")
+# The kernel says when a table changed while it was read; it is read again, at most so often. The change wakes
+# the daemon anyway.
+_ATTEMPTS = 4
 
 _KINDS = {
     "bridge": LinkKind.BRIDGE,
@@ -69,52 +71,60 @@ def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
 
 
 async def snapshot() -> tuple[Link, ...]:
-    """Return every interface with its IPv4 addresses, ordered by index."""
+    """Return every interface with its IPv4 addresses, ordered by index.
+
+    In a thread: the class of pyroute2 that Debian 12 and 13 both have can't be used within a running loop.
+    """
     return await asyncio.to_thread(_snapshot)
 
 
 def _snapshot() -> tuple[Link, ...]:
-    links = netlink.table(netlink.LINKS)
-    addresses = netlink.table(netlink.ADDRESSES)
-    routes = netlink.table(netlink.ROUTES, socket.AF_INET)
+    with IPRoute() as netlink:
+        links = _table(netlink.get_links)
+        addresses = _table(netlink.get_addr)
+        routes = _table(lambda: netlink.get_routes(family=socket.AF_INET))
     by_index: dict[int, list[IPv4Interface]] = {}
     six: set[int] = set()
-    for row in addresses:
-        family, length, _, _, index = row.fixed
+    for each in addresses:
         # On a point-to-point link IFA_ADDRESS is the other end's.
-        own = row.attributes.get(IFA_LOCAL) or row.attributes.get(IFA_ADDRESS, b"")
-        if family == socket.AF_INET:
-            by_index.setdefault(index, []).append(IPv4Interface((own, length)))
-        elif family == socket.AF_INET6:
+        own = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
+        if each["family"] == socket.AF_INET:
+            by_index.setdefault(each["index"], []).append(IPv4Interface((own, each["prefixlen"])))
+        elif each["family"] == socket.AF_INET6:
             address = IPv6Address(own)
             if not address.is_link_local and not address.is_loopback:
-                six.add(index)
+                six.add(each["index"])
     defaults: dict[int, IPv4Address | None] = {}
-    for row in routes:
-        for index, gateway in _default(row):
+    for route in routes:
+        for index, gateway in _default(route):
             defaults[index] = defaults.get(index) or gateway
-    found = (_link(row, tuple(sorted(by_index.get(row.fixed[3], ()))), defaults, six) for row in links)
+    found = (_link(each, tuple(sorted(by_index.get(each["index"], ()))), defaults, six) for each in links)
     return tuple(sorted(found, key=lambda link: link.index))
 
 
-def _default(route: Row) -> Iterator[tuple[int, IPv4Address | None]]:
+def _table(read: Callable[[], Any]) -> list[Message]:
+    """Return all messages of one table; raises NetlinkError."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return list(read())
+        except NetlinkDumpInterrupted:
+            continue
+    return list(read())
+
+
+def _default(route: Message) -> Iterator[tuple[int, IPv4Address | None]]:
     """Yield each interface that a default route of the main table leads through, and its gateway if any."""
-    destination_bits, routing_table = route.fixed[1], route.fixed[4]
-    if destination_bits or routing_table != RT_TABLE_MAIN:
+    if route["dst_len"] or route["table"] != RT_TABLE_MAIN:
         return
-    if RTA_OIF in route.attributes:
-        yield route.number(RTA_OIF), _gateway(route.attributes)
-    # Several ways at once: struct rtnexthop one after the other, each with its length, index and attributes.
-    hops = route.attributes.get(RTA_MULTIPATH, b"")
-    while len(hops) >= RTNEXTHOP.size:
-        length, _, _, index = RTNEXTHOP.unpack_from(hops)
-        yield index, _gateway(dict(netlink.nested(hops[RTNEXTHOP.size : length])))
-        hops = hops[max(length + -length % 4, RTNEXTHOP.size) :]
+    if index := route.get_attr("RTA_OIF"):
+        yield index, _gateway(route)
+    for hop in route.get_attr("RTA_MULTIPATH") or ():
+        yield hop["oif"], _gateway(hop)
 
 
-def _gateway(attributes: Mapping[int, bytes]) -> IPv4Address | None:
-    found = attributes.get(RTA_GATEWAY, b"")
-    return IPv4Address(found) if len(found) == 4 else None
+def _gateway(way: Message) -> IPv4Address | None:
+    found = way.get_attr("RTA_GATEWAY")
+    return IPv4Address(found) if found else None
 
 
 def _forwards(name: str) -> bool:
@@ -126,17 +136,20 @@ def _forwards(name: str) -> bool:
 
 
 def _link(
-    row: Row, addresses: tuple[IPv4Interface, ...], defaults: Mapping[int, IPv4Address | None], six: set[int]
+    link: Message,
+    addresses: tuple[IPv4Interface, ...],
+    defaults: Mapping[int, IPv4Address | None],
+    six: set[int],
 ) -> Link:
-    _, _, hardware, index, flags, _ = row.fixed
-    name = row.text(IFLA_IFNAME)
+    index: int = link["index"]
+    name: str = link.get_attr("IFLA_IFNAME")
     return Link(
         name=name,
         index=index,
-        mac=row.attributes.get(IFLA_ADDRESS, b"").hex(":"),
-        kind=_kind(row, name, hardware, flags),
-        up=bool(flags & IFF_UP),
-        enslaved=IFLA_MASTER in row.attributes,
+        mac=link.get_attr("IFLA_ADDRESS") or "",
+        kind=_kind(link),
+        up=bool(link["flags"] & IFF_UP),
+        enslaved=link.get_attr("IFLA_MASTER") is not None,
         addresses=addresses,
         default_route=index in defaults,
         gateway=defaults.get(index),
@@ -145,13 +158,14 @@ def _link(
     )
 
 
-def _kind(row: Row, name: str, hardware: int, flags: int) -> LinkKind:
-    if flags & IFF_LOOPBACK:
+def _kind(link: Message) -> LinkKind:
+    name = link.get_attr("IFLA_IFNAME")
+    if link["flags"] & IFF_LOOPBACK:
         return LinkKind.LOOPBACK
-    if hardware != ARPHRD_ETHER or _FOREIGN.match(name):
+    if link["ifi_type"] != ARPHRD_ETHER or _FOREIGN.match(name):
         return LinkKind.VIRTUAL
-    info = dict(netlink.nested(row.attributes.get(IFLA_LINKINFO, b"")))
-    if kind := info.get(IFLA_INFO_KIND):
-        return _KINDS.get(kind.rstrip(b"\0").decode(errors="replace"), LinkKind.VIRTUAL)
-    wireless = IFLA_WIRELESS in row.attributes or name.startswith("wl")
+    info = link.get_attr("IFLA_LINKINFO")
+    if info is not None and (kind := info.get_attr("IFLA_INFO_KIND")):
+        return _KINDS.get(kind, LinkKind.VIRTUAL)
+    wireless = link.get_attr("IFLA_WIRELESS") is not None or name.startswith("wl")
     return LinkKind.WIRELESS if wireless else LinkKind.ETHERNET

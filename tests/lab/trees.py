@@ -23,7 +23,7 @@ _BASE = ("systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "libpam-s
 _CLIENT = (*_BASE, "linux-image-cloud-amd64", "less", "ncurses-term")
 _SERVER = (
     *_BASE,
-    *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp"),
+    *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp", "python3-pyroute2"),
     *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "radvd"),
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
     *("qemu-utils", "qemu-system-common"),

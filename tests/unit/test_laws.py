@@ -28,6 +28,7 @@ IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shuti
 # Which rooms may know a library: the rest of the program does not depend on it.
 HOMES = {
     "inotify_simple": r"ltspd\.observe\.files",
+    "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
     "dbus_next": r"ltspd\.(bus\..*|services|daemon)",
     "systemd": r"ltspd\.(notify|gateway\.__main__)",
