@@ -62,7 +62,7 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
 def _range(desired: Desired, link: ServedLink) -> Iterator[str]:
     """Yield a link's range and its options, tied to it by the tag that dnsmasq sets itself: its name.
 
-    A range of a proxy must have no tag of ours: dnsmasq 2.91 and later stop answering with one.
+    It is the only tag of a link that all versions of dnsmasq answer with.
     """
     network, here = link.address.network, f"tag:{link.link}"
     if link.role is DhcpRole.PROXY:

@@ -17,7 +17,6 @@ DEBIAN_13 = "trixie"
 TESTING = "forky"
 UNSTABLE = "sid"
 
-_ARCHIVE = "http://deb.debian.org/debian"
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -63,7 +62,7 @@ def _fetch(suite: str, names: tuple[str, ...], place: Path) -> None:
     for name in ("lists/partial", "archives/partial", "preferences.d", "sources.d"):
         (state / name).mkdir(parents=True)
     (state / "status").touch()
-    (state / "sources.list").write_text(f"deb [signed-by={_KEYS}] {_ARCHIVE} {suite} main\n")
+    (state / "sources.list").write_text(f"deb [signed-by={_KEYS}] {_archive()} {suite} main\n")
     # Nothing of this machine's apt counts: not its lists, not its sources, not what is installed.
     options = {
         "Dir::State": state,
@@ -86,6 +85,16 @@ def _fetch(suite: str, names: tuple[str, ...], place: Path) -> None:
     for package in sorted((state / "archives").glob("*.deb")):
         _run("dpkg", "--extract", str(package), str(place))
     shutil.rmtree(state)
+
+
+def _archive() -> str:
+    """Return where this machine gets Debian's own packages from."""
+    wanted = ["Label: Debian", "Component: main", "Created-By: Packages"]
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
+    places = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    if not places:
+        raise RuntimeError("apt has no lists of Debian's archive; 'apt-get update' fetches them.")
+    return places[0]
 
 
 def _run(*argv: str) -> None:
