@@ -66,7 +66,7 @@ class JobProgress:
             whole = self._start + self._share * fraction
             # A tool that starts counting again must not make the figures go back.
             self._most = max(self._most, min(1.0, whole))
-            self._bytes = max(self._bytes, round(self._size * fraction))
+            self._bytes = max(self._bytes, min(self._size, round(self._size * fraction)))
             self._publish(self._name, self._most, self._bytes, self._size)
 
 

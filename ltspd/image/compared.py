@@ -23,8 +23,8 @@ from ltspd.image.squashfs import digest_of
 # So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
 PIECE = 1 << 20
 LARGE, PIECES = 8 << 20, 4
-# Entries whose content is compared in any case: that takes 0.1 s.
-LEAST = 500
+# So many entries or bytes are compared in any case, whichever comes first: that takes about 0.1 s.
+LEAST, LEAST_BYTES = 500, 32 << 20
 # Wrong entries that are named; one is enough to refuse a layer.
 NAMED = 5
 # Mode, owner, group, device number and size: all of a record that has to be the same in a layer.
@@ -55,15 +55,18 @@ class Result:
 def compare(view: bytes, meant: Meant, seconds: float | None = None) -> Result:
     """Compare a mounted layer with what was meant: all of the metadata, and content for so many seconds.
 
-    None is without end; LEAST entries are read however short the time is. Files with
-    several names, with holes and those that replace another come first, the rest in no order.
+    None is without end; LEAST entries or LEAST_BYTES are read however short the time is. Files that replace
+    another come first, then in no order those with several names or holes, then the rest in no order.
     """
     result = Result()
     first, rest = _entries(view, meant, result)
+    random.shuffle(first)
+    first.sort(key=lambda path: path not in meant.replaced)
     random.shuffle(rest)
     until = None if seconds is None else time.monotonic() + seconds
     for number, path in enumerate((*first, *rest)):
-        if until is not None and number >= LEAST and time.monotonic() > until:
+        enough = number >= LEAST or result.size >= LEAST_BYTES
+        if until is not None and enough and time.monotonic() > until:
             break
         _content(view, meant, path, result)
     return result

@@ -25,7 +25,7 @@ from ltspd.run import run
 log = logging.getLogger(__name__)
 
 # Of the time that packing took, so much is given to reading content again: all of a small image in two
-# seconds, and of a large one what can be read then. Names and attributes are compared in any case.
+# seconds, and of a large one what can be read then. Names and metadata are compared in any case.
 SHARE = 0.03
 # Files with holes may be packed wrongly by these (squashfs-tools, CHANGES.md of 4.7.5).
 _BAD_FROM, _BAD_BEFORE = (4, 7), (4, 7, 5)

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
@@ -112,6 +112,8 @@ def expected(source: str, host: Host) -> dict[str, str]:
 def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, times: int) -> None:
     document = parse(source)
     assert [str(each) for each in document.mistakes if each.severity == "error"] == []
+    # A client isn't told of a name made from a secret, so the section of that name isn't its own.
+    assume("HOSTNAME" not in withheld(document))
     found = run(BUSYBOX, folder, render_settings(document), host, NAMES, times)
     assert found == expected(source, host)
 
