@@ -11,10 +11,10 @@
 #   fprintf, fflush: ok
 #   write: ok
 set -eu
-[ "$(id -u)" = 0 ] && [ -c /dev/kmsg ] || {
+if [ "$(id -u)" != 0 ] || [ ! -c /dev/kmsg ]; then
     echo "this needs root and /dev/kmsg"
     exit 1
-}
+fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
