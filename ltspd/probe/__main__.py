@@ -28,9 +28,10 @@ _REQUEST = (
     + b"\xff"
 )
 TRANSACTION = 0x6C747370
-# RFC 1350: a read request, and the error that ends a transfer.
+# RFC 1350: a read request of a file of some kilobytes, the beginning of an acknowledgement, and a full block.
 _READ = b"\0\1ltsp/ltsp.ipxe\0octet\0"
-_END = b"\0\5\0\0asked only\0"
+_ACKNOWLEDGED, _BLOCK = b"\0\4", 516
+_MOST_BLOCKS = 1000
 
 
 def main() -> int:
@@ -68,22 +69,34 @@ def _message(address: str, options: bytes) -> bytes:
 
 
 def _heard(sock: socket.socket, question: bytes, server: tuple[str, int]) -> bool:
-    """Return whether something comes back from the server; nothing in it is looked at."""
+    """Return whether something comes back from the server; only TFTP's number of a block is looked at."""
     for patience in ATTEMPTS:
         sock.sendto(question, server)
         end = time.monotonic() + patience
         while (left := end - time.monotonic()) > 0:
             sock.settimeout(left)
             try:
-                _, sender = sock.recvfrom(1)
+                answer, sender = sock.recvfrom(_BLOCK)
             except TimeoutError:
                 break
             if sender[0] == server[0]:
                 if server[1] == 69:
-                    # Its answer comes from a port of its own; it would go on sending.
-                    sock.sendto(_END, sender)
+                    _take(sock, answer, sender)
                 return True
     return False
+
+
+def _take(sock: socket.socket, block: bytes, sender: tuple[str, int]) -> None:
+    """Take a file to its end: a transfer that is broken off is an error in the server's log."""
+    sock.settimeout(ATTEMPTS[0])
+    for _ in range(_MOST_BLOCKS):
+        sock.sendto(_ACKNOWLEDGED + block[2:4], sender)
+        if len(block) < _BLOCK:
+            return
+        try:
+            block = sock.recv(_BLOCK)
+        except TimeoutError:
+            return
 
 
 if __name__ == "__main__":

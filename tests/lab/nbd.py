@@ -1,8 +1,10 @@
 """A client of NBD in a few lines, for scripts that run on a server: its protocol's doc/proto.md."""
 
+from tests.patience import PATIENCE
+
 # The export is the argument. `read` asks for its first four bytes; a squashfs begins with b"hsqs".
-CLIENT = """import socket, struct, sys
-line = socket.create_connection(("127.0.0.1", 10809), 10)
+CLIENT = f"""import socket, struct, sys
+line = socket.create_connection(("127.0.0.1", 10809), {PATIENCE})
 def take(count):
     data = b""
     while len(data) < count:

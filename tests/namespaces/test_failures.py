@@ -299,4 +299,7 @@ def test_many_connections_at_once_leave_nbd_listening(server: Server) -> None:
     with drop_in(server, "ltspd-nbd@.service", light):
         server.run("python3 -", stdin=CONNECT)
         server.run("systemctl is-active ltspd-nbd.socket")
+        # What is still starting would keep the next one who connects waiting.
+        running = "systemctl list-units --no-legend --plain 'ltspd-nbd@*'"
+        server.wait_for(lambda: not server.run(running).strip())
     assert json.loads(server.run("ltspctl output show nbd --json"))["State"] == "in-sync"
