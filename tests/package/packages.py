@@ -20,6 +20,8 @@ _BESIDES = (
     "autopkgtest",
     "ca-certificates",
     "curl",
+    "gcc",
+    "libc6-dev",
     "make",
     "mmdebstrap",
     "nfs-ganesha",
