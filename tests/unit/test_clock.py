@@ -16,8 +16,8 @@ from ltspd.image.keeping import surplus
 from ltspd.jobs import Jobs
 from ltspd.model import Generation, Image, Source
 from ltspd.paths import Paths
+from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import make_source, write
-from tests.unit.test_image_build import Said, boot_part, no_module_missing
 from tests.unit.test_jobs import nothing
 
 YEAR = 365 * 86400.0

@@ -14,7 +14,7 @@ from ltspd.gateway.reports import BYTES_MOST
 from ltspd.gateway.table import Table
 from tests.patience import PATIENCE
 from tests.unit.exposition import Metric, read
-from tests.unit.test_gateway import KERNEL, Gateway, _folder, ask, free_port, listed, request
+from tests.unit.gateways import KERNEL, Gateway, ask, free_port, listed, request, served_folder
 
 MAC = "52:54:00:00:00:01"
 
@@ -26,7 +26,7 @@ def table(folder: Path, port: int, metrics_port: int, networks: tuple[str, ...] 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Gateway, int]]:
     """Start one gateway without a bus, whose clients are on loopback; and its port of metrics."""
-    with _folder() as folder:
+    with served_folder() as folder:
         metrics_port = free_port()
         gateway = Gateway(folder, table(folder, free_port(), metrics_port))
         try:
@@ -178,7 +178,7 @@ def test_at_rest_it_does_nothing(shared: tuple[Gateway, int]) -> None:
 
 
 def test_a_table_of_an_older_daemon_serves_without_reports() -> None:
-    with _folder() as folder:
+    with served_folder() as folder:
         port = free_port()
         old = f'{{"addresses": ["127.0.0.1"], "port": {port}, "files": {{"/ltsp/k": "{folder}/vmlinuz"}}}}'
         gateway = Gateway(folder, table(folder, port, 0))

@@ -14,15 +14,15 @@ import pytest
 from ltspd.gateway.connections import LOOPBACK, UNANSWERED_LINES, Connection, Connections, sender
 from ltspd.gateway.table import Table
 from tests.patience import PATIENCE
-from tests.unit.test_gateway import (
+from tests.unit.gateways import (
     KERNEL,
     PYTHONS,
     Gateway,
-    _folder,
-    _running,
     ask,
     listed,
     request,
+    running,
+    served_folder,
     until,
 )
 
@@ -39,7 +39,7 @@ def python(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with _folder() as path:
+    with served_folder() as path:
         (path / "big").write_bytes(bytes(BIG))
         yield path
 
@@ -116,7 +116,7 @@ def descriptors(gateway: Gateway) -> list[str]:
 
 
 def test_who_sends_no_whole_request_is_hung_up_on(python: str, folder: Path, sockets: ExitStack) -> None:
-    with _running(folder, python, connections__WAIT_SECONDS=1.5) as gateway:
+    with running(folder, python, connections__WAIT_SECONDS=1.5) as gateway:
         gateway.hang_up(listed(folder, gateway.port, big="big"))
         (slow,) = transfers(gateway, sockets, ["127.0.0.1"])
         silent, half, used = (connect(gateway, sockets) for _ in range(3))
@@ -132,7 +132,7 @@ def test_who_sends_no_whole_request_is_hung_up_on(python: str, folder: Path, soc
 
 
 def test_a_connection_is_used_for_one_request_after_the_other(python: str, folder: Path) -> None:
-    with _running(folder, python) as gateway, ExitStack() as stack:
+    with running(folder, python) as gateway, ExitStack() as stack:
         sock = connect(gateway, stack)
         for _ in range(2 * UNANSWERED_LINES):
             sock.sendall(b"HEAD /ltsp/vmlinuz HTTP/1.1\r\nHost: server\r\nAccept: */*\r\n\r\n")
@@ -143,7 +143,7 @@ def test_a_connection_is_used_for_one_request_after_the_other(python: str, folde
 
 
 def test_who_takes_nothing_of_an_answer_is_hung_up_on(python: str, folder: Path, sockets: ExitStack) -> None:
-    with _running(folder, python, listening__STALLED=1000) as gateway:
+    with running(folder, python, listening__STALLED=1000) as gateway:
         gateway.hang_up(listed(folder, gateway.port, big="big"))
         transfers(gateway, sockets, ["127.0.0.1"])
         until(lambda: str(folder / "big") not in descriptors(gateway))
@@ -156,7 +156,7 @@ def test_who_takes_nothing_of_an_answer_is_hung_up_on(python: str, folder: Path,
 def test_three_thousand_idle_connections_of_one_address_keep_nobody_out(
     python: str, folder: Path, sockets: ExitStack
 ) -> None:
-    with _running(folder, python, **EACH) as gateway:
+    with running(folder, python, **EACH) as gateway:
         first = [connect(gateway, sockets) for _ in range(256)]
         assert fetched(gateway, "127.0.0.2") == KERNEL
         before = memory(gateway)
@@ -173,7 +173,7 @@ def test_three_thousand_idle_connections_of_one_address_keep_nobody_out(
 def test_a_room_behind_one_address_gets_as_many_as_the_table_says(
     python: str, folder: Path, sockets: ExitStack
 ) -> None:
-    with _running(folder, python, **EACH) as gateway:
+    with running(folder, python, **EACH) as gateway:
         files = listed(folder, gateway.port, big="big").files
         gateway.hang_up(Table(("127.0.0.1",), gateway.port, files, connections=40))
         room = transfers(gateway, sockets, ["127.0.0.1"] * 40)
@@ -190,7 +190,7 @@ def test_a_room_behind_one_address_gets_as_many_as_the_table_says(
 
 
 def test_two_hundred_slow_readers_take_little_memory(python: str, folder: Path, sockets: ExitStack) -> None:
-    with _running(folder, python, **EACH) as gateway:
+    with running(folder, python, **EACH) as gateway:
         gateway.hang_up(listed(folder, gateway.port, big="big"))
         before = memory(gateway)
         transfers(gateway, sockets, ["127.0.0.1"] * 200)
@@ -202,7 +202,7 @@ def test_two_hundred_slow_readers_take_little_memory(python: str, folder: Path, 
 def test_when_all_are_taken_the_address_with_most_makes_room(
     python: str, folder: Path, sockets: ExitStack
 ) -> None:
-    with _running(folder, python, nofile=1024, **EACH) as gateway:
+    with running(folder, python, nofile=1024, **EACH) as gateway:
         gateway.hang_up(listed(folder, gateway.port, big="big"))
         # (1024 - 576) / 2 in all: 20 addresses with 10 transfers each, and one with 24.
         several = [f"127.0.1.{number}" for number in range(20) for _ in range(10)]
@@ -215,7 +215,7 @@ def test_when_all_are_taken_the_address_with_most_makes_room(
 def test_whoever_asks_without_waiting_for_answers_is_hung_up_on(
     python: str, folder: Path, sockets: ExitStack
 ) -> None:
-    with _running(folder, python) as gateway:
+    with running(folder, python) as gateway:
         before = memory(gateway)
         for _ in range(50):
             sock = connect(gateway, sockets)

@@ -10,8 +10,8 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.manifest import Manifest
 from ltspd.model import Generation, Source
 from ltspd.paths import Paths
+from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import RELEASE, make_source, write
-from tests.unit.test_image_build import Said, boot_part, no_module_missing
 
 OTHER = "6.1.0-10-amd64"
 

@@ -10,8 +10,8 @@ from ltspd.image import build, folding, store
 from ltspd.image.build import BuildOptions, Built
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
+from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import RELEASE, make_source
-from tests.unit.test_image_build import Said, boot_part, no_module_missing
 
 DIRECT = BuildOptions(direct=True)
 

@@ -16,8 +16,8 @@ from ltspd.image.scan import TICK_NS
 from ltspd.model import Source
 from ltspd.paths import Paths
 from tests.images.seen import through_layers
+from tests.unit.image_builds import Said, make, no_module_missing
 from tests.unit.image_trees import write
-from tests.unit.test_image_build import Said, make, no_module_missing
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

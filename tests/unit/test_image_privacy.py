@@ -13,8 +13,8 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
 from ltspd.model import Generation, Source, SourceKind
 from ltspd.paths import Paths
+from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import HASH, make_tree, names, unpack, write
-from tests.unit.test_image_build import Said, boot_part, no_module_missing
 from tests.unit.test_image_verify import layer as packed
 
 CANARY = "canary-4711"

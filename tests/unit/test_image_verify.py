@@ -15,8 +15,8 @@ from ltspd.image.build import BuildOptions
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.run import run
+from tests.unit.image_builds import SECRETS, Said, boot_part, no_module_missing
 from tests.unit.image_trees import HASH, RELEASE, unpack, write
-from tests.unit.test_image_build import SECRETS, Said, boot_part, no_module_missing
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 

@@ -13,8 +13,8 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.threads import in_thread
 from ltspd.paths import Paths
 from ltspd.run import run
+from tests.unit.image_builds import Said, no_module_missing
 from tests.unit.image_trees import make_source
-from tests.unit.test_image_build import Said, no_module_missing
 
 
 def niceness() -> int:

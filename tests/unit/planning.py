@@ -1,0 +1,61 @@
+"""Configurations, links and images to plan with."""
+
+from ipaddress import IPv4Interface
+
+from ltspd.config import Config, load
+from ltspd.desired import Desired
+from ltspd.model import (
+    Facts,
+    Generation,
+    Image,
+    Layer,
+    Link,
+    LinkKind,
+)
+from ltspd.paths import Paths
+from ltspd.plan import plan
+
+
+def conf(text: str = "") -> Config:
+    config = load({"/etc/ltsp/ltsp.conf": text})
+    assert config.ok, config.errors
+    return config
+
+
+def link(name: str, *addresses: str, kind: LinkKind = LinkKind.ETHERNET, index: int = 2) -> Link:
+    return Link(
+        name=name,
+        index=index,
+        mac="52:54:00:00:00:01",
+        kind=kind,
+        up=True,
+        addresses=tuple(IPv4Interface(each) for each in addresses),
+    )
+
+
+def image(name: str, current: bool = True) -> Image:
+    generation = Generation(
+        id="20250101T000000Z-0a1b2c3d",
+        image=name,
+        created=1735689600.0,
+        source=f"/srv/ltsp/{name}",
+        architecture="x86_64",
+        kernel="6.1.0-29-amd64",
+        layers=(Layer("0a" * 32, 4096),),
+        source_bytes=1,
+        source_files=1,
+        kernel_bytes=1,
+        initrd_bytes=1,
+        packages_digest="",
+    )
+    return Image(name, (generation,), generation.id if current else "")
+
+
+def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
+    here = frozenset({"ganesha.nfsd", "nbd-server"})
+    facts = Facts(links=links, images=images, container=container, programs=here)
+    return plan(conf(text), facts, Paths())
+
+
+def server_section(line: str) -> str:
+    return f"[server]\n{line}\n"
