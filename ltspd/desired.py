@@ -1,4 +1,4 @@
-"""What a pass decides: the nouns of Desired and of the outputs rendered from it. No behaviour."""
+"""What a pass decides: the nouns of Desired and of the outputs rendered from it. No behaviour. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

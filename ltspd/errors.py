@@ -1,4 +1,4 @@
-"""Every error a caller can meet, each with its D-Bus name; raised deep, caught once at the edge."""
+"""Every error a caller can meet, each with its D-Bus name; raised deep, caught once at the edge. Pure."""
 
 import errno
 

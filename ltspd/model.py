@@ -1,4 +1,4 @@
-"""Every noun of the product, frozen. No behaviour beyond what follows from the fields alone."""
+"""Every noun of the product, frozen. No behaviour beyond what follows from the fields alone. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""What things are called: the stem of everything on the bus, and which names links and hosts may have."""
+"""What things are called: the stem of everything on the bus, and which names links and hosts may have.
+
+Pure.
+"""
 
 import re
 from ipaddress import IPv4Address

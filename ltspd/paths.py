@@ -1,4 +1,4 @@
-"""Where everything lives, below one root, so that the whole daemon also runs on a temporary one."""
+"""Where everything lives, below one root, so that the whole daemon also runs on a temporary one. Pure."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom."""
+"""(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom. Pure."""
 
 import re
 from ipaddress import IPv4Address

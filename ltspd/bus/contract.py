@@ -1,4 +1,4 @@
-"""The XML contract as data: interfaces with their methods, signals and properties. Pure."""
+"""The XML contract as data: interfaces with their methods, signals and properties."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

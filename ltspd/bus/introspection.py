@@ -1,4 +1,4 @@
-"""What Introspect() answers for a path: the contract's interfaces, the standard ones, the children. Pure."""
+"""What Introspect() answers for a path: the contract's interfaces, the standard ones, the children."""
 
 from collections.abc import Mapping
 from functools import cache

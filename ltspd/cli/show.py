@@ -1,7 +1,7 @@
 """How things look: tables, colours, sizes, times, progress bars. Pure: text in, text out."""
 
-import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
 COLOURS = {
@@ -87,7 +87,7 @@ def moment(microseconds: int) -> str:
     """Return a time since the epoch as local time; empty for 0."""
     if not microseconds:
         return ""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(microseconds / 1e6))
+    return datetime.fromtimestamp(microseconds / 1e6).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(microseconds: int) -> str:

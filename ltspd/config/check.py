@@ -1,4 +1,7 @@
-"""All findings of a Document: the parser's mistakes and what the sections and parameters mean together."""
+"""All findings of a Document: the parser's mistakes and what the sections and parameters mean together.
+
+Pure.
+"""
 
 from collections.abc import Callable, Container, Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""The configuration as the daemon uses it: document, server settings and findings of one reading."""
+"""The configuration as the daemon uses it: document, server settings and findings of one reading. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

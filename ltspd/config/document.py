@@ -1,4 +1,4 @@
-"""The nouns of a parsed ltsp.conf: sections, assignments, findings, hosts. No parsing, no rules."""
+"""The nouns of a parsed ltsp.conf: sections, assignments, findings, hosts. No parsing, no rules. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

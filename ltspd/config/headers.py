@@ -1,4 +1,7 @@
-"""Section headers: ``[a|b*]`` to patterns, and whom a pattern matches. Nothing of what stands below them."""
+"""Section headers: ``[a|b*]`` to patterns, and whom a pattern matches. Nothing of what stands below them.
+
+Pure.
+"""
 
 import re
 from dataclasses import dataclass

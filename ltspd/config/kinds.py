@@ -1,4 +1,7 @@
-"""What the kinds of values accept: text to a typed value, or a sentence why not. No table, no sections."""
+"""What the kinds of values accept: text to a typed value, or a sentence why not. No table, no sections.
+
+Pure.
+"""
 
 import re
 from collections.abc import Mapping

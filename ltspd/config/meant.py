@@ -1,4 +1,4 @@
-"""Sections that are read as they stand, but were probably meant otherwise."""
+"""Sections that are read as they stand, but were probably meant otherwise. Pure."""
 
 import re
 from collections.abc import Iterator

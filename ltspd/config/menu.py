@@ -1,4 +1,4 @@
-"""What the boot menu does for one client, as typed values. Decides nothing about images."""
+"""What the boot menu does for one client, as typed values. Decides nothing about images. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """The table of all parameters: name or NAME_* pattern, kind, default, where it is read, whether it is secret.
 
 A table and its lookups, nothing else: what a kind accepts is in kinds, what is done with a value elsewhere.
+Pure.
 """
 
 import difflib

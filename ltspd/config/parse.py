@@ -1,4 +1,7 @@
-"""ltsp.conf's text to a Document. Never raises, never runs anything; rules about meaning are in check."""
+"""ltsp.conf's text to a Document. Never raises, never runs anything; rules about meaning are in check.
+
+Pure.
+"""
 
 import re
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Names that ltsp.conf may never assign, because the client's shell or its programs obey them."""
+"""Names that ltsp.conf may never assign, because the client's shell or its programs obey them. Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which parameters must never leave the server, by name, by content or by what they are made from."""
+"""Which parameters must never leave the server, by name, by content or by what they are made from. Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The server's own settings as typed values. Reads what [server] and [common] say; decides nothing."""
+"""The server's own settings as typed values. Reads what [server] and [common] say; decides nothing. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 Everything that stems from ltsp.conf is either within single quotes or a name of a checked form. The
 file defines ``ltsp_settings MAC IP HOSTNAME [SERVER]``, which does in the shell what evaluate does
-here; a property test keeps the two equal. MAC must be lower-case with colons.
+here; a property test keeps the two equal. MAC must be lower-case with colons. Pure.
 """
 
 import re

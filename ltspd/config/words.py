@@ -1,6 +1,6 @@
 """One value of an assignment, read by the shell's quoting rules; nothing is ever run or expanded here.
 
-The rules are those of POSIX.1-2017, Shell Command Language, 2.2 Quoting and 2.6 Word Expansions.
+The rules are those of POSIX.1-2017, Shell Command Language, 2.2 Quoting and 2.6 Word Expansions. Pure.
 """
 
 import re

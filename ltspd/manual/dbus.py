@@ -1,4 +1,4 @@
-"""The XML contract with its comments → the page of the D-Bus interface, in Markdown. Pure."""
+"""The XML contract with its comments → the page of the D-Bus interface, in Markdown."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""All files that are made: which page of docs/, manual page and completion comes from what. Pure."""
+"""All files that are made: which page of docs/, manual page and completion comes from what."""
 
 from collections.abc import Callable, Mapping
 

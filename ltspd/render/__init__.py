@@ -1,4 +1,4 @@
-"""Desired -> files, purely: one module per output; ``outputs`` lists them in the order of applying."""
+"""Desired -> files, purely: one module per output; ``outputs`` lists them in the order of applying. Pure."""
 
 from ltspd.desired import Desired, Output
 from ltspd.paths import Paths

@@ -1,6 +1,6 @@
 """The boot menu: an iPXE script that needs no server address in it, so it changes only with its entries.
 
-Every conditional ends in "||" because a failing command without it aborts the script.
+Every conditional ends in "||" because a failing command without it aborts the script. Pure.
 """
 
 import re
