@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
-from ltspd import clients, memory
+from ltspd import clients
 from ltspd.bus import connection
 from ltspd.bus.service import Service
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
+from ltspd.system import memory
 
 IMAGES, GENERATIONS, CLIENTS = 20, 3, 500
 STAGES = ("network", "root", "login", "off")

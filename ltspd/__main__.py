@@ -8,12 +8,13 @@ import signal
 import sys
 from pathlib import Path
 
-from ltspd import __version__, journal, memory, takeover
+from ltspd import __version__, takeover
 from ltspd.bus.connection import connect
 from ltspd.daemon import Daemon
 from ltspd.errors import LtspError
-from ltspd.notify import Notify
 from ltspd.paths import Paths
+from ltspd.system import journal, memory
+from ltspd.system.notify import Notify
 
 log = logging.getLogger("ltspd")
 

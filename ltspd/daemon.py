@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from ltspd import __version__, clients, explain, memory, report, takeover
+from ltspd import __version__, clients, explain, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.connection import Connection
@@ -26,13 +26,14 @@ from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs import Jobs
 from ltspd.model import ConfigFinding, Facts, Job, OutputState, Problem, ServerState, Setting, State
-from ltspd.notify import Notify
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains, watches
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs as render
 from ltspd.services import Systemd
+from ltspd.system import memory
+from ltspd.system.notify import Notify
 from ltspd.trials import Trials
 
 log = logging.getLogger(__name__)

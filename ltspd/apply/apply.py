@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ltspd.apply.answers import Answers
-from ltspd.apply.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.desired import File, Output
@@ -18,8 +17,9 @@ from ltspd.errors import ToolFailed
 from ltspd.model import OutputState, OutputStatus, Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
-from ltspd.run import run
 from ltspd.services import Systemd
+from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
+from ltspd.system.run import run
 
 # How an output is, and why.
 Finding = tuple[OutputState, str]

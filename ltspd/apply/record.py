@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ltspd.apply.files import write_atomically
 from ltspd.desired import Output
+from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 

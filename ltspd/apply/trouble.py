@@ -12,8 +12,8 @@ from ltspd.desired import Output
 from ltspd.errors import ToolFailed
 from ltspd.observe.ports import holders
 from ltspd.paths import Paths
-from ltspd.run import run
 from ltspd.services import UnitStatus
+from ltspd.system.run import run
 
 # A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after
 # 5 s, so between two ends it may well look as if all were fine. One hiccup is none of anybody's business.

@@ -3,7 +3,6 @@
 import logging
 import time
 
-from ltspd.apply.files import digest, digest_of
 from ltspd.apply.record import Record
 from ltspd.apply.trouble import Troubles
 from ltspd.desired import Output
@@ -12,6 +11,7 @@ from ltspd.model import OutputState
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.services import Systemd
+from ltspd.system.files import digest, digest_of
 
 log = logging.getLogger(__name__)
 

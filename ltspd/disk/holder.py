@@ -20,7 +20,7 @@ from ltspd.disk.tree import Bench
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
 from ltspd.inside import open_file
-from ltspd.run import Completed, run
+from ltspd.system.run import Completed, run
 
 # Room for directories to mount on, QEMU's jail, and the kernel of a live medium; nothing else of a disk.
 WORK_OPTIONS = "size=80m,nr_inodes=4k,mode=0700,nosuid"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ltspd.disk import formats
 from ltspd.errors import BadDisk, LtspError, ToolFailed, UnsupportedDisk
-from ltspd.run import Completed, run
+from ltspd.system.run import Completed, run
 
 # The user and group "nobody" of every Linux system.
 NOBODY = 65534

@@ -13,7 +13,7 @@ from ltspd.disk.tree import Bench, Root
 from ltspd.disk.volumes import Layout, Volume
 from ltspd.errors import LtspError, UnsupportedDisk
 from ltspd.inside import list_inside, open_inside
-from ltspd.run import run
+from ltspd.system.run import run
 
 # What a live system's root is in.
 _NESTED = frozenset(["squashfs", "erofs"])

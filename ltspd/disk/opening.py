@@ -18,7 +18,7 @@ from ltspd import errors
 from ltspd.disk import loops
 from ltspd.errors import BadDisk, LtspError, ToolFailed, UnsupportedDisk
 from ltspd.paths import Paths
-from ltspd.run import Completed, run
+from ltspd.system.run import Completed, run
 
 # A disk is opened in a second; one whose file system keeps the kernel busy for longer is not meant well.
 OPEN_SECONDS = 60.0

@@ -17,7 +17,7 @@ from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
 from ltspd.image.inspect import INITS
 from ltspd.inside import open_inside, read_inside, stat_inside
-from ltspd.run import run
+from ltspd.system.run import run
 
 # Never device nodes, set-id programs or anything run from there; nothing is written.
 FLAGS = "ro,nodev,nosuid,noexec"

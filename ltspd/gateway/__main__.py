@@ -6,9 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from ltspd import journal
 from ltspd.gateway.table import load
 from ltspd.gateway.web import Gateway
+from ltspd.system import journal
 from systemd import daemon as systemd
 
 log = logging.getLogger("ltspd.gateway")

@@ -9,7 +9,7 @@ from ltspd.image.entries import Changes, Table, compare, records
 from ltspd.image.look import BuildPlan, Contents
 from ltspd.image.workshop import Workshop
 from ltspd.model import Progress, SourceKind
-from ltspd.run import run
+from ltspd.system.run import run
 
 _TOP = b"squashfs-root"
 

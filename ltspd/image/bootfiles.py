@@ -10,11 +10,11 @@ from ltspd import __version__
 from ltspd.image.excludes import SENSITIVE, compile_patterns
 from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest
-from ltspd.image.threads import in_thread, together
 from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
 from ltspd.inside import copy_inside, stat_inside
 from ltspd.paths import Paths
+from ltspd.system.threads import in_thread, together
 
 MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
 # What of a source gets into its boot part: modules, firmware, and a busybox if the server has none for it.

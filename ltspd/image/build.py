@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ltspd import priority
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import (
     base,
@@ -42,12 +41,13 @@ from ltspd.image.look import (
     settle,
 )
 from ltspd.image.manifest import Manifest
-from ltspd.image.threads import in_thread, to_the_end, together
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules
 from ltspd.model import Generation, Layer, Progress, Source
 from ltspd.paths import Paths
+from ltspd.system import priority
+from ltspd.system.threads import in_thread, to_the_end, together
 
 __all__ = ["BuildOptions", "BuildPlan", "Built", "build", "excludes_setting", "preflight"]
 

@@ -15,11 +15,11 @@ from ltspd.image.describe import describe
 from ltspd.image.look import BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
-from ltspd.image.threads import in_thread
 from ltspd.image.workshop import Workshop, seal, write
 from ltspd.inside import list_inside, read_inside
 from ltspd.model import Generation, Layer, Progress, Source, SourceKind
 from ltspd.paths import Paths
+from ltspd.system.threads import in_thread
 
 _PIECE = 4 << 20
 

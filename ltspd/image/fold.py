@@ -5,16 +5,16 @@ import errno
 import time
 from dataclasses import replace
 
-from ltspd import priority
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
 from ltspd.image import bootfiles, folding, increment, packed, publish, squashfs, store
 from ltspd.image.describe import identify
 from ltspd.image.look import check_space
 from ltspd.image.manifest import Manifest
-from ltspd.image.threads import in_thread, to_the_end
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.model import Generation, Layer, Progress
 from ltspd.paths import Paths
+from ltspd.system import priority
+from ltspd.system.threads import in_thread, to_the_end
 
 # A minimal Debian, 399 MB: level 2 makes 125.4 MB in 2.7 s of CPU, 9 makes 114.5 MB in 10.6 s; 15 would save
 # another 2 % for four times the time. Clients unpack all of them equally fast.

@@ -8,10 +8,10 @@ from ltspd.image import entries, packed, spool, squashfs, store
 from ltspd.image.entries import Changes, Table
 from ltspd.image.look import BuildPlan, Contents, check_space
 from ltspd.image.manifest import Manifest
-from ltspd.image.threads import in_thread
 from ltspd.image.workshop import Workshop
 from ltspd.model import Progress
 from ltspd.paths import Paths
+from ltspd.system.threads import in_thread
 
 # Above this share of a source's bytes a layer would take as long as a full build, and space besides.
 MOST_CHANGED = 0.5

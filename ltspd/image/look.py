@@ -15,11 +15,11 @@ from ltspd.image.manifest import Manifest
 from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
-from ltspd.image.threads import in_thread
 from ltspd.initrd import guest
 from ltspd.inside import read_inside
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
+from ltspd.system.threads import in_thread
 
 # Whose initrd clients boot with: ours, or that of the distribution with our client as a guest in it.
 OWN, DISTRIBUTION = INITRDS = ("own", "distribution")

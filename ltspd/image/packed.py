@@ -20,7 +20,7 @@ from ltspd.image import squashfs
 from ltspd.image.entries import Changes
 from ltspd.image.look import Contents
 from ltspd.image.spool import members
-from ltspd.run import run
+from ltspd.system.run import run
 
 log = logging.getLogger(__name__)
 

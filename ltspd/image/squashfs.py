@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ltspd.errors import InconsistentSource, NoSpace, ToolFailed
 from ltspd.image.excludes import literal
-from ltspd.run import Completed, run
+from ltspd.system.run import Completed, run
 
 # A minimal Debian, 399 MB to pack, in CPU seconds: 1: 2.9 s, 128.8 MB; 2: 2.7 s, 125.4 MB;
 # 3: 3.4 s, 123.4 MB; 4: 4.3 s, 121.9 MB; 6: 7.4 s, 115.9 MB; 9: 10.6 s, 114.5 MB. Blocks of 256 KiB

@@ -17,10 +17,10 @@ from ltspd.image.inspect import INITS
 from ltspd.image.kernels import Kernel
 from ltspd.image.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
 from ltspd.image.scan import Tree
-from ltspd.image.threads import in_thread
 from ltspd.inside import path_inside
 from ltspd.model import Layer
-from ltspd.run import run
+from ltspd.system.run import run
+from ltspd.system.threads import in_thread
 
 # squashfs_super_block of Linux, fs/squashfs/squashfs_fs.h: magic and number of inodes at the start, and at 40
 # how many bytes are used.

@@ -9,12 +9,12 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from ltspd import priority
 from ltspd.errors import LtspError, WrongArchitecture
 from ltspd.initrd import cpio, elf, kernel, rooted
 from ltspd.inside import path_inside
 from ltspd.model import Layer
-from ltspd.run import run
+from ltspd.system import priority
+from ltspd.system.run import run
 
 # A checkout has client/ next to the package; an installation has it below /usr/share.
 _CHECKOUT = Path(__file__).resolve().parents[2] / "client"

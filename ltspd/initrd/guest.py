@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ltspd import priority
 from ltspd.errors import ToolFailed, UnsuitableInitrd
 from ltspd.initrd import boot, cpio, kernel
 from ltspd.inside import path_inside
-from ltspd.run import run
+from ltspd.system import priority
+from ltspd.system.run import run
 
 # Debian and Ubuntu; Fedora and its kin; openSUSE; systemd's own place.
 _NAMES = (

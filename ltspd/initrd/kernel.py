@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from ltspd import priority
 from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.initrd import cpio, elf, modules, rooted
 from ltspd.inside import path_inside
-from ltspd.run import run
+from ltspd.system import priority
+from ltspd.system.run import run
 
 # Linux 5.9 is the first that unpacks a zstd initramfs.
 _ZSTD_SINCE = (5, 9)

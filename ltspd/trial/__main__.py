@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ltspd.errors import LtspError
 from ltspd.render.nbd import configuration
-from ltspd.run import Completed, run
+from ltspd.system.run import Completed, run
 from ltspd.trial.console import Console
 from ltspd.trial.machine import arguments
 from ltspd.trial.messages import LINE, News, Request, Verdict, read_request, to_line

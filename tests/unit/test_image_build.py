@@ -12,7 +12,7 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
 from ltspd.model import Generation, Progress, Source, SourceKind
 from ltspd.paths import Paths
-from ltspd.run import run
+from ltspd.system.run import run
 from tests.lab import trees
 from tests.unit.image_builds import (
     SECRET,

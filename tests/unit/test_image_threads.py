@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import threads
+from ltspd.system import threads
 from tests.patience import PATIENCE
 
 

@@ -14,7 +14,7 @@ from ltspd.image import build, clean, excludes, kernels, store, verify
 from ltspd.image.build import BuildOptions
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
-from ltspd.run import run
+from ltspd.system.run import run
 from tests.unit.image_builds import SECRETS, Said, boot_part, no_module_missing
 from tests.unit.image_trees import HASH, RELEASE, unpack, write
 

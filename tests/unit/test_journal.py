@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import journal
-from ltspd.journal import JournalHandler
+from ltspd.system import journal
+from ltspd.system.journal import JournalHandler
 from tests.patience import PATIENCE
 
 
@@ -95,7 +95,7 @@ def test_the_end_waits_a_moment_and_no_longer(tmp_path: Path, journald: socket.s
 
 def test_the_last_words_of_a_program_arrive(tmp_path: Path, journald: socket.socket) -> None:
     program = (
-        "import logging, sys; from ltspd.journal import JournalHandler;"
+        "import logging, sys; from ltspd.system.journal import JournalHandler;"
         "logging.basicConfig(handlers=[JournalHandler('x', sys.argv[1])]); logging.error('why'); sys.exit(1)"
     )
     argv = [sys.executable, "-c", program, str(tmp_path / "socket")]

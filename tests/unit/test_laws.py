@@ -27,7 +27,7 @@ HOMES = {
     "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
     "dbus_next": r"ltspd\.(bus\..*|services|daemon)",
-    "systemd": r"ltspd\.(notify|gateway\.__main__)",
+    "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
 }
 
 # What a room, or a module at the top, may import of ours beside its own modules; `room.*` is all of a room.
@@ -37,30 +37,33 @@ ALLOWED = {
     "errors": "names",
     "model": "",
     "desired": "model",
+    "system": "errors model",
     "config": "model names",
-    "initrd": "errors inside model priority run",
-    "disk": "errors image.inspect inside model paths run",
-    "image": "disk.use disk.words errors initrd.* inside model paths priority run",
+    "initrd": "errors inside model system.priority system.run",
+    "disk": "errors image.inspect inside model paths system.run",
+    "image": (
+        "disk.use disk.words errors initrd.* inside model paths system.priority system.run system.threads"
+    ),
     "observe": "disk.use image.dpkg image.source image.store model names paths",
     "network": "config.* desired model names",
     "plan": "config.* desired model network.roles paths",
     "clients": "claims model",
     "render": "desired gateway.table model names paths",
-    "apply": "desired errors model names observe.ports paths run services",
-    "trial": "errors model paths render.nbd run",
+    "apply": "desired errors model names observe.ports paths services system.files system.run",
+    "trial": "errors model paths render.nbd system.run",
     "jobs": "errors model",
     "bus": "claims disk.words errors model names wire",
     "daemon": (
         "apply builds bus.connection bus.service clients conf desired errors explain "
-        "image.store initrd.* jobs memory model notify observe.facts observe.files "
-        "observe.links observe.remains observe.watches paths plan render report services "
-        "takeover trials"
+        "image.store initrd.* jobs model observe.facts observe.files observe.links "
+        "observe.remains observe.watches paths plan render report services system.memory "
+        "system.notify takeover trials"
     ),
-    "gateway": "claims cli.client journal names wire",
+    "gateway": "claims cli.client names system.journal wire",
     "cli": "names wire",
     "notifier": "cli.client cli.server names wire",
     "manual": "bus.contract cli.applets cli.grammar config.* errors names",
-    "__main__": "bus.connection daemon errors journal memory notify paths takeover",
+    "__main__": ("bus.connection daemon errors paths system.journal system.memory system.notify takeover"),
     "builds": (
         "clients conf config.* disk.opening disk.source errors image.build image.fold "
         "image.folding image.increment image.look image.source image.store jobs model "
@@ -70,22 +73,17 @@ ALLOWED = {
     "conf": "apply config.* errors model paths",
     "explain": "config.* errors model names",
     "inside": "",
-    "journal": "",
-    "memory": "",
-    "notify": "model",
-    "priority": "",
     "probe": "",
     "report": "desired errors image.manifest model",
-    "run": "errors priority",
     "services": "bus.connection errors",
     "takeover": "errors model observe.remains paths services",
-    "trials": "conf config.* errors image.build image.store jobs model paths trial.messages trial.trial",
+    "trials": ("conf config.* errors image.build image.store jobs model paths trial.messages trial.trial"),
     "wire": "",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
 # the notifier runs in a user's session.
-STARTS_PROGRAMS = {"ltspd.run", "ltspd.cli.agent", "ltspd.notifier.log"}
+STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.cli.agent", "ltspd.notifier.log"}
 
 
 @cache
@@ -177,7 +175,10 @@ def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
 
 
 def test_running_programs_knows_only_errors_and_priority() -> None:
-    assert set(_imports("ltspd.run")) & set(SOURCES) - {"ltspd"} == {"ltspd.errors", "ltspd.priority"}
+    assert set(_imports("ltspd.system.run")) & set(SOURCES) - {"ltspd"} == {
+        "ltspd.errors",
+        "ltspd.system.priority",
+    }
 
 
 @pytest.mark.parametrize("library", HOMES)

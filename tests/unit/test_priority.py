@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import priority
 from ltspd.image import build, look
 from ltspd.image.build import BuildOptions
-from ltspd.image.threads import in_thread
 from ltspd.paths import Paths
-from ltspd.run import run
+from ltspd.system import priority
+from ltspd.system.run import run
+from ltspd.system.threads import in_thread
 from tests.unit.image_builds import Said, no_module_missing
 from tests.unit.image_trees import make_source
 

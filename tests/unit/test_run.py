@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import ToolFailed
-from ltspd.run import KEPT_BYTES, run
+from ltspd.system.run import KEPT_BYTES, run
 from tests.patience import PATIENCE
 
 

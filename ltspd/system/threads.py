@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
-from ltspd import priority
+from ltspd.system import priority
 
 T = TypeVar("T")
 A = TypeVar("A")

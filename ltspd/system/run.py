@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd import priority
 from ltspd.errors import ToolFailed
+from ltspd.system import priority
 
 # What a person needs of a failing program is its end, not its whole output.
 TAIL_BYTES = 4000
