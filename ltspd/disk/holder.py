@@ -19,7 +19,7 @@ from ltspd.disk.reading import View
 from ltspd.disk.tree import Bench
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
-from ltspd.inside import open_file
+from ltspd.foreign.inside import open_file
 from ltspd.system.run import Completed, run
 
 # Room for directories to mount on, QEMU's jail, and the kernel of a live medium; nothing else of a disk.

@@ -12,7 +12,7 @@ from ltspd.disk.reading import View, joined
 from ltspd.disk.tree import Bench, Root
 from ltspd.disk.volumes import Layout, Volume
 from ltspd.errors import LtspError, UnsupportedDisk
-from ltspd.inside import list_inside, open_inside
+from ltspd.foreign.inside import list_inside, open_inside
 from ltspd.system.run import run
 
 # What a live system's root is in.

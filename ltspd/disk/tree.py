@@ -15,8 +15,8 @@ from ltspd.disk.fstab import Mount
 from ltspd.disk.reading import View
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
-from ltspd.image.inspect import INITS
-from ltspd.inside import open_inside, read_inside, stat_inside
+from ltspd.foreign.inside import open_inside, read_inside, stat_inside
+from ltspd.foreign.inspect import INITS
 from ltspd.system.run import run
 
 # Never device nodes, set-id programs or anything run from there; nothing is written.

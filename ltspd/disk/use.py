@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from ltspd.inside import open_file
+from ltspd.foreign.inside import open_file
 
 # Of the kernel's word on an open file's flags (proc(5), fdinfo): O_WRONLY or O_RDWR.
 _WRITES = os.O_WRONLY | os.O_RDWR

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd import __version__
+from ltspd.foreign.inside import copy_inside, stat_inside
 from ltspd.image.excludes import SENSITIVE, compile_patterns
 from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest
 from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
-from ltspd.inside import copy_inside, stat_inside
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread, together
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ltspd.errors import BadDisk, InvalidOption
+from ltspd.foreign.inside import list_inside, read_inside
 from ltspd.image import bootfiles, dpkg, verify
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.describe import describe
@@ -16,7 +17,6 @@ from ltspd.image.look import BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.workshop import Workshop, seal, write
-from ltspd.inside import list_inside, read_inside
 from ltspd.model import Generation, Layer, Progress, Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread

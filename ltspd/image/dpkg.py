@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd.errors import Busy, InconsistentSource
-from ltspd.inside import list_inside, open_inside, read_inside
+from ltspd.foreign.inside import list_inside, open_inside, read_inside
 
 STATUS = "var/lib/dpkg/status"
 # Frontends hold the first one for their whole run and give the second to dpkg in between; both are

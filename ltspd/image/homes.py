@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ltspd.foreign.inside import path_inside, read_inside
 from ltspd.image.clean import FIRST_PERSON, LAST_PERSON, LAST_RESERVED
 from ltspd.image.excludes import literal
-from ltspd.inside import path_inside, read_inside
 
 # What is here is the system's, whosever home it is called. The ordinary place of homes is in the list of
 # excludes already, where the administrator may change that.

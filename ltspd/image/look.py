@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ltspd.disk import use
 from ltspd.errors import InconsistentSource, NoSpace
-from ltspd.image import clean, dpkg, excludes, homes, inspect, kernels, squashfs
+from ltspd.foreign import inspect
+from ltspd.foreign.inside import read_inside
+from ltspd.image import clean, dpkg, excludes, homes, kernels, squashfs
 from ltspd.image.entries import Table
 from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.manifest import Manifest
@@ -16,7 +18,6 @@ from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
 from ltspd.initrd import guest
-from ltspd.inside import read_inside
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread

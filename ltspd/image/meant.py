@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ltspd.disk.use import written
+from ltspd.foreign.inside import open_file
 from ltspd.image import entries, tarstream
 from ltspd.image.entries import RECORD, Table
 from ltspd.image.scan import record
-from ltspd.inside import open_file
 
 _XATTR = "SCHILY.xattr."
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISREG
 
+from ltspd.foreign.inside import list_inside, open_inside, read_inside
 from ltspd.image.dpkg import STATUS
-from ltspd.inside import list_inside, open_inside, read_inside
 
 _INFO = "var/lib/dpkg/info"
 # Packages of Debian 12 call by their old names what is in /usr.

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ltspd.errors import InconsistentSource
+from ltspd.foreign.inside import open_file
 from ltspd.image import entries, tarstream
 from ltspd.image.entries import RECORD, Changes, Table
 from ltspd.image.scan import MOUNT_POINT, record
 from ltspd.image.squashfs import BLOCK, Replacement
-from ltspd.inside import open_file
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltspd.errors import ToolFailed, UnsuitableInitrd
+from ltspd.foreign.inside import path_inside
 from ltspd.initrd import boot, cpio, kernel
-from ltspd.inside import path_inside
 from ltspd.system import priority
 from ltspd.system.run import run
 

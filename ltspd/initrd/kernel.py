@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ltspd.errors import InconsistentSource, NoKernel
+from ltspd.foreign.inside import path_inside
 from ltspd.initrd import cpio, elf, modules, rooted
-from ltspd.inside import path_inside
 from ltspd.system import priority
 from ltspd.system.run import run
 

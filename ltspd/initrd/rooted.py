@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource
-from ltspd.inside import open_inside, stat_inside
+from ltspd.foreign.inside import open_inside, stat_inside
 
 # No program, module, index or firmware is near this, in bytes. A source may be a disk image from anywhere,
 # and what is read is held in memory.

@@ -18,7 +18,8 @@ from ltspd.errors import (
     NoSuchSource,
     WrongArchitecture,
 )
-from ltspd.image import debversion, dpkg, inspect, source
+from ltspd.foreign import inspect
+from ltspd.image import debversion, dpkg, source
 from ltspd.image.scan import foreign_mounts, scan
 from ltspd.model import SourceKind
 from ltspd.paths import Paths

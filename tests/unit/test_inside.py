@@ -9,7 +9,7 @@ import inotify_simple
 import pytest
 
 from ltspd.disk import use
-from ltspd.inside import (
+from ltspd.foreign.inside import (
     MAX_LINKS,
     copy_inside,
     list_inside,

@@ -38,11 +38,13 @@ ALLOWED = {
     "model": "",
     "desired": "model",
     "system": "errors model",
+    "foreign": "errors",
     "config": "model names",
-    "initrd": "errors inside model system.priority system.run",
-    "disk": "errors image.inspect inside model paths system.run",
+    "initrd": "errors foreign.inside model system.priority system.run",
+    "disk": "errors foreign.inside foreign.inspect model paths system.run",
     "image": (
-        "disk.use disk.words errors initrd.* inside model paths system.priority system.run system.threads"
+        "disk.use disk.words errors foreign.inside foreign.inspect initrd.* model paths "
+        "system.priority system.run system.threads"
     ),
     "observe": "disk.use image.dpkg image.source image.store model names paths",
     "network": "config.* desired model names",
@@ -72,7 +74,6 @@ ALLOWED = {
     "claims": "names",
     "conf": "apply config.* errors model paths",
     "explain": "config.* errors model names",
-    "inside": "",
     "probe": "",
     "report": "desired errors image.manifest model",
     "services": "bus.connection errors",

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from ltspd.errors import NoInit, WrongArchitecture
-from ltspd.inside import read_inside, stat_inside
+from ltspd.foreign.inside import read_inside, stat_inside
 
 INITS = ("sbin/init", "lib/systemd/systemd", "usr/lib/systemd/systemd", "etc/init", "bin/init")
 # e_machine of elf(5) -> what uname -m calls it.
