@@ -15,9 +15,9 @@ from pathlib import Path
 from bench import passes, product, resting
 from bench.figures import Figure
 from bench.served import CLIENTS, IMAGES, STAGES
-from ltspd import wire
 from ltspd.cli import server
-from ltspd.cli.client import BUS, Client, Unreachable
+from ltspd.dbus import wire
+from ltspd.dbus.caller import BUS, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import end_bus, start_bus
 from tests.lab.session import open_session

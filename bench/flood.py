@@ -5,9 +5,9 @@ Prints a line when it begins, and how many calls were refused when all are answe
 
 import sys
 
-from ltspd import wire
 from ltspd.cli import server
-from ltspd.cli.client import Client
+from ltspd.dbus import wire
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, STEM, interface
 
 # dbus-daemon's limit of unanswered calls for a connection.

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
 from ltspd import clients
-from ltspd.bus import connection
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
 from ltspd.system import memory
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from ltspd import __version__, takeover
-from ltspd.bus.connection import connect
 from ltspd.daemon import Daemon
+from ltspd.dbus.connection import connect
 from ltspd.errors import LtspError
 from ltspd.paths import Paths
 from ltspd.system import journal, memory

@@ -15,9 +15,10 @@ from typing import Any
 from ltspd import __version__, clients, explain, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
-from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
 from ltspd.conf import ConfFile
+from ltspd.dbus.connection import Connection
+from ltspd.dbus.systemd import Systemd
 from ltspd.desired import Desired, Output
 from ltspd.errors import ConfigError, LtspError, NoSuchOutput
 from ltspd.image import store
@@ -31,7 +32,6 @@ from ltspd.observe import files, links, remains, watches
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.render import outputs as render
-from ltspd.services import Systemd
 from ltspd.system import memory
 from ltspd.system.notify import Notify
 from ltspd.trials import Trials

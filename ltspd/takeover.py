@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed, Unanswered
 from ltspd.model import Remain
 from ltspd.observe import remains
 from ltspd.observe.remains import ASIDE
 from ltspd.paths import Paths
-from ltspd.services import Systemd
 
 log = logging.getLogger(__name__)
 

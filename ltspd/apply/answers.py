@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ltspd.dbus.systemd import Systemd
 from ltspd.desired import Output
-from ltspd.services import Systemd
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from ltspd.apply.answers import Answers
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
+from ltspd.dbus.systemd import Systemd
 from ltspd.desired import File, Output
 from ltspd.errors import ToolFailed
 from ltspd.model import OutputState, OutputStatus, Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
-from ltspd.services import Systemd
 from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
 from ltspd.system.run import run
 

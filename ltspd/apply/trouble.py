@@ -8,11 +8,11 @@ import re
 import time
 from collections.abc import Callable
 
+from ltspd.dbus.systemd import UnitStatus
 from ltspd.desired import Output
 from ltspd.errors import ToolFailed
 from ltspd.observe.ports import holders
 from ltspd.paths import Paths
-from ltspd.services import UnitStatus
 from ltspd.system.run import run
 
 # A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after

@@ -5,12 +5,12 @@ import time
 
 from ltspd.apply.record import Record
 from ltspd.apply.trouble import Troubles
+from ltspd.dbus.systemd import Systemd
 from ltspd.desired import Output
 from ltspd.errors import Unanswered
 from ltspd.model import OutputState
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
-from ltspd.services import Systemd
 from ltspd.system.files import digest, digest_of
 
 log = logging.getLogger(__name__)

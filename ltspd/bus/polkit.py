@@ -7,7 +7,7 @@ from dbus_next import Variant
 
 from ltspd.bus import audit
 from ltspd.bus.audit import Deed
-from ltspd.bus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
+from ltspd.dbus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import NotAuthorized
 
 NAME = "org.freedesktop.PolicyKit1"

@@ -11,10 +11,8 @@ from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
-from ltspd import wire
-from ltspd.bus import audit, connection, packing, standard, values
+from ltspd.bus import audit, standard, values
 from ltspd.bus.audit import Deed
-from ltspd.bus.connection import Connection
 from ltspd.bus.contract import Method, contract
 from ltspd.bus.difference import Difference, difference
 from ltspd.bus.introspection import OBJECT_MANAGER, PEER, PROPERTIES
@@ -23,6 +21,8 @@ from ltspd.bus.methods import MANAGER, METHODS, Call, Server, check_options
 from ltspd.bus.polkit import Authority
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import Tree, tree
+from ltspd.dbus import connection, packing, wire
+from ltspd.dbus.connection import Connection
 from ltspd.errors import LtspError, Stopping, from_system
 from ltspd.model import Job, State
 from ltspd.names import ROOT_PATH, STEM, object_path

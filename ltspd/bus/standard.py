@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltspd.bus import packing
 from ltspd.bus.contract import Interface, Method, contract
 from ltspd.bus.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
 from ltspd.bus.introspection import interface_names as names_at
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import Tree
+from ltspd.dbus import packing
 
 # How much of a caller's own words an error repeats.
 SHOWN = 100
@@ -42,7 +42,7 @@ def resolve(tree: Tree, path: str, interface: str | None, member: str, signature
 def answer(tree: Tree, path: str, interface: str, member: str, body: Sequence[Any]) -> list[Any]:
     """Return the out-arguments of a standard method, Peer's and ObjectManager's apart; raises Refusal.
 
-    Variants are ``(signature, value)``, as ``ltspd.wire`` writes them.
+    Variants are ``(signature, value)``, as ``ltspd.dbus.wire`` writes them.
     """
     match interface, member:
         case (str(name), "Introspect") if name == INTROSPECTABLE:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from ltspd.cli import server
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 
 # What each command is: it asks the daemon, prints, and returns the exit status.
 Command = Callable[[Client, argparse.Namespace], int]

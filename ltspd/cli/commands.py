@@ -8,8 +8,8 @@ from typing import Any
 
 from ltspd.cli import complete, configuration, server, setup, show
 from ltspd.cli.answer import Command, as_json, coloured, done
-from ltspd.cli.client import Client
 from ltspd.cli.grammar import HIDDEN
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, object_path
 
 

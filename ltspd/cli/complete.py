@@ -3,9 +3,9 @@
 import argparse
 import re
 
-from ltspd import wire
 from ltspd.cli import server
-from ltspd.cli.client import CallError, Client
+from ltspd.dbus import wire
+from ltspd.dbus.caller import CallError, Client
 from ltspd.names import ROOT_PATH
 
 # Shells expand what a completion offers, and an interface may be named after a command substitution.

@@ -4,7 +4,7 @@ import argparse
 
 from ltspd.cli import server, show
 from ltspd.cli.answer import as_json, coloured
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
 
 

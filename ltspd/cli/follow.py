@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ltspd.cli import server, show
-from ltspd.cli.client import CallError, Client, Unreachable
+from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import STEM, object_path
 
 FINAL = frozenset({"done", "failed", "cancelled"})

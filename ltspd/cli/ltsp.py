@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from ltspd.cli import server, show
 from ltspd.cli.answer import coloured
 from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read
-from ltspd.cli.client import Client
 from ltspd.cli.run import guarded
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, object_path
 
 CONF = "/etc/ltsp/ltsp.conf"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ltspd.cli import server, show
 from ltspd.cli.answer import agree, coloured, done
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
 
 

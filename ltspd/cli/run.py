@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from ltspd.cli import server
-from ltspd.cli.client import CallError, Client, Unreachable
+from ltspd.dbus.caller import CallError, Client, Unreachable
 
 
 def guarded(program: str, command: Callable[[Client], int]) -> int:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltspd import wire
-from ltspd.cli.client import CallError, Client
+from ltspd.dbus import wire
+from ltspd.dbus.caller import CallError, Client
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface, object_path
 
 PROPERTIES = "org.freedesktop.DBus.Properties"

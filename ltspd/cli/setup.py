@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ltspd.cli import migration, server, show
 from ltspd.cli.answer import agree, as_json, coloured
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
 
 # What each role means to somebody who stands before the switch.

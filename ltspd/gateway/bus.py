@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ltspd import wire
-from ltspd.cli.client import BUS, SYSTEM_BUS, CallError, Unreachable, places
+from ltspd.dbus import wire
+from ltspd.dbus.caller import BUS, SYSTEM_BUS, CallError, Unreachable, places
 from ltspd.names import ROOT_PATH, STEM, interface
 
 log = logging.getLogger("ltspd.gateway")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from ltspd.cli.client import CallError, Unreachable
+from ltspd.dbus.caller import CallError, Unreachable
 from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, Line
 from ltspd.gateway.metrics import Counts, Objects
 from ltspd.gateway.roll import Entry, Roll

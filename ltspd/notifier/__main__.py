@@ -7,9 +7,9 @@ import select
 import sys
 from collections.abc import Sequence
 
-from ltspd import wire
 from ltspd.cli import server
-from ltspd.cli.client import CallError, Client, Unreachable
+from ltspd.dbus import wire
+from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from ltspd.notifier import log, notice
 from ltspd.notifier.notice import Notice

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ltspd.bus import connection, polkit
-from ltspd.bus.connection import Connection
+from ltspd.bus import polkit
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
+from ltspd.dbus.connection import Connection
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.fakes import FakePolkit, FakeServer
 from tests.bus.program import Ltspctl, Ran, begin, end

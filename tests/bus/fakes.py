@@ -7,8 +7,8 @@ from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
+from ltspd.dbus.connection import Connection
 from ltspd.errors import (
     ConfigError,
     InUse,

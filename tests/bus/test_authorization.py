@@ -8,10 +8,11 @@ import shutil
 import pytest
 from dbus_next import MessageFlag
 
-from ltspd.bus import connection, polkit
-from ltspd.bus.connection import BusError, Connection
+from ltspd.bus import polkit
 from ltspd.bus.methods import BUILD_IMAGE, CONFIGURE, REVERT_IMAGE
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
+from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import ask, get_all
 from tests.bus.fakes import FakePolkit, FakeServer

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
-from ltspd import wire
-from ltspd.bus import connection
-from ltspd.bus.connection import BusError, Connection
-from ltspd.bus.reader import LONGEST, LONGEST_CALL, PIECE, Reader
 from ltspd.bus.service import Service
-from ltspd.cli.client import Client
+from ltspd.dbus import connection, wire
+from ltspd.dbus.caller import Client
+from ltspd.dbus.connection import BusError, Connection
+from ltspd.dbus.reader import LONGEST, LONGEST_CALL, PIECE, Reader
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import Signals, ask, get_all
 from tests.bus.fakes import FakePolkit, FakeServer

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from dbus_next import Message
 
-from ltspd.bus import connection
-from ltspd.bus.connection import Connection
 from ltspd.bus.methods import METHODS
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
+from ltspd.dbus.connection import Connection
 from ltspd.gateway import bus, handover
 from ltspd.gateway.exposition import text
 from ltspd.gateway.handover import BATCH, Handover

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType, Variant
 
-from ltspd import wire
-from ltspd.bus import connection
-from ltspd.bus.connection import BusError, Connection
 from ltspd.bus.contract import contract
 from ltspd.bus.introspection import PROPERTIES, standard
 from ltspd.bus.service import CALLS_PER_SENDER
 from ltspd.bus.tree import tree
-from ltspd.cli.client import Client
+from ltspd.dbus import connection, wire
+from ltspd.dbus.caller import Client
+from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface
 from tests.bus.conftest import ask, get_all
 from tests.bus.fakes import STATE, FakeServer

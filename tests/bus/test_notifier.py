@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType
 
-from ltspd.bus import connection
-from ltspd.bus.connection import Connection
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
+from ltspd.dbus.connection import Connection
 from ltspd.errors import ToolFailed
 from ltspd.notifier import notice
 from ltspd.notifier.__main__ import NAME, PATH

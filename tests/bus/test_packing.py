@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType, Variant
 
-from ltspd import wire
-from ltspd.bus import packing, values
-from ltspd.bus.connection import Connection
+from ltspd.bus import values
 from ltspd.bus.contract import contract
 from ltspd.bus.difference import difference
 from ltspd.bus.service import PACE, Service
 from ltspd.bus.tree import Tree, tree
+from ltspd.dbus import packing, wire
+from ltspd.dbus.connection import Connection
 from ltspd.model import ClientState, Job, JobState, State
 from ltspd.names import ROOT_PATH, object_path
 from tests.bus.conftest import Signals

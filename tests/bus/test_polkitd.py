@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.bus import polkit
-from ltspd.bus.connection import Connection, call, daemon_call
+from ltspd.dbus.connection import Connection, call, daemon_call
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import ask
 from tests.bus.fakes import FakeServer

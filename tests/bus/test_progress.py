@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.bus.connection import Connection
+from ltspd.dbus.connection import Connection
 from ltspd.model import Progress
 from ltspd.names import object_path
 from tests.bus.conftest import Signals, get_all

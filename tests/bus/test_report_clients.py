@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.bus import connection
-from ltspd.bus.connection import BusError, Connection
 from ltspd.bus.methods import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
+from ltspd.dbus.connection import BusError, Connection
 from tests.bus.conftest import ask
 from tests.bus.fakes import FakePolkit, FakeServer
 

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 import pytest
 from dbus_next import Message, MessageFlag, Variant
 
-from ltspd.bus import connection
-from ltspd.bus.connection import BusError, Connection
 from ltspd.bus.contract import contract, parse
 from ltspd.bus.introspection import standard
 from ltspd.bus.service import Service
 from ltspd.bus.tree import tree
+from ltspd.dbus import connection
+from ltspd.dbus.connection import BusError, Connection
 from ltspd.errors import ToolFailed
 from ltspd.model import ConfigFinding, LinkState, ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path

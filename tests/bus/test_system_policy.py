@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.bus import connection
 from ltspd.bus.service import Service
+from ltspd.dbus import connection
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import private_bus
 from tests.bus.fakes import FakeServer

@@ -7,7 +7,7 @@ from dbus_next import Message, MessageType, Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd import wire
+from ltspd.dbus import wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 VALUES: dict[str, st.SearchStrategy[Any]] = {

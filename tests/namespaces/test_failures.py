@@ -35,7 +35,7 @@ systemctl is-active --quiet ltspd-dnsmasq
 # Asks the daemon as root, one call after the other, and prints how long the slowest took.
 CALLS = """import sys, time
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 client, worst = Client(), 0.0
 for _ in range(int(sys.argv[1])):
     began = time.monotonic()

@@ -26,7 +26,7 @@ EVERY_METHOD = """import json, sys
 sys.path.insert(0, "/usr/lib/ltspd")
 from ltspd.bus.contract import contract
 from ltspd.bus.methods import METHODS
-from ltspd.cli.client import CallError, Client
+from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
 values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": []}
@@ -50,7 +50,7 @@ print(json.dumps(found))
 # Prints everything that can be read.
 EVERYTHING = """import sys
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd.cli.client import Client
+from ltspd.dbus.caller import Client
 client = Client()
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
 for path, interfaces in {**objects, "/org/ltsp/Server1": {"org.ltsp.Server1.Manager": {}}}.items():
@@ -62,7 +62,7 @@ for path, interfaces in {**objects, "/org/ltsp/Server1": {"org.ltsp.Server1.Mana
 FLOOD = """import os, random, socket, sys, time
 sys.path.insert(0, "/usr/lib/ltspd")
 from ltspd import wire
-from ltspd.cli.client import CallError, Client
+from ltspd.dbus.caller import CallError, Client
 STEM, ROOT, MANAGER = "org.ltsp.Server1", "/org/ltsp/Server1", "org.ltsp.Server1.Manager"
 properties = ("org.freedesktop.DBus.Properties", "GetAll", "s", [MANAGER])
 def flood(count, what, flags=1):

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from ltspd.apply import Applier
+from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.desired import File, Output
 from ltspd.errors import Unanswered
 from ltspd.model import OutputStatus
 from ltspd.paths import Paths
-from ltspd.services import Systemd, UnitStatus
 
 UNIT = "ltspd-x.service"
 

@@ -4,14 +4,14 @@ import asyncio
 
 from dbus_next import Message, MessageType, Variant
 
-from ltspd.bus.connection import Connection, daemon_call
-from ltspd.services import MANAGER, ROOT, SYSTEMD, UNIT, unit_path
+from ltspd.dbus.connection import Connection, daemon_call
+from ltspd.dbus.systemd import MANAGER, ROOT, SYSTEMD, UNIT, unit_path
 
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
 class FakeSystemd1:
-    """Answers as systemd does, as far as ``ltspd.services`` asks; ``acts`` is what it was told to do.
+    """Answers as systemd does, as far as ``ltspd.dbus.systemd`` asks; ``acts`` is what it was told to do.
 
     ``result`` is how jobs end; ``early`` sends JobRemoved before the reply that names the job, and
     ``silent`` only by ``finish``. A method in ``wrong`` gets that D-Bus error as its answer, or none at all

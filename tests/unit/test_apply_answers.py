@@ -6,10 +6,10 @@ from typing import cast
 import pytest
 
 from ltspd.apply import Applier, answers
+from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.desired import Output
 from ltspd.model import OutputState
 from ltspd.paths import Paths
-from ltspd.services import Systemd, UnitStatus
 from tests.unit.applying import UNIT, FakeSystemd, apply, served
 
 QUESTIONS = ("proxy:eth0:10.0.3.2", "real:eth1:192.168.67.1")

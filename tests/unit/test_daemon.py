@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.bus import connection
-from ltspd.bus.connection import BusError
+from ltspd.dbus import connection
+from ltspd.dbus.connection import BusError
 from ltspd.initrd.boot import client_home
 from ltspd.names import STEM, object_path
 from tests.bus.conftest import ask, get_all

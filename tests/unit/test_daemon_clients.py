@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.bus.connection import BusError
+from ltspd.dbus.connection import BusError
 from ltspd.names import object_path
 from tests.bus.conftest import ask, get_all
 from tests.unit.world import NEEDS_ROOT, World, idle, wrong

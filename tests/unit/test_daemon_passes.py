@@ -4,7 +4,7 @@ import asyncio
 import os
 from typing import Any
 
-from ltspd.bus.connection import BusError
+from ltspd.dbus.connection import BusError
 from ltspd.names import object_path
 from ltspd.observe.facts import packages_digest
 from tests.bus.conftest import ask, get_all

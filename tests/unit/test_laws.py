@@ -26,7 +26,7 @@ HOMES = {
     "inotify_simple": r"ltspd\.observe\.files",
     "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
-    "dbus_next": r"ltspd\.(bus\..*|services|daemon)",
+    "dbus_next": r"ltspd\.(bus\..*|dbus\..*|daemon)",
     "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
 }
 
@@ -39,6 +39,7 @@ ALLOWED = {
     "desired": "model",
     "system": "errors model",
     "foreign": "errors",
+    "dbus": "bus.contract bus.tree errors names",
     "config": "model names",
     "initrd": "errors foreign.inside model system.priority system.run",
     "disk": "errors foreign.inside foreign.inspect model paths system.run",
@@ -51,21 +52,21 @@ ALLOWED = {
     "plan": "config.* desired model network.roles paths",
     "clients": "claims model",
     "render": "desired gateway.table model names paths",
-    "apply": "desired errors model names observe.ports paths services system.files system.run",
+    "apply": ("dbus.systemd desired errors model names observe.ports paths system.files system.run"),
     "trial": "errors model paths render.nbd system.run",
     "jobs": "errors model",
-    "bus": "claims disk.words errors model names wire",
+    "bus": "claims dbus.connection dbus.packing dbus.wire disk.words errors model names",
     "daemon": (
-        "apply builds bus.connection bus.service clients conf desired errors explain "
-        "image.store initrd.* jobs model observe.facts observe.files observe.links "
-        "observe.remains observe.watches paths plan render report services system.memory "
-        "system.notify takeover trials"
+        "apply builds bus.service clients conf dbus.connection dbus.systemd desired "
+        "errors explain image.store initrd.* jobs model observe.facts observe.files "
+        "observe.links observe.remains observe.watches paths plan render report "
+        "system.memory system.notify takeover trials"
     ),
-    "gateway": "claims cli.client names system.journal wire",
-    "cli": "names wire",
-    "notifier": "cli.client cli.server names wire",
+    "gateway": "claims dbus.caller dbus.wire names system.journal",
+    "cli": "dbus.caller dbus.wire names",
+    "notifier": "cli.server dbus.caller dbus.wire names",
     "manual": "bus.contract cli.applets cli.grammar config.* errors names",
-    "__main__": ("bus.connection daemon errors paths system.journal system.memory system.notify takeover"),
+    "__main__": ("daemon dbus.connection errors paths system.journal system.memory system.notify takeover"),
     "builds": (
         "clients conf config.* disk.opening disk.source errors image.build image.fold "
         "image.folding image.increment image.look image.source image.store jobs model "
@@ -76,10 +77,8 @@ ALLOWED = {
     "explain": "config.* errors model names",
     "probe": "",
     "report": "desired errors image.manifest model",
-    "services": "bus.connection errors",
-    "takeover": "errors model observe.remains paths services",
+    "takeover": "dbus.systemd errors model observe.remains paths",
     "trials": ("conf config.* errors image.build image.store jobs model paths trial.messages trial.trial"),
-    "wire": "",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

@@ -6,12 +6,12 @@ from typing import cast
 import pytest
 
 from ltspd import takeover
+from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.errors import ToolFailed
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model import Remain
 from ltspd.observe import remains
 from ltspd.paths import Paths
-from ltspd.services import Systemd, UnitStatus
 
 DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
 EXPORTS = "/etc/exports.d/ltsp-nfs.exports"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import services
-from ltspd.bus import connection
+from ltspd.dbus import connection
+from ltspd.dbus import systemd as services
+from ltspd.dbus.systemd import Systemd, unit_path
 from ltspd.errors import Unanswered
-from ltspd.services import Systemd, unit_path
 from tests.bus.conftest import end_bus, private_bus, start_bus
 from tests.patience import PATIENCE
 from tests.unit.fake_systemd import FakeSystemd1

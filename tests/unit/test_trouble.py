@@ -8,10 +8,10 @@ import pytest
 
 from ltspd.apply import trouble
 from ltspd.apply.trouble import OFTEN, WINDOW, Troubles
+from ltspd.dbus.systemd import UnitStatus
 from ltspd.desired import File, Output
 from ltspd.model import OutputState
 from ltspd.paths import Paths
-from ltspd.services import UnitStatus
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 
 OUTPUT = Output("x", (File("/etc/x", b""),), unit=UNIT)

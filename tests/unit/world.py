@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ltspd.bus import connection
-from ltspd.bus.connection import Connection
+from ltspd.dbus import connection
+from ltspd.dbus.connection import Connection
 from ltspd.image import manifest
 from ltspd.model import Generation, Layer
 from ltspd.paths import Paths

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dbus_next import Message
 from dbus_next._private.unmarshaller import Unmarshaller
 
-from ltspd import wire
+from ltspd.dbus import wire
 
 log = logging.getLogger(__name__)
 

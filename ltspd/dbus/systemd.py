@@ -9,7 +9,7 @@ from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.connection import NO_REPLY, BusError, Connection, call, daemon_call
+from ltspd.dbus.connection import NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import Unanswered
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from ltspd import wire
+from ltspd.dbus import wire
 from ltspd.names import STEM
 
 SYSTEM_BUS = "unix:path=/var/run/dbus/system_bus_socket"

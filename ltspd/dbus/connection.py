@@ -8,8 +8,8 @@ from typing import Any
 from dbus_next import BusType, Message, MessageFlag, MessageType, SignatureTree
 from dbus_next.aio import MessageBus
 
-from ltspd import wire
-from ltspd.bus.reader import PIECE, Reader
+from ltspd.dbus import wire
+from ltspd.dbus.reader import PIECE, Reader
 from ltspd.errors import LtspError
 
 log = logging.getLogger(__name__)

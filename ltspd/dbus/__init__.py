@@ -1,0 +1,1 @@
+"""Speaking D-Bus to anybody: the wire format, connections, callers, systemd's own interface."""
