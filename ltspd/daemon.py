@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from ltspd import __version__, clients, explain, report, takeover
+from ltspd import __version__, clients, report, takeover
 from ltspd.apply import Applier
 from ltspd.builds import Builds
 from ltspd.bus.service import Service
-from ltspd.conf import ConfFile
+from ltspd.config import explain
+from ltspd.config.file import ConfFile
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
 from ltspd.desired import Desired, Output

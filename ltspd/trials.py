@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from ltspd.conf import ConfFile
 from ltspd.config import Config, Host, effective_menu
+from ltspd.config.file import ConfFile
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
 from ltspd.image import build, store
 from ltspd.jobs import JobProgress, Jobs, Share

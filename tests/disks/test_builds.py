@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.builds import Builds
-from ltspd.conf import ConfFile
+from ltspd.config.file import ConfFile
 from ltspd.disk.source import readable
 from ltspd.errors import BadDisk, Busy, InconsistentSource, InvalidOption, LtspError, NoKernel, ToolFailed
 from ltspd.image.build import BuildOptions, Built

@@ -11,8 +11,8 @@ import pytest
 from ltspd import builds as module
 from ltspd.builds import Builds, in_use_of
 from ltspd.clients import BOOTING
-from ltspd.conf import ConfFile
 from ltspd.config import load
+from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace
 from ltspd.image import build, store
 from ltspd.image import fold as room

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.conf import ConfFile
+from ltspd.config.file import ConfFile
 from ltspd.model import Facts, Problem
 from ltspd.paths import Paths
 from ltspd.plan import plan

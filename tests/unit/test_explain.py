@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.conf import ConfFile
 from ltspd.config import Host, load
+from ltspd.config.explain import explain, findings, host_of
+from ltspd.config.file import ConfFile
 from ltspd.errors import ConfigError, InvalidOption
-from ltspd.explain import explain, findings, host_of
 from ltspd.model import ConfigFinding, Setting
 from ltspd.paths import Paths
 
