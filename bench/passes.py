@@ -10,9 +10,9 @@ from bench.figures import Figure
 from bench.served import school
 from ltspd.config import load
 from ltspd.model import Facts, Image, Link, LinkKind
+from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs
 from tests.bus.conftest import get_all
 from tests.unit.world import World, open_world
 

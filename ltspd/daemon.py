@@ -30,9 +30,9 @@ from ltspd.jobs import Jobs
 from ltspd.model import ConfigFinding, Facts, Job, OutputState, Problem, ServerState, Setting, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains, watches
+from ltspd.outputs import outputs as render
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs as render
 from ltspd.system import memory
 from ltspd.system.notify import Notify
 from ltspd.trials import Trials

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltspd.errors import LtspError
-from ltspd.render.nbd import configuration
+from ltspd.outputs.nbd import configuration
 from ltspd.system.run import Completed, run
 from ltspd.trial.console import Console
 from ltspd.trial.machine import arguments

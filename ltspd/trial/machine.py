@@ -4,7 +4,7 @@ Its network is QEMU's own: nothing answers on it but NBD with the generation's l
 and nothing of it reaches the server's interfaces or processes.
 """
 
-from ltspd.render.nbd import PORT
+from ltspd.outputs.nbd import PORT
 from ltspd.trial.messages import Request
 
 # A network like the one behind a server with two cards; it exists inside QEMU only.

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ltspd.config import load
 from ltspd.model import Facts, Link, LinkKind
+from ltspd.outputs import dhcp_dnsmasq as dnsmasq
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import dnsmasq
 from tests.lab import releases
 from tests.lab.dhcp import DISCOVER, FULL, ROUTER, Answer, Cable, Machine
 from tests.lab.net import ip

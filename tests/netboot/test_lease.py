@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ltspd.render.dnsmasq import LEASES
+from ltspd.outputs.dhcp_dnsmasq import LEASES
 from tests.lab import product
 from tests.lab.server import Server
 from tests.netboot.reading import reading, reads_on

@@ -10,9 +10,9 @@ from ltspd.apply import RETRY, Applier
 from ltspd.config import load
 from ltspd.desired import File, Output, Symlink
 from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, OutputState
+from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs
 from tests.unit.applying import UNIT, FakeSystemd, apply, disk, fresh, output, served
 
 OUT = "/var/lib/ltspd/outputs"

@@ -18,7 +18,7 @@ from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Repo
 from ltspd.gateway.roll import Roll
 from ltspd.model import JobState, RootTransport, ServerState
 from ltspd.names import ROOT_PATH, interface
-from ltspd.render.ipxe import DIRECT
+from ltspd.outputs.menu_ipxe import DIRECT
 from tests.unit.exposition import read
 
 MAC = "52:54:00:00:00:01"

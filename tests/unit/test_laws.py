@@ -19,7 +19,7 @@ SOURCES = {
 
 # Rooms that only decide: a new module there is pure, too. Elsewhere a module says so in its docstring.
 WHOLLY_PURE = (
-    r"ltspd\.((render|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model|desired|errors|names|paths)"
+    r"ltspd\.((outputs|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model|desired|errors|names|paths)"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -53,15 +53,15 @@ ALLOWED = {
     "network": "config.* desired model names",
     "plan": "config.* desired model network.roles paths",
     "clients": "claims model",
-    "render": "desired gateway.table model names paths",
+    "outputs": "desired gateway.table model names paths",
     "apply": ("dbus.systemd desired errors model names observe.ports paths system.files system.run"),
-    "trial": "errors model paths render.nbd system.run",
+    "trial": "errors model outputs.nbd paths system.run",
     "jobs": "errors model",
     "bus": "claims dbus.connection dbus.packing dbus.wire disk.words errors model names",
     "daemon": (
         "apply builds bus.service clients config.* dbus.connection dbus.systemd desired "
         "errors image.store initrd.* jobs model observe.facts observe.files observe.links "
-        "observe.remains observe.watches paths plan render report system.memory "
+        "observe.remains observe.watches outputs paths plan report system.memory "
         "system.notify takeover trials"
     ),
     "gateway": "claims dbus.caller dbus.wire names system.journal",
@@ -124,7 +124,7 @@ def test_rooms_that_decide_are_pure_as_a_whole(name: str) -> None:
 
 
 def test_the_rules_speak_of_modules_that_exist() -> None:
-    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.render.dnsmasq", "ltspd.bus.tree"} <= set(PURE)
+    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.outputs.dhcp_dnsmasq", "ltspd.bus.tree"} <= set(PURE)
     assert set(SOURCES) >= STARTS_PROGRAMS
     for room in ALLOWED:
         assert any(f"{name}.".startswith(f"ltspd.{room}.") for name in SOURCES), room

@@ -15,9 +15,9 @@ from ltspd.model import (
     Group,
     RootTransport,
 )
+from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs
 from tests.unit.ltsp_confs import texts
 from tests.unit.planning import conf, decide, image, link, server_section
 

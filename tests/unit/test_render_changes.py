@@ -9,9 +9,9 @@ import pytest
 from ltspd.config import load
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model import Account, Facts, Generation, Group, Image, Layer, Link, LinkKind, Source, SourceKind
+from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs
 
 OUT = "/var/lib/ltspd/outputs"
 IMG, NBD_IMG, MENU = (f"/srv/tftp/ltsp/{name}" for name in ("ltsp.img", "nbd.img", "ltsp.ipxe"))

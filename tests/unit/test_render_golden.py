@@ -20,9 +20,9 @@ from ltspd.config import load
 from ltspd.desired import Output
 from ltspd.gateway import table
 from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, Source, SourceKind
+from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import outputs
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/facts.json"))
 PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "radvd"]

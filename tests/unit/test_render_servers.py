@@ -14,9 +14,9 @@ import pytest
 
 from ltspd.config import load
 from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind
+from ltspd.outputs import nbd, nfs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import nbd, nfs
 from tests.patience import PATIENCE
 
 DIGEST = "5e" * 32

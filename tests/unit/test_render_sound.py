@@ -15,10 +15,11 @@ from ltspd.gateway import table
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model import Account, DhcpRole, Facts, Generation, Group, Image, Layer, RootTransport
+from ltspd.outputs import menu_ipxe as ipxe
+from ltspd.outputs import outputs
+from ltspd.outputs.sound import sound
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from ltspd.render import ipxe, outputs
-from ltspd.render.sound import sound
 
 EMPTY = plan(load({}), Facts(), Paths())
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,9 +1,13 @@
 """Desired -> files, purely: one module per output; ``outputs`` lists them in the order of applying. Pure."""
 
 from ltspd.desired import Desired, Output
+from ltspd.outputs import dhcp_dnsmasq as dnsmasq
+from ltspd.outputs import gateway as http
+from ltspd.outputs import menu_ipxe as ipxe
+from ltspd.outputs import nbd, nfs, radvd
+from ltspd.outputs import tftp_dnsmasq as tftp
+from ltspd.outputs.sound import sound
 from ltspd.paths import Paths
-from ltspd.render import dnsmasq, http, ipxe, nbd, nfs, radvd, tftp
-from ltspd.render.sound import sound
 
 
 def outputs(desired: Desired, paths: Paths, nbd_add_on: bytes, add_on: bytes) -> tuple[Output, ...]:
