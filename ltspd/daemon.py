@@ -14,7 +14,6 @@ from typing import Any
 
 from ltspd import __version__, clients, report, takeover
 from ltspd.apply import Applier
-from ltspd.builds import Builds
 from ltspd.bus.service import Service
 from ltspd.config import explain
 from ltspd.config.file import ConfFile
@@ -26,7 +25,9 @@ from ltspd.image import store
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
-from ltspd.jobs import Jobs
+from ltspd.jobs.builds import Builds
+from ltspd.jobs.engine import Jobs
+from ltspd.jobs.trials import Trials
 from ltspd.model import ConfigFinding, Facts, Job, OutputState, Problem, ServerState, Setting, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, links, remains, watches
@@ -35,7 +36,6 @@ from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.system import memory
 from ltspd.system.notify import Notify
-from ltspd.trials import Trials
 
 log = logging.getLogger(__name__)
 

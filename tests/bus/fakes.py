@@ -18,7 +18,7 @@ from ltspd.errors import (
     NoSuchSource,
     NothingToRevert,
 )
-from ltspd.jobs import Jobs
+from ltspd.jobs.engine import Jobs
 from ltspd.model import (
     ClientState,
     ConfigFinding,

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.builds import Builds
 from ltspd.config.file import ConfFile
 from ltspd.disk.source import readable
 from ltspd.errors import BadDisk, Busy, InconsistentSource, InvalidOption, LtspError, NoKernel, ToolFailed
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.publish import Step, nothing
 from ltspd.image.source import resolve
-from ltspd.jobs import Jobs
+from ltspd.jobs.builds import Builds
+from ltspd.jobs.engine import Jobs
+from ltspd.jobs.trials import Trials
 from ltspd.model import Source, SourceKind
 from ltspd.paths import Paths
-from ltspd.trials import Trials
 from tests.disks.making import ext4, lvm, system
 from tests.images.making import check_nothing_left, check_whole, make, seen
 from tests.images.seen import Seen, difference

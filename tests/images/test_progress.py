@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import jobs
 from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
-from ltspd.jobs import JobProgress
+from ltspd.jobs import engine as jobs
+from ltspd.jobs.engine import JobProgress
 from ltspd.model import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from tests.images.making import boot_part, no_module_missing

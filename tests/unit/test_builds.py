@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import builds as module
-from ltspd.builds import Builds, in_use_of
 from ltspd.clients import BOOTING
 from ltspd.config import load
 from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace
 from ltspd.image import build, store
 from ltspd.image import fold as room
-from ltspd.jobs import Jobs
+from ltspd.jobs import builds as module
+from ltspd.jobs.builds import Builds, in_use_of
+from ltspd.jobs.engine import Jobs
+from ltspd.jobs.trials import Trials
 from ltspd.model import ClientState, Generation, Image, ImageState, JobState, Layer, Source, SourceKind
 from ltspd.paths import Paths
-from ltspd.trials import Trials
 from tests.unit.test_image_store import add
 
 SOURCE = Source("x", SourceKind.DIRECTORY, "/nonexistent")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ltspd import jobs as engine
 from ltspd.image import build, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.keeping import surplus
-from ltspd.jobs import Jobs
+from ltspd.jobs import engine
+from ltspd.jobs.engine import Jobs
 from ltspd.model import Generation, Image, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing

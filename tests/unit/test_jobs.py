@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd import jobs as engine
 from ltspd.errors import Busy, NoSpace, NoSuchJob, Stopping
-from ltspd.jobs import JobProgress, Jobs
+from ltspd.jobs import engine
+from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.model import Job, JobState
 
 

@@ -56,29 +56,27 @@ ALLOWED = {
     "outputs": "desired gateway.table model names paths",
     "apply": ("dbus.systemd desired errors model names observe.ports paths system.files system.run"),
     "trial": "errors model outputs.nbd paths system.run",
-    "jobs": "errors model",
+    "jobs": (
+        "clients config.* disk.opening disk.source errors image.build image.fold "
+        "image.folding image.increment image.look image.source image.store model "
+        "observe.usage paths trial.messages trial.trial"
+    ),
     "bus": "claims dbus.connection dbus.packing dbus.wire disk.words errors model names",
     "daemon": (
-        "apply builds bus.service clients config.* dbus.connection dbus.systemd desired "
-        "errors image.store initrd.* jobs model observe.facts observe.files observe.links "
-        "observe.remains observe.watches outputs paths plan report system.memory "
-        "system.notify takeover trials"
+        "apply bus.service clients config.* dbus.connection dbus.systemd desired errors "
+        "image.store initrd.* jobs.builds jobs.engine jobs.trials model observe.facts "
+        "observe.files observe.links observe.remains observe.watches outputs paths plan "
+        "report system.memory system.notify takeover"
     ),
     "gateway": "claims dbus.caller dbus.wire names system.journal",
     "cli": "dbus.caller dbus.wire names",
     "notifier": "cli.server dbus.caller dbus.wire names",
     "manual": "bus.contract cli.applets cli.grammar config.* errors names",
     "__main__": ("daemon dbus.connection errors paths system.journal system.memory system.notify takeover"),
-    "builds": (
-        "clients config.* disk.opening disk.source errors image.build image.fold "
-        "image.folding image.increment image.look image.source image.store jobs model "
-        "observe.usage paths trials"
-    ),
     "claims": "names",
     "probe": "",
     "report": "desired errors image.manifest model",
     "takeover": "dbus.systemd errors model observe.remains paths",
-    "trials": ("config.* errors image.build image.store jobs model paths trial.messages trial.trial"),
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

@@ -14,11 +14,11 @@ from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, increment, look, source, store
-from ltspd.jobs import JobProgress, Jobs
+from ltspd.jobs.engine import JobProgress, Jobs
+from ltspd.jobs.trials import Trials
 from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source, SourceKind
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
-from ltspd.trials import Trials
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from ltspd.config import Config, Host, effective_menu
 from ltspd.config.file import ConfFile
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
 from ltspd.image import build, store
-from ltspd.jobs import JobProgress, Jobs, Share
+from ltspd.jobs.engine import JobProgress, Jobs, Share
 from ltspd.model import Generation, Image, Progress
 from ltspd.paths import Paths
 from ltspd.trial import trial
