@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
-from ltspd import clients
 from ltspd.bus.service import Service
+from ltspd.clients import known as clients
 from ltspd.dbus import connection
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
 from ltspd.system import memory

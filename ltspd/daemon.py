@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from ltspd import __version__, clients, report, takeover
+from ltspd import __version__, report, takeover
 from ltspd.apply import Applier
 from ltspd.bus.service import Service
+from ltspd.clients import known as clients
 from ltspd.config import explain
 from ltspd.config.file import ConfFile
 from ltspd.dbus.connection import Connection

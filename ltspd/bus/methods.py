@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from ltspd import names
 from ltspd.bus.refusal import Refusal
 from ltspd.bus.tree import finding, setting
-from ltspd.claims import ON_THE_BUS
+from ltspd.clients.fields import ON_THE_BUS
 from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
 from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, State

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ltspd.gateway.table import load
+from ltspd.clients.table import load
 from ltspd.gateway.web import Gateway
 from ltspd.system import journal
 from systemd import daemon as systemd

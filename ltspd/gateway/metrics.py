@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ltspd.claims import ClientStage
+from ltspd.clients.fields import ClientStage
 from ltspd.gateway.exposition import Family, Histogram, labelled, single
 from ltspd.gateway.reports import MARKS
 from ltspd.names import ROOT_PATH, interface

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ltspd.claims import is_sound
+from ltspd.clients.fields import is_sound
 
 # Ours have about 400 bytes; the sentence of a client that can't boot is what may be long.
 BYTES_MOST = 2048

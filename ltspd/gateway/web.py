@@ -14,6 +14,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from ltspd.clients.table import Table
 from ltspd.gateway.connections import BACKLOG, Connection, Connections, all_most
 from ltspd.gateway.exposition import CONTENT_TYPE, text
 from ltspd.gateway.handover import Handover
@@ -23,7 +24,6 @@ from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.neighbours import Neighbours
 from ltspd.gateway.reports import BYTES_MOST, BadReport, parse
 from ltspd.gateway.roll import Roll
-from ltspd.gateway.table import Table
 
 log = logging.getLogger("ltspd.gateway")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ltspd import clients
+from ltspd.clients import known as clients
 from ltspd.config import Config
 from ltspd.config.file import ConfFile
 from ltspd.disk.opening import OPEN_SECONDS

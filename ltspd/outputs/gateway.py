@@ -1,7 +1,7 @@
 """The gateway's table: every URL that exists, and the file behind it. Pure."""
 
+from ltspd.clients.table import Table, dump
 from ltspd.desired import Desired, File, Output
-from ltspd.gateway.table import Table, dump
 
 PATH = "/var/lib/ltspd/outputs/gateway.json"
 BASE = "/ltsp"

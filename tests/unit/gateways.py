@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ltspd.gateway.table import Table, dump
+from ltspd.clients.table import Table, dump
 from tests.patience import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]

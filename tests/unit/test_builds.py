@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.clients import BOOTING
+from ltspd.clients.known import BOOTING
 from ltspd.config import load
 from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace

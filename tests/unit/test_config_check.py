@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.claims import is_sound
+from ltspd.clients.fields import is_sound
 from ltspd.config import (
     Host,
     LinkChoice,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.gateway.table import Table, dump, load
+from ltspd.clients.table import Table, dump, load
 from tests.patience import PATIENCE
 from tests.unit.gateways import (
     KERNEL,

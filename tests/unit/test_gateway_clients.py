@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.clients.table import Table
 from ltspd.gateway import limits
 from ltspd.gateway.reports import BYTES_MOST
-from ltspd.gateway.table import Table
 from tests.patience import PATIENCE
 from tests.unit.exposition import Metric, read
 from tests.unit.gateways import KERNEL, Gateway, ask, free_port, listed, request, served_folder

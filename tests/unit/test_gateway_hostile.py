@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ltspd.clients.table import Table
 from ltspd.gateway.connections import LOOPBACK, UNANSWERED_LINES, Connection, Connections, sender
-from ltspd.gateway.table import Table
 from tests.patience import PATIENCE
 from tests.unit.gateways import (
     KERNEL,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.claims import SENTENCE_MOST, TRANSPORTS, ClientStage, is_mac
+from ltspd.clients.fields import SENTENCE_MOST, TRANSPORTS, ClientStage, is_mac
 from ltspd.gateway import limits, roll
 from ltspd.gateway.exposition import Family, Histogram, text
 from ltspd.gateway.limits import Limits

@@ -52,28 +52,27 @@ ALLOWED = {
     "observe": "disk.use image.dpkg image.source image.store model names paths",
     "network": "config.* desired model names",
     "plan": "config.* desired model network.roles paths",
-    "clients": "claims model",
-    "outputs": "desired gateway.table model names paths",
+    "clients": "model names",
+    "outputs": "clients.table desired model names paths",
     "apply": ("dbus.systemd desired errors model names observe.ports paths system.files system.run"),
     "trial": "errors model outputs.nbd paths system.run",
     "jobs": (
-        "clients config.* disk.opening disk.source errors image.build image.fold "
+        "clients.known config.* disk.opening disk.source errors image.build image.fold "
         "image.folding image.increment image.look image.source image.store model "
         "observe.usage paths trial.messages trial.trial"
     ),
-    "bus": "claims dbus.connection dbus.packing dbus.wire disk.words errors model names",
+    "bus": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model names"),
     "daemon": (
-        "apply bus.service clients config.* dbus.connection dbus.systemd desired errors "
-        "image.store initrd.* jobs.builds jobs.engine jobs.trials model observe.facts "
-        "observe.files observe.links observe.remains observe.watches outputs paths plan "
-        "report system.memory system.notify takeover"
+        "apply bus.service clients.known config.* dbus.connection dbus.systemd desired "
+        "errors image.store initrd.* jobs.builds jobs.engine jobs.trials model "
+        "observe.facts observe.files observe.links observe.remains observe.watches "
+        "outputs paths plan report system.memory system.notify takeover"
     ),
-    "gateway": "claims dbus.caller dbus.wire names system.journal",
+    "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
     "cli": "dbus.caller dbus.wire names",
     "notifier": "cli.server dbus.caller dbus.wire names",
     "manual": "bus.contract cli.applets cli.grammar config.* errors names",
     "__main__": ("daemon dbus.connection errors paths system.journal system.memory system.notify takeover"),
-    "claims": "names",
     "probe": "",
     "report": "desired errors image.manifest model",
     "takeover": "dbus.systemd errors model observe.remains paths",

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from ltspd.clients import table
 from ltspd.config import load
 from ltspd.desired import Output
-from ltspd.gateway import table
 from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, Source, SourceKind
 from ltspd.outputs import outputs
 from ltspd.paths import Paths

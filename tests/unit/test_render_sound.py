@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltspd.clients import table
 from ltspd.config import load
 from ltspd.desired import Desired, Menu, MenuChoice, Output, ServedLink
-from ltspd.gateway import table
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model import Account, DhcpRole, Facts, Generation, Group, Image, Layer, RootTransport

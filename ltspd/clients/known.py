@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ltspd.claims import FIELDS, ON_THE_BUS, ClientStage, is_sound
+from ltspd.clients.fields import FIELDS, ON_THE_BUS, ClientStage, is_sound
 from ltspd.model import ClientState, Image, Problem, RootTransport
 
 # More machines than one server boots; what is above that is forgotten, the longest unheard of first.
