@@ -8,10 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from ltspd import __version__, takeover
+from ltspd import __version__
 from ltspd.daemon import Daemon
 from ltspd.dbus.connection import connect
 from ltspd.errors import LtspError
+from ltspd.migration import takeover
 from ltspd.paths import Paths
 from ltspd.system import journal, memory
 from ltspd.system.notify import Notify

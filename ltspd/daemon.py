@@ -1,7 +1,4 @@
-"""The daemon: wakes, settles, makes one pass at a time, and does what the bus asks.
-
-Everything that can be decided without doing anything is elsewhere (plan, render, report).
-"""
+"""The daemon: wakes, settles, makes one pass at a time, and does what the bus asks."""
 
 import asyncio
 import logging
@@ -12,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from ltspd import __version__, report, takeover
+from ltspd import __version__, report
 from ltspd.apply import Applier
 from ltspd.bus.service import Service
 from ltspd.clients import known as clients
@@ -29,9 +26,11 @@ from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
+from ltspd.migration import leftovers as remains
+from ltspd.migration import takeover
 from ltspd.model import ConfigFinding, Facts, Job, OutputState, Problem, ServerState, Setting, State
 from ltspd.observe import facts as facts_of
-from ltspd.observe import files, links, remains, watches
+from ltspd.observe import files, links, watches
 from ltspd.outputs import outputs as render
 from ltspd.paths import Paths
 from ltspd.plan import plan
@@ -278,8 +277,8 @@ class Daemon:
         return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
 
     def _jobs_changed(self) -> None:
-        jobs = self._jobs.all
-        self._show(replace(self.state, jobs=jobs, images=report.images(self._facts, jobs)))
+        images = report.images(self._facts, self._jobs.all)
+        self._show(replace(self.state, jobs=self._jobs.all, images=images))
 
     def _job_finished(self, job: Job) -> None:
         self._service.job_finished(job)
@@ -290,7 +289,7 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read the configuration again; raises ConfigError with every mistake, the old one stays then."""
-        _, wrong = await asyncio.to_thread(self._conf.read)
+        wrong = (await asyncio.to_thread(self._conf.read))[1]
         await self._follow_up()
         if wrong:
             raise ConfigError("\n".join(problem.message for problem in wrong))
@@ -352,8 +351,7 @@ class Daemon:
 
     async def give_back(self) -> tuple[str, ...]:
         """Put what was moved aside back; raises ToolFailed."""
-        moved = await asyncio.to_thread(takeover.put_back, self._paths)
-        return await self._after_moving(moved, back=True)
+        return await self._after_moving(await asyncio.to_thread(takeover.put_back, self._paths), back=True)
 
     async def _after_moving(self, moved: tuple[str, ...], *, back: bool) -> tuple[str, ...]:
         self._moved.append((moved, back))

@@ -8,8 +8,9 @@ from ltspd.disk import use
 from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
+from ltspd.migration import leftovers as remains
 from ltspd.model import Facts, Problem, Source, SourceKind
-from ltspd.observe import host, links, people, remains
+from ltspd.observe import host, links, people
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 

@@ -49,12 +49,13 @@ ALLOWED = {
         "disk.use disk.words errors foreign.inside foreign.inspect initrd.* model paths "
         "system.priority system.run system.threads"
     ),
-    "observe": "disk.use image.dpkg image.source image.store model names paths",
+    "observe": ("disk.use image.dpkg image.source image.store migration.leftovers model names paths"),
     "network": "config.* desired model names",
     "plan": "config.* desired model network.roles paths",
     "clients": "model names",
     "outputs": "clients.table desired model names paths",
     "apply": ("dbus.systemd desired errors model names observe.ports paths system.files system.run"),
+    "migration": "dbus.systemd errors image.source model paths",
     "trial": "errors model outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
@@ -64,18 +65,20 @@ ALLOWED = {
     "bus": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model names"),
     "daemon": (
         "apply bus.service clients.known config.* dbus.connection dbus.systemd desired "
-        "errors image.store initrd.* jobs.builds jobs.engine jobs.trials model "
-        "observe.facts observe.files observe.links observe.remains observe.watches "
-        "outputs paths plan report system.memory system.notify takeover"
+        "errors image.store initrd.* jobs.builds jobs.engine jobs.trials "
+        "migration.leftovers migration.takeover model observe.facts observe.files "
+        "observe.links observe.watches outputs paths plan report system.memory "
+        "system.notify"
     ),
     "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
     "cli": "dbus.caller dbus.wire names",
     "notifier": "cli.server dbus.caller dbus.wire names",
     "manual": "bus.contract cli.applets cli.grammar config.* errors names",
-    "__main__": ("daemon dbus.connection errors paths system.journal system.memory system.notify takeover"),
+    "__main__": (
+        "daemon dbus.connection errors migration.takeover paths system.journal system.memory system.notify"
+    ),
     "probe": "",
     "report": "desired errors image.manifest model",
-    "takeover": "dbus.systemd errors model observe.remains paths",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

@@ -5,12 +5,12 @@ from typing import cast
 
 import pytest
 
-from ltspd import takeover
 from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.errors import ToolFailed
 from ltspd.initrd.addon import make_settings_initrd
+from ltspd.migration import leftovers as remains
+from ltspd.migration import takeover
 from ltspd.model import Remain
-from ltspd.observe import remains
 from ltspd.paths import Paths
 
 DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
@@ -200,7 +200,7 @@ def test_taking_over_leaves_nothing_in_the_way_and_undoing_it_everything_as_it_w
     assert sorted(moved) == sorted([DNSMASQ, EXPORTS, NBD, MENU, ADD_ON])
     assert remains.look(ltsp) == ()
     assert remains.aside(ltsp) == tuple(sorted(moved))
-    # The directories' readers take no such names; see ltspd.observe.remains.
+    # The directories' readers take no such names; see ltspd.migration.leftovers.
     assert all(each.name.endswith("~") for each in ltsp.at("/etc/dnsmasq.d").iterdir())
     assert list(ltsp.at("/etc/exports.d").glob("*.exports")) == []
     assert list(ltsp.at("/etc/nbd-server/conf.d").glob("*.conf")) == []

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed, Unanswered
+from ltspd.migration import leftovers as remains
+from ltspd.migration.leftovers import ASIDE
 from ltspd.model import Remain
-from ltspd.observe import remains
-from ltspd.observe.remains import ASIDE
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)

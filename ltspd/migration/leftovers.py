@@ -1,6 +1,6 @@
 """What an earlier LTSP left on this server, found by name, and other servers' files that go against us.
 
-Changes nothing: moving files aside and back is ``ltspd.takeover``'s.
+Changes nothing: moving files aside and back is ``ltspd.migration.takeover``'s.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltspd.image.source import architecture_name
+from ltspd.migration import foreign_dhcp
 from ltspd.model import Problem, Remain
-from ltspd.observe import foreign_dhcp
 from ltspd.paths import Paths
 
 # Added to the name of a file that is moved aside. dnsmasq(8) reads no name that ends in "~" from a

@@ -1,0 +1,1 @@
+"""What an earlier LTSP left on the server: found, told, moved aside and put back."""
