@@ -31,7 +31,7 @@ install:
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/
 	install -m 644 dbus/org.ltsp.Server1.service $(DESTDIR)/usr/share/dbus-1/system-services/
-	install -m 644 ltspd/bus/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
+	install -m 644 ltspd/api/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
 	install -m 644 polkit/org.ltsp.Server1.policy $(DESTDIR)/usr/share/polkit-1/actions/
 	for page in man/*; do \
 	    install -D -m 644 "$$page" "$(DESTDIR)/usr/share/man/man$${page##*.}/$${page##*/}"; done

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ltspd.daemon  # noqa: F401  (its memory counts, too)
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.clients import known as clients
 from ltspd.dbus import connection
 from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State

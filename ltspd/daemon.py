@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from ltspd import __version__, report
+from ltspd.api.service import Service
 from ltspd.apply import Applier
-from ltspd.bus.service import Service
 from ltspd.clients import known as clients
 from ltspd.config import explain
 from ltspd.config.file import ConfFile
@@ -53,7 +53,7 @@ SLOW = 1.0
 
 
 class Daemon:
-    """One running server. Implements what the bus offers (``ltspd.bus.methods.Server``)."""
+    """One running server. Implements what the bus offers (``ltspd.api.methods.Server``)."""
 
     def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
         """Keep everything below ``paths.root`` and speak on a connected bus."""

@@ -7,8 +7,8 @@ always begins at a multiple of eight bytes, so an object's entry is the same byt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ltspd.bus.contract import Interface, contract
-from ltspd.bus.tree import Tree
+from ltspd.api.contract import Interface, contract
+from ltspd.api.tree import Tree
 from ltspd.dbus import wire
 
 # An object's values as packed last, to be told apart from newer ones by identity, and its entry.

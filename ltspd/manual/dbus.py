@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from ltspd import errors
-from ltspd.bus.contract import EMITS
+from ltspd.api.contract import EMITS
 from ltspd.names import STEM
 
 _HEAD = """# org.ltsp.Server1

@@ -7,7 +7,7 @@ from ltspd.manual import applets, commands, completion, dbus
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
 
-CONTRACT = f"ltspd/bus/{STEM}.xml"
+CONTRACT = f"ltspd/api/{STEM}.xml"
 
 
 def made(read: Callable[[str], str]) -> Mapping[str, str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ltspd.bus import polkit
-from ltspd.bus.service import Service
+from ltspd.api import polkit
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
 from ltspd.names import ROOT_PATH, STEM, interface

@@ -7,7 +7,7 @@ from typing import Any
 
 from dbus_next import Message, MessageType
 
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.dbus.connection import Connection
 from ltspd.errors import (
     ConfigError,

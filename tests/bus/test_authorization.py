@@ -8,9 +8,9 @@ import shutil
 import pytest
 from dbus_next import MessageFlag
 
-from ltspd.bus import polkit
-from ltspd.bus.methods import BUILD_IMAGE, CONFIGURE, REVERT_IMAGE
-from ltspd.bus.service import Service
+from ltspd.api import polkit
+from ltspd.api.methods import BUILD_IMAGE, CONFIGURE, REVERT_IMAGE
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ROOT_PATH, STEM, interface, object_path

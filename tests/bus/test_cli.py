@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.errors import ToolFailed
 from ltspd.model import ConfigFinding, ServerState
 from tests.bus.conftest import end_bus, start_bus

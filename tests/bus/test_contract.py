@@ -8,11 +8,11 @@ import pytest
 from dbus_next import Variant
 
 from ltspd import names
-from ltspd.bus.contract import contract, parse
-from ltspd.bus.introspection import introspect, standard
-from ltspd.bus.methods import GATEWAY, JOB_ACTIONS, METHODS, READ_ONLY
-from ltspd.bus.tree import tree
-from ltspd.bus.values import plain
+from ltspd.api.contract import contract, parse
+from ltspd.api.introspection import introspect, standard
+from ltspd.api.methods import GATEWAY, JOB_ACTIONS, METHODS, READ_ONLY
+from ltspd.api.tree import tree
+from ltspd.api.values import plain
 from ltspd.model import Job, JobState
 from tests.bus.fakes import STATE
 

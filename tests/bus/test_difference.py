@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.bus.difference import difference
+from ltspd.api.difference import difference
 
 TREES = st.dictionaries(
     st.sampled_from(["/a", "/b", "/c"]),

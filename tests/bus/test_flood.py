@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dbus_next import Message, MessageFlag, MessageType
 
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.dbus import connection, wire
 from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from dbus_next import Message
 
-from ltspd.bus.methods import METHODS
-from ltspd.bus.service import Service
+from ltspd.api.methods import METHODS
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
 from ltspd.gateway import bus, handover

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType, Variant
 
-from ltspd.bus.contract import contract
-from ltspd.bus.introspection import PROPERTIES, standard
-from ltspd.bus.service import CALLS_PER_SENDER
-from ltspd.bus.tree import tree
+from ltspd.api.contract import contract
+from ltspd.api.introspection import PROPERTIES, standard
+from ltspd.api.service import CALLS_PER_SENDER
+from ltspd.api.tree import tree
 from ltspd.dbus import connection, wire
 from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection
@@ -179,7 +179,7 @@ async def test_signatures_of_strangers_are_not_kept_for_ever(client: Connection)
 async def test_many_senders_together_shut_nobody_out(
     client: Connection, bus_address: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltspd.bus.service.CALLS_IN_ALL", 20)
+    monkeypatch.setattr("ltspd.api.service.CALLS_IN_ALL", 20)
     server.slow_apply = 1.0
     flooders = [await connection.connect(bus_address) for _ in range(3)]
     pending = [

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ltspd.bus.contract import contract
-from ltspd.bus.methods import METHODS
-from ltspd.bus.service import Service
+from ltspd.api.contract import contract
+from ltspd.api.methods import METHODS
+from ltspd.api.service import Service
 from ltspd.cli import complete, grammar
 from ltspd.manual.dbus import _documented
 from ltspd.manual.pages import CONTRACT, made

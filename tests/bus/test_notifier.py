@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType
 
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
 from ltspd.errors import ToolFailed

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType, Variant
 
-from ltspd.bus import values
-from ltspd.bus.contract import contract
-from ltspd.bus.difference import difference
-from ltspd.bus.service import PACE, Service
-from ltspd.bus.tree import Tree, tree
+from ltspd.api import values
+from ltspd.api.contract import contract
+from ltspd.api.difference import difference
+from ltspd.api.service import PACE, Service
+from ltspd.api.tree import Tree, tree
 from ltspd.dbus import packing, wire
 from ltspd.dbus.connection import Connection
 from ltspd.model import ClientState, Job, JobState, State

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.bus.methods import GATEWAY, IMAGE, MANAGER, METHODS
+from ltspd.api.methods import GATEWAY, IMAGE, MANAGER, METHODS
 from ltspd.cli import grammar
 from ltspd.cli.applets import APPLETS
 from ltspd.cli.commands import COMMANDS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.bus import polkit
+from ltspd.api import polkit
 from ltspd.dbus.connection import Connection, call, daemon_call
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import ask

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.bus.methods import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
-from ltspd.bus.service import Service
+from ltspd.api.methods import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from tests.bus.conftest import ask

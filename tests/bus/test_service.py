@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import pytest
 from dbus_next import Message, MessageFlag, Variant
 
-from ltspd.bus.contract import contract, parse
-from ltspd.bus.introspection import standard
-from ltspd.bus.service import Service
-from ltspd.bus.tree import tree
+from ltspd.api.contract import contract, parse
+from ltspd.api.introspection import standard
+from ltspd.api.service import Service
+from ltspd.api.tree import tree
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.errors import ToolFailed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.bus.service import Service
+from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.names import ROOT_PATH, STEM, interface
 from tests.bus.conftest import private_bus

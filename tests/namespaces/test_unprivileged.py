@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ltspd.bus.methods import METHODS, READ_ONLY
+from ltspd.api.methods import METHODS, READ_ONLY
 from tests.lab import product
 from tests.lab.server import Server
 from tests.namespaces.test_failures import cursor, said, show
@@ -24,8 +24,8 @@ RULE = f"""polkit.addRule(function(action, subject) {{
 # Calls every method once, with arguments that do no harm; prints the error's name of each, or "done".
 EVERY_METHOD = """import json, sys
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd.bus.contract import contract
-from ltspd.bus.methods import METHODS
+from ltspd.api.contract import contract
+from ltspd.api.methods import METHODS
 from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")

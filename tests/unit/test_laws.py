@@ -28,7 +28,7 @@ HOMES = {
     "inotify_simple": r"ltspd\.observe\.files",
     "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
-    "dbus_next": r"ltspd\.(bus\..*|dbus\..*|daemon)",
+    "dbus_next": r"ltspd\.(dbus\..*|api\..*|daemon)",
     "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
 }
 
@@ -41,7 +41,7 @@ ALLOWED = {
     "desired": "model",
     "system": "errors model",
     "foreign": "errors",
-    "dbus": "bus.contract bus.tree errors names",
+    "dbus": "api.contract api.tree errors names",
     "config": "apply errors model names paths",
     "initrd": "errors foreign.inside model system.priority system.run",
     "disk": "errors foreign.inside foreign.inspect model paths system.run",
@@ -62,9 +62,9 @@ ALLOWED = {
         "image.folding image.increment image.look image.source image.store model "
         "observe.usage paths trial.messages trial.trial"
     ),
-    "bus": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model names"),
+    "api": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model names"),
     "daemon": (
-        "apply bus.service clients.known config.* dbus.connection dbus.systemd desired "
+        "api.service apply clients.known config.* dbus.connection dbus.systemd desired "
         "errors image.store initrd.* jobs.builds jobs.engine jobs.trials "
         "migration.leftovers migration.takeover model observe.facts observe.files "
         "observe.links observe.watches outputs paths plan report system.memory "
@@ -73,7 +73,7 @@ ALLOWED = {
     "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
     "cli": "dbus.caller dbus.wire names",
     "notifier": "cli.server dbus.caller dbus.wire names",
-    "manual": "bus.contract cli.applets cli.grammar config.* errors names",
+    "manual": "api.contract cli.applets cli.grammar config.* errors names",
     "__main__": (
         "daemon dbus.connection errors migration.takeover paths system.journal system.memory system.notify"
     ),
@@ -124,7 +124,7 @@ def test_rooms_that_decide_are_pure_as_a_whole(name: str) -> None:
 
 
 def test_the_rules_speak_of_modules_that_exist() -> None:
-    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.outputs.dhcp_dnsmasq", "ltspd.bus.tree"} <= set(PURE)
+    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.outputs.dhcp_dnsmasq", "ltspd.api.tree"} <= set(PURE)
     assert set(SOURCES) >= STARTS_PROGRAMS
     for room in ALLOWED:
         assert any(f"{name}.".startswith(f"ltspd.{room}.") for name in SOURCES), room

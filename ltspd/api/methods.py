@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ltspd import names
-from ltspd.bus.refusal import Refusal
-from ltspd.bus.tree import finding, setting
+from ltspd.api.refusal import Refusal
+from ltspd.api.tree import finding, setting
 from ltspd.clients.fields import ON_THE_BUS
 from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob

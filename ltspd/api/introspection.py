@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from functools import cache
 
-from ltspd.bus.contract import Interface, parse
-from ltspd.bus.tree import Tree
+from ltspd.api.contract import Interface, parse
+from ltspd.api.tree import Tree
 from ltspd.names import ROOT_PATH
 
 HEAD = (

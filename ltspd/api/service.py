@@ -11,16 +11,16 @@ from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
-from ltspd.bus import audit, standard, values
-from ltspd.bus.audit import Deed
-from ltspd.bus.contract import Method, contract
-from ltspd.bus.difference import Difference, difference
-from ltspd.bus.introspection import OBJECT_MANAGER, PEER, PROPERTIES
-from ltspd.bus.introspection import standard as standard_interfaces
-from ltspd.bus.methods import MANAGER, METHODS, Call, Server, check_options
-from ltspd.bus.polkit import Authority
-from ltspd.bus.refusal import Refusal
-from ltspd.bus.tree import Tree, tree
+from ltspd.api import audit, standard, values
+from ltspd.api.audit import Deed
+from ltspd.api.contract import Method, contract
+from ltspd.api.difference import Difference, difference
+from ltspd.api.introspection import OBJECT_MANAGER, PEER, PROPERTIES
+from ltspd.api.introspection import standard as standard_interfaces
+from ltspd.api.methods import MANAGER, METHODS, Call, Server, check_options
+from ltspd.api.polkit import Authority
+from ltspd.api.refusal import Refusal
+from ltspd.api.tree import Tree, tree
 from ltspd.dbus import connection, packing, wire
 from ltspd.dbus.connection import Connection
 from ltspd.errors import LtspError, Stopping, from_system

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltspd.bus.tree import Tree
+from ltspd.api.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

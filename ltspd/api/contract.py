@@ -68,7 +68,7 @@ def parse(text: str) -> Mapping[str, Interface]:
 @cache
 def contract() -> Mapping[str, Interface]:
     """Return the product's own interfaces."""
-    return parse(resources.files("ltspd.bus").joinpath(f"{STEM}.xml").read_text("utf-8"))
+    return parse(resources.files("ltspd.api").joinpath(f"{STEM}.xml").read_text("utf-8"))
 
 
 def _interface(element: ElementTree.Element) -> Interface:

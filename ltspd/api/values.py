@@ -5,7 +5,7 @@ from typing import Any
 
 from dbus_next import Variant
 
-from ltspd.bus.tree import Typed
+from ltspd.api.tree import Typed
 
 
 def plain(value: Any) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from dbus_next import Variant
 
-from ltspd.bus import audit
-from ltspd.bus.audit import Deed
+from ltspd.api import audit
+from ltspd.api.audit import Deed
 from ltspd.dbus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import NotAuthorized
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltspd.bus.contract import Interface, Method, contract
-from ltspd.bus.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
-from ltspd.bus.introspection import interface_names as names_at
-from ltspd.bus.refusal import Refusal
-from ltspd.bus.tree import Tree
+from ltspd.api.contract import Interface, Method, contract
+from ltspd.api.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
+from ltspd.api.introspection import interface_names as names_at
+from ltspd.api.refusal import Refusal
+from ltspd.api.tree import Tree
 from ltspd.dbus import packing
 
 # How much of a caller's own words an error repeats.
