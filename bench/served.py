@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import ltspd.daemon  # noqa: F401  (its memory counts, too)
+import ltspd.daemon.serve  # noqa: F401  (its memory counts, too)
 from ltspd.api.service import Service
 from ltspd.clients import known as clients
 from ltspd.dbus import connection

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ltspd import __version__
-from ltspd.daemon import Daemon
+from ltspd.daemon.serve import Daemon
 from ltspd.dbus.connection import connect
 from ltspd.errors import LtspError
 from ltspd.migration import takeover

@@ -28,7 +28,7 @@ HOMES = {
     "inotify_simple": r"ltspd\.observe\.files",
     "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
-    "dbus_next": r"ltspd\.(dbus\..*|api\..*|daemon)",
+    "dbus_next": r"ltspd\.(dbus|api)\..*",
     "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
 }
 
@@ -65,20 +65,19 @@ ALLOWED = {
     "api": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model names"),
     "daemon": (
         "api.service apply clients.known config.* dbus.connection dbus.systemd desired "
-        "errors image.store initrd.* jobs.builds jobs.engine jobs.trials "
+        "errors image.manifest image.store initrd.* jobs.builds jobs.engine jobs.trials "
         "migration.leftovers migration.takeover model observe.facts observe.files "
-        "observe.links observe.watches outputs paths plan report system.memory "
-        "system.notify"
+        "observe.links observe.watches outputs paths plan system.memory system.notify"
     ),
     "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
     "cli": "dbus.caller dbus.wire names",
     "notifier": "cli.server dbus.caller dbus.wire names",
     "manual": "api.contract cli.applets cli.grammar config.* errors names",
     "__main__": (
-        "daemon dbus.connection errors migration.takeover paths system.journal system.memory system.notify"
+        "daemon.serve dbus.connection errors migration.takeover paths system.journal "
+        "system.memory system.notify"
     ),
     "probe": "",
-    "report": "desired errors image.manifest model",
 }
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;

@@ -5,8 +5,8 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from ltspd import report
 from ltspd.config import load
+from ltspd.daemon import report
 from ltspd.errors import OutputEdited, ToolFailed
 from ltspd.model import (
     DhcpRole,

@@ -1,0 +1,1 @@
+"""The process: what wakes a pass, what a pass does, what the bus offers."""

@@ -1,0 +1,49 @@
+"""The add-on initrds, which every pass renders: made anew only when what is in them changed."""
+
+import asyncio
+import logging
+
+from ltspd.desired import Desired, Output
+from ltspd.errors import LtspError
+from ltspd.initrd.addon import make_settings_initrd
+from ltspd.initrd.boot import read_client
+from ltspd.initrd.nbd import make_nbd_initrd
+from ltspd.outputs import outputs
+from ltspd.paths import Paths
+
+log = logging.getLogger(__name__)
+
+
+class AddOns:
+    """Keeps what ltsp.img and nbd.img are made from between passes."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Take programs for nbd.img from below ``paths.root``."""
+        self._paths = paths
+        self._nbd: tuple[str, bytes] = ("", b"")
+        self._client: dict[str, bytes] = {}
+
+    async def render(self, desired: Desired, packages_digest: str) -> tuple[Output, ...]:
+        """Return all outputs with both add-ons; ``packages_digest`` is that of the server's packages."""
+        nbd, add_on = await self._nbd_add_on(packages_digest or "-"), desired.add_on
+        # Read once: while our package is unpacked, they are of two versions. Afterwards it restarts us.
+        client = self._client = self._client or await asyncio.to_thread(read_client)
+
+        def work() -> tuple[Output, ...]:
+            settings = make_settings_initrd(
+                add_on.settings, add_on.accounts, add_on.groups, add_on.resolver, client
+            )
+            return outputs(desired, self._paths, nbd, settings)
+
+        return await asyncio.to_thread(work)
+
+    async def _nbd_add_on(self, digest: str) -> bytes:
+        """Return nbd.img, made anew only when the server's packages changed; empty if it can't be."""
+        if self._nbd[0] != digest:
+            try:
+                data = await make_nbd_initrd(self._paths.root)
+            except LtspError as error:
+                log.warning("No NBD roots: %s", error.message)
+                data = b""
+            self._nbd = (digest, data)
+        return self._nbd[1]

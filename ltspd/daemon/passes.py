@@ -1,0 +1,241 @@
+"""A pass: look at everything, decide, write what differs, publish; and what wakes one."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ltspd import __version__
+from ltspd.apply import Applier
+from ltspd.clients import known as clients
+from ltspd.config.file import ConfFile
+from ltspd.daemon import report
+from ltspd.daemon.addons import AddOns
+from ltspd.dbus.connection import Connection
+from ltspd.dbus.systemd import Systemd
+from ltspd.desired import Output
+from ltspd.jobs.builds import Builds
+from ltspd.jobs.engine import Jobs
+from ltspd.jobs.trials import Trials
+from ltspd.migration import takeover
+from ltspd.model import Facts, Job, OutputState, Problem, ServerState, State
+from ltspd.observe import facts as facts_of
+from ltspd.observe import files, watches
+from ltspd.paths import Paths
+from ltspd.plan import plan
+from ltspd.system import memory
+from ltspd.system.notify import Notify
+
+log = logging.getLogger(__name__)
+
+# Events come in bursts (an upgrade writes hundreds of files); wait for this much quiet, in seconds …
+SETTLE = 0.1
+# … but not longer than this in all.
+SETTLE_MOST = 1.0
+# Units that take longer than this, in seconds, make the state "applying", though no file differs.
+SLOW = 1.0
+
+
+class Passes:
+    """Makes one pass at a time: look, decide, write what differs, publish.
+
+    ``facts``, ``outputs`` and ``state`` are those of the last pass. ``looked`` is set once the first pass has
+    looked at everything. ``shown`` is called with each new state, ``finished`` with each job that ended.
+    """
+
+    def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
+        """Keep everything below ``paths.root`` and speak to systemd on a connected bus."""
+        self._paths = paths
+        self._notify = notify
+        self._woken = asyncio.Event()
+        self._pass = asyncio.Lock()
+        # Held while facts are read, so that older ones never replace newer ones.
+        self._seeing = asyncio.Lock()
+        # What callers want of the next pass: who waits for it, whether units that failed are started again,
+        # and which files of LTSP's were moved, aside or back.
+        self._waiting: list[asyncio.Future[None]] = []
+        self._retry = False
+        self._moved: list[tuple[tuple[str, ...], bool]] = []
+        self.conf = ConfFile(paths)
+        self.systemd = Systemd(bus, self.wake)
+        self.applier = Applier(paths, self.systemd, self.wake)
+        self.jobs = Jobs(self._jobs_changed, self._job_finished)
+        self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
+        self.builds = Builds(paths, self.conf, self.jobs, self.once, lambda: self.state.clients, self.trials)
+        self.facts = Facts()
+        self.looked = asyncio.Event()
+        self.outputs: tuple[Output, ...] = ()
+        self._problems: tuple[str, ...] = ()
+        self._clients: clients.Clients = {}
+        self._of_gateway: tuple[Problem, ...] = ()
+        self._add_ons = AddOns(paths)
+        self._watched: tuple[watches.Watch, ...] = ()
+        self._unwatch: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+        self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
+        self.shown: Callable[[State], None] = lambda state: None
+        self.finished: Callable[[Job], None] = lambda job: None
+
+    def wake(self) -> None:
+        """Ask for a pass soon; any number of calls before it make one."""
+        self._woken.set()
+
+    async def watch(self) -> None:
+        """Watch the directories that matter now; they change as sources come and go."""
+        wanted = await asyncio.to_thread(watches.wanted, self._paths, self.facts.sources)
+        if wanted != self._watched:
+            # The new watches first: what changes in between wakes one of the two.
+            places = [(each.directory, each.names) for each in wanted]
+            before, self._unwatch = self._unwatch, files.watch(places, self.wake)
+            self._watched = wanted
+            before()
+            # What changed in a new one since the pass looked there has woken nobody.
+            self.wake()
+
+    # ---- passes ----------------------------------------------------------------------------------
+
+    async def forever(self) -> None:
+        """Make a pass whenever something woke us, for ever."""
+        while True:
+            await self._woken.wait()
+            started = time.monotonic()
+            while self._woken.is_set() and time.monotonic() - started < SETTLE_MOST:
+                self._woken.clear()
+                await asyncio.sleep(SETTLE)
+            await self.once()
+
+    async def once(self, *, force: bool = False, retry: bool = False) -> None:
+        """Look at everything, decide, write what differs, publish."""
+        async with self._pass:
+            self._woken.clear()
+            waiting, self._waiting = self._waiting, []
+            retry, self._retry = retry or self._retry, False
+            while self._moved:
+                moved, back = self._moved.pop(0)
+                await takeover.tell_readers(moved, self.systemd, back=back)
+            config, wrong = await asyncio.to_thread(self.conf.read)
+            async with self._seeing:
+                self.facts, broken = await facts_of.look(self._paths)
+            self.looked.set()
+            # In threads, because it takes long with many clients: the bus is answered meanwhile.
+            desired = await asyncio.to_thread(plan, config, self.facts, self._paths)
+            self.outputs = await self._add_ons.render(desired, self.facts.packages_digest)
+            if await asyncio.to_thread(self.applier.pending, self.outputs):
+                self._applying()
+            slow = asyncio.get_running_loop().call_later(SLOW, self._applying)
+            try:
+                statuses = await self.applier.apply(self.outputs, force=force, retry=retry)
+            finally:
+                slow.cancel()
+            images = report.images(self.facts, self.jobs.all)
+            unbuilt = self.builds.problems(images)
+            self._problems = report.problems(
+                (*wrong, *broken), (*desired.problems, *unbuilt, *self.applier.left), statuses
+            )
+            self._clients = clients.connected(self._clients, self.facts.connected, _now())
+            self._show(
+                self._with_clients(
+                    self.state,
+                    settled=True,
+                    images=images,
+                    links=report.links(self.facts, desired),
+                    outputs=statuses,
+                    remains=self.facts.remains,
+                    set_aside=self.facts.set_aside,
+                )
+            )
+            await self.watch()
+            digests = self.facts.source_packages
+            self.builds.start_stale(config, self.facts.sources, self.state.images, digests)
+            self.builds.start_folds(self.facts.images)
+            waits = (each for each in (self.applier.again, self.builds.again) if each is not None)
+            self._look_again(min(waits, default=None))
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)
+
+    async def follow_up(self, seconds: float) -> None:
+        """Have a pass made, and wait for its end, but not longer than some seconds."""
+        passed = asyncio.get_running_loop().create_future()
+        self._waiting.append(passed)
+        self.wake()
+        await asyncio.wait([passed], timeout=seconds)
+
+    async def tell(self) -> None:
+        """Publish what a method just changed of images or of LTSP's files; a pass does the rest."""
+        async with self._seeing:
+            self.facts = await asyncio.to_thread(facts_of.renew, self._paths, self.facts)
+        facts, images = self.facts, report.images(self.facts, self.jobs.all)
+        self._show(replace(self.state, images=images, remains=facts.remains, set_aside=facts.set_aside))
+        self.wake()
+
+    def _look_again(self, seconds: float | None) -> None:
+        """Make a pass after a while though no event may come; only while something is wrong."""
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = None if seconds is None else loop.call_later(seconds, self.wake)
+
+    # ---- publishing ------------------------------------------------------------------------------
+
+    def _applying(self) -> None:
+        self._show(replace(self.state, state=ServerState.APPLYING))
+
+    def _show(self, state: State) -> None:
+        """Replace the published state if anything but the revision differs."""
+        if replace(state, revision=self.state.revision) != self.state:
+            self.state = replace(state, revision=self.state.revision + 1)
+            self.shown(self.state)
+            self._notify.status(self.state)
+
+    def _with_clients(self, state: State, *, settled: bool, **changes: Any) -> State:
+        """Return the state with the clients and all problems; ``settled``: a pass has just ended."""
+        failing = clients.problems(self._clients.values(), _now())
+        of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
+        problems = (*self._problems, *map(str, (*of_gateway, *failing)))
+        if settled or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
+            # A unit that systemd is still starting serves nobody yet; when it does, there is another pass.
+            outputs = changes.get("outputs", state.outputs)
+            pending = any(each.state is OutputState.PENDING for each in outputs)
+            calm = ServerState.APPLYING if pending else ServerState.IN_SYNC
+            changes["state"] = ServerState.ATTENTION if problems else calm
+        return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
+
+    def moved_files(self, moved: tuple[str, ...], *, back: bool) -> None:
+        """Have the next pass tell whoever reads moved files of LTSP's, and start failed units again."""
+        self._moved.append((moved, back))
+        # Ports may be free now that failing units have waited for.
+        self._retry = True
+
+    def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
+        """Take note of what clients said of themselves; return how many said what can't be right."""
+        known = {each.name: frozenset(one.id for one in each.generations) for each in self.facts.images}
+        self._clients, refused = clients.merge(self._clients, reports, known, _now())
+        self._show(self._with_clients(self.state, settled=False))
+        self.applier.answers.heard(reports)
+        return refused
+
+    def heard_gateway(self, problems: Sequence[str]) -> None:
+        """Take note of all that is wrong with the gateway now."""
+        self._of_gateway = tuple(Problem("http", each) for each in problems)
+        self._show(self._with_clients(self.state, settled=False))
+
+    def unwatch(self) -> None:
+        """Watch no directory any more."""
+        self._unwatch()
+
+    def _jobs_changed(self) -> None:
+        images = report.images(self.facts, self.jobs.all)
+        self._show(replace(self.state, jobs=self.jobs.all, images=images))
+
+    def _job_finished(self, job: Job) -> None:
+        self.finished(job)
+        memory.give_back()
+        self.wake()
+
+
+def _now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000

@@ -1,0 +1,83 @@
+"""One running server: its passes, its place on the bus, its life under systemd."""
+
+import asyncio
+import logging
+import pwd
+from contextlib import ExitStack
+
+from ltspd.api.service import Service
+from ltspd.daemon.passes import Passes
+from ltspd.daemon.requests import Requests
+from ltspd.dbus.connection import Connection
+from ltspd.image import store
+from ltspd.observe import links
+from ltspd.paths import Paths
+from ltspd.system import memory
+from ltspd.system.notify import Notify
+
+log = logging.getLogger(__name__)
+
+# Who may hand over what clients report: the user of ltspd-gateway.service.
+GATEWAY_USER = "ltspd-gateway"
+
+
+class Daemon:
+    """One running server."""
+
+    def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
+        """Keep everything below ``paths.root`` and speak on a connected bus."""
+        self._paths = paths
+        self._notify = notify
+        self._stopping = asyncio.Event()
+        self._passes = Passes(paths, bus, notify)
+        self._service = Service(bus, Requests(paths, self._passes), gateway=_users(GATEWAY_USER))
+        self._passes.shown = self._service.publish
+        self._passes.finished = self._service.job_finished
+
+    def wake(self) -> None:
+        """Ask for a pass soon."""
+        self._passes.wake()
+
+    def stop(self) -> None:
+        """Ask ``run`` to end in good order."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until ``stop`` or until something breaks; what breaks is raised."""
+        try:
+            await asyncio.to_thread(store.sweep, self._paths)
+        except OSError as error:
+            log.warning("What killed builds left behind stays for now: %s", error)
+        await self._passes.systemd.start()
+        with ExitStack() as undo:
+            undo.callback(links.wake_socket(self.wake))
+            await self._passes.watch()
+            undo.callback(self._passes.unwatch)
+            await self._service.start()
+            memory.loaded()
+            self._notify.ready()
+            self.wake()
+            async with asyncio.TaskGroup() as group:
+                passes = group.create_task(self._passes.forever(), name="passes")
+                tasks = [
+                    group.create_task(self._service.wait(), name="bus"),
+                    group.create_task(self._notify.watchdog(), name="watchdog"),
+                ]
+                await self._stopping.wait()
+                self._notify.stopping()
+                # A pass speaks to systemd, so it ends before the connection does.
+                passes.cancel()
+                await asyncio.wait([passes])
+                await self._passes.applier.answers.stop()
+                await self._passes.jobs.stop()
+                await self._service.stop()
+                for task in tasks:
+                    task.cancel()
+
+
+def _users(name: str) -> frozenset[int]:
+    """Return a system user's id, or nothing if there is no such user."""
+    try:
+        return frozenset({pwd.getpwnam(name).pw_uid})
+    except KeyError:
+        return frozenset()
