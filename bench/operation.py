@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ltspd.image.build import BuildOptions, build, preflight
 from ltspd.image.fold import fold
-from ltspd.model import Generation, Source, SourceKind
+from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from tests.lab.cache import REPOSITORY
 

@@ -9,7 +9,9 @@ from statistics import median
 from bench.figures import Figure
 from bench.served import school
 from ltspd.config import load
-from ltspd.model import Facts, Image, Link, LinkKind
+from ltspd.model.facts import Facts
+from ltspd.model.image import Image
+from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan

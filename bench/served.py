@@ -16,7 +16,9 @@ import ltspd.daemon.serve  # noqa: F401  (its memory counts, too)
 from ltspd.api.service import Service
 from ltspd.clients import known as clients
 from ltspd.dbus import connection
-from ltspd.model import ClientState, Generation, ImageState, Layer, ServerState, State
+from ltspd.model.client import ClientState
+from ltspd.model.image import Generation, ImageState, Layer
+from ltspd.model.state import ServerState, State
 from ltspd.system import memory
 
 IMAGES, GENERATIONS, CLIENTS = 20, 3, 500

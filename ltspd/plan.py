@@ -11,8 +11,12 @@ from ltspd.config import (
     menu_settings,
     render_settings,
 )
-from ltspd.desired import AddOn, Desired, Menu, MenuChoice
-from ltspd.model import DhcpRole, Facts, Generation, Problem, RootTransport, SourceKind
+from ltspd.model.desired import AddOn, Desired
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, SourceKind
+from ltspd.model.menu import Menu, MenuChoice, RootTransport
+from ltspd.model.network import DhcpRole
+from ltspd.model.state import Problem
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ltspd.model import Source
+from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.lab import leaks, product, trees
 from tests.lab.disks import make_disk

@@ -10,7 +10,11 @@ from ltspd.api.tree import finding, setting
 from ltspd.clients.fields import ON_THE_BUS
 from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchImage, NoSuchJob
-from ltspd.model import ConfigFinding, ImageState, Job, OutputStatus, Setting, State
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.image import ImageState
+from ltspd.model.job import Job
+from ltspd.model.output import OutputStatus
+from ltspd.model.state import State
 
 MANAGER = names.interface("Manager")
 GATEWAY = names.interface("Gateway")

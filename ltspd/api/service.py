@@ -24,7 +24,8 @@ from ltspd.api.tree import Tree, tree
 from ltspd.dbus import connection, packing, wire
 from ltspd.dbus.connection import Connection
 from ltspd.errors import LtspError, Stopping, from_system
-from ltspd.model import Job, State
+from ltspd.model.job import Job
+from ltspd.model.state import State
 from ltspd.names import ROOT_PATH, STEM, object_path
 
 log = logging.getLogger(__name__)

@@ -5,18 +5,14 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ltspd.model import (
-    ClientState,
-    ConfigFinding,
-    Generation,
-    ImageState,
-    Job,
-    LinkState,
-    OutputStatus,
-    Remain,
-    Setting,
-    State,
-)
+from ltspd.model.client import ClientState
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.facts import Remain
+from ltspd.model.image import Generation, ImageState
+from ltspd.model.job import Job
+from ltspd.model.network import LinkState
+from ltspd.model.output import OutputStatus
+from ltspd.model.state import State
 from ltspd.names import ROOT_PATH, interface, object_path
 
 # What an object-path property says when there is no object.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ltspd.dbus.systemd import Systemd
-from ltspd.desired import Output
+from ltspd.model.output import Output
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from ltspd.apply.answers import Answers
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.dbus.systemd import Systemd
-from ltspd.desired import File, Output
 from ltspd.errors import ToolFailed
-from ltspd.model import OutputState, OutputStatus, Problem
+from ltspd.model.output import File, Output, OutputState, OutputStatus
+from ltspd.model.state import Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically

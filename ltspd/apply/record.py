@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ltspd.desired import Output
+from ltspd.model.output import Output
 from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)

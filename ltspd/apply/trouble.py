@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from ltspd.dbus.systemd import UnitStatus
-from ltspd.desired import Output
 from ltspd.errors import ToolFailed
+from ltspd.model.output import Output
 from ltspd.observe.ports import holders
 from ltspd.paths import Paths
 from ltspd.system.run import run

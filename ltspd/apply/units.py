@@ -6,9 +6,8 @@ import time
 from ltspd.apply.record import Record
 from ltspd.apply.trouble import Troubles
 from ltspd.dbus.systemd import Systemd
-from ltspd.desired import Output
 from ltspd.errors import Unanswered
-from ltspd.model import OutputState
+from ltspd.model.output import Output, OutputState
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.system.files import digest, digest_of

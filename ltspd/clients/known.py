@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ltspd.clients.fields import FIELDS, ON_THE_BUS, ClientStage, is_sound
-from ltspd.model import ClientState, Image, Problem, RootTransport
+from ltspd.model.client import ClientState
+from ltspd.model.image import Image
+from ltspd.model.menu import RootTransport
+from ltspd.model.state import Problem
 
 # More machines than one server boots; what is above that is forgotten, the longest unheard of first.
 MOST = 2000

@@ -8,7 +8,7 @@ from ltspd.config import Config, Finding, Host, Value, effective, effective_serv
 from ltspd.config.menu import MENU
 from ltspd.config.parameters import EXACT, Reader, is_secret
 from ltspd.errors import InvalidOption
-from ltspd.model import ConfigFinding, Setting
+from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.names import is_host_name
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ltspd.apply import write_atomically
 from ltspd.config import Config, Finding, load
 from ltspd.errors import ConfigError
-from ltspd.model import Problem
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from ipaddress import AddressValueError, IPv4Address
 from types import MappingProxyType
 
 from ltspd.config.hostnames import hostname_problem
-from ltspd.model import DhcpRole, RootTransport
+from ltspd.model.menu import RootTransport
+from ltspd.model.network import DhcpRole
 from ltspd.names import is_link_name, is_resolver
 
 

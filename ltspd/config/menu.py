@@ -8,7 +8,7 @@ from ltspd.config.evaluate import Index, effective_menu, effective_server
 from ltspd.config.kinds import read_transport
 from ltspd.config.parameters import readable
 from ltspd.config.secrecy import withheld
-from ltspd.model import RootTransport
+from ltspd.model.menu import RootTransport
 
 # LTSP reads these from [server] for all clients, unless a client's own sections say otherwise.
 MENU = ("DEFAULT_IMAGE", "ROOT_TRANSPORT", "KERNEL_PARAMETERS", "MENU_TIMEOUT")

@@ -19,7 +19,7 @@ from ltspd.config.kinds import (
     read_wait,
 )
 from ltspd.config.parameters import default, readable
-from ltspd.model import RootTransport
+from ltspd.model.menu import RootTransport
 
 
 @dataclass(frozen=True, slots=True)

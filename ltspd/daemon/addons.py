@@ -3,11 +3,12 @@
 import asyncio
 import logging
 
-from ltspd.desired import Desired, Output
 from ltspd.errors import LtspError
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
+from ltspd.model.desired import Desired
+from ltspd.model.output import Output
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 

@@ -15,12 +15,14 @@ from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
-from ltspd.desired import Output
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.migration import takeover
-from ltspd.model import Facts, Job, OutputState, Problem, ServerState, State
+from ltspd.model.facts import Facts
+from ltspd.model.job import Job
+from ltspd.model.output import Output, OutputState
+from ltspd.model.state import Problem, ServerState, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, watches
 from ltspd.paths import Paths

@@ -2,24 +2,15 @@
 
 from collections.abc import Iterable
 
-from ltspd.desired import Desired
 from ltspd.errors import OutputEdited, ToolFailed
 from ltspd.image.manifest import stale_because
-from ltspd.model import (
-    DhcpRole,
-    Facts,
-    Image,
-    ImageState,
-    Job,
-    Link,
-    LinkKind,
-    LinkState,
-    OutputState,
-    OutputStatus,
-    Problem,
-    Source,
-    SourceKind,
-)
+from ltspd.model.desired import Desired
+from ltspd.model.facts import Facts
+from ltspd.model.image import Image, ImageState, Source, SourceKind
+from ltspd.model.job import Job
+from ltspd.model.network import DhcpRole, Link, LinkKind, LinkState
+from ltspd.model.output import OutputState, OutputStatus
+from ltspd.model.state import Problem
 
 
 def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:

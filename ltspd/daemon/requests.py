@@ -11,7 +11,8 @@ from ltspd.errors import ConfigError, NoSuchOutput
 from ltspd.image import store
 from ltspd.migration import leftovers as remains
 from ltspd.migration import takeover
-from ltspd.model import ConfigFinding, Setting, State
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.state import State
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ltspd.disk import use
 from ltspd.disk.opening import OPEN_SECONDS, open_disk
 from ltspd.errors import BadDisk, Busy, LtspError, ToolFailed
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from ltspd.image import squashfs, verify
 from ltspd.image.entries import Changes, Table, compare, records
 from ltspd.image.look import BuildPlan, Contents
 from ltspd.image.workshop import Workshop
-from ltspd.model import Progress, SourceKind
+from ltspd.model.image import SourceKind
+from ltspd.model.job import Progress
 from ltspd.system.run import run
 
 _TOP = b"squashfs-root"

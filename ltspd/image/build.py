@@ -44,7 +44,8 @@ from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules
-from ltspd.model import Generation, Layer, Progress, Source
+from ltspd.model.image import Generation, Layer, Source
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system import priority
 from ltspd.system.threads import in_thread, to_the_end, together

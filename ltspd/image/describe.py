@@ -8,7 +8,7 @@ from ltspd.image.look import OWN, BuildPlan
 from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import moment, new_identity
 from ltspd.initrd.boot import make_identity
-from ltspd.model import Generation, Layer
+from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths
 
 

@@ -17,7 +17,8 @@ from ltspd.image.look import BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.workshop import Workshop, seal, write
-from ltspd.model import Generation, Layer, Progress, Source, SourceKind
+from ltspd.model.image import Generation, Layer, Source, SourceKind
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread
 

@@ -11,7 +11,8 @@ from ltspd.image.describe import identify
 from ltspd.image.look import check_space
 from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import Workshop, seal, workshop, write
-from ltspd.model import Generation, Layer, Progress
+from ltspd.model.image import Generation, Layer
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system import priority
 from ltspd.system.threads import in_thread, to_the_end

@@ -1,6 +1,6 @@
 """When the layers above a base are worth being folded into a new one, and what is above it then. Pure."""
 
-from ltspd.model import Layer
+from ltspd.model.image import Layer
 
 # The bytes above the base cost clients nothing by themselves, but what they hide is kept on the server.
 MOST_SHARE = 0.3

@@ -9,7 +9,7 @@ from ltspd.image.entries import Changes, Table
 from ltspd.image.look import BuildPlan, Contents, check_space
 from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import Workshop
-from ltspd.model import Progress
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread
 

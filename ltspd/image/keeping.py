@@ -1,6 +1,6 @@
 """Which generations of an image may go: by number, by age, and by who may still need them. Pure."""
 
-from ltspd.model import Image
+from ltspd.model.image import Image
 
 # A client that has fetched its kernel a moment ago is not seen before it mounts its root; also where
 # everything is slow that has happened after so many seconds.

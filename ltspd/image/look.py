@@ -18,7 +18,7 @@ from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
 from ltspd.initrd import guest
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 
-from ltspd.model import Generation, Image, Layer
+from ltspd.model.image import Generation, Image, Layer
 
 FORMAT = 1
 # Which rules say what is left out of every image. A higher number makes older generations outdated, so that

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ltspd.disk import words
 from ltspd.errors import InvalidName, InvalidOption, NoSuchSource
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

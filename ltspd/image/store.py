@@ -20,7 +20,8 @@ from ltspd.image.keeping import recent, replaced_at, surplus
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source import is_valid_name, valid_name
-from ltspd.model import Generation, Image, Problem
+from ltspd.model.image import Generation, Image
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
 # Tells which generations clients use, at the moment when it is asked: just before one is removed.

@@ -18,7 +18,7 @@ from ltspd.image.excludes import SENSITIVE, Matcher, compile_patterns
 from ltspd.image.kernels import Kernel
 from ltspd.image.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
 from ltspd.image.scan import Tree
-from ltspd.model import Layer
+from ltspd.model.image import Layer
 from ltspd.system.run import run
 from ltspd.system.threads import in_thread
 

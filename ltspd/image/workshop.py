@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd.image import manifest, store
-from ltspd.model import Layer
+from ltspd.model.image import Layer
 from ltspd.paths import Paths
 
 # For nobody but the daemon, until it is published.

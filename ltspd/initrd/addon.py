@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ltspd.initrd import cpio
-from ltspd.model import Account, Group
+from ltspd.model.account import Account, Group
 
 # What ends a field or a line. Bytes that are no UTF-8 are some old account's real name, and break neither.
 _BREAKS = re.compile("[:\x00-\x1f\x7f]")

@@ -12,7 +12,7 @@ from pathlib import Path
 from ltspd.errors import LtspError, WrongArchitecture
 from ltspd.foreign.inside import path_inside
 from ltspd.initrd import cpio, elf, kernel, rooted
-from ltspd.model import Layer
+from ltspd.model.image import Layer
 from ltspd.system import priority
 from ltspd.system.run import run
 

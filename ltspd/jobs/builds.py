@@ -16,7 +16,10 @@ from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
 from ltspd.image import build, fold, folding, increment, look, source, store
 from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.jobs.trials import Trials
-from ltspd.model import ClientState, Image, ImageState, Problem, Progress, Source, SourceKind
+from ltspd.model.client import ClientState
+from ltspd.model.image import Image, ImageState, Source, SourceKind
+from ltspd.model.job import Progress
+from ltspd.model.state import Problem
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ltspd.errors import Busy, Cancelled, LtspError, NoSuchJob, Stopping, from_system
-from ltspd.model import Job, JobState, Progress
+from ltspd.model.job import Job, JobState, Progress
 
 log = logging.getLogger(__name__)
 

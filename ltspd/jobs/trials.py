@@ -8,7 +8,8 @@ from ltspd.config.file import ConfFile
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
 from ltspd.image import build, store
 from ltspd.jobs.engine import JobProgress, Jobs, Share
-from ltspd.model import Generation, Image, Progress
+from ltspd.model.image import Generation, Image
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.trial import trial
 from ltspd.trial.messages import Verdict

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ltspd.image.source import architecture_name
 from ltspd.migration import foreign_dhcp
-from ltspd.model import Problem, Remain
+from ltspd.model.facts import Remain
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
 # Added to the name of a file that is moved aside. dnsmasq(8) reads no name that ends in "~" from a

@@ -10,7 +10,7 @@ from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed, Unanswered
 from ltspd.migration import leftovers as remains
 from ltspd.migration.leftovers import ASIDE
-from ltspd.model import Remain
+from ltspd.model.facts import Remain
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from ltspd.config import LinkChoice
 from ltspd.config.server import ServerSettings
-from ltspd.desired import ServedLink
-from ltspd.model import DhcpRole, Facts, Link, LinkKind, Problem
+from ltspd.model.facts import Facts
+from ltspd.model.network import DhcpRole, Link, LinkKind, ServedLink
+from ltspd.model.state import Problem
 from ltspd.names import is_link_name
 
 # LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".

@@ -9,7 +9,9 @@ from ltspd.image.dpkg import read_packages
 from ltspd.image.source import find_sources
 from ltspd.image.store import read_images
 from ltspd.migration import leftovers as remains
-from ltspd.model import Facts, Problem, Source, SourceKind
+from ltspd.model.facts import Facts
+from ltspd.model.image import Source, SourceKind
+from ltspd.model.state import Problem
 from ltspd.observe import host, links, people
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths

@@ -11,7 +11,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
 
-from ltspd.model import Link, LinkKind
+from ltspd.model.network import Link, LinkKind
 
 # One message of rtnetlink(7) as pyroute2 decodes it: fields of the header by key, attributes by `get_attr`.
 Message = Any

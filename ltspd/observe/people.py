@@ -7,7 +7,7 @@ that useradd(8) takes with --badname alone.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ltspd.model import Account, Group
+from ltspd.model.account import Account, Group
 from ltspd.observe.host import lines
 from ltspd.paths import Paths
 

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ltspd.model import Image
+from ltspd.model.image import Image
 from ltspd.paths import Paths
 
 # Kernel NFS server: one directory a client, and in "states" one line an open file (Linux 5.3).

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ltspd.image.source import ROOT_DIRECTORIES, may_become_sources
 from ltspd.migration import leftovers as remains
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
 # What tells of a change of packages, in dpkg's directory.

@@ -1,6 +1,7 @@
 """Desired -> files, purely: one module per output; ``outputs`` lists them in the order of applying. Pure."""
 
-from ltspd.desired import Desired, Output
+from ltspd.model.desired import Desired
+from ltspd.model.output import Output
 from ltspd.outputs import dhcp_dnsmasq as dnsmasq
 from ltspd.outputs import gateway as http
 from ltspd.outputs import menu_ipxe as ipxe

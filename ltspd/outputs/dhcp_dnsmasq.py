@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from ltspd.desired import Desired, File, Output, ServedLink
-from ltspd.model import DhcpRole
+from ltspd.model.desired import Desired
+from ltspd.model.network import DhcpRole, ServedLink
+from ltspd.model.output import File, Output
 
 PATH = "/var/lib/ltspd/outputs/dnsmasq.conf"
 LEASES = "/var/lib/ltspd/dnsmasq.leases"

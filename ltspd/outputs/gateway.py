@@ -1,7 +1,8 @@
 """The gateway's table: every URL that exists, and the file behind it. Pure."""
 
 from ltspd.clients.table import Table, dump
-from ltspd.desired import Desired, File, Output
+from ltspd.model.desired import Desired
+from ltspd.model.output import File, Output
 
 PATH = "/var/lib/ltspd/outputs/gateway.json"
 BASE = "/ltsp"

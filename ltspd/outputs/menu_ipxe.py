@@ -6,8 +6,10 @@ Every conditional ends in "||" because a failing command without it aborts the s
 import re
 from collections.abc import Iterator
 
-from ltspd.desired import Desired, File, Menu, MenuChoice, Output
-from ltspd.model import Generation, RootTransport
+from ltspd.model.desired import Desired
+from ltspd.model.image import Generation
+from ltspd.model.menu import Menu, MenuChoice, RootTransport
+from ltspd.model.output import File, Output
 
 # Without a menu there is still this long (ms) to ask for one.
 KEY_TIMEOUT = 300

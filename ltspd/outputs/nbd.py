@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ltspd.desired import Desired, File, Output
+from ltspd.model.desired import Desired
+from ltspd.model.output import File, Output
 
 PATH = "/var/lib/ltspd/outputs/nbd-server.conf"
 PORT = 10809

@@ -5,8 +5,9 @@ The kernel's server does it where it has one, else nfs-ganesha.
 
 from zlib import crc32
 
-from ltspd.desired import Desired, File, Output
-from ltspd.model import RootTransport
+from ltspd.model.desired import Desired
+from ltspd.model.menu import RootTransport
+from ltspd.model.output import File, Output
 
 KERNEL_PATH = "/etc/exports.d/ltspd.exports"
 GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"

@@ -1,6 +1,7 @@
 """Router advertisements that advertise nothing: they end iPXE's wait for a real one. Pure."""
 
-from ltspd.desired import Desired, File, Output
+from ltspd.model.desired import Desired
+from ltspd.model.output import File, Output
 
 PATH = "/var/lib/ltspd/outputs/radvd.conf"
 

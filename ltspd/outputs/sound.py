@@ -7,8 +7,9 @@ where it came in; here none of that is relied on, so that no renderer has to loo
 import re
 from dataclasses import replace
 
-from ltspd.desired import Desired, Menu, MenuChoice
-from ltspd.model import Generation, Image
+from ltspd.model.desired import Desired
+from ltspd.model.image import Generation, Image
+from ltspd.model.menu import Menu, MenuChoice
 from ltspd.names import is_link_name
 
 # Images, generations, boot programs, and what iPXE compares a host with.

@@ -1,6 +1,7 @@
 """What TFTP hands out (boot programs, add-on initrds) and the dnsmasq that does it. Pure."""
 
-from ltspd.desired import Desired, File, Output, Symlink
+from ltspd.model.desired import Desired
+from ltspd.model.output import File, Output, Symlink
 
 PATH = "/var/lib/ltspd/outputs/tftp.conf"
 

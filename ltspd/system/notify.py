@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from ltspd.model import ServerState, State
+from ltspd.model.state import ServerState, State
 from systemd import daemon
 
 

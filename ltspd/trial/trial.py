@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd.errors import NoMemory, NotInstalled, TestFailed, ToolFailed, Unanswered, WrongArchitecture
-from ltspd.model import Generation, Progress
+from ltspd.model.image import Generation
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.trial import logs
 from ltspd.trial.messages import LINE, PHASES, Request, Verdict, read_news, to_line

@@ -19,22 +19,13 @@ from ltspd.errors import (
     NothingToRevert,
 )
 from ltspd.jobs.engine import Jobs
-from ltspd.model import (
-    ClientState,
-    ConfigFinding,
-    DhcpRole,
-    Generation,
-    ImageState,
-    Job,
-    Layer,
-    LinkState,
-    OutputState,
-    OutputStatus,
-    Progress,
-    ServerState,
-    Setting,
-    State,
-)
+from ltspd.model.client import ClientState
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.image import Generation, ImageState, Layer
+from ltspd.model.job import Job, Progress
+from ltspd.model.network import DhcpRole, LinkState
+from ltspd.model.output import OutputState, OutputStatus
+from ltspd.model.state import ServerState, State
 
 
 def generation(name: str) -> Generation:

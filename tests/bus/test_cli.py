@@ -10,7 +10,8 @@ import pytest
 
 from ltspd.api.service import Service
 from ltspd.errors import ToolFailed
-from ltspd.model import ConfigFinding, ServerState
+from ltspd.model.configuration import ConfigFinding
+from ltspd.model.state import ServerState
 from tests.bus.conftest import end_bus, start_bus
 from tests.bus.fakes import FakePolkit, FakeServer
 from tests.bus.program import Ltspctl, Ran, begin, end, on_terminal

@@ -13,7 +13,7 @@ from ltspd.api.introspection import introspect, standard
 from ltspd.api.methods import GATEWAY, JOB_ACTIONS, METHODS, READ_ONLY
 from ltspd.api.tree import tree
 from ltspd.api.values import plain
-from ltspd.model import Job, JobState
+from ltspd.model.job import Job, JobState
 from tests.bus.fakes import STATE
 
 TOP = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ltspd.cli.applets import APPLETS, GLOBAL, Usage, leading, read
-from ltspd.model import ConfigFinding, OutputState, OutputStatus, Setting
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.output import OutputState, OutputStatus
 from tests.bus.fakes import STATE, FakeServer
 from tests.bus.program import Ran, begin, end
 

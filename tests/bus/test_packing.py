@@ -15,7 +15,9 @@ from ltspd.api.service import PACE, Service
 from ltspd.api.tree import Tree, tree
 from ltspd.dbus import packing, wire
 from ltspd.dbus.connection import Connection
-from ltspd.model import ClientState, Job, JobState, State
+from ltspd.model.client import ClientState
+from ltspd.model.job import Job, JobState
+from ltspd.model.state import State
 from ltspd.names import ROOT_PATH, object_path
 from tests.bus.conftest import Signals
 from tests.bus.fakes import STATE, FakeServer

@@ -14,7 +14,8 @@ from ltspd.cli.applets import APPLETS
 from ltspd.cli.commands import COMMANDS
 from ltspd.cli.ltsp import usage
 from ltspd.cli.parser import parser
-from ltspd.model import ConfigFinding, Job, JobState
+from ltspd.model.configuration import ConfigFinding
+from ltspd.model.job import Job, JobState
 from tests.bus.fakes import STATE, FakeServer
 from tests.bus.program import Ltspctl
 

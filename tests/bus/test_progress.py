@@ -8,7 +8,7 @@ import pytest
 from dbus_next import Variant
 
 from ltspd.dbus.connection import Connection
-from ltspd.model import Progress
+from ltspd.model.job import Progress
 from ltspd.names import object_path
 from tests.bus.conftest import Signals, get_all
 from tests.bus.fakes import FakeServer

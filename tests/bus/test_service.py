@@ -17,7 +17,9 @@ from ltspd.api.tree import tree
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.errors import ToolFailed
-from ltspd.model import ConfigFinding, LinkState, ServerState
+from ltspd.model.configuration import ConfigFinding
+from ltspd.model.network import LinkState
+from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
 from tests.bus.fakes import STATE, FakeServer

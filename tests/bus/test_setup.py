@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ltspd.errors import ToolFailed
-from ltspd.model import ConfigFinding, ImageState, Remain
+from ltspd.model.configuration import ConfigFinding
+from ltspd.model.facts import Remain
+from ltspd.model.image import ImageState
 from tests.bus.fakes import FakeServer
 from tests.bus.program import Ltspctl, on_terminal
 

@@ -17,7 +17,7 @@ from ltspd.image.source import resolve
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from tests.disks.making import ext4, lvm, system
 from tests.images.making import check_nothing_left, check_whole, make, seen

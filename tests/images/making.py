@@ -7,7 +7,7 @@ from ltspd.image import build, store
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.publish import REPLACED, Step, nothing
-from ltspd.model import Generation, Source
+from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.images.seen import Seen, through_layers
 

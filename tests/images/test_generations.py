@@ -13,7 +13,7 @@ from ltspd.errors import Busy, InconsistentSource, NoSpace
 from ltspd.image import folding, look, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
-from ltspd.model import Layer, Source
+from ltspd.model.image import Layer, Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
 from tests.images.seen import Seen, difference, through_layers

@@ -14,7 +14,7 @@ from ltspd.image import store
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
 from ltspd.image.publish import Step
-from ltspd.model import Source
+from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make
 from tests.unit.image_trees import make_source, write

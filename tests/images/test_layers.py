@@ -14,7 +14,7 @@ from ltspd.image import entries, packed, spool, squashfs
 from ltspd.image.entries import Changes, Table
 from ltspd.image.look import Contents, contents
 from ltspd.image.scan import TICK_NS
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from tests.images.random_trees import STEPS, apply
 from tests.images.seen import Seen, difference, through_layers, walk
 

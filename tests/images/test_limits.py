@@ -11,7 +11,7 @@ import pytest
 from ltspd.errors import Busy, NoSpace
 from ltspd.image import dpkg, store
 from ltspd.image.build import BuildOptions, build, preflight
-from ltspd.model import Source
+from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make, no_module_missing
 from tests.patience import processor_seconds

@@ -12,7 +12,7 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
 from ltspd.jobs import engine as jobs
 from ltspd.jobs.engine import JobProgress
-from ltspd.model import Generation, Source, SourceKind
+from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from tests.images.making import boot_part, no_module_missing
 from tests.unit.image_trees import make_source, make_tree, write

@@ -14,7 +14,8 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from ltspd.config import load
-from ltspd.model import Facts, Link, LinkKind
+from ltspd.model.facts import Facts
+from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import dhcp_dnsmasq as dnsmasq
 from ltspd.paths import Paths
 from ltspd.plan import plan

@@ -5,9 +5,8 @@ from typing import Any, cast
 
 from ltspd.apply import Applier
 from ltspd.dbus.systemd import Systemd, UnitStatus
-from ltspd.desired import File, Output
 from ltspd.errors import Unanswered
-from ltspd.model import OutputStatus
+from ltspd.model.output import File, Output, OutputStatus
 from ltspd.paths import Paths
 
 UNIT = "ltspd-x.service"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ltspd.image import build
 from ltspd.image.build import BuildOptions
-from ltspd.model import Generation, Source
+from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.unit.image_trees import RELEASE, names
 

@@ -5,7 +5,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
 RELEASE = "6.1.0-9-amd64"

@@ -3,15 +3,10 @@
 from ipaddress import IPv4Interface
 
 from ltspd.config import Config, load
-from ltspd.desired import Desired
-from ltspd.model import (
-    Facts,
-    Generation,
-    Image,
-    Layer,
-    Link,
-    LinkKind,
-)
+from ltspd.model.desired import Desired
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer
+from ltspd.model.network import Link, LinkKind
 from ltspd.paths import Paths
 from ltspd.plan import plan
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ltspd.apply import Applier
-from ltspd.desired import File, Output, Symlink
-from ltspd.model import OutputState
+from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.paths import Paths
 from tests.unit.applying import FakeSystemd, apply, disk, fresh, output, served
 

@@ -7,8 +7,7 @@ import pytest
 
 from ltspd.apply import Applier, answers
 from ltspd.dbus.systemd import Systemd, UnitStatus
-from ltspd.desired import Output
-from ltspd.model import OutputState
+from ltspd.model.output import Output, OutputState
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, served
 

@@ -17,8 +17,7 @@ import pytest
 
 from ltspd.apply import RETRY, Applier, record, write_atomically
 from ltspd.apply import apply as module
-from ltspd.desired import File, Output, Symlink
-from ltspd.model import OutputState
+from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.paths import Paths
 from ltspd.system import files
 from tests.unit.applying import FakeSystemd, apply, disk, fresh, output

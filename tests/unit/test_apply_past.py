@@ -8,8 +8,10 @@ import pytest
 
 from ltspd.apply import RETRY, Applier
 from ltspd.config import load
-from ltspd.desired import File, Output, Symlink
-from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, OutputState
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer
+from ltspd.model.network import Link, LinkKind
+from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan

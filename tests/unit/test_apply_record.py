@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.apply import Applier
-from ltspd.desired import File, Output, Symlink
-from ltspd.model import OutputState
+from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.paths import Paths
 from tests.unit.applying import FakeSystemd, apply, fresh, output
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ltspd.apply import RETRY, Applier
-from ltspd.model import OutputState
+from ltspd.model.output import OutputState
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 

@@ -18,7 +18,9 @@ from ltspd.jobs import builds as module
 from ltspd.jobs.builds import Builds, in_use_of
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
-from ltspd.model import ClientState, Generation, Image, ImageState, JobState, Layer, Source, SourceKind
+from ltspd.model.client import ClientState
+from ltspd.model.image import Generation, Image, ImageState, Layer, Source, SourceKind
+from ltspd.model.job import JobState
 from ltspd.paths import Paths
 from tests.unit.test_image_store import add
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ltspd.clients import known as clients
 from ltspd.clients.fields import FIELDS, ON_THE_BUS, SENTENCE_MOST, is_sound
 from ltspd.clients.known import BOOTING, FAILING, FRESH, MOST, PROBLEMS_MOST, SECOND
-from ltspd.model import ClientState, Generation, Image
+from ltspd.model.client import ClientState
+from ltspd.model.image import Generation, Image
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 

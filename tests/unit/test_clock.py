@@ -14,7 +14,7 @@ from ltspd.image.build import BuildOptions
 from ltspd.image.keeping import surplus
 from ltspd.jobs import engine
 from ltspd.jobs.engine import Jobs
-from ltspd.model import Generation, Image, Source
+from ltspd.model.image import Generation, Image, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import make_source, write

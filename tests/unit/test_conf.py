@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.config.file import ConfFile
-from ltspd.model import Facts, Problem
+from ltspd.model.facts import Facts
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
 from ltspd.plan import plan
 

@@ -27,7 +27,8 @@ from ltspd.config.hostnames import fill_hostname, hostname_problem
 from ltspd.config.kinds import problem
 from ltspd.config.parameters import PARAMETERS, default, find, is_secret, suggestion
 from ltspd.config.reserved import is_parameter_name, is_reserved
-from ltspd.model import DhcpRole, RootTransport
+from ltspd.model.menu import RootTransport
+from ltspd.model.network import DhcpRole
 from ltspd.names import is_host_name
 
 # Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.

@@ -8,7 +8,7 @@ from ltspd.config import Host, load
 from ltspd.config.explain import explain, findings, host_of
 from ltspd.config.file import ConfFile
 from ltspd.errors import ConfigError, InvalidOption
-from ltspd.model import ConfigFinding, Setting
+from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.paths import Paths
 
 FILE = "/etc/ltsp/ltsp.conf"

@@ -16,7 +16,9 @@ from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
 from ltspd.gateway.neighbours import Neighbours
 from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
 from ltspd.gateway.roll import Roll
-from ltspd.model import JobState, RootTransport, ServerState
+from ltspd.model.job import JobState
+from ltspd.model.menu import RootTransport
+from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, interface
 from ltspd.outputs.menu_ipxe import DIRECT
 from tests.unit.exposition import read

@@ -10,7 +10,8 @@ from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.image import build, manifest, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
-from ltspd.model import Generation, Progress, Source, SourceKind
+from ltspd.model.image import Generation, Source, SourceKind
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system.run import run
 from tests.lab import trees

@@ -8,7 +8,7 @@ from ltspd.errors import NoKernel
 from ltspd.image import build, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.manifest import Manifest
-from ltspd.model import Generation, Source
+from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import RELEASE, make_source, write

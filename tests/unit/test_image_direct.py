@@ -8,7 +8,7 @@ import pytest
 from ltspd.errors import InvalidOption
 from ltspd.image import build, folding, store
 from ltspd.image.build import BuildOptions, Built
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import RELEASE, make_source

@@ -21,7 +21,7 @@ from ltspd.errors import (
 from ltspd.foreign import inspect
 from ltspd.image import debversion, dpkg, source
 from ltspd.image.scan import foreign_mounts, scan
-from ltspd.model import SourceKind
+from ltspd.model.image import SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_trees import elf, make_tree, write
 

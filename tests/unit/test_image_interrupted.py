@@ -15,7 +15,7 @@ import pytest
 from ltspd.errors import Busy, InconsistentSource, LtspError, NoSpace
 from ltspd.image import build, publish, store
 from ltspd.image.build import BuildOptions
-from ltspd.model import Source
+from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.patience import PATIENCE, processor_seconds
 from tests.unit.image_builds import (
@@ -93,7 +93,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from ltspd.image import build
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
 class Said:

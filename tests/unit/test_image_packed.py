@@ -13,7 +13,7 @@ from ltspd.errors import NotInstalled, ToolFailed
 from ltspd.image import build, fold, packed, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import TICK_NS
-from ltspd.model import Source
+from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.images.seen import through_layers
 from tests.unit.image_builds import Said, make, no_module_missing

@@ -11,7 +11,7 @@ from ltspd.errors import SecretInImage
 from ltspd.image import build, homes, privacy, publish, remarks, store, verify
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
-from ltspd.model import Generation, Source, SourceKind
+from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import HASH, make_tree, names, unpack, write

@@ -8,7 +8,7 @@ import pytest
 from ltspd.image import build, remarks, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
-from ltspd.model import Generation, Source
+from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing
 from tests.unit.image_trees import unpack, write

@@ -15,7 +15,7 @@ import pytest
 from ltspd.errors import Busy, InUse, InvalidName, NoSuchGeneration, NoSuchImage, NothingToRevert
 from ltspd.image import manifest, publish, store
 from ltspd.image.keeping import surplus
-from ltspd.model import Generation, Image, Layer
+from ltspd.model.image import Generation, Image, Layer
 from ltspd.paths import Paths
 
 STEPS = ("begin", "synced", "layers", "generation", "link", "published")

@@ -12,7 +12,7 @@ import pytest
 from ltspd.errors import InconsistentSource, LtspError, NoInit, NoKernel, SecretInImage
 from ltspd.image import build, clean, excludes, kernels, store, verify
 from ltspd.image.build import BuildOptions
-from ltspd.model import Source, SourceKind
+from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.run import run
 from tests.unit.image_builds import SECRETS, Said, boot_part, no_module_missing

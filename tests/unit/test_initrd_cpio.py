@@ -9,7 +9,8 @@ import pytest
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import make_identity
-from ltspd.model import Account, Group, Layer
+from ltspd.model.account import Account, Group
+from ltspd.model.image import Layer
 
 ENTRIES = (
     cpio.file("bin/tool", b"#!/bin/sh\n", 0o755),

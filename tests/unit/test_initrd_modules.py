@@ -20,7 +20,7 @@ from ltspd.initrd.boot import (
     installed_files,
     read_client,
 )
-from ltspd.model import Layer
+from ltspd.model.image import Layer
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 VERSION = "6.99-test"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ltspd.errors import Busy, NoSpace, NoSuchJob, Stopping
 from ltspd.jobs import engine
 from ltspd.jobs.engine import JobProgress, Jobs
-from ltspd.model import Job, JobState
+from ltspd.model.job import Job, JobState
 
 
 class Watch:

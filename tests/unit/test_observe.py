@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.disk import use
-from ltspd.model import Account, Group
+from ltspd.model.account import Account, Group
 from ltspd.observe import facts, files, host, people
 from ltspd.observe.ports import PortHolder, holders
 from ltspd.paths import Paths

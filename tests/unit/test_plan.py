@@ -8,13 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from ltspd.config import load
-from ltspd.desired import MenuChoice
-from ltspd.model import (
-    Account,
-    Facts,
-    Group,
-    RootTransport,
-)
+from ltspd.model.account import Account, Group
+from ltspd.model.facts import Facts
+from ltspd.model.menu import MenuChoice, RootTransport
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ltspd.cli import show
 from ltspd.errors import ToolFailed
 from ltspd.jobs.engine import PROGRESS_SECONDS, JobProgress, Jobs, Share
-from ltspd.model import Job, JobState
+from ltspd.model.job import Job, JobState
 
 # What is published: phase, progress, bytes done, bytes in all.
 Said = list[tuple[str, float, int, int]]

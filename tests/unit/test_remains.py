@@ -10,7 +10,7 @@ from ltspd.errors import ToolFailed
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.migration import leftovers as remains
 from ltspd.migration import takeover
-from ltspd.model import Remain
+from ltspd.model.facts import Remain
 from ltspd.paths import Paths
 
 DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"

@@ -8,7 +8,10 @@ import pytest
 
 from ltspd.config import load
 from ltspd.initrd.addon import make_settings_initrd
-from ltspd.model import Account, Facts, Generation, Group, Image, Layer, Link, LinkKind, Source, SourceKind
+from ltspd.model.account import Account, Group
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
+from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan

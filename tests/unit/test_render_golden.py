@@ -18,8 +18,10 @@ import pytest
 
 from ltspd.clients import table
 from ltspd.config import load
-from ltspd.desired import Output
-from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind, Source, SourceKind
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
+from ltspd.model.network import Link, LinkKind
+from ltspd.model.output import Output
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan

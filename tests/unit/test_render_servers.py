@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.config import load
-from ltspd.model import Facts, Generation, Image, Layer, Link, LinkKind
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer
+from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import nbd, nfs
 from ltspd.paths import Paths
 from ltspd.plan import plan

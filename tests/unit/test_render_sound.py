@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 
 from ltspd.clients import table
 from ltspd.config import load
-from ltspd.desired import Desired, Menu, MenuChoice, Output, ServedLink
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
-from ltspd.model import Account, DhcpRole, Facts, Generation, Group, Image, Layer, RootTransport
+from ltspd.model.account import Account, Group
+from ltspd.model.desired import Desired
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer
+from ltspd.model.menu import Menu, MenuChoice, RootTransport
+from ltspd.model.network import DhcpRole, ServedLink
+from ltspd.model.output import Output
 from ltspd.outputs import menu_ipxe as ipxe
 from ltspd.outputs import outputs
 from ltspd.outputs.sound import sound

@@ -8,22 +8,12 @@ import pytest
 from ltspd.config import load
 from ltspd.daemon import report
 from ltspd.errors import OutputEdited, ToolFailed
-from ltspd.model import (
-    DhcpRole,
-    Facts,
-    Generation,
-    Image,
-    Job,
-    JobState,
-    Layer,
-    Link,
-    LinkKind,
-    OutputState,
-    OutputStatus,
-    Problem,
-    Source,
-    SourceKind,
-)
+from ltspd.model.facts import Facts
+from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
+from ltspd.model.job import Job, JobState
+from ltspd.model.network import DhcpRole, Link, LinkKind
+from ltspd.model.output import OutputState, OutputStatus
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
 from ltspd.plan import plan
 

@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.desired import ServedLink
-from ltspd.model import (
-    DhcpRole,
-    Link,
-    LinkKind,
-)
+from ltspd.model.network import DhcpRole, Link, LinkKind, ServedLink
 from ltspd.network.roles import lease_range
 from tests.unit.planning import decide, link, server_section
 

@@ -13,7 +13,7 @@ import pytest
 
 from ltspd.errors import NoMemory, NotInstalled, ToolFailed, WrongArchitecture
 from ltspd.errors import TestFailed as Refused
-from ltspd.model import Generation, Layer
+from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths
 from ltspd.trial import trial
 from tests.patience import PATIENCE

@@ -9,8 +9,7 @@ import pytest
 from ltspd.apply import trouble
 from ltspd.apply.trouble import OFTEN, WINDOW, Troubles
 from ltspd.dbus.systemd import UnitStatus
-from ltspd.desired import File, Output
-from ltspd.model import OutputState
+from ltspd.model.output import File, Output, OutputState
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 

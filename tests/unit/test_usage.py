@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ltspd.model import Generation, Image, Layer
+from ltspd.model.image import Generation, Image, Layer
 from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 

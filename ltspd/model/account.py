@@ -1,0 +1,24 @@
+"""Accounts and groups of the server, without anything secret. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A line of passwd without its password field."""
+
+    name: str
+    uid: int
+    gid: int
+    gecos: str
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A line of group without its password field."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]

@@ -1,0 +1,44 @@
+"""Facts: everything that one pass observed. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from ltspd.model.account import Account, Group
+from ltspd.model.image import Image, Source
+from ltspd.model.network import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Remain:
+    """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
+
+    path: str
+    effect: str
+    step: str
+    harms: bool
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that one pass looked at: ``connected`` machines read a root, ``unsent`` people can't be sent."""
+
+    hostname: str = ""
+    links: tuple[Link, ...] = ()
+    nameservers: tuple[IPv4Address, ...] = ()
+    search_domain: str = ""
+    accounts: tuple[Account, ...] = ()
+    groups: tuple[Group, ...] = ()
+    unsent: tuple[str, ...] = ()
+    packages_digest: str = ""
+    source_packages: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    images: tuple[Image, ...] = ()
+    programs: frozenset[str] = frozenset()
+    boot_programs: Mapping[str, str] = field(default_factory=dict)
+    kernel_nfsd: bool = False
+    container: bool = False
+    remains: tuple[Remain, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    connected: frozenset[str] = frozenset()

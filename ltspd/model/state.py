@@ -1,0 +1,51 @@
+"""State: all that the daemon publishes, replaced as a whole. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ltspd.model.client import ClientState
+from ltspd.model.facts import Remain
+from ltspd.model.image import ImageState
+from ltspd.model.job import Job
+from ltspd.model.network import LinkState
+from ltspd.model.output import OutputStatus
+
+
+class ServerState(StrEnum):
+    """What the manager says of itself on the bus."""
+
+    STARTING = "starting"
+    IN_SYNC = "in-sync"
+    APPLYING = "applying"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a person should know: one sentence with thing, reason and next step."""
+
+    subject: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the line that ``Problems`` shows."""
+        return f"{self.subject}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the daemon publishes; replaced as a whole, never changed in place."""
+
+    version: str
+    state: ServerState = ServerState.STARTING
+    revision: int = 0
+    problems: tuple[str, ...] = ()
+    base_directory: str = ""
+    tftp_directory: str = ""
+    images: tuple[ImageState, ...] = ()
+    links: tuple[LinkState, ...] = ()
+    clients: tuple[ClientState, ...] = ()
+    outputs: tuple[OutputStatus, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    remains: tuple[Remain, ...] = ()
+    set_aside: tuple[str, ...] = ()
