@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import passes, product, resting
 from bench.figures import Figure
 from bench.served import CLIENTS, IMAGES, STAGES
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import BUS, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path

@@ -5,7 +5,7 @@ Prints a line when it begins, and how many calls were refused when all are answe
 
 import sys
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, STEM, interface

@@ -11,7 +11,7 @@ from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
-from ltspd.api import audit, standard, values
+from ltspd.api import audit, packing, standard, values
 from ltspd.api.audit import Deed
 from ltspd.api.contract import Method, contract
 from ltspd.api.difference import Difference, difference
@@ -21,7 +21,7 @@ from ltspd.api.methods import MANAGER, METHODS, Call, Server, check_options
 from ltspd.api.polkit import Authority
 from ltspd.api.refusal import Refusal
 from ltspd.api.tree import Tree, tree
-from ltspd.dbus import connection, packing, wire
+from ltspd.dbus import connection, wire
 from ltspd.dbus.connection import Connection
 from ltspd.errors import LtspError, Stopping, from_system
 from ltspd.model.job import Job

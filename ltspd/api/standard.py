@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ltspd.api import packing
 from ltspd.api.contract import Interface, Method, contract
 from ltspd.api.introspection import INTROSPECTABLE, PROPERTIES, introspect, standard
 from ltspd.api.introspection import interface_names as names_at
 from ltspd.api.refusal import Refusal
 from ltspd.api.tree import Tree
-from ltspd.dbus import packing
 
 # How much of a caller's own words an error repeats.
 SHOWN = 100

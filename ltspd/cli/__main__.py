@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.cli.commands import COMMANDS
 from ltspd.cli.parser import misspelt, parser
 from ltspd.cli.run import fail, guarded

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus.caller import Client
 
 # What each command is: it asks the daemon, prints, and returns the exit status.

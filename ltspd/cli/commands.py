@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ltspd.cli import complete, configuration, server, setup, show
+from ltspd.api import remote as server
+from ltspd.cli import complete, configuration, setup, show
 from ltspd.cli.answer import Command, as_json, coloured, done
 from ltspd.cli.grammar import HIDDEN
 from ltspd.dbus.caller import Client

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import CallError, Client
 from ltspd.names import ROOT_PATH

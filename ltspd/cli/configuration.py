@@ -2,7 +2,8 @@
 
 import argparse
 
-from ltspd.cli import server, show
+from ltspd.api import remote as server
+from ltspd.cli import show
 from ltspd.cli.answer import as_json, coloured
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH

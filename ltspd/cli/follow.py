@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ltspd.cli import server, show
+from ltspd.api import remote as server
+from ltspd.cli import show
 from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import STEM, object_path
 

@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from ltspd.cli import server, show
+from ltspd.api import remote as server
+from ltspd.cli import show
 from ltspd.cli.answer import coloured
 from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read
 from ltspd.cli.run import guarded

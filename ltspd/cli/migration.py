@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from ltspd.cli import server, show
+from ltspd.api import remote as server
+from ltspd.cli import show
 from ltspd.cli.answer import agree, coloured, done
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH

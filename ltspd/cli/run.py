@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus.caller import CallError, Client, Unreachable
 
 

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from ltspd.cli import migration, server, show
+from ltspd.api import remote as server
+from ltspd.cli import migration, show
 from ltspd.cli.answer import agree, as_json, coloured
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH

@@ -4,11 +4,11 @@ import logging
 import threading
 from dataclasses import replace
 
-from ltspd.apply import write_atomically
 from ltspd.config import Config, Finding, load
 from ltspd.errors import ConfigError
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
+from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 

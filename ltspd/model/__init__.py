@@ -1,1 +1,1 @@
-"""Every noun of the product, frozen, by subject. No behaviour beyond what follows from the fields alone. Pure."""
+"""Every noun of the product, frozen, by subject. No behaviour but what follows from the fields. Pure."""

@@ -7,7 +7,7 @@ import select
 import sys
 from collections.abc import Sequence
 
-from ltspd.cli import server
+from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path

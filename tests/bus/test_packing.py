@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType, Variant
 
-from ltspd.api import values
+from ltspd.api import packing, values
 from ltspd.api.contract import contract
 from ltspd.api.difference import difference
 from ltspd.api.service import PACE, Service
 from ltspd.api.tree import Tree, tree
-from ltspd.dbus import packing, wire
+from ltspd.dbus import wire
 from ltspd.dbus.connection import Connection
 from ltspd.model.client import ClientState
 from ltspd.model.job import Job, JobState

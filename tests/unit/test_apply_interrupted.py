@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from ltspd.apply import RETRY, Applier, record, write_atomically
+from ltspd.apply import RETRY, Applier, record
 from ltspd.apply import apply as module
 from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.paths import Paths
 from ltspd.system import files
+from ltspd.system.files import write_atomically
 from tests.unit.applying import FakeSystemd, apply, disk, fresh, output
 
 OLD = (

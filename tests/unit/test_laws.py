@@ -33,6 +33,7 @@ HOMES = {
 }
 
 # What a room, or a module at the top, may import of ours beside its own modules; `room.*` is all of a room.
+# The rooms stand in the order of their floors: none imports one that stands below it here.
 ALLOWED = {
     "names": "",
     "paths": "",
@@ -40,28 +41,28 @@ ALLOWED = {
     "model": "",
     "system": "errors model.*",
     "foreign": "errors",
-    "dbus": "api.contract api.tree errors names",
-    "config": "apply errors model.* names paths",
-    "initrd": "errors foreign.inside model.* system.priority system.run",
+    "dbus": "errors names",
+    "config": "errors model.* names paths system.files",
+    "clients": "model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
+    "initrd": "errors foreign.inside model.* system.priority system.run",
     "image": (
         "disk.use disk.words errors foreign.inside foreign.inspect initrd.* model.* paths "
         "system.priority system.run system.threads"
     ),
+    "migration": "dbus.systemd errors image.source model.* paths",
     "observe": ("disk.use image.dpkg image.source image.store migration.leftovers model.* names paths"),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
-    "clients": "model.* names",
     "outputs": "clients.table model.* names paths",
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
-    "migration": "dbus.systemd errors image.source model.* paths",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
         "image.folding image.increment image.look image.source image.store model.* "
         "observe.usage paths trial.messages trial.trial"
     ),
-    "api": ("clients.fields dbus.connection dbus.packing dbus.wire disk.words errors model.* names"),
+    "api": ("clients.fields dbus.caller dbus.connection dbus.wire disk.words errors model.* names"),
     "daemon": (
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
         "image.manifest image.store initrd.* jobs.builds jobs.engine jobs.trials "
@@ -69,8 +70,8 @@ ALLOWED = {
         "observe.links observe.watches outputs paths plan system.memory system.notify"
     ),
     "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
-    "cli": "dbus.caller dbus.wire names",
-    "notifier": "cli.server dbus.caller dbus.wire names",
+    "cli": "api.remote dbus.caller dbus.wire names",
+    "notifier": "api.remote dbus.caller dbus.wire names",
     "manual": "api.contract cli.applets cli.grammar config.* errors names",
     "__main__": (
         "daemon.serve dbus.connection errors migration.takeover paths system.journal "
@@ -81,7 +82,7 @@ ALLOWED = {
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
 # the notifier runs in a user's session.
-STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.cli.agent", "ltspd.notifier.log"}
+STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.api.agent", "ltspd.notifier.log"}
 
 
 @cache
@@ -170,6 +171,17 @@ def _below(room: str) -> re.Pattern[str]:
 def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
     below = _below(_room(name))
     assert [each for each in _imports(name) if _top(each) == "ltspd" and not below.fullmatch(each)] == []
+
+
+def test_no_room_imports_one_above_it() -> None:
+    floors = list(ALLOWED)
+    for room, below in ALLOWED.items():
+        for each in below.split():
+            assert each.split(".")[0] in floors[: floors.index(room)], f"{room} imports {each}"
+
+
+def test_each_room_has_its_row() -> None:
+    assert {_room(name) for name in SOURCES if name != "ltspd"} == set(ALLOWED)
 
 
 def test_running_programs_knows_only_errors_and_priority() -> None:

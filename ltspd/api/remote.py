@@ -102,7 +102,7 @@ def act(
     client: Client, path: str, noun: str, member: str, signature: str = "", body: Sequence[Any] = ()
 ) -> tuple[Any, ...]:
     """Call a method that may need an authorization; on a terminal, the user is asked for it there."""
-    from ltspd.cli.agent import terminal_agent
+    from ltspd.api.agent import terminal_agent
 
     with terminal_agent():
         return client.call(
