@@ -14,7 +14,7 @@ MIB = 1 << 20
 # thread; and so does what lies between blocks that are still in use.
 WORK = """
 import sys, threading
-from ltspd import memory
+from ltspd.system import memory
 
 def resident():
     with open("/proc/self/statm") as file:
