@@ -61,7 +61,7 @@ for path, interfaces in {**objects, "/org/ltsp/Server1": {"org.ltsp.Server1.Mana
 # Sends thousands of calls without waiting, from several connections that vanish, then huge ones.
 FLOOD = """import os, random, socket, sys, time
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd import wire
+from ltspd.dbus import wire
 from ltspd.dbus.caller import CallError, Client
 STEM, ROOT, MANAGER = "org.ltsp.Server1", "/org/ltsp/Server1", "org.ltsp.Server1.Manager"
 properties = ("org.freedesktop.DBus.Properties", "GetAll", "s", [MANAGER])
