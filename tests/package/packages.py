@@ -6,13 +6,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import ltspd
 from tests.lab import trees
 from tests.lab.cache import REPOSITORY, cache_dir
 
 # Suites that the packages are for.
 SUITES = ("bookworm", "trixie")
 # The version of the package that comes after the present one.
-NEXT = "0.1.0-2"
+NEXT = f"{ltspd.__version__}-2"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
 # What an administrator has besides: an NFS server in user space, since the lab's kernel has none.
 _BESIDES = (

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import ltspd
 from ltspd.cli.applets import APPLETS
 from ltspd.cli.grammar import COMMANDS
 from ltspd.cli.parser import parser
@@ -195,3 +196,8 @@ def test_pictures_are_small_have_a_title_and_two_sets_of_colours(picture: Path) 
     assert "prefers-color-scheme: dark" in text
     assert len(text) < 10_000
     assert any(f"pictures/{picture.name}" in page.read_text() for page in PAGES)
+
+
+def test_the_package_has_the_programs_version() -> None:
+    first, *_ = (REPOSITORY / "debian/changelog").read_text().splitlines()
+    assert re.match(r"ltspd \((.+)-\d+\) ", first)[1] == ltspd.__version__  # type: ignore[index]
