@@ -190,7 +190,7 @@ class Passes:
         if replace(state, revision=self.state.revision) != self.state:
             self.state = replace(state, revision=self.state.revision + 1)
             self.shown(self.state)
-            self._notify.status(self.state)
+            self._notify.status(report.status(self.state))
 
     def _with_clients(self, state: State, *, settled: bool, **changes: Any) -> State:
         """Return the state with the clients and all problems; ``settled``: a pass has just ended."""

@@ -10,7 +10,7 @@ from ltspd.model.image import Image, ImageState, Source, SourceKind
 from ltspd.model.job import Job
 from ltspd.model.network import DhcpRole, Link, LinkKind, LinkState
 from ltspd.model.output import OutputState, OutputStatus
-from ltspd.model.state import Problem
+from ltspd.model.state import Problem, ServerState, State
 
 
 def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
@@ -93,3 +93,12 @@ def raise_for(outputs: Iterable[OutputStatus]) -> None:
     failed = [f"{each.name}: {each.message}" for each in outputs if each.state is OutputState.FAILED]
     if failed:
         raise ToolFailed("\n".join(failed))
+
+
+def status(state: State) -> str:
+    """Return the line that ``systemctl status`` shows."""
+    if state.state is ServerState.ATTENTION:
+        return f"Needs attention: {state.problems[0] if state.problems else '?'}"
+    serving = [link.name for link in state.links if link.dhcp != "off"]
+    built = sum(1 for image in state.images if image.current)
+    return f"{state.state}: {built} image(s) on {', '.join(serving) or 'no interface'}"

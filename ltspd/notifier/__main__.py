@@ -1,30 +1,34 @@
-"""``ltspd-notifier``: hears the daemon on the system bus, notifies on the session's, does what is clicked."""
+"""``ltspd-notifier``: listens to the daemon, shows desktop notifications, and runs the action clicked."""
 
 import argparse
 import grp
 import os
+import re
 import select
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
-from ltspd.notifier import log, notice
+from ltspd.notifier import notice
 from ltspd.notifier.notice import Notice
 
 NAME = "org.freedesktop.Notifications"
 PATH = "/org/freedesktop/Notifications"
-# Groups of those who may administer a machine: Debian's, Fedora's, and those who may read the journal.
+# Groups of administrators on Debian and on Fedora, and the group that may read the journal.
 ADMINISTRATORS = ("sudo", "wheel", "adm")
 
 
 class Notifier:
-    """Both connections, what was told, and which notification stands for what."""
+    """Both connections, the problems shown, and the id of each topic's notification."""
 
     def __init__(self, system: Client, session: Client) -> None:
-        """Subscribe to what is to be heard; raises Unreachable."""
+        """Subscribe to the signals; raises Unreachable."""
         self._system = system
         self._session = session
         self._problems: Sequence[str] = ()
@@ -36,7 +40,7 @@ class Notifier:
         session.subscribe(f"type='signal',sender='{NAME}',member='ActionInvoked'")
 
     def run(self) -> None:
-        """Work until one of the connections ends, which raises Unreachable."""
+        """Run until one of the connections ends, which raises Unreachable."""
         self._look()
         while True:
             for client, hear in ((self._system, self._hear), (self._session, self._clicked)):
@@ -48,7 +52,7 @@ class Notifier:
                     hear(client.signal())
 
     def _look(self) -> None:
-        """Tell what is wrong already; a daemon that doesn't run is not started for that."""
+        """Notify about present problems; a daemon that doesn't run is not started for this."""
         try:
             (found,) = self._system.call(
                 ROOT_PATH, server.PROPERTIES, "GetAll", "s", [interface("Manager")], flags=wire.NO_AUTO_START
@@ -63,7 +67,7 @@ class Notifier:
             try:
                 self._tell(notice.finished(server.one(self._system, "Job", job_id)))
             except (server.NoSuch, CallError):
-                pass  # forgotten already, or the daemon went away: nothing that could be told
+                pass  # the daemon has forgotten the job or has stopped, so there is nothing to show
         elif signal.member == "PropertiesChanged" and "Problems" in signal.body[1]:
             self._wrong(signal.body[1]["Problems"])
 
@@ -87,13 +91,13 @@ class Notifier:
         self._shown[what.topic] = number
 
     def _clicked(self, signal: wire.Message) -> None:
-        """Do what was clicked; the signal is also heard for other programs' notifications."""
+        """Run the action clicked. The signal also arrives for other programs' notifications."""
         if signal.member != "ActionInvoked" or signal.body[0] not in self._shown.values():
             return
         action, _, name = str(signal.body[1]).partition(" ")
         try:
             if action == "log":
-                log.show(name)
+                show_log(name)
             elif action == "revert":
                 # The desktop's own agent asks for the password.
                 self._system.call(
@@ -106,12 +110,27 @@ class Notifier:
         except CallError as error:
             summary = f"The image {name} was left as it is"
             self._tell(Notice(f"image {name}", summary, error.message, notice.NORMAL))
-        except log.CantShow as error:
+        except (OSError, subprocess.SubprocessError) as error:
             self._tell(Notice("log", "The log can't be shown", str(error), notice.NORMAL))
 
 
+def show_log(job_id: str) -> None:
+    """Write a job's log below the user's runtime directory and open it; raises OSError, SubprocessError."""
+    if not re.fullmatch(r"[A-Za-z0-9]+", job_id):
+        return  # the notification server returned the id, and it becomes a file name
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent")
+    path = folder / f"ltspd-job-{job_id}.txt"
+    words = ["journalctl", "--no-pager", "--quiet", "--output=short", f"LTSPD_JOB={job_id}"]
+    with path.open("w") as out:
+        out.write(f"journalctl LTSPD_JOB={job_id}\n\n")
+        out.flush()
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False, timeout=30)
+    if opener := shutil.which("xdg-open"):
+        subprocess.run([opener, str(path)], stdin=subprocess.DEVNULL, check=False, timeout=30)
+
+
 def administrator() -> bool:
-    """Whether whoever runs this is one of those whom the news concern."""
+    """Whether the user of this process administers the machine."""
     mine = {*os.getgroups(), os.getegid()}
     return os.geteuid() == 0 or any(
         each.gr_name in ADMINISTRATORS and each.gr_gid in mine for each in grp.getgrall()
@@ -119,7 +138,7 @@ def administrator() -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Notify until the session ends; for anyone but administrators, do nothing."""
+    """Notify until the session ends; do nothing if the user is no administrator."""
     parser = argparse.ArgumentParser(
         prog="ltspd-notifier", description="Desktop notifications about network boot images."
     )

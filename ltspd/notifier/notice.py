@@ -1,15 +1,15 @@
-"""What happened → what a notification says, and what can be done from it. Pure."""
+"""An event → the text of its notification and the actions it offers. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 LOW, NORMAL, CRITICAL = 0, 1, 2  # urgencies of the Desktop Notifications Specification
-# Notification windows show a few lines; the rest is for 'ltspctl status'.
+# A notification window shows only a few lines; 'ltspctl status' shows the rest.
 MOST_PROBLEMS = 4
 
 
 class Notice(NamedTuple):
-    """``actions`` are pairs of a key and a label; ``topic`` names what a later notice takes the place of."""
+    """``actions`` are pairs of a key and a label; a later notice of the same ``topic`` replaces this."""
 
     topic: str
     summary: str
@@ -19,7 +19,7 @@ class Notice(NamedTuple):
 
 
 def finished(job: Mapping[str, Any]) -> Notice | None:
-    """Return the notice about a final job; None if it needs none."""
+    """Return the notice about a job that ended; None for jobs that are not reported."""
     subject = job["Subject"]
     log = (f"log {job['Id']}", "Show log")
     if job["Kind"] != "build":
@@ -36,7 +36,7 @@ def finished(job: Mapping[str, Any]) -> Notice | None:
 
 
 def attention(before: Sequence[str], now: Sequence[str]) -> Notice | None:
-    """Return the notice about problems that came; None if none came."""
+    """Return the notice about new problems; None if there are none."""
     came = [each for each in now if each not in before]
     if not came:
         return None

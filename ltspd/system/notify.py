@@ -1,14 +1,13 @@
-"""What systemd is told: ready, stopping, one line of status, and that we are alive."""
+"""What the daemon tells systemd: ready, stopping, one line of status, and that it is alive."""
 
 import asyncio
 import os
 
-from ltspd.model.state import ServerState, State
 from systemd import daemon
 
 
 class Notify:
-    """The service manager's notification socket; without one, everything here does nothing."""
+    """The service manager's notification socket; without one, all methods do nothing."""
 
     def ready(self) -> None:
         """Say that the bus name is taken and calls are answered."""
@@ -18,20 +17,14 @@ class Notify:
         """Say that the end is intended."""
         daemon.notify("STOPPING=1")
 
-    def status(self, state: State) -> None:
-        """Show in ``systemctl status`` what the bus shows."""
-        if state.state is ServerState.ATTENTION:
-            line = f"Needs attention: {state.problems[0] if state.problems else '?'}"
-        else:
-            serving = [link.name for link in state.links if link.dhcp != "off"]
-            built = sum(1 for image in state.images if image.current)
-            line = f"{state.state}: {built} image(s) on {', '.join(serving) or 'no interface'}"
+    def status(self, line: str) -> None:
+        """Show a line in ``systemctl status``."""
         daemon.notify(f"STATUS={line.splitlines()[0]}")
 
     async def watchdog(self) -> None:
-        """Say at half the watchdog's time that the loop turns; without a watchdog return at once.
+        """Report at half the watchdog's interval; return at once if the unit has no watchdog.
 
-        An ordinary task, so that a loop that is stuck stops saying so.
+        This is an ordinary task, so a loop that hangs stops reporting, and systemd restarts the daemon.
         """
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
         if not microseconds:

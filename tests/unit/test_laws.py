@@ -82,7 +82,7 @@ ALLOWED = {
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
 # the notifier runs in a user's session.
-STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.api.agent", "ltspd.notifier.log"}
+STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.api.agent", "ltspd.notifier.__main__"}
 
 
 @cache

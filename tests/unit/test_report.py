@@ -11,9 +11,9 @@ from ltspd.errors import OutputEdited, ToolFailed
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
 from ltspd.model.job import Job, JobState
-from ltspd.model.network import DhcpRole, Link, LinkKind
+from ltspd.model.network import DhcpRole, Link, LinkKind, LinkState
 from ltspd.model.output import OutputState, OutputStatus
-from ltspd.model.state import Problem
+from ltspd.model.state import Problem, ServerState, State
 from ltspd.paths import Paths
 from ltspd.plan import plan
 
@@ -92,3 +92,16 @@ def test_errors_of_apply_are_raised_with_each_output() -> None:
         report.raise_for([_output(OutputState.FAILED)])
     with pytest.raises(OutputEdited, match="why"):
         report.raise_for([_output(OutputState.FAILED), _output(OutputState.EDITED)])
+
+
+def test_the_line_for_systemctl_status() -> None:
+    (image,) = report.images(Facts(images=(Image("a", (GENERATION,), "g1"),)), ())
+    links = tuple(
+        LinkState(name=name, index=2, state="up", addresses=(), dhcp=role)
+        for name, role in (("eth0", DhcpRole.PROXY), ("eth1", DhcpRole.OFF))
+    )
+    state = State("1", ServerState.IN_SYNC, images=(image,), links=links)
+    assert report.status(state) == "in-sync: 1 image(s) on eth0"
+    assert report.status(replace(state, images=(), links=())) == "in-sync: 0 image(s) on no interface"
+    wrong = replace(state, state=ServerState.ATTENTION, problems=("output dhcp: why", "menu: what"))
+    assert report.status(wrong) == "Needs attention: output dhcp: why"
