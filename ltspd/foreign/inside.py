@@ -128,22 +128,3 @@ def list_inside(root: Path, name: str) -> tuple[str, ...]:
         return tuple(sorted(os.listdir(descriptor)))
     finally:
         os.close(descriptor)
-
-
-def copy_inside(root: Path, name: str, target: Path, limit: int = 1 << 30) -> int:
-    """Copy a regular file out of the root and return its size in bytes, at most ``limit``; raises OSError."""
-    with open(open_inside(root, name), "rb") as source, open(target, "xb") as out:
-        # Both may be on different file systems, which copy_file_range() minds only before Linux 5.3.
-        size = os.fstat(source.fileno()).st_size
-        if size > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
-        done = 0
-        while done < size:
-            # sendfile, because copy_file_range refuses to cross file systems of different kinds.
-            sent = os.sendfile(out.fileno(), source.fileno(), done, size - done)
-            if not sent:
-                break
-            done += sent
-        out.flush()
-        os.fchmod(out.fileno(), 0o644)
-        return done

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd import __version__
-from ltspd.foreign.inside import copy_inside, stat_inside
+from ltspd.foreign.inside import stat_inside
+from ltspd.foreign.read import copy_inside
 from ltspd.image.excludes import SENSITIVE, compile_patterns
 from ltspd.image.kernels import Kernel
 from ltspd.image.manifest import BootPart, Manifest

@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 from ltspd.errors import LtspError, WrongArchitecture
+from ltspd.foreign import read
 from ltspd.foreign.inside import path_inside
-from ltspd.initrd import cpio, elf, kernel, rooted
+from ltspd.initrd import cpio, elf, kernel
 from ltspd.model.image import Layer
 from ltspd.system import priority
 from ltspd.system.run import run
@@ -157,7 +158,7 @@ def _busybox(source_root: Path, version: str, given: Path | None) -> bytes:
 def _machine(source_root: Path) -> int:
     """Return the ELF machine of the source: that of its own shell's loader or init; 0 if none can be read."""
     for path in ("usr/bin/dash", "bin/dash", "bin/sh", "usr/lib/systemd/systemd", "sbin/init"):
-        facts = elf.parse(rooted.read(source_root, path) or b"")
+        facts = elf.parse(read.read_whole(source_root, path) or b"")
         if facts is not None:
             return facts.machine
     return 0

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ltspd.errors import InconsistentSource, NoKernel
+from ltspd.foreign import read
 from ltspd.foreign.inside import path_inside
-from ltspd.initrd import cpio, elf, modules, rooted
+from ltspd.initrd import cpio, elf, modules
 from ltspd.system import priority
 from ltspd.system.run import run
 
@@ -40,7 +41,7 @@ def read_index(source_root: Path, version: str) -> modules.Index:
     """Return the module index of a kernel of the source; raises NoKernel."""
     home = _module_home(source_root, version)
     texts = (
-        rooted.read_text(source_root, f"{home}/modules.{part}")
+        read.read_text(source_root, f"{home}/modules.{part}")
         for part in ("dep", "builtin", "alias", "softdep")
     )
     return modules.parse(*texts)
@@ -56,7 +57,7 @@ def check_modules(source_root: Path, version: str) -> tuple[str, ...]:
 
 def takes_zstd(source_root: Path, version: str) -> bool:
     """Return whether this kernel unpacks an initrd that is compressed with zstd."""
-    config = rooted.read_text(source_root, f"boot/config-{version}") or rooted.read_text(
+    config = read.read_text(source_root, f"boot/config-{version}") or read.read_text(
         source_root, f"{_module_home(source_root, version)}/config"
     )
     if config:
@@ -78,7 +79,7 @@ async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
     chosen = modules.wanted(index)
     contents = await _contents(source_root, home, sorted(chosen))
     target = f"lib/modules/{version}"
-    softdep = rooted.read_text(source_root, f"{home}/modules.softdep")
+    softdep = read.read_text(source_root, f"{home}/modules.softdep")
     builtin = "".join(f"{path}\n" for path in index.builtin)
     entries = [
         cpio.file(f"{target}/modules.dep", modules.dep_text(index, chosen).encode()),
@@ -100,7 +101,7 @@ async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str,
             files = [Path(scratch, path.rpartition("/")[2]) for path in packed]
             for path, file in zip(packed, files, strict=True):
                 file.write_bytes(contents[path])
-            limit = ["prlimit", f"--fsize={rooted.MOST_BYTES}"]
+            limit = ["prlimit", f"--fsize={read.MOST_BYTES}"]
             await run([*limit, "zstd", "--quiet", "--decompress", "--rm", "--", *map(str, files)])
             contents |= {
                 path: file.with_suffix("").read_bytes() for path, file in zip(packed, files, strict=True)
@@ -123,7 +124,7 @@ def _modules(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]
 
 
 def _read(source_root: Path, home: str, path: str) -> bytes:
-    data = rooted.read(source_root, f"{home}/{path}")
+    data = read.read_whole(source_root, f"{home}/{path}")
     try:
         match data, path.rpartition(".")[2]:
             case None, _:
@@ -143,10 +144,10 @@ def _read(source_root: Path, home: str, path: str) -> bytes:
 
 def _limited(stream: "_Stream", data: bytes) -> bytes:
     """Return what a stream unpacks to; raises OSError if that is too much, EOFError if it is cut short."""
-    out = stream.decompress(data, rooted.MOST_BYTES)
+    out = stream.decompress(data, read.MOST_BYTES)
     if not stream.eof:
-        if len(out) >= rooted.MOST_BYTES:
-            raise OSError(f"it unpacks to over {rooted.MOST_BYTES >> 20} MiB")
+        if len(out) >= read.MOST_BYTES:
+            raise OSError(f"it unpacks to over {read.MOST_BYTES >> 20} MiB")
         raise EOFError("it is cut short")
     return out
 
@@ -166,9 +167,9 @@ def _firmware(source_root: Path, version: str, contents: Iterable[bytes]) -> lis
         # The order in which the kernel looks, and the suffixes it knows (drivers/base/firmware_loader).
         for place in (f"updates/{version}/{name}", f"updates/{name}", f"{version}/{name}", name):
             for suffix in ("", ".zst", ".xz"):
-                data = rooted.read(source_root, f"{_FIRMWARE}/{place}{suffix}")
+                data = read.read_whole(source_root, f"{_FIRMWARE}/{place}{suffix}")
                 if data is None:
-                    data = rooted.read(source_root, f"lib/firmware/{place}{suffix}")
+                    data = read.read_whole(source_root, f"lib/firmware/{place}{suffix}")
                 if data is not None and not {"..", ""} & set(name.split("/")):
                     entries.append(cpio.file(f"lib/firmware/{name}{suffix}", data))
                     break

@@ -7,7 +7,8 @@ import asyncio
 from pathlib import Path
 
 from ltspd.errors import LtspError
-from ltspd.initrd import boot, cpio, rooted
+from ltspd.foreign import read
+from ltspd.initrd import boot, cpio
 
 # Made of nbd/nbd-client.c when ltspd is installed.
 PROGRAM = "usr/lib/ltspd/nbd-client"
@@ -20,7 +21,7 @@ async def make_nbd_initrd(root: Path = Path("/")) -> bytes:
 
     Raises LtspError if it is missing there, ToolFailed.
     """
-    program = await asyncio.to_thread(rooted.read, root, PROGRAM)
+    program = await asyncio.to_thread(read.read_whole, root, PROGRAM)
     if program is None:
         raise LtspError(f"{root / PROGRAM} is missing: reinstall ltspd.")
     return cpio.aligned(await boot.compress(cpio.archive([cpio.file(_PLACE, program, 0o755)])))

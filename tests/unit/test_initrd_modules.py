@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
-from ltspd.initrd import cpio, elf, kernel, modules, nbd, rooted
+from ltspd.foreign import read
+from ltspd.initrd import cpio, elf, kernel, modules, nbd
 from ltspd.initrd.boot import (
     GUEST_HOOKS,
     build_boot_initrd,
@@ -141,7 +142,7 @@ async def test_a_broken_module_is_named(tree: Path) -> None:
 async def test_a_module_that_would_fill_the_memory_is_refused(
     tree: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(rooted, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(read, "MOST_BYTES", 1 << 20)
     nic, huge = tree / HOME / NIC, bytes(4 << 20)
     pack: dict[str, Callable[[bytes], bytes]] = {
         ".xz": lzma.compress,

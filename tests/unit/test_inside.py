@@ -11,7 +11,6 @@ import pytest
 from ltspd.disk import use
 from ltspd.foreign.inside import (
     MAX_LINKS,
-    copy_inside,
     list_inside,
     open_file,
     open_inside,
@@ -19,6 +18,7 @@ from ltspd.foreign.inside import (
     read_inside,
     stat_inside,
 )
+from ltspd.foreign.read import copy_inside
 
 
 @pytest.fixture

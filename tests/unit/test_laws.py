@@ -39,16 +39,16 @@ ALLOWED = {
     "paths": "",
     "errors": "names",
     "model": "",
-    "system": "errors model.*",
+    "system": "errors",
     "foreign": "errors",
     "dbus": "errors names",
     "config": "errors model.* names paths system.files",
     "clients": "model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
-    "initrd": "errors foreign.inside model.* system.priority system.run",
+    "initrd": "errors foreign.inside foreign.read model.* system.priority system.run",
     "image": (
-        "disk.use disk.words errors foreign.inside foreign.inspect initrd.* model.* paths "
-        "system.priority system.run system.threads"
+        "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
+        "model.* paths system.priority system.run system.threads"
     ),
     "migration": "dbus.systemd errors image.source model.* paths",
     "observe": ("disk.use image.dpkg image.source image.store migration.leftovers model.* names paths"),
