@@ -5,7 +5,11 @@ CFLAGS ?= -s
 LIB = $(DESTDIR)/usr/lib/ltspd
 UNITS = $(DESTDIR)/usr/lib/systemd/system
 
-.PHONY: install
+.PHONY: docs install
+# Pages of docs/ that are made from the program's own tables. Manual pages and completions are made by install.
+docs:
+	$(PYTHON) -B -m ltspd.manual
+
 install:
 	install -d $(LIB) $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/ltspd/client \
 	    $(DESTDIR)/etc/ltsp $(DESTDIR)/etc/apt/apt.conf.d $(UNITS) \
@@ -33,10 +37,6 @@ install:
 	install -m 644 dbus/org.ltsp.Server1.service $(DESTDIR)/usr/share/dbus-1/system-services/
 	install -m 644 ltspd/api/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
 	install -m 644 polkit/org.ltsp.Server1.policy $(DESTDIR)/usr/share/polkit-1/actions/
-	for page in man/*; do \
-	    install -D -m 644 "$$page" "$(DESTDIR)/usr/share/man/man$${page##*.}/$${page##*/}"; done
-	install -D -m 644 completion/ltspctl.bash $(DESTDIR)/usr/share/bash-completion/completions/ltspctl
-	install -D -m 644 completion/_ltspctl $(DESTDIR)/usr/share/zsh/vendor-completions/_ltspctl
-	install -D -m 644 completion/ltspctl.fish $(DESTDIR)/usr/share/fish/vendor_completions.d/ltspctl.fish
+	$(PYTHON) -B -m ltspd.manual $(DESTDIR)/usr/share > /dev/null
 	install -D -m 644 desktop/ltspd-notifier.desktop $(DESTDIR)/etc/xdg/autostart/ltspd-notifier.desktop
 	install -m 644 apt/80ltspd $(DESTDIR)/etc/apt/apt.conf.d/

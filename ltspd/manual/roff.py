@@ -29,7 +29,7 @@ _INLINE = re.compile(
 def roff(page: Page) -> str:
     """Return the source of a manual page."""
     lines = [
-        '.\\" Made from docs/; edit that.',
+        '.\\" Made from a page of docs/.',
         f'.TH {page.name.upper().replace("-", chr(92) + "-")} {page.section} "" "ltspd" "ltspd"',
         ".SH NAME",
         f"{_escape(page.name)} \\- {_escape(page.about)}",

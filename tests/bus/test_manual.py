@@ -16,8 +16,8 @@ from ltspd.api.contract import contract
 from ltspd.api.methods import METHODS
 from ltspd.api.service import Service
 from ltspd.cli import complete, grammar
+from ltspd.manual.__main__ import CONTRACT, docs, shared
 from ltspd.manual.dbus import _documented
-from ltspd.manual.pages import CONTRACT, made
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
 from tests.bus.fakes import FakeServer
@@ -31,26 +31,23 @@ def read(name: str) -> str:
     return (TOP / name).read_text()
 
 
-MADE = made(read)
-PAGES = [name for name in MADE if name.startswith("man/")]
+DOCS, SHARED = docs(read), shared(read)
+PAGES = [name for name in SHARED if name.startswith("man/")]
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_what_is_made_is_what_is_there(name: str) -> None:
-    assert read(name) == MADE[name], "run: python3 -m ltspd.manual"
-
-
-def test_nothing_old_is_left() -> None:
-    there = {f"{folder}/{each.name}" for folder in ("man", "completion") for each in (TOP / folder).iterdir()}
-    assert there == {name for name in MADE if not name.startswith("docs/")}
+@pytest.mark.parametrize("name", DOCS)
+def test_the_made_pages_in_the_repository_are_current(name: str) -> None:
+    assert read(name) == DOCS[name], "run: make docs"
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="needs man-db")
 @pytest.mark.parametrize("name", PAGES)
 def test_man_shows_it_without_a_warning(name: str, tmp_path: Path) -> None:
+    page = tmp_path / Path(name).name
+    page.write_text(SHARED[name])
     ran = subprocess.run(
-        ["man", "--warnings", "-E", "UTF-8", "-P", "cat", "-l", name],
-        cwd=TOP, env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
+        ["man", "--warnings", "-E", "UTF-8", "-P", "cat", "-l", page],
+        env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ran.stderr == ""
@@ -118,7 +115,7 @@ def test_every_method_and_signal_is_described_with_the_action_that_it_needs() ->
 @pytest.mark.skipif(not all(map(shutil.which, ("busctl", "gdbus"))), reason="needs busctl and gdbus")
 async def test_the_examples_of_the_page_work(service: Service, server: FakeServer, bus_address: str) -> None:
     server.go.set()
-    examples = re.findall(r"^    (.*)$", MADE["docs/dbus.md"], re.MULTILINE)
+    examples = re.findall(r"^    (.*)$", DOCS["docs/dbus.md"], re.MULTILINE)
     assert len(examples) == 7
     script = "\n".join(["set -eu", *examples]).replace("--system", f"--address={bus_address}")
     process = await asyncio.create_subprocess_exec(
@@ -134,7 +131,7 @@ async def test_the_examples_of_the_page_work(service: Service, server: FakeServe
 # ---- completions -----------------------------------------------------------------------------
 
 BASH = """
-source completion/ltspctl.bash
+source bash-completion/completions/ltspctl
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 _ltspctl
 printf '%s\\n' "${COMPREPLY[@]}"
@@ -142,9 +139,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
 ZSH = """
 _describe() { print -rl -- ${(P)2%%:*} }
 words=("$@") CURRENT=$#
-source completion/_ltspctl
+source zsh/vendor-completions/_ltspctl
 """
-FISH = "source completion/ltspctl.fish; complete --do-complete (string join ' ' -- $argv)"
+FISH = "source fish/vendor_completions.d/ltspctl.fish; complete --do-complete (string join ' ' -- $argv)"
 SHELLS = {
     "bash": ["bash", "-c", BASH, "bash"],
     "zsh": ["zsh", "-f", "-c", ZSH, "zsh"],
@@ -159,9 +156,12 @@ async def offered(shell: str, address: str, folder: Path, *words: str) -> set[st
     program = folder / "ltspctl"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ltspd.cli "$@"\n')
     program.chmod(0o755)
+    for name, text in SHARED.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     process = await asyncio.create_subprocess_exec(
         *SHELLS[shell], *words,
-        cwd=TOP, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={
             "PATH": f"{folder}:{os.environ['PATH']}", "DBUS_SYSTEM_BUS_ADDRESS": address,
             "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP),
