@@ -1,6 +1,6 @@
 """LTSP's pseudo variables of HOSTNAME, filled in for one machine, and what a host name can't have dropped.
 
-Clients do the same in shell (``host_name`` of client/text.sh); a test compares both. Pure.
+Clients do the same in shell (``host_name`` of client/boot/text.sh); a test compares both. Pure.
 """
 
 import re

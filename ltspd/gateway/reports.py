@@ -1,7 +1,7 @@
 """What a client sends about itself: bytes from the network → a Report, or a reason why not. Pure.
 
-A report is lines of ``key=value``, made by client/report.sh. Older and newer clients than this server report
-here as well, so keys that are not known are left alone.
+A report is lines of ``key=value``, made by client/boot/report.sh. Older and newer clients than this server
+report here as well, so keys that are not known are left alone.
 """
 
 import re

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from ltspd.initrd import cpio
 from ltspd.model.account import Account, Group
 
+# Every generation's ``init`` with LTSP_API=1 starts this file, and generations never change.
+_ENTRY = cpio.symlink("ltsp/client/main.sh", "boot/main.sh")
 # What ends a field or a line. Bytes that are no UTF-8 are some old account's real name, and break neither.
 _BREAKS = re.compile("[:\x00-\x1f\x7f]")
 
@@ -24,7 +26,7 @@ def make_settings_initrd(
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
     ``settings`` is the generated shell text, ``resolver`` what clients have in resolv.conf(5) where they set
-    nothing, ``client`` are the files of what runs on them by their names. Accounts and groups become lines of
+    nothing, ``client`` are the files of what runs on them by their paths. Accounts and groups become lines of
     passwd(5) and group(5) with ``x`` for the password; one whose fields would break its line is left out.
     """
     passwd = [
@@ -37,7 +39,8 @@ def make_settings_initrd(
             cpio.file("ltsp/passwd", _lines(passwd)),
             cpio.file("ltsp/group", _lines(group)),
             cpio.file("ltsp/resolver", resolver),
-            *(cpio.file(f"ltsp/client/{name}", data, 0o755) for name, data in client.items()),
+            *(cpio.file(f"ltsp/client/{path}", data, 0o755) for path, data in sorted(client.items())),
+            _ENTRY,
         ]
     )
 

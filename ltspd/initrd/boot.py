@@ -100,19 +100,19 @@ async def build_boot_initrd(
 def installed_files() -> tuple[Path, ...]:
     """Return the files of this server that boot parts are made of: ``init``, a guest's hooks, a busybox."""
     home = client_home()
-    return (home / "init", *(home / "guest" / each for each in GUEST_HOOKS), *_BUSYBOXES)
+    return (home / "boot/init", *(home / "guest" / each for each in GUEST_HOOKS), *_BUSYBOXES)
 
 
 def read_client(home: Path | None = None) -> dict[str, bytes]:
-    """Return the files of what runs on clients, by their names below ltsp/client. Blocks.
+    """Return the files of what runs on clients, by their paths below ltsp/client. Blocks.
 
     Raises LtspError if they are not installed.
     """
     home = home or client_home()
-    names = (str(each.relative_to(home)) for each in home.rglob("*.sh"))
-    found = {name: (home / name).read_bytes() for name in sorted(names) if Path(name).name not in GUEST_HOOKS}
-    if "main.sh" not in found:
-        raise LtspError(f"{home}/main.sh is missing: the client's files are not installed; reinstall ltspd.")
+    files = (each for each in home.rglob("*.sh") if each.name not in GUEST_HOOKS)
+    found = {str(each.relative_to(home)): each.read_bytes() for each in files}
+    if "boot/main.sh" not in found:
+        raise _missing(home / "boot/main.sh")
     return found
 
 
@@ -132,9 +132,14 @@ async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
 
 
 def _init(home: Path) -> bytes:
-    if not (home / "init").is_file():
-        raise LtspError(f"{home}/init is missing: the client's files are not installed; reinstall ltspd.")
-    return (home / "init").read_bytes()
+    init = home / "boot/init"
+    if not init.is_file():
+        raise _missing(init)
+    return init.read_bytes()
+
+
+def _missing(file: Path) -> LtspError:
+    return LtspError(f"{file} is missing: the client's files are not installed; reinstall ltspd.")
 
 
 def _busybox(source_root: Path, version: str, given: Path | None) -> bytes:

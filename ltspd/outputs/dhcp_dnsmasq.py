@@ -53,7 +53,7 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
     # Some firmware misreads options in the file and sname fields.
     yield "dhcp-no-override"
     # It would try each new address for three seconds, one machine after the other, so that of ten machines
-    # that are switched on together the last waits 18 s. Clients renew their leases (client/setup.sh).
+    # that are switched on together the last waits 18 s. Clients renew their leases (client/boot/setup.sh).
     yield "no-ping"
     for link in served:
         yield from _range(desired, link)

@@ -43,7 +43,7 @@ MAC = "52:54:00:0d:ff:01"
 # Prints the unit that keeps the lease, of which only the command is run here.
 UNIT = """mount -t tmpfs run /run
 store=$1 nic=eth0 address=$2 hostname=pc1
-. "$3/client/setup.sh"
+. "$3/client/boot/setup.sh"
 set_lease
 cat /run/systemd/system/ltsp-lease.service"""
 
@@ -56,7 +56,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def lease_command(store: Path, address: str) -> list[str]:
-    """Return what a client with that address runs, as client/setup.sh writes it."""
+    """Return what a client with that address runs, as client/boot/setup.sh writes it."""
     argv = ["unshare", "--mount", "busybox", "sh", "-euc", UNIT, "sh", str(store), address, str(REPOSITORY)]
     unit = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     (command,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))

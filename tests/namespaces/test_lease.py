@@ -47,7 +47,7 @@ def serve(lan: Lan, *options: str) -> Path:
 def renew(lan: Lan) -> Path:
     """Start what the client's boot initrd has left for its system, and return its log."""
     directory = lan.session.directory
-    script = (CLIENT / "setup.sh").read_text()
+    script = (CLIENT / "boot/setup.sh").read_text()
     (directory / "setup.sh").write_text(script.replace("/run/", f"{directory}/run/"))
     for name in ("systemd/system", "initramfs/ltsp"):
         (directory / "run" / name).mkdir(parents=True)

@@ -59,7 +59,7 @@ def test_an_upgrade_of_the_server_reaches_its_clients_without_a_build(
     server: Server, images: tuple[str, ...]
 ) -> None:
     del images
-    scripts, booted = "/usr/share/ltspd/client", current(server)
+    scripts, booted = "/usr/share/ltspd/client/boot", current(server)
     server.run(
         f"cp -p {scripts}/setup.sh /run/setup.sh;"
         f"sed -i '/^set_up() {{/a say \"set up by the upgrade\"' {scripts}/setup.sh; systemctl restart ltspd"

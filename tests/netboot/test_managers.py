@@ -136,7 +136,7 @@ def test_no_network_manager_touches_the_card_of_the_root(machine: Server, name: 
 def prepare(machine: Server) -> None:
     """Do what the boot initrd does, and what systemd's generators do after it."""
     for script in ("text.sh", "setup.sh"):
-        machine.write(f"/tmp/{script}", (CLIENT / script).read_text())
+        machine.write(f"/tmp/{script}", (CLIENT / "boot" / script).read_text())
     mac = json.loads(machine.run(f"ip -j link show dev {ROOT}"))[0]["address"]
     machine.run(
         "mkdir -p /run/systemd/network; "

@@ -12,7 +12,7 @@ import pytest
 from ltspd.initrd.boot import _APPLETS
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
-SCRIPTS = [CLIENT / "init", *sorted(CLIENT.rglob("*.sh"))]
+SCRIPTS = [CLIENT / "boot/init", *sorted(CLIENT.rglob("*.sh"))]
 NEWEST = {
     word
     for line in Path(__file__).with_name("busybox.applets").read_text().splitlines()

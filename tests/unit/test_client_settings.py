@@ -29,7 +29,7 @@ def run(root: Path, conf: str, script: str) -> str:
     shutil.copy(busybox, root / "bin/busybox")
     (root / "ltsp/settings").write_bytes(render_settings(parse(conf)))
     for name in ("text.sh", "setup.sh"):
-        shutil.copy(CLIENT / name, root / "ltsp")
+        shutil.copy(CLIENT / "boot" / name, root / "ltsp")
     whole = f"/bin/busybox --install -s /bin; . /ltsp/text.sh; . /ltsp/setup.sh; {KNOWN}; {script}"
     argv = ["chroot", str(root), "/bin/busybox", "sh", "-c", whole]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
@@ -76,7 +76,7 @@ def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
     choose = random.Random(1).choice
     names = [*signs, *("".join(choose(signs) for _ in range(5)) for _ in range(400))]
     script = """for each in "$@"; do host_name "$each" 10.0.1.20 255.255.0.0 52:54:00:12:34:56; done"""
-    argv = ["busybox", "sh", "-c", f". {CLIENT}/text.sh; {script}", "sh", *names]
+    argv = ["busybox", "sh", "-c", f". {CLIENT}/boot/text.sh; {script}", "sh", *names]
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     address = IPv4Interface("10.0.1.20/16")
     assert told == [fill_hostname(each, "52:54:00:12:34:56", address) for each in names]

@@ -39,7 +39,7 @@ async def test_from_start_to_rest(world: World) -> None:
     assert ("RestartUnit", "ltspd-gateway.service") in world.systemd.acts
     add_on = (world.paths.tftp_dir / "ltsp.img").read_bytes()
     assert b"ltsp/passwd" in add_on
-    assert (client_home() / "main.sh").read_bytes() in add_on
+    assert (client_home() / "boot/main.sh").read_bytes() in add_on
 
     # Nothing changes any more, so nothing is written, reloaded, published, or even looked at.
     assert await idle(process.pid, 2.0) == 0

@@ -96,7 +96,7 @@ def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
         Account("eve", 1002, 1002, "a:b", "/home/eve", "/bin/sh"),
     ]
     groups = [Group("alice", 1000, ()), Group("sudo", 27, ("alice", "bob"))]
-    client = {"main.sh": b"echo on\n", "guest/enter.sh": b"echo in\n"}
+    client = {"guest/enter.sh": b"echo in\n", "boot/main.sh": b"echo on\n"}
     archive = make_settings_initrd(
         b"ltsp_settings() { :; }\n", accounts, groups, b"search a.example\n", client
     )
@@ -107,5 +107,6 @@ def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
         "ltsp/group": "alice:x:1000:\nsudo:x:27:alice,bob\n",
         "ltsp/resolver": "search a.example\n",
         "ltsp/client/main.sh": "echo on\n",
+        "ltsp/client/boot/main.sh": "echo on\n",
         "ltsp/client/guest/enter.sh": "echo in\n",
     }

@@ -18,7 +18,7 @@ CLIENT = Path(__file__).resolve().parents[2] / "client"
 
 
 def sh(script: str, *args: str, cwd: Path | None = None, sources: str = "text.sh") -> str:
-    loads = "".join(f". {CLIENT}/{name}; " for name in sources.split())
+    loads = "".join(f". {CLIENT}/boot/{name}; " for name in sources.split())
     done = subprocess.run(
         ["busybox", "sh", "-c", f"{loads}{script}", "sh", *args],
         capture_output=True,
@@ -31,13 +31,13 @@ def sh(script: str, *args: str, cwd: Path | None = None, sources: str = "text.sh
 
 
 def test_shellcheck_finds_nothing() -> None:
-    scripts = [CLIENT / "init", *sorted(CLIENT.rglob("*.sh"))]
+    scripts = [CLIENT / "boot/init", *sorted(CLIENT.rglob("*.sh"))]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert done.stdout == ""
 
 
 def test_nothing_from_outside_is_evaluated() -> None:
-    for script in (CLIENT / "init", *CLIENT.rglob("*.sh")):
+    for script in (CLIENT / "boot/init", *CLIENT.rglob("*.sh")):
         code = [line.split("#")[0] for line in script.read_text().splitlines()]
         assert not any("eval" in line.split() for line in code), script
 
@@ -287,7 +287,7 @@ def test_what_the_running_system_is_given_holds_no_code_from_outside() -> None:
 
 def with_settings(tmp_path: Path, settings: str, script: str) -> Path:
     """Run part of setup.sh with these settings; what it writes is below the directory that is returned."""
-    moved = (CLIENT / "setup.sh").read_text()
+    moved = (CLIENT / "boot/setup.sh").read_text()
     for place in ("/run/", "/ltsp/"):
         moved = moved.replace(place, f"{tmp_path}{place}")
     (tmp_path / "setup.sh").write_text(moved)

@@ -13,6 +13,7 @@ import pytest
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
 from ltspd.foreign import read
 from ltspd.initrd import cpio, elf, kernel, modules, nbd
+from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import (
     GUEST_HOOKS,
     build_boot_initrd,
@@ -206,17 +207,31 @@ def test_what_runs_on_clients_is_in_the_servers_version_and_makes_no_generation_
     home = client_home()
     files = {str(each.relative_to(home)) for each in home.rglob("*") if each.is_file()}
     generations = {str(each.relative_to(home)) for each in installed_files() if home in each.parents}
-    assert generations == {"init", *(f"guest/{each}" for each in GUEST_HOOKS)}
+    assert generations == {"boot/init", *(f"guest/{each}" for each in GUEST_HOOKS)}
     assert set(read_client()) == files - generations
-    # It starts in the generation's part, and a guest in its hooks, with what comes from the server.
-    assert ". /ltsp/client/main.sh" in (home / "init").read_text()
-    assert "/ltsp/client/guest/enter.sh" in (home / "guest/initramfs-tools.sh").read_text()
     scripts = "".join(each.decode() for each in read_client().values())
     assert set(re.findall(r"/ltsp/client/([a-z/.-]+\.sh)", scripts)) <= set(read_client())
 
 
+@pytest.mark.parametrize("of", ["now", "api-1"])
+def test_every_generation_finds_what_it_starts_in_ltsp_img(of: str, tmp_path: Path) -> None:
+    """A generation keeps the files that it was built with: those of api-1 were the first with LTSP_API=1."""
+    add_on = make_settings_initrd(b"", (), (), b"", read_client())
+    output("cpio", "-idm", "--quiet", "-D", tmp_path, data=add_on)
+    home = Path(__file__).with_name("generations") / of
+    scripts = [home / Path(each).name for each in ("init", *GUEST_HOOKS)]
+    if of == "now":
+        scripts = [each for each in installed_files() if client_home() in each.parents]
+    started = {path for each in scripts for path in re.findall(r"/ltsp/client/[\w/.-]+", each.read_text())}
+    assert started == {"/ltsp/client/main.sh", "/ltsp/client/guest/enter.sh"}
+    for path in started:
+        file = tmp_path / path.lstrip("/")
+        assert file.resolve().is_relative_to(tmp_path)
+        assert file.is_file()
+
+
 def test_a_server_without_the_clients_files_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LtspError, match=r"main\.sh is missing.*reinstall ltspd"):
+    with pytest.raises(LtspError, match=r"boot/main\.sh is missing.*reinstall ltspd"):
         read_client(tmp_path)
 
 
@@ -256,7 +271,7 @@ async def test_the_nbd_initrd_has_our_program_where_every_boot_initrd_looks_for_
     found = tmp_path / "ltsp/nbd/bin/nbd-client"
     assert found.read_bytes() == b"our program"
     assert found.stat().st_mode & 0o777 == 0o755
-    assert f"/{found.relative_to(tmp_path)}" in (CLIENT / "root.sh").read_text()
+    assert f"/{found.relative_to(tmp_path)}" in (CLIENT / "boot/root.sh").read_text()
     # Generations of earlier versions move what is in nbd/ to their root, and need no other directory there.
     assert [each.name for each in (tmp_path / "ltsp/nbd").iterdir()] == ["bin"]
 

@@ -108,8 +108,8 @@ def run(booted: Booted, script: str, directory: Path) -> str:
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_trial_tells(case: str, tmp_path: Path) -> None:
     booted, told = TOLD[case]
-    _, _, rest = (CLIENT / "setup.sh").read_text().partition(">/run/ltsp-trial <<'EOF'\n")
-    script = (CLIENT / "login.sh").read_text() + rest.partition("\nEOF\n")[0]
+    _, _, rest = (CLIENT / "boot/setup.sh").read_text().partition(">/run/ltsp-trial <<'EOF'\n")
+    script = (CLIENT / "live/login.sh").read_text() + rest.partition("\nEOF\n")[0]
     assert script.count(">/dev/kmsg") == 1
     said = run(booted, script.replace(">/dev/kmsg", ""), tmp_path)
     failed = "".join(
@@ -121,8 +121,8 @@ def test_what_a_trial_tells(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_client_that_is_up_tells(case: str, tmp_path: Path) -> None:
     booted, told = TOLD[case]
-    _, _, rest = (CLIENT / "setup.sh").read_text().partition("login.sh - <<'EOF'\n")
-    script = (CLIENT / "login.sh").read_text() + rest.partition("\nEOF\n")[0]
+    _, _, rest = (CLIENT / "boot/setup.sh").read_text().partition("login.sh - <<'EOF'\n")
+    script = (CLIENT / "live/login.sh").read_text() + rest.partition("\nEOF\n")[0]
     said = run(booted, f'report() {{ echo "$1|$2"; }}\nset -- login\n{script}', tmp_path)
     if booted.gettys == ((CONSOLE, "agetty"),):
         told = "login"

@@ -105,7 +105,7 @@ configure() {
     if [ -z "$address" ]; then
         say "the command line has no address (ip=); asking DHCP on $nic"
         ifconfig "$nic" up
-        udhcpc -i "$nic" -n -q -t 10 -T 2 -s /ltsp/client/udhcpc.sh >/dev/null 2>&1
+        udhcpc -i "$nic" -n -q -t 10 -T 2 -s /ltsp/client/boot/udhcpc.sh >/dev/null 2>&1
         read -r ip_words 2>/dev/null </run/ltsp-lease && parse_ip "$ip_words"
         [ -n "$address" ] || return 1
     fi

@@ -225,7 +225,7 @@ set_report() {
         keep transport "$transport"
         keep marks "$marks"
         echo "busybox=$store/busybox"
-        cat /ltsp/client/report.sh /ltsp/client/login.sh - <<'EOF'
+        cat /ltsp/client/boot/report.sh /ltsp/client/live/login.sh - <<'EOF'
 if [ "$1" = login ]; then
     judge_login
     [ -z "$why" ] || set -- failed "it is up, but nobody can log in: $why."
@@ -288,7 +288,7 @@ After=default.target getty.target display-manager.service
 ConditionPathExists=!/etc/initrd-release
 [Service]
 ExecStart=/bin/sh /run/ltsp-trial" >/run/systemd/system/ltsp-trial.service
-    cat /ltsp/client/login.sh - >/run/ltsp-trial <<'EOF'
+    cat /ltsp/client/live/login.sh - >/run/ltsp-trial <<'EOF'
 tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
 # systemd starts a getty on the console that the trial has chosen; clients have it only if they choose it as well.
 own=serial-getty@ttyS0.service

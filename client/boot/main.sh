@@ -59,11 +59,11 @@ fail() {
     while :; do sleep 60; done
 }
 
-. /ltsp/client/text.sh
-. /ltsp/client/report.sh
-. /ltsp/client/net.sh
-. /ltsp/client/root.sh
-. /ltsp/client/setup.sh
+. /ltsp/client/boot/text.sh
+. /ltsp/client/boot/report.sh
+. /ltsp/client/boot/net.sh
+. /ltsp/client/boot/root.sh
+. /ltsp/client/boot/setup.sh
 
 marks=''
 mark init
