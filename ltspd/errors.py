@@ -1,4 +1,4 @@
-"""Every error a caller can meet, each with its D-Bus name; raised deep, caught once at the edge. Pure."""
+"""Every error that a caller can get, each with its D-Bus name. Pure."""
 
 import errno
 
@@ -148,11 +148,11 @@ class InconsistentSource(LtspError):
 
 
 class Unanswered(LtspError):
-    """The service manager did not tell how a unit is, or whether it did what it was asked."""
+    """The service manager did not answer."""
 
 
 class ToolFailed(LtspError):
-    """A program that we started ended with an error; its last words are in the message."""
+    """A program that we started ended with an error; the end of its output is in the message."""
 
     name = "ToolFailed"
 
@@ -194,7 +194,7 @@ class NotAuthorized(LtspError):
 
 
 def from_system(error: OSError, doing: str) -> LtspError:
-    """Return what the operating system refused as an error with a next step; ``doing`` begins it."""
+    """Return an OSError as an error with a next step; the message begins with ``doing``."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(f"{doing}: no space is left on the file system{where}. Make room there and try again.")

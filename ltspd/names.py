@@ -1,4 +1,4 @@
-"""What things are called: the stem of everything on the bus, and which names links and hosts may have.
+"""Names: the stem of everything on the bus, and the names that links and hosts may have.
 
 Pure.
 """
@@ -9,25 +9,25 @@ from ipaddress import IPv4Address
 STEM = "org.ltsp.Server1"
 ROOT_PATH = "/" + STEM.replace(".", "/")
 ERROR_PREFIX = STEM + ".Error."
-# Units with such names are ours alone; any other one belongs to the distribution, and others use it, too.
+# Units with this prefix are ours. Other units belong to the distribution and may serve other programs, too.
 UNIT_PREFIX = "ltspd-"
 
-# Linux takes more (IFNAMSIZ is 16 with the final NUL), but to dnsmasq "*" is a wildcard and "," ends a word.
+# Linux allows more (IFNAMSIZ is 16 with the final NUL), but dnsmasq reads "*" and "," as its own syntax.
 _LINK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}")
 # Linux: HOST_NAME_MAX.
 HOST_NAME_MAX = 64
-# RFC 1123's labels, with underscores inside: neither the kernel nor systemd minds, and schools have them.
+# RFC 1123's labels, and underscores inside, which the kernel and systemd accept and schools use.
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def is_host_name(text: str) -> bool:
-    """Whether a machine can be called so; what clients take, say and are found by."""
+    """Whether a machine may have this host name."""
     return len(text) <= HOST_NAME_MAX and _HOST.fullmatch(text) is not None
 
 
 def is_link_name(text: str) -> bool:
-    """Whether an interface of this name can be served; others mean something else to dnsmasq or radvd."""
+    """Whether an interface of this name can be served: dnsmasq and radvd must read it as a name."""
     return _LINK.fullmatch(text) is not None
 
 

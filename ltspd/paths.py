@@ -1,4 +1,4 @@
-"""Where everything lives, below one root, so that the whole daemon also runs on a temporary one. Pure."""
+"""All locations, below one root, so that tests run the whole daemon in a temporary directory. Pure."""
 
 from dataclasses import dataclass
 from pathlib import Path

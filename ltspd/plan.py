@@ -1,4 +1,4 @@
-"""(Config, Facts) -> Desired, purely: which links are served and how, what the menu offers, to whom. Pure."""
+"""(Config, Facts) -> Desired: which links are served and how, and what the menu offers to whom. Pure."""
 
 import re
 from ipaddress import IPv4Address
@@ -20,14 +20,14 @@ from ltspd.model.state import Problem
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 
-# Accounts that can't be sent and are named in Problems; the others are counted.
+# Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
 # Milliseconds the menu is shown when there is something to choose from (LTSP's default).
 MENU_TIMEOUT = 5000
 
 
 def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
-    """Return everything that should be true. Total: odd facts give problems, never errors."""
+    """Return everything that should be true. It never raises: odd facts give problems."""
     problems: list[Problem] = []
     settings = config.server
     domains = _domains(settings.search_domain or facts.search_domain)
@@ -80,7 +80,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
 
 
 def _direct(facts: Facts, paths: Paths, problems: list[Problem]) -> tuple[str, ...]:
-    """Return the chroots that some generation's clients read: only ones that are known as sources."""
+    """Return the chroots that clients of direct generations read, if they are sources now."""
     wanted = {generation.directory for image in facts.images for generation in image.generations}
     found = [each for each in facts.sources if each.kind is SourceKind.DIRECTORY and each.path in wanted]
     there = {"", *(each.path for each in found)}
@@ -108,15 +108,15 @@ def _unsent(who: tuple[str, ...]) -> Problem:
 
 
 def _domains(text: str) -> tuple[str, ...]:
-    """Return the words that are domain names; what a DHCP server upstream says is not trusted."""
+    """Return the words that are domain names; they may come from a DHCP server, which is not trusted."""
     return tuple(each for each in text.split() if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", each))
 
 
 def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> bytes:
-    """Return what clients use that have no setting of their own, whoever gave them their address.
+    """Return the resolv.conf(5) of clients that have no setting of their own.
 
-    In the form of resolv.conf(5). Name servers are those that ltsp.conf says: our own may be out of reach for
-    a client of another DHCP server.
+    It holds only name servers from ltsp.conf: the server's own may be out of reach for clients that get their
+    addresses from another DHCP server.
     """
     lines = [f"nameserver {each}\n" for each in servers]
     return "".join([*lines, f"search {' '.join(domains)}\n" if domains else ""]).encode()
@@ -152,7 +152,7 @@ def _title_key(image: str) -> str:
 
 
 def default_transport(facts: Facts) -> RootTransport:
-    """Return what our measurements favour (docs/boot.md) among what this server has programs for."""
+    """Return the fastest transport by our measurements (docs/boot.md) that this server has programs for."""
     if "ganesha.nfsd" in facts.programs or (facts.kernel_nfsd and "exportfs" in facts.programs):
         return RootTransport.NFS
     return RootTransport.NBD if "nbd-server" in facts.programs else RootTransport.HTTP

@@ -1,7 +1,7 @@
 """Which links are served, in which role and by which address. Pure.
 
-Each link gets one role and one address: machines on one cable are not told apart by network, and a proxy
-beside real DHCP, or two proxies, would answer the same machines with what contradicts each other.
+Each link gets one role and one address: a DHCP request does not say to which network of a cable its machine
+belongs, so two roles on one link would give the same machine contradicting answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.
 
 
 def served_links(settings: ServerSettings, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
-    """Yield the links to serve; what keeps one from being served is added to the problems."""
+    """Yield the links to serve; add a problem for each link that can't be served."""
     wanted = dict(settings.dhcp_links)
     for link in facts.links:
         rule = wanted.pop(link.name, None)
@@ -40,7 +40,7 @@ def served_links(settings: ServerSettings, facts: Facts, problems: list[Problem]
 
 
 def _servable(link: Link, container: bool) -> bool:
-    """Return whether a link is of the kind that clients hang on: wired, and nobody's virtual network."""
+    """Return whether clients may be connected to a link: it is wired, and no network of virtual machines."""
     return not link.enslaved and (link.kind in _WIRED or (link.kind is LinkKind.VETH and container))
 
 
@@ -67,9 +67,9 @@ def _serve(
             "rename it with letters, digits, '.', '_' or '-' ('ip link set … name …')."
         )
         return
-    # To give addresses where somebody else does would harm machines that have nothing to do with us.
+    # A second server that gives addresses would harm machines that have nothing to do with us.
     role = DhcpRole.PROXY if DhcpRole.PROXY in roles.values() else DhcpRole.REAL
-    # What DHCP_LINKS gives a role to may have any address; the one that is usual for that role goes first.
+    # DHCP_LINKS may give a role to any address; an address that has the role by default goes first.
     address = min(
         roles, key=lambda each: (roles[each] is not role, _default_role(settings, each) is not role)
     )
@@ -97,7 +97,7 @@ _MEANING = {
 
 
 def _routers(settings: ServerSettings, link: Link, address: IPv4Interface) -> tuple[IPv4Address, ...]:
-    """Return who routes for clients: DHCP_ROUTER, else the server's gateway there, else itself if it does."""
+    """Return clients' routers: DHCP_ROUTER, else the server's gateway there, else a server that forwards."""
     if settings.dhcp_router is None:
         return ()
     told = tuple(each for each in settings.dhcp_router if each in address.network)
@@ -114,7 +114,7 @@ def _has_clients(address: IPv4Interface) -> bool:
 
 
 def _fits(rule: LinkChoice, address: IPv4Interface) -> bool:
-    """Return whether what the rule names, if anything, is of this address: its range, or the very address."""
+    """Return whether the rule's range is of the address's network, or the rule names this address or none."""
     if rule.role is DhcpRole.PROXY:
         return rule.first in (None, address.ip)
     return all(end is None or end in address.network for end in (rule.first, rule.last))

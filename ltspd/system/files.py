@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace a file by rename, so that readers see the old or the new one and never a part."""
+    """Replace a file by rename, so that readers see the old or the new content and never a part."""
     try:
         _write_atomically(path, data, mode)
     except OSError as error:
-        # A full disk is noticed when data is written, which doesn't say of what file.
+        # An error of write() (a full disk) carries no file name.
         error.filename = error.filename or str(path)
         raise
 
@@ -60,12 +60,12 @@ def unwritten(error: OSError) -> str:
 
 
 def digest(data: bytes) -> str:
-    """Return what tells one content from another."""
+    """Return the SHA-256 of the data, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def digest_of(place: Path) -> str:
-    """Return the digest of what a file holds; empty if it can't be read."""
+    """Return the digest of a file's content; empty if it can't be read."""
     try:
         return digest(place.read_bytes())
     except OSError:
@@ -73,16 +73,16 @@ def digest_of(place: Path) -> str:
 
 
 def leads_to(place: Path, target: str) -> bool:
-    """Return whether there is a link to ``target``."""
+    """Return whether ``place`` is a symbolic link to ``target``."""
     return place.is_symlink() and str(place.readlink()) == target
 
 
 def link(place: Path, target: str) -> bool:
-    """Make a link lead to ``target`` and return whether it had to be changed."""
+    """Make ``place`` a symbolic link to ``target``; return whether that changed anything."""
     if leads_to(place, target):
         return False
     if place.exists() and not place.is_symlink():
-        return False  # somebody's own file or directory serves as well; it is not ours to remove
+        return False  # an administrator's own file or directory; it is not ours to remove
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_name(f".{place.name}.new")
     temporary.unlink(missing_ok=True)

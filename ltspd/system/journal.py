@@ -1,7 +1,7 @@
-"""Log records → the journal, by a thread of its own: a journal that takes nothing must not stop a server.
+"""Log records → the journal, sent by a thread of its own, so that a blocked journal never stops a server.
 
-The daemon's loop and the gateway's only put lines into a queue. What doesn't fit any more is counted, and
-the count is told once the journal takes lines again.
+The event loops of daemon and gateway only put lines into a queue. Lines that don't fit are counted, and the
+count is logged once the journal accepts lines again.
 """
 
 import logging
@@ -14,13 +14,13 @@ import time
 
 # systemd.io/JOURNAL_NATIVE_PROTOCOL
 SOCKET = "/run/systemd/journal/socket"
-# So many lines wait while the journal takes none: some minutes of a busy server, and a few megabytes.
+# Lines that wait while the journal is blocked: some minutes of a busy server, a few megabytes.
 WAITING_LINES = 5000
-# A datagram holds more, but what a person reads ends long before; in characters.
+# In characters. A datagram holds more, but nobody reads a longer message.
 LONGEST_MESSAGE = 16000
-# At the end of the process, the last lines get so many seconds to leave.
+# Seconds in which the last lines are sent when the process ends.
 FAREWELL = 1.0
-# While nobody has the socket open, it is tried again after so many seconds.
+# Seconds between attempts while nobody listens on the socket.
 PAUSE = 1.0
 
 # logging's levels → syslog's priorities.
@@ -40,7 +40,7 @@ class JournalHandler(logging.Handler):
         # Not the handler's own lock: logging.shutdown() holds that while close() waits.
         self._counting = threading.Lock()
         self._stopped = False
-        # A daemon thread: a journal that never answers doesn't keep the process from ending.
+        # A daemon thread, so that a blocked journal doesn't keep the process from ending.
         self._thread = threading.Thread(target=self._send, name="journal", daemon=True)
         self._thread.start()
 
@@ -48,7 +48,7 @@ class JournalHandler(logging.Handler):
         """Put a record into the queue; never waits and never raises."""
         try:
             data = self._packed(record)
-        except Exception:  # a record whose words don't fit their arguments
+        except Exception:  # the record's format doesn't fit its arguments
             self.handleError(record)
             return
         try:
@@ -58,7 +58,7 @@ class JournalHandler(logging.Handler):
                 self._lost += 1
 
     def close(self) -> None:
-        """Let what waits leave, for a moment, and end the thread if it can be ended."""
+        """Wait up to FAREWELL seconds for the queue to empty, then end the thread unless it is blocked."""
         deadline = time.monotonic() + FAREWELL
         while self._lines.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -105,18 +105,18 @@ class JournalHandler(logging.Handler):
     def _put(self, sock: socket.socket, data: bytes) -> None:
         while not self._stopped:
             try:
-                sock.sendto(data, self._path)  # waits while journald takes nothing
+                sock.sendto(data, self._path)  # blocks while journald accepts nothing
                 return
             except (ConnectionRefusedError, FileNotFoundError):
                 time.sleep(PAUSE)  # journald is being replaced, or there is none
             except OSError:
                 with self._counting:
-                    self._lost += 1  # this very line can't be sent, the next one may
+                    self._lost += 1  # only this line can't be sent
                 return
 
 
 def field(key: str, value: str) -> bytes:
-    """Return one field as the journal's native protocol has it: with a length if it has several lines."""
+    """Return one field in the journal's native protocol: with its length if the value has several lines."""
     data = value.encode("utf-8", "replace")
     if b"\n" not in data:
         return key.encode() + b"=" + data + b"\n"

@@ -1,4 +1,4 @@
-"""What this process does with memory. The daemon works for seconds, rests for weeks, and so keeps little."""
+"""Memory of this process. The daemon works for seconds and rests for weeks, so it gives freed memory back."""
 
 import ctypes
 import gc
@@ -13,8 +13,8 @@ _THRESHOLD = 128 << 10
 def keep_little() -> bool:
     """Have freed memory go back to the system; return whether the C library can. Call it before any thread.
 
-    Not by the variables of the environment that do the same: mksquashfs would get them, too, and its
-    threads need an arena each. Ours take turns anyway, and a pool for each of them only holds free pieces.
+    The environment variables MALLOC_* do the same, but mksquashfs would inherit them, and its threads need an
+    arena each. Our threads take turns, so more than one arena would only hold free memory.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -25,18 +25,18 @@ def keep_little() -> bool:
 
 
 def give_back() -> None:
-    """Return to the system what is free between blocks in use, too; takes some milliseconds.
+    """Return the free memory between blocks in use to the system; takes some milliseconds.
 
-    After a look at 300,000 files that is 15 MB.
+    After a scan of 300,000 files that is 15 MB.
     """
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
 
 def loaded() -> None:
-    """Tell the garbage collector that what is there now stays.
+    """Exempt all present objects from garbage collection.
 
-    All the code is, 35,000 objects. To look through them takes 20 ms and more, in which nobody is answered.
+    They are the code's, 35,000. To scan them takes 20 ms and more, and blocks the event loop.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""Low priority for the work of one task: its threads, and whatever ``run`` starts for it.
+"""Low priority for one task: for its threads, and for the programs that ``run`` starts for it.
 
-Which work is meant is told by the task's context, so that nothing between has to pass it on.
+A context variable carries it, so that the functions in between need no parameter.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# As much as a program gets that is started with nice(1). Linux derives the priority of reading and writing
-# from it, too (ioprio_get(2)): the last but one of eight. Idle, which programs get besides, would be wrong
-# for threads: they hold the package manager's lock, and others wait for that.
+# The default of nice(1). Linux derives the I/O priority from it, too (ioprio_get(2)): the last but one of
+# eight. Programs also get the idle class, but threads do not: they hold the package manager's lock, for
+# which others wait.
 NICE = 10
 # A build works on two things at once, and reads a third beside them.
 _THREADS = 4
@@ -26,29 +26,29 @@ _low: contextvars.ContextVar[ThreadPoolExecutor | None] = contextvars.ContextVar
 
 
 def is_low() -> bool:
-    """Whether what the present task does shall get low priority."""
+    """Whether the present task runs at low priority."""
     return _low.get() is not None
 
 
 @contextmanager
 def low(wanted: bool) -> Iterator[None]:
-    """Give what this task does in the block low priority, if that is wanted."""
+    """Run the block at low priority if ``wanted``."""
     if not wanted:
         yield
         return
-    # Threads of its own: without privileges a priority once given up can't be taken back.
+    # The threads are not shared: without privileges a thread can't raise its priority again.
     threads = ThreadPoolExecutor(_THREADS, "low", initializer=_give_up)
     token = _low.set(threads)
     try:
         yield
     finally:
         _low.reset(token)
-        # Who was cancelled does not wait for a thread that can't be interrupted.
+        # A thread can't be interrupted, so a cancelled task does not wait for it.
         threads.shutdown(wait=False)
 
 
 async def to_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Do as ``asyncio.to_thread``, but in a thread of low priority where that is wanted."""
+    """Do as ``asyncio.to_thread``, in a thread of low priority if the task runs at low priority."""
     if (threads := _low.get()) is None:
         return await asyncio.to_thread(function, *arguments, **options)
     work = partial(contextvars.copy_context().run, function, *arguments, **options)
@@ -56,5 +56,5 @@ async def to_thread(function: Callable[P, T], *arguments: P.args, **options: P.k
 
 
 def _give_up() -> None:
-    # Linux has priorities for threads, not for processes, whatever POSIX says (setpriority(2)).
+    # On Linux a priority belongs to a thread, not to a process (setpriority(2)).
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,4 +1,4 @@
-"""The only home of subprocesses: start a program, watch its output, end its whole group on cancel."""
+"""The daemon's one way to start programs: watch the output, end the whole process group on cancel."""
 
 import asyncio
 import os
@@ -12,21 +12,21 @@ from pathlib import Path
 from ltspd.errors import ToolFailed
 from ltspd.system import priority
 
-# What a person needs of a failing program is its end, not its whole output.
+# Bytes of a failed program's output that the error repeats: the end says why it failed.
 TAIL_BYTES = 4000
-# So much of what it prints is kept, its end, where nobody asked for all: a program may print for hours.
+# Bytes of output that are kept, its end, without ``whole``: a program may print for hours.
 KEPT_BYTES = 64 << 10
-# So many bytes of its output are heard at once.
+# Bytes of output that are read at once.
 PIECE = 65536
 # A program that ignores SIGTERM gets this many seconds before SIGKILL; a cancelled job must end within 2 s.
 TERM_GRACE = 1.0
-# Rows and columns of a terminal that nobody looks at; without any, a program may draw nothing on it.
+# Rows and columns of a program's terminal: on one without a size it may print no progress.
 TERMINAL = (24, 80)
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a program ended: its exit status (negative: the signal) and the end of what it printed."""
+    """How a program ended: its exit status (negative: the signal) and the end of its output."""
 
     argv: tuple[str, ...]
     status: int
@@ -51,16 +51,16 @@ async def run(
     background: bool = False,
     check: bool = True,
 ) -> Completed:
-    """Run a program to its end and return the end of what it printed, at most KEPT_BYTES.
+    """Run a program to its end and return the end of its output, at most KEPT_BYTES.
 
-    ``whole`` is for whoever needs all of standard output: so many bytes may come, and a program that prints
-    more is ended. ``on_output`` is called with each piece of it as it comes (which is then not kept).
-    With ``terminal``, and if there can be one, that is a terminal to the program, and lines end with CR LF:
-    some tell nowhere else how far they are. ``background`` gives the program low CPU and I/O priority, as
-    ``priority.low`` does.
+    ``whole`` returns all of standard output, up to that many bytes; a program that prints more is ended.
+    ``on_output`` gets each piece of standard output as it comes, and nothing of it is kept.
+    ``terminal`` makes standard output a terminal, if the system has one left, because some programs show
+    progress only there; lines then end with CR LF. ``background`` gives the program low CPU and I/O priority,
+    as ``priority.low`` does.
     Raises ToolFailed if the program can't be started, prints more than ``whole`` or, with ``check``, ends
-    with anything but 0.
-    Cancelling the caller ends the program and all of its children before CancelledError goes on.
+    with a status other than 0.
+    Cancelling the caller ends the program and all of its children before CancelledError is raised.
     """
     command = list(argv)
     if background or priority.is_low():
@@ -77,7 +77,7 @@ async def run(
             start_new_session=True,
         )
     )
-    # While we have the program's side of the terminal, too, ours would never come to its end.
+    # Our side reads the end of the output only once we have closed the program's side.
     starting.add_done_callback(lambda _: _close(theirs))
     try:
         process = await _started(argv, starting)
@@ -98,7 +98,7 @@ async def run(
 
 
 class _Kept:
-    """The end of what a program prints, or all of it: then more than ``most`` bytes are ToolFailed."""
+    """The end of a program's output; with ``program`` all of it; more than ``most`` bytes are an error."""
 
     def __init__(self, most: int, program: Sequence[str] = ()) -> None:
         self.end = bytearray()
@@ -114,7 +114,7 @@ class _Kept:
 
 
 def _open_terminal() -> tuple[int, int]:
-    """Return our side and the program's of a terminal, or what stands for a pipe where there is none."""
+    """Return our side and the program's side of a new terminal; (-1, PIPE) if the system has none left."""
     try:
         ours, theirs = os.openpty()
     except OSError:
@@ -137,8 +137,8 @@ async def _started(
     except OSError as error:
         raise _failed(argv, f"can't be started ({error.strerror})", b"") from error
     except asyncio.CancelledError:
-        # asyncio itself, cancelled here, ends only the program and not its children, and may then wait for
-        # its pipes for ever. The start takes milliseconds.
+        # Cancelling the start would end the program but not its children, and could wait for its pipes for
+        # ever. So let the start finish, which takes milliseconds, and end the whole group.
         with suppress(OSError):
             await _end(await asyncio.shield(starting))
         raise
@@ -172,7 +172,7 @@ async def _converse(
 
 
 async def _watch(terminal: int, hear: Callable[[bytes], None]) -> None:
-    """Hear what is written to a terminal until nobody has its other side any more."""
+    """Read a terminal until its other side is closed."""
     loop = asyncio.get_running_loop()
     while True:
         try:
@@ -185,10 +185,10 @@ async def _watch(terminal: int, hear: Callable[[bytes], None]) -> None:
             finally:
                 loop.remove_reader(terminal)
         except OSError:
-            return  # how Linux says that the other side is closed
+            return  # EIO: the other side is closed
         else:
             hear(piece)
-            # A program that never pauses must not keep the others waiting.
+            # Other tasks must run, even if the program never pauses.
             await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""Blocking work in threads and works side by side, with an exact meaning of being cancelled."""
+"""Blocking work in threads, and two works side by side; each says what a cancel does to it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,26 +10,26 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 Ts = TypeVarTuple("Ts")
-# A cancelled job must end within 2 s, so no longer is waited for a thread that can't be interrupted.
+# Seconds to wait for a thread, which can't be interrupted; a cancelled job must end within 2 s.
 PATIENCE = 1.0
 
 
 async def in_thread(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    """Run blocking work in a thread and, when cancelled, give it time to end: it may hold files of ours."""
+    """Run blocking work in a thread; when cancelled, wait PATIENCE seconds for it: it may hold open files."""
     work = asyncio.ensure_future(priority.to_thread(function, *arguments))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        # What it still does it does to files that will be gone; nobody wants to hear of that.
+        # The files that it works on will be removed, so its errors are not reported.
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([work], timeout=PATIENCE)
         raise
 
 
 async def to_the_end(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    """Run short blocking work that nothing may interrupt: a cancel that comes now comes too late.
+    """Run short blocking work to its end, even if the caller is cancelled meanwhile.
 
-    The caller is told the truth, that it was done, instead of "cancelled".
+    The cancel is dropped, because the work was done.
     """
     work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     while not work.done():
@@ -42,7 +42,7 @@ async def to_the_end(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
 
 
 async def together(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
-    """Run two works side by side; the first error ends the other and is raised as it is."""
+    """Run two works side by side; the first error cancels the other and is raised as it is."""
     tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second))
     try:
         return await asyncio.gather(*tasks)
