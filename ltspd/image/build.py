@@ -9,19 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import (
-    base,
-    bootfiles,
-    direct,
-    dpkg,
-    increment,
-    manifest,
-    packed,
-    publish,
-    remarks,
-    store,
-    verify,
-)
+from ltspd.image import base, bootfiles, direct, increment, manifest, packed, publish, remarks, store, verify
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.describe import describe
 from ltspd.image.entries import Changes, Table, compare, to_bytes
@@ -41,6 +29,7 @@ from ltspd.image.look import (
     settle,
 )
 from ltspd.image.manifest import Manifest
+from ltspd.image.source import dpkg
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules

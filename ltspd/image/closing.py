@@ -10,10 +10,10 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from ltspd.foreign.inside import open_file
-from ltspd.image import shipped
 from ltspd.image.entries import RECORD, Listing, listing, records
-from ltspd.image.excludes import Matcher, compile_patterns
 from ltspd.image.privacy import KEY, LIST_BYTES, NEEDED, Private, enter, is_host_key, secret_in
+from ltspd.image.source import shipped
+from ltspd.image.source.excludes import Matcher, compile_patterns
 
 CLOSED = "others may not read it"
 # So many private entries are told, and left out, by their directory if there is nothing else in it.

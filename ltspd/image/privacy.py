@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from stat import S_IFDIR, S_IFREG
 
-from ltspd.image.excludes import Matcher, compile_patterns
+from ltspd.image.source.excludes import Matcher, compile_patterns
 
 # What clients need although others may not read it, and where no program keeps a secret: who may do what,
 # printers' drivers, packet filters, public keys, snaps. So is what the image has in another form: see clean,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFREG
 
-from ltspd.image.clean import READ
 from ltspd.image.closing import CLOSED, Closing, Noted, secret_of
 from ltspd.image.entries import RECORD, Listing, Table, listing, record_of
-from ltspd.image.excludes import Matcher, compile_patterns, literal
 from ltspd.image.privacy import LOOK_BYTES, Private, is_closed, worth_a_look
+from ltspd.image.source.clean import READ
+from ltspd.image.source.excludes import Matcher, compile_patterns, literal
 
 # File systems that hold the machine's own system. Anything else below the source (network, memory,
 # container, loop-mounted packages) is somebody else's and stays out; its mount point stays in.

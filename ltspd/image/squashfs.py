@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, NoSpace, ToolFailed
-from ltspd.image.excludes import literal
+from ltspd.image.source.excludes import literal
 from ltspd.system.run import Completed, run
 
 # A minimal Debian, 399 MB to pack, in CPU seconds: 1: 2.9 s, 128.8 MB; 2: 2.7 s, 125.4 MB;

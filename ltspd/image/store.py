@@ -19,7 +19,7 @@ from ltspd.image import manifest, publish
 from ltspd.image.keeping import recent, replaced_at, surplus
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
-from ltspd.image.source import is_valid_name, valid_name
+from ltspd.image.source.find import is_valid_name, valid_name
 from ltspd.model.image import Generation, Image
 from ltspd.model.state import Problem
 from ltspd.paths import Paths

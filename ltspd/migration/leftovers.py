@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ltspd.image.source import architecture_name
+from ltspd.image.source.find import architecture_name
 from ltspd.migration import foreign_dhcp
 from ltspd.model.facts import Remain
 from ltspd.model.state import Problem

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ltspd.image.source import ROOT_DIRECTORIES, may_become_sources
+from ltspd.image.source.find import ROOT_DIRECTORIES, may_become_sources
 from ltspd.migration import leftovers as remains
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.image.clean import Accounts, clean_accounts, replacements
+from ltspd.image.source.clean import Accounts, clean_accounts, replacements
 
 HASH = b"$6$salt$hash"
 SOURCE = Accounts(

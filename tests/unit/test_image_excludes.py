@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import excludes, squashfs
+from ltspd.image import squashfs
 from ltspd.image.scan import scan
+from ltspd.image.source import excludes
 from tests.unit.image_trees import names, unpack, write
 
 NAMES = (

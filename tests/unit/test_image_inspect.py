@@ -19,8 +19,9 @@ from ltspd.errors import (
     WrongArchitecture,
 )
 from ltspd.foreign import inspect
-from ltspd.image import debversion, dpkg, source
 from ltspd.image.scan import foreign_mounts, scan
+from ltspd.image.source import debversion, dpkg
+from ltspd.image.source import find as source
 from ltspd.model.image import SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_trees import elf, make_tree, write

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NoKernel
-from ltspd.image import kernels
+from ltspd.image.source import kernels
 from tests.unit.image_trees import RELEASE, make_tree, write
 
 

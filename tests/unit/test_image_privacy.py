@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import SecretInImage
-from ltspd.image import build, homes, privacy, publish, remarks, store, verify
+from ltspd.image import build, privacy, publish, remarks, store, verify
 from ltspd.image.build import BuildOptions
 from ltspd.image.scan import scan
+from ltspd.image.source import homes
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoInit, NoKernel, SecretInImage
-from ltspd.image import build, clean, excludes, kernels, store, verify
+from ltspd.image import build, store, verify
 from ltspd.image.build import BuildOptions
+from ltspd.image.source import clean, excludes, kernels
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.run import run

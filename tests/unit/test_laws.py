@@ -50,8 +50,8 @@ ALLOWED = {
         "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
         "model.* paths system.priority system.run system.threads"
     ),
-    "migration": "dbus.systemd errors image.source model.* paths",
-    "observe": ("disk.use image.dpkg image.source image.store migration.leftovers model.* names paths"),
+    "migration": "dbus.systemd errors image.source.find model.* paths",
+    "observe": ("disk.use image.source.dpkg image.source.find image.store migration.leftovers model.* names paths"),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
     "outputs": "clients.table model.* names paths",
@@ -59,7 +59,7 @@ ALLOWED = {
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
-        "image.folding image.increment image.look image.source image.store model.* "
+        "image.folding image.increment image.look image.source.find image.store model.* "
         "observe.usage paths trial.messages trial.trial"
     ),
     "api": ("clients.fields dbus.caller dbus.connection dbus.wire disk.words errors model.* names"),

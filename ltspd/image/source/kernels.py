@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ltspd.errors import NoKernel
 from ltspd.foreign.inside import list_inside, path_inside, read_inside, stat_inside
-from ltspd.image import debversion
+from ltspd.image.source import debversion
 
 # What the file is called, before a dash and the version or a flavour: Debian, Fedora, Arch, Alpine and
 # openSUSE say vmlinuz, Gentoo kernel, Arm machines Image, Buildroot and Yocto bzImage, systemd-boot linux.

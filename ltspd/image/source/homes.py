@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ltspd.foreign.inside import path_inside, read_inside
-from ltspd.image.clean import FIRST_PERSON, LAST_PERSON, LAST_RESERVED
-from ltspd.image.excludes import literal
+from ltspd.image.source.clean import FIRST_PERSON, LAST_PERSON, LAST_RESERVED
+from ltspd.image.source.excludes import literal
 
 # What is here is the system's, whosever home it is called. The ordinary place of homes is in the list of
 # excludes already, where the administrator may change that.

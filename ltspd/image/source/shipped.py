@@ -7,7 +7,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from ltspd.foreign.inside import list_inside, open_inside, read_inside
-from ltspd.image.dpkg import STATUS
+from ltspd.image.source.dpkg import STATUS
 
 _INFO = "var/lib/dpkg/info"
 # Packages of Debian 12 call by their old names what is in /usr.
