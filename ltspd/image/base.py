@@ -5,8 +5,8 @@ from collections.abc import Set
 from pathlib import Path
 
 from ltspd.image import squashfs, verify
-from ltspd.image.entries import Changes, Table, compare, records
-from ltspd.image.look import BuildPlan, Contents
+from ltspd.image.look.contents import BuildPlan, Contents
+from ltspd.image.look.entries import Changes, Table, compare, records
 from ltspd.image.workshop import Workshop
 from ltspd.model.image import SourceKind
 from ltspd.model.job import Progress

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, direct, increment, manifest, packed, publish, remarks, store, verify
+from ltspd.image import base, bootfiles, direct, increment, manifest, packed, publish, store, verify
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.describe import describe
-from ltspd.image.entries import Changes, Table, compare, to_bytes
-from ltspd.image.look import (
+from ltspd.image.look import remarks
+from ltspd.image.look.contents import (
     BuildOptions,
     BuildPlan,
     Contents,
@@ -28,6 +28,7 @@ from ltspd.image.look import (
     look_locked,
     settle,
 )
+from ltspd.image.look.entries import Changes, Table, compare, to_bytes
 from ltspd.image.manifest import Manifest
 from ltspd.image.source import dpkg
 from ltspd.image.workshop import Workshop, seal, workshop, write

@@ -4,7 +4,7 @@ import hashlib
 
 from ltspd.image import bootfiles
 from ltspd.image.bootfiles import BootFiles
-from ltspd.image.look import OWN, BuildPlan
+from ltspd.image.look.contents import OWN, BuildPlan
 from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import moment, new_identity
 from ltspd.initrd.boot import make_identity

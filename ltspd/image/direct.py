@@ -13,7 +13,7 @@ from ltspd.foreign.inside import list_inside, read_inside
 from ltspd.image import bootfiles, verify
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.describe import describe
-from ltspd.image.look import BuildPlan, check_space, look
+from ltspd.image.look.contents import BuildPlan, check_space, look
 from ltspd.image.manifest import Manifest
 from ltspd.image.publish import Step
 from ltspd.image.source import dpkg

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
 from ltspd.image import bootfiles, folding, increment, packed, publish, squashfs, store
 from ltspd.image.describe import identify
-from ltspd.image.look import check_space
+from ltspd.image.look.contents import check_space
 from ltspd.image.manifest import Manifest
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.model.image import Generation, Layer

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from ltspd.disk.use import written
 from ltspd.foreign.inside import open_file
-from ltspd.image import entries, tarstream
-from ltspd.image.entries import RECORD, Table
-from ltspd.image.scan import record
+from ltspd.image import tarstream
+from ltspd.image.look import entries
+from ltspd.image.look.entries import RECORD, Table
+from ltspd.image.look.scan import record
 
 _XATTR = "SCHILY.xattr."
 

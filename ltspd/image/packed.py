@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import ltspd
 from ltspd.errors import NotInstalled, ToolFailed
 from ltspd.image import squashfs
-from ltspd.image.entries import Changes
-from ltspd.image.look import Contents
+from ltspd.image.look.contents import Contents
+from ltspd.image.look.entries import Changes
 from ltspd.image.spool import members
 from ltspd.system.run import run
 

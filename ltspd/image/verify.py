@@ -13,9 +13,9 @@ from pathlib import Path
 from ltspd.errors import InconsistentSource, NoInit, NoKernel, SecretInImage
 from ltspd.foreign.inside import path_inside
 from ltspd.foreign.inspect import INITS
-from ltspd.image.entries import Table, record_of
-from ltspd.image.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
-from ltspd.image.scan import Tree
+from ltspd.image.look.entries import Table, record_of
+from ltspd.image.look.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
+from ltspd.image.look.scan import Tree
 from ltspd.image.source.excludes import SENSITIVE, Matcher, compile_patterns
 from ltspd.image.source.kernels import Kernel
 from ltspd.model.image import Layer

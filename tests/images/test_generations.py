@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, NoSpace
-from ltspd.image import folding, look, store
+from ltspd.image import folding, store
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
+from ltspd.image.look import contents as look
 from ltspd.model.image import Layer, Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
@@ -159,7 +160,7 @@ class Looks:
         self.after: dict[int, Callable[[], object]] = {}
         self.real = look.contents
         monkeypatch.setattr("ltspd.image.build.contents", self.walk)
-        monkeypatch.setattr("ltspd.image.look.contents", self.walk)
+        monkeypatch.setattr("ltspd.image.look.contents.contents", self.walk)
 
     def walk(
         self,
@@ -207,7 +208,7 @@ async def test_a_build_that_waited_long_looks_for_itself(
     paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = Looks(monkeypatch)
-    monkeypatch.setattr("ltspd.image.look.SEEN_SECONDS", -1)
+    monkeypatch.setattr("ltspd.image.look.contents.SEEN_SECONDS", -1)
     looks.after[1] = lambda: write(Path(source.path), "usr/share/new")
     built = await make(paths, source)
     assert (looks.count, len(built.generation.layers)) == (3, 1)

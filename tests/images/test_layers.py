@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ltspd.image import entries, packed, spool, squashfs
-from ltspd.image.entries import Changes, Table
-from ltspd.image.look import Contents, contents
-from ltspd.image.scan import TICK_NS
+from ltspd.image import packed, spool, squashfs
+from ltspd.image.look import entries
+from ltspd.image.look.contents import Contents, contents
+from ltspd.image.look.entries import Changes, Table
+from ltspd.image.look.scan import TICK_NS
 from ltspd.model.image import Source, SourceKind
 from tests.images.random_trees import STEPS, apply
 from tests.images.seen import Seen, difference, through_layers, walk

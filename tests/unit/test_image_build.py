@@ -9,7 +9,7 @@ import pytest
 from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.image import build, manifest, store
 from ltspd.image.build import BuildOptions
-from ltspd.image.scan import scan
+from ltspd.image.look.scan import scan
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.model.job import Progress
 from ltspd.paths import Paths

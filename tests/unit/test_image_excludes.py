@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.image import squashfs
-from ltspd.image.scan import scan
+from ltspd.image.look.scan import scan
 from ltspd.image.source import excludes
 from tests.unit.image_trees import names, unpack, write
 

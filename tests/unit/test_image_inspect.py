@@ -19,7 +19,7 @@ from ltspd.errors import (
     WrongArchitecture,
 )
 from ltspd.foreign import inspect
-from ltspd.image.scan import foreign_mounts, scan
+from ltspd.image.look.scan import foreign_mounts, scan
 from ltspd.image.source import debversion, dpkg
 from ltspd.image.source import find as source
 from ltspd.model.image import SourceKind

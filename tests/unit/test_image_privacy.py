@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import SecretInImage
-from ltspd.image import build, privacy, publish, remarks, store, verify
+from ltspd.image import build, publish, store, verify
 from ltspd.image.build import BuildOptions
-from ltspd.image.scan import scan
+from ltspd.image.look import privacy, remarks
+from ltspd.image.look.scan import scan
 from ltspd.image.source import homes
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths

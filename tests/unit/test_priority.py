@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import build, look
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
+from ltspd.image.look import contents as look
 from ltspd.paths import Paths
 from ltspd.system import priority
 from ltspd.system.run import run

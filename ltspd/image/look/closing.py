@@ -10,8 +10,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from ltspd.foreign.inside import open_file
-from ltspd.image.entries import RECORD, Listing, listing, records
-from ltspd.image.privacy import KEY, LIST_BYTES, NEEDED, Private, enter, is_host_key, secret_in
+from ltspd.image.look.entries import RECORD, Listing, listing, records
+from ltspd.image.look.privacy import KEY, LIST_BYTES, NEEDED, Private, enter, is_host_key, secret_in
 from ltspd.image.source import shipped
 from ltspd.image.source.excludes import Matcher, compile_patterns
 

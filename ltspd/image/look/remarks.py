@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from stat import S_ISREG
 
-from ltspd.image.entries import RECORD, Table, records
-from ltspd.image.privacy import HASH, KEY, Private, missed
+from ltspd.image.look.entries import RECORD, Table, records
+from ltspd.image.look.privacy import HASH, KEY, Private, missed
 from ltspd.image.source import excludes
 
 # Smaller things are not worth a line: on a network of 1 Gb/s this is read in 10 s.

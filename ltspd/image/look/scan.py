@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFREG
 
-from ltspd.image.closing import CLOSED, Closing, Noted, secret_of
-from ltspd.image.entries import RECORD, Listing, Table, listing, record_of
-from ltspd.image.privacy import LOOK_BYTES, Private, is_closed, worth_a_look
+from ltspd.image.look.closing import CLOSED, Closing, Noted, secret_of
+from ltspd.image.look.entries import RECORD, Listing, Table, listing, record_of
+from ltspd.image.look.privacy import LOOK_BYTES, Private, is_closed, worth_a_look
 from ltspd.image.source.clean import READ
 from ltspd.image.source.excludes import Matcher, compile_patterns, literal
 

@@ -11,10 +11,10 @@ from ltspd.errors import InconsistentSource, NoSpace
 from ltspd.foreign import inspect
 from ltspd.foreign.inside import read_inside
 from ltspd.image import squashfs
-from ltspd.image.entries import Table
 from ltspd.image.keeping import GRACE_SECONDS
+from ltspd.image.look.entries import Table
+from ltspd.image.look.scan import TICK_NS, Tree, scan
 from ltspd.image.manifest import Manifest
-from ltspd.image.scan import TICK_NS, Tree, scan
 from ltspd.image.source import clean, dpkg, excludes, homes, kernels
 from ltspd.image.spool import with_replaced
 from ltspd.image.squashfs import Replacement
