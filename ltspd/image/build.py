@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import base, bootfiles, direct, increment, manifest, packed, publish, store, verify
+from ltspd.image import bootfiles, direct, manifest, packed, publish, store, verify
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.describe import describe
 from ltspd.image.look import remarks
@@ -30,6 +30,7 @@ from ltspd.image.look.contents import (
 )
 from ltspd.image.look.entries import Changes, Table, compare, to_bytes
 from ltspd.image.manifest import Manifest
+from ltspd.image.pack import base, increment
 from ltspd.image.source import dpkg
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part

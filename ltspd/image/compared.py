@@ -18,7 +18,7 @@ from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD
 from ltspd.image.look.scan import MOUNT_POINT, record
 from ltspd.image.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
-from ltspd.image.squashfs import digest_of
+from ltspd.image.pack.squashfs import digest_of
 
 # So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
 PIECE = 1 << 20

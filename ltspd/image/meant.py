@@ -12,10 +12,10 @@ from typing import Protocol
 
 from ltspd.disk.use import written
 from ltspd.foreign.inside import open_file
-from ltspd.image import tarstream
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD, Table
 from ltspd.image.look.scan import record
+from ltspd.image.pack import tarstream
 
 _XATTR = "SCHILY.xattr."
 

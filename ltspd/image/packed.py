@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 import ltspd
 from ltspd.errors import NotInstalled, ToolFailed
-from ltspd.image import squashfs
 from ltspd.image.look.contents import Contents
 from ltspd.image.look.entries import Changes
-from ltspd.image.spool import members
+from ltspd.image.pack import squashfs
+from ltspd.image.pack.spool import members
 from ltspd.system.run import run
 
 log = logging.getLogger(__name__)

@@ -56,7 +56,7 @@ time.sleep(300)
 # a terminal only, so that the unit must be let have one.
 FOLD = """import asyncio, pathlib, subprocess, sys
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd.image.squashfs import pack_layers
+from ltspd.image.pack.squashfs import pack_layers
 home = pathlib.Path(sys.argv[1])
 layers = [pathlib.Path(each) for each in sys.argv[2:]]
 (home / "scratch").mkdir()

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.image import spool, tarstream
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD, Changes, Table, compare, from_bytes, listing, to_bytes
 from ltspd.image.look.scan import scan
-from ltspd.image.tarstream import Entry
+from ltspd.image.pack import spool, tarstream
+from ltspd.image.pack.tarstream import Entry
 from tests.unit.image_trees import write
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import squashfs
 from ltspd.image.look.scan import scan
+from ltspd.image.pack import squashfs
 from ltspd.image.source import excludes
 from tests.unit.image_trees import names, unpack, write
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NoSpace, ToolFailed
-from ltspd.image import squashfs
-from ltspd.image.squashfs import Replacement
+from ltspd.image.pack import squashfs
+from ltspd.image.pack.squashfs import Replacement
 from tests.unit.image_trees import names, unpack, write
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -59,7 +59,7 @@ ALLOWED = {
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
-        "image.folding image.increment image.look.contents image.source.find image.store model.* "
+        "image.folding image.pack.increment image.look.contents image.source.find image.store model.* "
         "observe.usage paths trial.messages trial.trial"
     ),
     "api": ("clients.fields dbus.caller dbus.connection dbus.wire disk.words errors model.* names"),

@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 from ltspd.errors import InconsistentSource
 from ltspd.foreign.inside import open_file
-from ltspd.image import tarstream
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD, Changes, Table
 from ltspd.image.look.scan import MOUNT_POINT, record
-from ltspd.image.squashfs import BLOCK, Replacement
+from ltspd.image.pack import tarstream
+from ltspd.image.pack.squashfs import BLOCK, Replacement
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
