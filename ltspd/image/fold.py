@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
-from ltspd.image import bootfiles, folding, packed, publish, store
+from ltspd.image import bootfiles, folding, publish, store
 from ltspd.image.describe import identify
 from ltspd.image.look.contents import check_space
 from ltspd.image.manifest import Manifest
 from ltspd.image.pack import increment, squashfs
+from ltspd.image.verify import packed
 from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.model.image import Generation, Layer
 from ltspd.model.job import Progress

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ltspd.image import packed
 from ltspd.image.look import entries
 from ltspd.image.look.contents import Contents, contents
 from ltspd.image.look.entries import Changes, Table
 from ltspd.image.look.scan import TICK_NS
 from ltspd.image.pack import spool, squashfs
+from ltspd.image.verify import packed
 from ltspd.model.image import Source, SourceKind
 from tests.images.random_trees import STEPS, apply
 from tests.images.seen import Seen, difference, through_layers, walk

@@ -4,10 +4,10 @@ import os
 from collections.abc import Set
 from pathlib import Path
 
-from ltspd.image import verify
 from ltspd.image.look.contents import BuildPlan, Contents
 from ltspd.image.look.entries import Changes, Table, compare, records
 from ltspd.image.pack import squashfs
+from ltspd.image.verify import layer as verify
 from ltspd.image.workshop import Workshop
 from ltspd.model.image import SourceKind
 from ltspd.model.job import Progress

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image import packed, store
+from ltspd.image import store
 from ltspd.image.look import entries
 from ltspd.image.look.contents import BuildPlan, Contents, check_space
 from ltspd.image.look.entries import Changes, Table
 from ltspd.image.manifest import Manifest
 from ltspd.image.pack import spool, squashfs
+from ltspd.image.verify import packed
 from ltspd.image.workshop import Workshop
 from ltspd.model.job import Progress
 from ltspd.paths import Paths

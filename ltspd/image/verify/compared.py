@@ -1,6 +1,6 @@
 """What a packed layer holds, entry by entry, beside what was to go into it. A program of its own.
 
-Started by `ltspd.image.packed` where the layer is mounted, alone and at low priority. Prints a line of JSON.
+Started by `ltspd.image.verify.packed` where the layer is mounted, alone and at low priority. Prints a line of JSON.
 """
 
 import json
@@ -17,8 +17,8 @@ from pathlib import Path
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD
 from ltspd.image.look.scan import MOUNT_POINT, record
-from ltspd.image.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
 from ltspd.image.pack.squashfs import digest_of
+from ltspd.image.verify.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
 
 # So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
 PIECE = 1 << 20
