@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ltspd.errors import OutputEdited, ToolFailed
-from ltspd.image.manifest import stale_because
+from ltspd.image.store.manifest import stale_because
 from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts
 from ltspd.model.image import Image, ImageState, Source, SourceKind

@@ -8,7 +8,7 @@ from ltspd.config import explain
 from ltspd.daemon import report
 from ltspd.daemon.passes import Passes
 from ltspd.errors import ConfigError, NoSuchOutput
-from ltspd.image import store
+from ltspd.image.store import store
 from ltspd.migration import leftovers as remains
 from ltspd.migration import takeover
 from ltspd.model.configuration import ConfigFinding, Setting

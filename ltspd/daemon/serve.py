@@ -9,7 +9,7 @@ from ltspd.api.service import Service
 from ltspd.daemon.passes import Passes
 from ltspd.daemon.requests import Requests
 from ltspd.dbus.connection import Connection
-from ltspd.image import store
+from ltspd.image.store import store
 from ltspd.observe import links
 from ltspd.paths import Paths
 from ltspd.system import memory

@@ -9,9 +9,9 @@ from pathlib import Path
 from ltspd import __version__
 from ltspd.foreign.inside import stat_inside
 from ltspd.foreign.read import copy_inside
-from ltspd.image.manifest import BootPart, Manifest
 from ltspd.image.source.excludes import SENSITIVE, compile_patterns
 from ltspd.image.source.kernels import Kernel
+from ltspd.image.store.manifest import BootPart, Manifest
 from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
 from ltspd.paths import Paths

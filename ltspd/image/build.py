@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
-from ltspd.image import bootfiles, direct, manifest, publish, store
+from ltspd.image import bootfiles, direct
 from ltspd.image.bootfiles import BootFiles, MakeBootPart
 from ltspd.image.describe import describe
 from ltspd.image.look import remarks
@@ -29,12 +29,13 @@ from ltspd.image.look.contents import (
     settle,
 )
 from ltspd.image.look.entries import Changes, Table, compare, to_bytes
-from ltspd.image.manifest import Manifest
 from ltspd.image.pack import base, increment
 from ltspd.image.source import dpkg
+from ltspd.image.store import manifest, publish, store
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.workdir import Workshop, seal, workshop, write
 from ltspd.image.verify import layer as verify
 from ltspd.image.verify import packed
-from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules
 from ltspd.model.image import Generation, Layer, Source

@@ -5,8 +5,8 @@ import hashlib
 from ltspd.image import bootfiles
 from ltspd.image.bootfiles import BootFiles
 from ltspd.image.look.contents import OWN, BuildPlan
-from ltspd.image.manifest import Manifest
-from ltspd.image.workshop import moment, new_identity
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.workdir import moment, new_identity
 from ltspd.initrd.boot import make_identity
 from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths

@@ -14,11 +14,11 @@ from ltspd.image import bootfiles
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.describe import describe
 from ltspd.image.look.contents import BuildPlan, check_space, look
-from ltspd.image.manifest import Manifest
-from ltspd.image.publish import Step
 from ltspd.image.source import dpkg
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.publish import Step
+from ltspd.image.store.workdir import Workshop, seal, write
 from ltspd.image.verify import layer as verify
-from ltspd.image.workshop import Workshop, seal, write
 from ltspd.model.image import Generation, Layer, Source, SourceKind
 from ltspd.model.job import Progress
 from ltspd.paths import Paths

@@ -6,13 +6,14 @@ import time
 from dataclasses import replace
 
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
-from ltspd.image import bootfiles, folding, publish, store
+from ltspd.image import bootfiles, folding
 from ltspd.image.describe import identify
 from ltspd.image.look.contents import check_space
-from ltspd.image.manifest import Manifest
 from ltspd.image.pack import increment, squashfs
+from ltspd.image.store import publish, store
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.workdir import Workshop, seal, workshop, write
 from ltspd.image.verify import packed
-from ltspd.image.workshop import Workshop, seal, workshop, write
 from ltspd.model.image import Generation, Layer
 from ltspd.model.job import Progress
 from ltspd.paths import Paths

@@ -13,10 +13,11 @@ from ltspd.config.file import ConfFile
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
-from ltspd.image import build, fold, folding, store
+from ltspd.image import build, fold, folding
 from ltspd.image.look import contents as look
 from ltspd.image.pack import increment
 from ltspd.image.source import find as source
+from ltspd.image.store import store
 from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.model.client import ClientState

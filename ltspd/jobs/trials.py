@@ -6,7 +6,8 @@ from pathlib import Path
 from ltspd.config import Config, Host, effective_menu
 from ltspd.config.file import ConfFile
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
-from ltspd.image import build, store
+from ltspd.image import build
+from ltspd.image.store import store
 from ltspd.jobs.engine import JobProgress, Jobs, Share
 from ltspd.model.image import Generation, Image
 from ltspd.model.job import Progress

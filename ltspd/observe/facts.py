@@ -7,7 +7,7 @@ from pathlib import Path
 from ltspd.disk import use
 from ltspd.image.source.dpkg import read_packages
 from ltspd.image.source.find import find_sources
-from ltspd.image.store import read_images
+from ltspd.image.store.store import read_images
 from ltspd.migration import leftovers as remains
 from ltspd.model.facts import Facts
 from ltspd.model.image import Source, SourceKind

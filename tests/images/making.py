@@ -3,10 +3,11 @@
 import hashlib
 from pathlib import Path
 
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.build import BuildOptions, Built
-from ltspd.image.publish import REPLACED, Step, nothing
+from ltspd.image.store import store
+from ltspd.image.store.publish import REPLACED, Step, nothing
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.images.seen import Seen, through_layers

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, NoSpace
-from ltspd.image import folding, store
+from ltspd.image import folding
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
 from ltspd.image.look import contents as look
+from ltspd.image.store import store
 from ltspd.model.image import Layer, Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import store
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
-from ltspd.image.publish import Step
+from ltspd.image.store import store
+from ltspd.image.store.publish import Step
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make

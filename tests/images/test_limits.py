@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, NoSpace
-from ltspd.image import store
 from ltspd.image.build import BuildOptions, build, preflight
 from ltspd.image.source import dpkg
+from ltspd.image.store import store
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make, no_module_missing

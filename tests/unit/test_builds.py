@@ -12,8 +12,9 @@ from ltspd.clients.known import BOOTING
 from ltspd.config import load
 from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image import fold as room
+from ltspd.image.store import store
 from ltspd.jobs import builds as module
 from ltspd.jobs.builds import Builds, in_use_of
 from ltspd.jobs.engine import Jobs

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
-from ltspd.image.keeping import surplus
+from ltspd.image.store import store
+from ltspd.image.store.keeping import surplus
 from ltspd.jobs import engine
 from ltspd.jobs.engine import Jobs
 from ltspd.model.image import Generation, Image, Source

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InconsistentSource, NoKernel
-from ltspd.image import build, manifest, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.look.scan import scan
+from ltspd.image.store import manifest, store
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.model.job import Progress
 from ltspd.paths import Paths

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NoKernel
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
-from ltspd.image.manifest import Manifest
+from ltspd.image.store import store
+from ltspd.image.store.manifest import Manifest
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing

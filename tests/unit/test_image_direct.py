@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InvalidOption
-from ltspd.image import build, folding, store
+from ltspd.image import build, folding
 from ltspd.image.build import BuildOptions, Built
+from ltspd.image.store import store
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing

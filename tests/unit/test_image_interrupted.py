@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, LtspError, NoSpace
-from ltspd.image import build, publish, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
+from ltspd.image.store import publish, store
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.patience import PATIENCE, processor_seconds

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NotInstalled, ToolFailed
-from ltspd.image import build, fold, store
+from ltspd.image import build, fold
 from ltspd.image.build import BuildOptions
 from ltspd.image.look.scan import TICK_NS
+from ltspd.image.store import store
 from ltspd.image.verify import packed
 from ltspd.model.image import Source
 from ltspd.paths import Paths

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import SecretInImage
-from ltspd.image import build, publish, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.look import privacy, remarks
 from ltspd.image.look.scan import scan
 from ltspd.image.source import homes
+from ltspd.image.store import publish, store
 from ltspd.image.verify import layer as verify
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths

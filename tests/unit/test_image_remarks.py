@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.look import remarks
 from ltspd.image.look.scan import scan
+from ltspd.image.store import store
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
 from tests.unit.image_builds import Said, boot_part, no_module_missing

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InUse, InvalidName, NoSuchGeneration, NoSuchImage, NothingToRevert
-from ltspd.image import manifest, publish, store
-from ltspd.image.keeping import surplus
+from ltspd.image.store import manifest, publish, store
+from ltspd.image.store.keeping import surplus
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.paths import Paths
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoInit, NoKernel, SecretInImage
-from ltspd.image import build, store
+from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.source import clean, excludes, kernels
+from ltspd.image.store import store
 from ltspd.image.verify import layer as verify
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths

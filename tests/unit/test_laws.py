@@ -51,7 +51,7 @@ ALLOWED = {
         "model.* paths system.priority system.run system.threads"
     ),
     "migration": "dbus.systemd errors image.source.find model.* paths",
-    "observe": ("disk.use image.source.dpkg image.source.find image.store migration.leftovers model.* names paths"),
+    "observe": ("disk.use image.source.dpkg image.source.find image.store.store migration.leftovers model.* names paths"),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
     "outputs": "clients.table model.* names paths",
@@ -59,13 +59,13 @@ ALLOWED = {
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
-        "image.folding image.pack.increment image.look.contents image.source.find image.store model.* "
+        "image.folding image.pack.increment image.look.contents image.source.find image.store.store model.* "
         "observe.usage paths trial.messages trial.trial"
     ),
     "api": ("clients.fields dbus.caller dbus.connection dbus.wire disk.words errors model.* names"),
     "daemon": (
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
-        "image.manifest image.store initrd.* jobs.builds jobs.engine jobs.trials "
+        "image.store.manifest image.store.store initrd.* jobs.builds jobs.engine jobs.trials "
         "migration.leftovers migration.takeover model.* observe.facts observe.files "
         "observe.links observe.watches outputs paths plan system.memory system.notify"
     ),

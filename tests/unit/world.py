@@ -16,7 +16,7 @@ import pytest
 
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
-from ltspd.image import manifest
+from ltspd.image.store import manifest
 from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths
 from tests.bus.conftest import ALL_GRANTED, CONFIG, end_bus, get_all

@@ -10,14 +10,14 @@ from ltspd.disk import use
 from ltspd.errors import InconsistentSource, NoSpace
 from ltspd.foreign import inspect
 from ltspd.foreign.inside import read_inside
-from ltspd.image.keeping import GRACE_SECONDS
 from ltspd.image.look.entries import Table
 from ltspd.image.look.scan import TICK_NS, Tree, scan
-from ltspd.image.manifest import Manifest
 from ltspd.image.pack import squashfs
 from ltspd.image.pack.spool import with_replaced
 from ltspd.image.pack.squashfs import Replacement
 from ltspd.image.source import clean, dpkg, excludes, homes, kernels
+from ltspd.image.store.keeping import GRACE_SECONDS
+from ltspd.image.store.manifest import Manifest
 from ltspd.initrd import guest
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths

@@ -7,8 +7,8 @@ from pathlib import Path
 from ltspd.image.look.contents import BuildPlan, Contents
 from ltspd.image.look.entries import Changes, Table, compare, records
 from ltspd.image.pack import squashfs
+from ltspd.image.store.workdir import Workshop
 from ltspd.image.verify import layer as verify
-from ltspd.image.workshop import Workshop
 from ltspd.model.image import SourceKind
 from ltspd.model.job import Progress
 from ltspd.system.run import run

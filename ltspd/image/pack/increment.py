@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image import store
 from ltspd.image.look import entries
 from ltspd.image.look.contents import BuildPlan, Contents, check_space
 from ltspd.image.look.entries import Changes, Table
-from ltspd.image.manifest import Manifest
 from ltspd.image.pack import spool, squashfs
+from ltspd.image.store import store
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.workdir import Workshop
 from ltspd.image.verify import packed
-from ltspd.image.workshop import Workshop
 from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image import manifest, store
+from ltspd.image.store import manifest, store
 from ltspd.model.image import Layer
 from ltspd.paths import Paths
 

@@ -15,11 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from ltspd.errors import Busy, InUse, NoSuchGeneration, NoSuchImage, NothingToRevert
-from ltspd.image import manifest, publish
-from ltspd.image.keeping import recent, replaced_at, surplus
-from ltspd.image.manifest import Manifest
-from ltspd.image.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.image.source.find import is_valid_name, valid_name
+from ltspd.image.store import manifest, publish
+from ltspd.image.store.keeping import recent, replaced_at, surplus
+from ltspd.image.store.manifest import Manifest
+from ltspd.image.store.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.model.image import Generation, Image
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
