@@ -9,7 +9,7 @@ from bench.timed import timed
 from tests.lab.server import Server
 
 STARTS, COMMANDS = 5, 21
-# Random bytes above the base, more than a third of its size: then the daemon folds (image/folding.py).
+# Random bytes above the base, more than a third of its size: then the daemon folds (image/fold.py).
 _ENOUGH = 80 << 20
 _NOTHING = "/usr/bin/python3 -I -c pass"
 

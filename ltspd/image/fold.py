@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
-from ltspd.image import bootfiles, folding
+from ltspd.image import bootfiles
 from ltspd.image.describe import identify
 from ltspd.image.look.contents import check_space
 from ltspd.image.pack import increment, squashfs
@@ -25,6 +25,10 @@ from ltspd.system.threads import in_thread, to_the_end
 LEVEL = 9
 # A build holds the image's lock for its whole time; the fold waits for it with this pause, in seconds.
 PAUSE = 0.25
+# The bytes above the base cost clients nothing by themselves, but what they hide is kept on the server.
+MOST_SHARE = 0.3
+# Clients mount each layer, and look through all of them for a name that is nowhere.
+MOST_ABOVE = 8
 
 
 async def fold(
@@ -100,7 +104,7 @@ async def _publish(
     paths: Paths, image: str, work: Workshop, folded: tuple[Layer, ...], new: Layer, step: publish.Step
 ) -> Generation:
     current = await in_thread(_current, paths, image)
-    layers = folding.rebased(current.generation.layers, folded, new)
+    layers = rebased(current.generation.layers, folded, new)
     if layers is None or layers == current.generation.layers:
         return current.generation
     generation = await in_thread(_write, paths, current, work, layers, len(folded))
@@ -140,3 +144,26 @@ def _write(
     )
     write(work, replace(current, generation=generation), initrd, table)
     return generation
+
+
+def reason(layers: tuple[Layer, ...]) -> str:
+    """Return why a generation with these layers should be folded, or an empty string."""
+    if not layers:
+        return ""
+    base, above = layers[0], layers[1:]
+    if len(above) >= MOST_ABOVE:
+        return f"{len(above)} layers above the base"
+    share = sum(layer.size for layer in above) / max(1, base.size)
+    if share > MOST_SHARE:
+        return f"the layers above the base have {share:.0%} of its size"
+    return ""
+
+
+def rebased(current: tuple[Layer, ...], folded: tuple[Layer, ...], new: Layer) -> tuple[Layer, ...] | None:
+    """Return the current layers with the folded ones replaced, or None if those are not its lowest any more.
+
+    A build that ran meanwhile put its layer above the same ones, so it fits on the new base as well.
+    """
+    if current[: len(folded)] != folded:
+        return None
+    return (new, *current[len(folded) :])

@@ -13,7 +13,7 @@ from ltspd.config.file import ConfFile
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
-from ltspd.image import build, fold, folding
+from ltspd.image import build, fold
 from ltspd.image.look import contents as look
 from ltspd.image.pack import increment
 from ltspd.image.source import find as source
@@ -167,7 +167,7 @@ class Builds:
             current = image.current_generation
             if current is None or current.direct or self._folded.get(image.name) == current.id:
                 continue
-            if reason := folding.reason(current.layers):
+            if reason := fold.reason(current.layers):
                 self._folded[image.name] = current.id
                 log.info("Folding %s: %s", image.name, reason)
                 self._jobs.start("fold", image.name, DAEMON_UID, self._fold(image.name))

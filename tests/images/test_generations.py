@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import Busy, InconsistentSource, NoSpace
-from ltspd.image import folding
+from ltspd.image import fold as folding
 from ltspd.image.build import BuildOptions
 from ltspd.image.fold import fold
 from ltspd.image.look import contents as look

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InvalidOption
-from ltspd.image import build, folding
+from ltspd.image import build, fold
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.store import store
 from ltspd.model.image import Source, SourceKind
@@ -32,7 +32,7 @@ async def test_a_direct_generation_is_kernel_and_initrd_of_the_chroot(paths: Pat
     home = paths.images / source.name / "generations" / generation.id
     assert (home / "vmlinuz").read_bytes() == b"kernel" * 1000
     assert (home / "initrd.img").read_bytes().startswith(f"boot part of {RELEASE}".encode())
-    assert not folding.reason(generation.layers)
+    assert not fold.reason(generation.layers)
 
 
 async def test_nothing_new_is_published_for_what_clients_see_anyway(paths: Paths) -> None:

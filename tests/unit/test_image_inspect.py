@@ -20,7 +20,7 @@ from ltspd.errors import (
 )
 from ltspd.foreign import inspect
 from ltspd.image.look.scan import foreign_mounts, scan
-from ltspd.image.source import debversion, dpkg
+from ltspd.image.source import dpkg, kernels
 from ltspd.image.source import find as source
 from ltspd.model.image import SourceKind
 from ltspd.paths import Paths
@@ -138,7 +138,7 @@ def test_architecture_names_are_ltsps() -> None:
 def test_debian_version_order() -> None:
     ordered = ["1.0~rc1", "1.0~rc1-1", "1.0", "1.0-1", "1.0a", "1.0+b", "1.9", "1.10", "1:0.1"]
     shuffled = ordered[4:] + ordered[:4]
-    assert sorted(shuffled, key=debversion.key) == ordered
+    assert sorted(shuffled, key=kernels.version_key) == ordered
     for older, newer in pairwise(ordered):
         assert subprocess.run(["dpkg", "--compare-versions", older, "lt", newer]).returncode == 0
 

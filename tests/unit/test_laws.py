@@ -51,7 +51,10 @@ ALLOWED = {
         "model.* paths system.priority system.run system.threads"
     ),
     "migration": "dbus.systemd errors image.source.find model.* paths",
-    "observe": ("disk.use image.source.dpkg image.source.find image.store.store migration.leftovers model.* names paths"),
+    "observe": (
+        "disk.use image.source.dpkg image.source.find image.store.store migration.leftovers "
+        "model.* names paths"
+    ),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
     "outputs": "clients.table model.* names paths",
@@ -59,7 +62,7 @@ ALLOWED = {
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
-        "image.folding image.pack.increment image.look.contents image.source.find image.store.store model.* "
+        "image.pack.increment image.look.contents image.source.find image.store.store model.* "
         "observe.usage paths trial.messages trial.trial"
     ),
     "api": ("clients.fields dbus.caller dbus.connection dbus.wire disk.words errors model.* names"),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ltspd.errors import NoKernel
 from ltspd.foreign.inside import list_inside, path_inside, read_inside, stat_inside
-from ltspd.image.source import debversion
 
 # What the file is called, before a dash and the version or a flavour: Debian, Fedora, Arch, Alpine and
 # openSUSE say vmlinuz, Gentoo kernel, Arm machines Image, Buildroot and Yocto bzImage, systemd-boot linux.
@@ -31,6 +30,7 @@ _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 # sectors before the kernel proper less one (0 means 4), and its size in 16 bytes.
 _X86_MAGIC, _X86_VERSION, _X86_SETUP, _X86_SIZE = 0x202, 0x20E, 0x1F1, 0x1F4
 _HEADER_BYTES = 64 << 10
+_DIGITS = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def find_kernel(root: Path, pattern: str = "") -> Kernel:
             [each for each in chosen if each.release in own] or chosen,
             key=lambda each: (
                 not _SPECIAL.search(each.release),
-                debversion.key(each.release),
+                version_key(each.release),
                 each.path.startswith("boot/"),
             ),
         )
@@ -163,3 +163,29 @@ def check_whole(root: Path, kernel: Kernel) -> None:
 def _is_file(root: Path, name: str) -> bool:
     status = stat_inside(root, name)
     return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def _letters(text: str) -> tuple[int, ...]:
+    """Return a sort key: ``~`` before the end, the end before letters, letters before the rest."""
+    weights = [-1 if each == "~" else ord(each) + (0 if each.isalpha() else 256) for each in text]
+    return (*weights, 0)
+
+
+def _part(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
+    pieces = [(_letters(a), int(b or 0)) for a, b in _DIGITS.findall(text) if a or b]
+    # The end marker sorts as an empty piece, so that "1.0~rc1" < "1.0" < "1.0a".
+    return (*pieces, ((0,), 0))
+
+
+VersionKey = tuple[int, tuple[tuple[tuple[int, ...], int], ...], tuple[tuple[tuple[int, ...], int], ...]]
+
+
+def version_key(version: str) -> VersionKey:
+    """Return a key that sorts version strings, kernel releases too, as dpkg would (deb-version(7))."""
+    epoch, colon, rest = version.partition(":")
+    if not colon or not epoch.isdigit():
+        epoch, rest = "0", version
+    upstream, dash, revision = rest.rpartition("-")
+    if not dash:
+        upstream, revision = rest, ""
+    return int(epoch), _part(upstream), _part(revision)

@@ -1,6 +1,6 @@
 """Whether a layer holds what was meant to go into it. A packer may be wrong, and so may memory and disks.
 
-The comparing is done by a program of its own (`ltspd.image.verify.compared`), because it takes a core for seconds,
+A program of its own (`ltspd.image.verify.compared`) does the comparing, because that takes a core for seconds,
 and so that the layer is mounted where nobody else sees it.
 """
 
@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 SHARE = 0.03
 # Files with holes may be packed wrongly by these (squashfs-tools, CHANGES.md of 4.7.5).
 _BAD_FROM, _BAD_BEFORE = (4, 7), (4, 7, 5)
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ltspd.image.verify.compared import main; main()"
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from ltspd.image.verify.compared import main; main()"
+)
 # Where a machine (a container, say) does not let us mount a squashfs at all.
 _UNABLE = re.compile(rb"unshare:|setup loop|unknown filesystem|not permitted|[Pp]ermission denied|superuser")
 
