@@ -101,7 +101,7 @@ def test_passes_keep_no_lists_of_packages(paths: Paths) -> None:
 KILL = """
 import os, signal, sys
 from pathlib import Path
-from ltspd.image import publish
+from ltspd.image.store import publish
 from ltspd.paths import Paths
 
 def step(name):

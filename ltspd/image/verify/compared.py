@@ -1,7 +1,7 @@
 """What a packed layer holds, entry by entry, beside what was to go into it. A program of its own.
 
-`ltspd.image.verify.packed` starts it at low priority, alone in a namespace where the layer is mounted. It prints
-a line of JSON.
+`ltspd.image.verify.packed` starts it at low priority, alone in a namespace where the layer is mounted. It
+prints a line of JSON.
 """
 
 import json

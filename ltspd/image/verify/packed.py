@@ -1,7 +1,7 @@
 """Whether a layer holds what was meant to go into it. A packer may be wrong, and so may memory and disks.
 
-A program of its own (`ltspd.image.verify.compared`) does the comparing, because that takes a core for seconds,
-and so that the layer is mounted where nobody else sees it.
+A program of its own (`ltspd.image.verify.compared`) does the comparing, because that takes a core for
+seconds, and so that the layer is mounted where nobody else sees it.
 """
 
 import json
