@@ -6,18 +6,10 @@ from ipaddress import IPv4Address
 from ltspd.model.desired import Desired
 from ltspd.model.network import DhcpRole, ServedLink
 from ltspd.model.output import File, Output
+from ltspd.network.firmware import ARCHITECTURES, IPXE_FEATURES
 
 PATH = "/var/lib/ltspd/outputs/dnsmasq.conf"
 LEASES = "/var/lib/ltspd/dnsmasq.leases"
-
-# What an iPXE must be able to do to run our menu itself; DHCP option 175 lists its features
-# (https://ipxe.org/howto/dhcpd). Stripped builds in NIC ROMs lack some and get a full one first.
-_FEATURES = {"http": 19, "bzimage": 24, "pxe": 33, "efi": 36, "menu": 39}
-# DHCP option 93: RFC 4578 and its errata: x86-64 UEFI says 7 or 9, depending on the vendor.
-_ARCHITECTURES = {"bios": (0,), "efi64": (7, 9)}
-_PROGRAMS = {"bios": "undionly.kpxe", "efi64": "snponly.efi"}
-# The names that pxe-service knows (dnsmasq(8)) for what each architecture number is sent as.
-_CLIENT_TYPES = {"bios": ("x86PC",), "efi64": ("BC_EFI", "X86-64_EFI")}
 
 
 def dhcp(desired: Desired) -> Output:
@@ -85,27 +77,27 @@ def _join(addresses: tuple[IPv4Address, ...]) -> str:
 
 def _programs(proxied: list[ServedLink]) -> Iterator[str]:
     """Tell what boots: names of tags have a slash, so that no interface can be called like one."""
-    for tag, numbers in _ARCHITECTURES.items():
-        for number in numbers:
-            yield f"dhcp-match=set:arch/{tag},option:client-arch,{number}"
+    for each in ARCHITECTURES:
+        for number in each.numbers:
+            yield f"dhcp-match=set:arch/{each.name},option:client-arch,{number}"
     # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
-    for feature, number in _FEATURES.items():
+    for feature, number in IPXE_FEATURES.items():
         yield f"dhcp-match=set:ipxe/{feature},175,{number}"
     common = "tag:ipxe/http,tag:ipxe/menu"
     yield f"tag-if=set:boot/menu,{common},tag:ipxe/pxe,tag:ipxe/bzimage"
     yield f"tag-if=set:boot/menu,{common},tag:ipxe/efi"
     yield "dhcp-boot=tag:boot/menu,ltsp/ltsp.ipxe"
-    for tag, program in _PROGRAMS.items():
-        yield f"dhcp-boot=tag:!boot/menu,tag:arch/{tag},ltsp/{program}"
+    for each in ARCHITECTURES:
+        yield f"dhcp-boot=tag:!boot/menu,tag:arch/{each.name},ltsp/{each.program}"
     if not proxied:
         return
     # Behind another DHCP server only. What we have nothing for gets no answer there: one without a file
     # would keep it from another boot server.
-    for tag in ("boot/menu", *(f"arch/{name}" for name in _PROGRAMS)):
+    for tag in ("boot/menu", *(f"arch/{each.name}" for each in ARCHITECTURES)):
         yield f"tag-if=set:boot/any,tag:{tag}"
     for link in proxied:
         yield f"dhcp-ignore=tag:{link.link},tag:!boot/any"
-        for tag, program in _PROGRAMS.items():
-            for kind in _CLIENT_TYPES[tag]:
-                yield f'pxe-service=tag:{link.link},tag:!boot/menu,{kind},"LTSP",ltsp/{program}'
+        for each in ARCHITECTURES:
+            for kind in each.services:
+                yield f'pxe-service=tag:{link.link},tag:!boot/menu,{kind},"LTSP",ltsp/{each.program}'
                 yield f'pxe-service=tag:{link.link},tag:boot/menu,{kind},"LTSP",ltsp/ltsp.ipxe'

@@ -57,7 +57,7 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
-    "outputs": "clients.table model.* names paths",
+    "outputs": "clients.table model.* names network.firmware paths",
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
