@@ -1,4 +1,4 @@
-"""The gateway's line to the system bus: keeps one, tells when the daemon comes, carries calls to it."""
+"""The gateway's connection to the system bus: kept up, tells when a daemon appears, carries calls to it."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 
-class Line:
+class BusConnection:
     """One connection after the other. ``came`` is called for each new daemon, ``finished`` for each job."""
 
     def __init__(self, came: Callable[[], None], finished: Callable[[str, str], None]) -> None:
@@ -103,7 +103,7 @@ class Line:
                 try:
                     message = wire.parse(data)
                 except Exception:
-                    # Anyone on the bus can send us a signal, and none of them may end this line.
+                    # Anyone on the bus can send us a signal, and none of them may end this connection.
                     log.debug("A message on the bus made no sense", exc_info=True)
                     continue
                 self._take(message)

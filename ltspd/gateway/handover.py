@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from ltspd.dbus.caller import CallError, Unreachable
-from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, Line
+from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, BusConnection
 from ltspd.gateway.metrics import Counts, Objects
-from ltspd.gateway.roll import Entry, Roll
+from ltspd.gateway.registry import Entry, Registry
 from ltspd.names import ROOT_PATH, interface
 
 log = logging.getLogger("ltspd.gateway")
@@ -24,17 +24,17 @@ AGAIN = 30.0
 class Handover:
     """Tells the daemon what it doesn't know yet; at rest, it waits for news and nothing else."""
 
-    def __init__(self, roll: Roll, counts: Counts) -> None:
-        """Hand over what is on the roll, and count the jobs that end."""
-        self._roll, self._counts = roll, counts
+    def __init__(self, registry: Registry, counts: Counts) -> None:
+        """Hand over what is in the registry, and count the jobs that end."""
+        self._registry, self._counts = registry, counts
         self._wake, self._new_daemon = asyncio.Event(), asyncio.Event()
-        self._line = Line(self._came, self._job_finished)
+        self._bus = BusConnection(self._came, self._job_finished)
         self._asking: set[asyncio.Task[None]] = set()
         self._problems: tuple[str, ...] = ()
         self._told: tuple[str, ...] | None = None
 
     def news(self) -> None:
-        """Say that the roll has changed."""
+        """Say that the registry has changed."""
         self._wake.set()
 
     def tell_problems(self, problems: tuple[str, ...]) -> None:
@@ -48,11 +48,11 @@ class Handover:
     async def run(self) -> None:
         """Hand over, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._line.run(), name="bus line")
+            group.create_task(self._bus.run(), name="bus")
             try:
                 await self._deliver()
             finally:
-                await self._line.close()
+                await self._bus.close()
 
     async def _deliver(self) -> None:
         while True:
@@ -60,8 +60,8 @@ class Handover:
             await asyncio.sleep(PACE)
             self._wake.clear()
             self._new_daemon.clear()
-            if self._line.daemon and not (await self._tell() and await self._batch()):
-                # The news stay on the roll, where each client is kept once, whatever it reports meanwhile.
+            if self._bus.daemon and not (await self._tell() and await self._batch()):
+                # The registry keeps them until then, each client once, however often it reports.
                 try:
                     async with asyncio.timeout(AGAIN):
                         await self._new_daemon.wait()
@@ -75,7 +75,7 @@ class Handover:
         if problems == self._told:
             return True
         try:
-            await self._line.call(ROOT_PATH, interface("Gateway"), "ReportProblems", "as", [list(problems)])
+            await self._bus.call(ROOT_PATH, interface("Gateway"), "ReportProblems", "as", [list(problems)])
         except Unreachable as error:
             log.warning("ltspd could not be told what is wrong: %s", error)
             return False
@@ -87,22 +87,22 @@ class Handover:
 
     async def _batch(self) -> bool:
         """Hand over what is new, and return whether the daemon took it."""
-        entries = self._roll.batch(BATCH)
+        entries = self._registry.batch(BATCH)
         if not entries:
             return True
         try:
             body = [[_told(each) for each in entries]]
-            await self._line.call(ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", body)
+            await self._bus.call(ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", body)
         except (CallError, Unreachable) as error:
-            self._roll.untold(entries)
+            self._registry.untold(entries)
             log.warning("ltspd did not take the reports of %d client(s): %s", len(entries), error)
             return False
-        if self._roll.news:
+        if self._registry.news:
             self._wake.set()
         return True
 
     def _came(self) -> None:
-        self._roll.all_untold()
+        self._registry.all_untold()
         self._told = None
         self._new_daemon.set()
         self._wake.set()
@@ -115,7 +115,7 @@ class Handover:
     async def _count_job(self, path: str, result: str) -> None:
         """Count a job by its kind, which the signal doesn't tell."""
         try:
-            (kind,) = await self._line.call(path, PROPERTIES, "Get", "ss", [interface("Job"), "Kind"])
+            (kind,) = await self._bus.call(path, PROPERTIES, "Get", "ss", [interface("Job"), "Kind"])
         except (CallError, Unreachable) as error:
             log.warning("A job ended and is not counted: %s", error)
             return
@@ -125,8 +125,8 @@ class Handover:
         """Return the daemon's objects with its manager; None if it doesn't answer."""
         name = interface("Manager")
         try:
-            (manager,) = await self._line.call(ROOT_PATH, PROPERTIES, "GetAll", "s", [name])
-            (found,) = await self._line.call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
+            (manager,) = await self._bus.call(ROOT_PATH, PROPERTIES, "GetAll", "s", [name])
+            (found,) = await self._bus.call(ROOT_PATH, OBJECT_MANAGER, "GetManagedObjects")
         except (CallError, Unreachable):
             return None
         return {**found, ROOT_PATH: {name: manager}}

@@ -9,21 +9,20 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from ltspd.clients.table import Table
+from ltspd.gateway.admission import Admission, Neighbours
 from ltspd.gateway.connections import BACKLOG, Connection, Connections, all_most
 from ltspd.gateway.exposition import CONTENT_TYPE, text
 from ltspd.gateway.handover import Handover
 from ltspd.gateway.limits import Limits
 from ltspd.gateway.listening import Listeners, Place
 from ltspd.gateway.metrics import Counts, families
-from ltspd.gateway.neighbours import Neighbours
+from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import BYTES_MOST, BadReport, parse
-from ltspd.gateway.roll import Roll
 
 log = logging.getLogger("ltspd.gateway")
 
@@ -60,12 +59,11 @@ class Gateway:
         """Tell ``status`` in a line what is served."""
         self._status = status
         self._table = Table((), 0, {})
-        self._networks: tuple[IPv4Network, ...] = ()
         self._listeners = Listeners(BACKLOG, self._tell)
         self._connections = Connections(all_most())
-        self._counts, self._roll = Counts(), Roll()
-        self._limits, self._neighbours = Limits(time.monotonic()), Neighbours()
-        self._handover = Handover(self._roll, self._counts)
+        self._counts, self._registry = Counts(), Registry()
+        self._limits, self._admission = Limits(time.monotonic()), Admission(Neighbours())
+        self._handover = Handover(self._registry, self._counts)
         self._problems: tuple[str, ...] = ()
         app = web.Application(client_max_size=1)
         app.on_response_prepare.append(self._answered)
@@ -107,7 +105,7 @@ class Gateway:
         What can't be opened is a problem that the daemon is told of, and it is tried again.
         """
         self._table = table
-        self._networks = tuple(IPv4Network(each) for each in table.networks)
+        self._admission.follow(table.networks)
         self._connections.each_most = table.connections
         places = {(address, table.port): self._accepting(self._clients) for address in table.addresses}
         if table.metrics_port:
@@ -170,35 +168,26 @@ class Gateway:
 
     async def _taken(self, request: web.Request, address: str) -> tuple[str, web.Response]:
         """Return what becomes of a report, and the answer. The cheap reasons against it come first."""
-        if not self._served(address):
-            return "foreign", web.Response(status=403)
-        if not self._limits.allow(address, time.monotonic()):
-            return "limited", web.Response(status=429)
+        if refusal := self._admission.refusal(address, self._limits):
+            return refusal, web.Response(status=429 if refusal == "limited" else 403)
         try:
             report = parse(await _body(request))
         except (BadReport, TimeoutError) as error:
             log.info("%s sent a report that is none: %s", address, error or "too slow")
             return "malformed", web.Response(status=400)
-        if not self._neighbours.agrees(address, report.mac):
+        if not self._admission.may_be(address, report.mac):
             log.warning("%s reports as %s, which it is not", address, report.mac)
             return "impostor", web.Response(status=403)
         log.info("%s is %s, %s at %s", address, report.mac, report.hostname or "-", report.stage)
-        self._counts.marked(self._roll.take(report, address, time.time_ns() // 1000))
+        self._counts.marked(self._registry.take(report, address, time.time_ns() // 1000))
         self._handover.news()
         return "taken", web.Response(status=204)
-
-    def _served(self, address: str) -> bool:
-        try:
-            sender = IPv4Address(address)
-        except AddressValueError:
-            return False
-        return any(sender in network for network in self._networks)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         del request
         objects = await self._handover.objects()
         self._counts.connections, self._counts.refused = len(self._connections), self._connections.refused
-        page = text(families(self._counts, self._roll.stages(), objects))
+        page = text(families(self._counts, self._registry.stages(), objects))
         return web.Response(body=page.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class Architecture:
     """One kind of firmware.
 
-    ``numbers`` are what it sends in DHCP option 93 (RFC 4578 and its errata: x86-64 UEFI says 7 or 9, depending
-    on the vendor). ``program`` is the iPXE that it can run. ``services`` are dnsmasq's words for these numbers
-    in ``pxe-service`` (dnsmasq(8)), crossed against the RFC.
+    ``numbers`` are what it sends in DHCP option 93 (RFC 4578 and its errata; x86-64 UEFI says 7 or 9,
+    depending on the vendor). ``program`` is the iPXE that it can run. ``services`` are dnsmasq's words for
+    the numbers in ``pxe-service`` (dnsmasq(8)), which has 7 and 9 the other way round than the RFC.
     """
 
     name: str

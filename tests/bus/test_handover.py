@@ -16,8 +16,8 @@ from ltspd.gateway import bus, handover
 from ltspd.gateway.exposition import text
 from ltspd.gateway.handover import BATCH, Handover
 from ltspd.gateway.metrics import Counts, families
+from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import Report
-from ltspd.gateway.roll import Roll
 from ltspd.names import ROOT_PATH, interface
 from tests.bus.conftest import ask, end_bus, start_bus
 from tests.bus.fakes import FakeServer
@@ -27,15 +27,15 @@ NOW = 1_700_000_000_000_000
 
 
 class Handing:
-    """A running handover, its roll and its counts."""
+    """A running handover, its registry and its counts."""
 
     def __init__(self) -> None:
-        self.roll, self.counts = Roll(), Counts()
-        self.handover = Handover(self.roll, self.counts)
+        self.registry, self.counts = Registry(), Counts()
+        self.handover = Handover(self.registry, self.counts)
 
     def report(self, number: int, stage: str = "root") -> None:
         mac = f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
-        self.roll.take(Report(mac, stage, 3.0, "pc"), f"10.0.{number >> 8}.{number & 255}", NOW)
+        self.registry.take(Report(mac, stage, 3.0, "pc"), f"10.0.{number >> 8}.{number & 255}", NOW)
         self.handover.news()
 
 
@@ -84,7 +84,7 @@ async def test_what_is_reported_arrives(handing: Handing, service: Service, serv
 
 
 async def test_a_flood_is_few_calls(handing: Handing, service: Service, server: FakeServer) -> None:
-    await until(lambda: handing.handover._line.daemon)
+    await until(lambda: handing.handover._bus.daemon)
     for round_ in range(5):
         for number in range(BATCH + 100):
             handing.report(number, "root" if round_ == 4 else "network")
@@ -161,7 +161,7 @@ async def test_a_daemon_that_takes_no_problems_is_told_of_clients(
 async def test_jobs_are_counted_by_what_they_were(
     handing: Handing, service: Service, client: Connection, server: FakeServer
 ) -> None:
-    await until(lambda: handing.handover._line.daemon)
+    await until(lambda: handing.handover._bus.daemon)
     server.go.set()
     await ask(client, "Manager", "BuildImage", "sa{sv}", "x86_64", {})
     await until(lambda: handing.counts.jobs["build", "done"] == 1)
@@ -169,24 +169,24 @@ async def test_jobs_are_counted_by_what_they_were(
 
 
 async def test_only_the_daemon_is_believed(handing: Handing, service: Service, client: Connection) -> None:
-    await until(lambda: handing.handover._line.daemon)
+    await until(lambda: handing.handover._bus.daemon)
     body = [ROOT_PATH + "/job/x", "failed"]
     forged = Message.new_signal(ROOT_PATH, interface("Manager"), "JobFinished", "os", body)
     gone = Message.new_signal(
         connection.DAEMON_PATH, connection.DAEMON, "NameOwnerChanged", "sss", ["org.ltsp.Server1", ":1.1", ""]
     )
     for message in (forged, gone):
-        message.destination = handing.handover._line.name
+        message.destination = handing.handover._bus.name
         client.send(message)
     # Whatever is sent later is read later.
     handing.report(1)
-    await until(lambda: not handing.roll.news)
-    assert handing.handover._line.daemon
+    await until(lambda: not handing.registry.news)
+    assert handing.handover._bus.daemon
     assert sum(handing.counts.jobs.values()) == 0
 
 
 async def test_metrics_of_a_daemon(handing: Handing, service: Service) -> None:
-    await until(lambda: handing.handover._line.daemon)
+    await until(lambda: handing.handover._bus.daemon)
     found = read(text(families(handing.counts, {}, await handing.handover.objects())))
     assert found["ltspd_image_generations"].samples["", (("image", "x86_64"),)] == 2
     assert found["ltspd_problems"].samples["", ()] == 1
@@ -204,16 +204,16 @@ async def test_a_bus_that_was_restarted_is_found_again(
     other = Handing()
     task = asyncio.create_task(other.handover.run())
     try:
-        await until(lambda: other.handover._line._writer is not None)
+        await until(lambda: other.handover._bus._writer is not None)
         end_bus(process)
-        await until(lambda: other.handover._line._writer is None)
+        await until(lambda: other.handover._bus._writer is None)
         other.report(1)
         process, _ = start_bus(tmp_path / "own")
         service = await serve(address, server)
         await until(lambda: heard(server))
         assert await other.handover.objects() is not None
         await service.stop()
-        await until(lambda: not other.handover._line.daemon)
+        await until(lambda: not other.handover._bus.daemon)
         assert await other.handover.objects() is None
     finally:
         task.cancel()

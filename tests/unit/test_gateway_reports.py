@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltspd.clients.fields import SENTENCE_MOST, TRANSPORTS, ClientStage, is_mac
-from ltspd.gateway import limits, roll
+from ltspd.gateway import limits, registry
+from ltspd.gateway.admission import Neighbours
 from ltspd.gateway.exposition import Family, Histogram, text
 from ltspd.gateway.limits import Limits
 from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
-from ltspd.gateway.neighbours import Neighbours
+from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
-from ltspd.gateway.roll import Roll
 from ltspd.model.job import JobState
 from ltspd.model.menu import RootTransport
 from ltspd.model.state import ServerState
@@ -125,11 +125,11 @@ def test_many_addresses_together_are_bounded_in_number_and_in_memory() -> None:
     assert len(bounds._each) == limits.ADDRESSES_MOST
 
 
-# ---- the roll ----------------------------------------------------------------------------------------
+# ---- the registry ------------------------------------------------------------------------------------
 
 
 def test_a_boot_is_counted_once_however_often_its_marks_are_told() -> None:
-    known = Roll()
+    known = Registry()
     assert known.take(report("network", 2.0, init=1.0, network=2.0), "10.0.0.1", NOW) == {
         "init": 1.0,
         "network": 2.0,
@@ -141,7 +141,7 @@ def test_a_boot_is_counted_once_however_often_its_marks_are_told() -> None:
 
 
 def test_a_report_that_was_overtaken_changes_nothing() -> None:
-    known = Roll()
+    known = Registry()
     known.take(report("root", 3.0, root=3.0), "10.0.0.1", NOW)
     assert known.take(report("network", 2.0, network=2.0), "10.0.0.1", NOW + 100) == {"network": 2.0}
     (entry,) = known.batch(9)
@@ -149,7 +149,7 @@ def test_a_report_that_was_overtaken_changes_nothing() -> None:
 
 
 def test_each_client_is_handed_over_once_with_its_last_word() -> None:
-    known = Roll()
+    known = Registry()
     for at in range(5):
         known.take(report("network", 2.0, f"52:54:00:00:00:{at:02x}"), f"10.0.0.{at}", NOW)
     known.take(report("root", 3.0), "10.0.0.1", NOW + SECOND)
@@ -166,7 +166,7 @@ def test_each_client_is_handed_over_once_with_its_last_word() -> None:
 
 
 def test_an_address_has_one_client() -> None:
-    known = Roll()
+    known = Registry()
     known.take(report(), "10.0.0.1", NOW)
     known.batch(9)
     known.take(report(mac="52:54:00:00:00:02"), "10.0.0.1", NOW)
@@ -176,12 +176,12 @@ def test_an_address_has_one_client() -> None:
     assert {each.report.mac[-2:]: each.address for each in known.batch(9)} == {"01": "10.0.0.1", "02": ""}
 
 
-def test_the_roll_is_bounded() -> None:
-    known = Roll()
-    for at in range(roll.MOST + 50):
+def test_the_registry_is_bounded() -> None:
+    known = Registry()
+    for at in range(registry.MOST + 50):
         known.take(report(mac=f"52:54:00:00:{at >> 8:02x}:{at & 255:02x}"), f"10.0.{at >> 8}.{at & 255}", NOW)
-    assert len(known) == len(known.batch(99999)) == roll.MOST
-    assert len(known._at) == roll.MOST
+    assert len(known) == len(known.batch(99999)) == registry.MOST
+    assert len(known._at) == registry.MOST
 
 
 def test_neighbours(tmp_path: Path) -> None:

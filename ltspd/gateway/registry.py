@@ -23,7 +23,7 @@ class Entry:
     told: frozenset[str] = field(default=frozenset())
 
 
-class Roll:
+class Registry:
     """All clients, the last heard of at the end."""
 
     def __init__(self) -> None:
