@@ -3,14 +3,10 @@
 import re
 from ipaddress import IPv4Address
 
-from ltspd.config import (
-    Config,
-    Host,
-    MenuSettings,
-    exact_hosts,
-    menu_settings,
-    render_settings,
-)
+from ltspd.config import Config, Host, exact_hosts, menu_settings, render_settings
+from ltspd.config.menu import DEFAULT_IMAGE, KERNEL_PARAMETERS, TIMEOUT, TRANSPORT
+from ltspd.config.parameter import BOTH, SERVER, Parameter, Settings
+from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT, count, duration, port
 from ltspd.model.desired import AddOn, Desired
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, SourceKind
@@ -20,17 +16,36 @@ from ltspd.model.state import Problem
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 
+DNS_SERVER = Parameter("DNS_SERVER", ADDRESSES, "", BOTH, "DNS servers for clients")
+SEARCH_DOMAIN = Parameter("SEARCH_DOMAIN", LINE, "", BOTH, "Search domain for clients")
+ACCOUNTS = Parameter("SERVE_ACCOUNTS", FLAG, "1", SERVER, "Give clients the server's login accounts")
+TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
+LEASE = Parameter(
+    "DHCP_LEASE",
+    # dnsmasq refuses leases below two minutes, and DHCP has 32 bits for the seconds.
+    duration(minimum=120, maximum=(1 << 32) - 1),
+    "8h",
+    SERVER,
+    "Lifetime of a lease: seconds, or with s, m, h, d",
+)
+TFTP = Parameter("TFTP", FLAG, "1", SERVER, "Serve TFTP")
+HTTP_PORT = Parameter("HTTP_PORT", port(), "80", SERVER, "TCP port of the HTTP service for clients")
+CONNECTIONS = Parameter(
+    "HTTP_CONNECTIONS", count(), "256", SERVER, "HTTP connections that one address may have"
+)
+METRICS_PORT = Parameter(
+    "METRICS_PORT", port(or_none=True), "10819", SERVER, "Port of metrics on 127.0.0.1; 0: none"
+)
+
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
-# Milliseconds the menu is shown when there is something to choose from (LTSP's default).
-MENU_TIMEOUT = 5000
 
 
 def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     """Return everything that should be true. It never raises: odd facts give problems."""
     problems: list[Problem] = []
-    settings = config.server
-    domains = _domains(settings.search_domain or facts.search_domain)
+    settings = config.settings
+    domains = _domains(settings[SEARCH_DOMAIN] or facts.search_domain)
     served = tuple(served_links(settings, facts, problems))
     if not served:
         problems.append(
@@ -40,9 +55,9 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 "Give one an address, or name it in DHCP_LINKS= of [server] in ltsp.conf.",
             )
         )
-    if settings.serve_accounts and facts.unsent:
+    if settings[ACCOUNTS] and facts.unsent:
         problems.append(_unsent(facts.unsent))
-    nameservers = settings.dns_server or tuple(each for each in facts.nameservers if not each.is_loopback)
+    nameservers = settings[DNS_SERVER] or tuple(each for each in facts.nameservers if not each.is_loopback)
     if facts.nameservers and not nameservers and any(each.role is DhcpRole.REAL for each in served):
         problems.append(
             Problem(
@@ -57,9 +72,9 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         menu=_menu(config, facts, problems),
         add_on=AddOn(
             render_settings(config.document),
-            facts.accounts if settings.serve_accounts else (),
-            facts.groups if settings.serve_accounts else (),
-            _resolver(settings.dns_server, domains),
+            facts.accounts if settings[ACCOUNTS] else (),
+            facts.groups if settings[ACCOUNTS] else (),
+            _resolver(settings[DNS_SERVER], domains),
         ),
         images=facts.images,
         images_path=f"{paths.base}/images",
@@ -67,11 +82,11 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         tftp_directory=paths.tftp,
         nameservers=nameservers,
         search_domain=domains[0] if domains else "",
-        lease=settings.dhcp_lease,
-        http_port=settings.http_port,
-        http_connections=settings.http_connections,
-        metrics_port=settings.metrics_port,
-        tftp=settings.tftp,
+        lease=settings[LEASE],
+        http_port=settings[HTTP_PORT],
+        http_connections=settings[CONNECTIONS],
+        metrics_port=settings[METRICS_PORT],
+        tftp=settings[TFTP],
         kernel_nfsd=facts.kernel_nfsd,
         programs=facts.programs,
         boot_programs=facts.boot_programs,
@@ -138,11 +153,8 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     for (key, value, _), choice in zip(named, choices[1:], strict=True):
         if choice != default:
             hosts.append((key, value, choice))
-    titles = {
-        entry.image: title
-        for entry in entries
-        if (title := config.server.image_titles.get(_title_key(entry.image)))
-    }
+    given = config.settings.family(TITLES)
+    titles = {entry.image: title for entry in entries if (title := given.get(_title_key(entry.image)))}
     return Menu(entries, default, tuple(hosts), titles)
 
 
@@ -159,13 +171,13 @@ def default_transport(facts: Facts) -> RootTransport:
 
 
 def _choice(
-    wanted: MenuSettings,
+    settings: Settings,
     entries: tuple[Generation, ...],
     problems: dict[str, Problem],
     default: RootTransport,
 ) -> MenuChoice:
     names = [generation.image for generation in entries]
-    image = wanted.image
+    image = settings[DEFAULT_IMAGE]
     if image and names and image not in names and image not in problems:
         known = ", ".join(names)
         problems[image] = Problem(
@@ -173,9 +185,11 @@ def _choice(
         )
     if image not in names:
         image = names[0] if names else ""
-    timeout = wanted.timeout
-    if timeout is None:
-        timeout = MENU_TIMEOUT if len(entries) > 1 else -1
+    # A menu with one entry is shown only where somebody asks for it.
+    timeout = settings[TIMEOUT] if len(entries) > 1 or settings.given(TIMEOUT) else -1
     return MenuChoice(
-        image, wanted.transport or default, wanted.kernel_parameters, timeout if timeout >= 0 else None
+        image,
+        settings[TRANSPORT] or default,
+        settings[KERNEL_PARAMETERS],
+        timeout if timeout >= 0 else None,
     )

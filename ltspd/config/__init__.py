@@ -1,7 +1,9 @@
 """ltsp.conf: text to Document to effective values for one host. Pure: no files, no processes, no bus."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from ltspd.config.check import check
-from ltspd.config.config import Config, load
 from ltspd.config.document import (
     Assignment,
     Document,
@@ -15,11 +17,10 @@ from ltspd.config.document import (
 )
 from ltspd.config.evaluate import Index, effective, effective_menu, effective_server, exact_hosts
 from ltspd.config.hostnames import fill_hostname
-from ltspd.config.kinds import LinkChoice
-from ltspd.config.menu import MenuSettings, menu_settings
+from ltspd.config.menu import menu_settings
+from ltspd.config.parameter import Settings
 from ltspd.config.parse import parse, parse_files
 from ltspd.config.secrecy import withheld
-from ltspd.config.server import ServerSettings, server_settings
 from ltspd.config.settings import quote, render_settings
 
 __all__ = [
@@ -30,11 +31,9 @@ __all__ = [
     "Host",
     "Include",
     "Index",
-    "LinkChoice",
-    "MenuSettings",
     "Reference",
     "Section",
-    "ServerSettings",
+    "Settings",
     "Severity",
     "Value",
     "check",
@@ -49,6 +48,38 @@ __all__ = [
     "parse_files",
     "quote",
     "render_settings",
-    "server_settings",
     "withheld",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One reading of the files: what they say, what of it counts for the server, and what is wrong.
+
+    If it is not ``ok``, the caller keeps the last one that was.
+    """
+
+    document: Document
+    settings: Settings
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that keep this configuration from being used."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+
+def load(files: Mapping[str, str]) -> Config:
+    """Read files (name to text, decoded as UTF-8 with surrogateescape), /etc/ltsp/ltsp.conf first.
+
+    Later files are read as if they stood below the first; no file at all is an empty configuration.
+    Never raises for what the files say.
+    """
+    document = parse_files(files)
+    texts = {name: value.text for name, value in effective_server(document).items()}
+    return Config(document, Settings(texts), check(document))

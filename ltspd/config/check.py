@@ -4,14 +4,16 @@ Pure.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Any
 
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
-from ltspd.config.kinds import Kind, problem
 from ltspd.config.meant import globs_of_the_menu, misnamed
-from ltspd.config.menu import MENU
-from ltspd.config.parameters import BOTH, CLIENT, SERVER, Parameter, Reader, find, suggestion
+from ltspd.config.names import is_unread
+from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
+from ltspd.config.parameters import find, is_known, sides, suggestion
+from ltspd.config.readers import TEXT
 from ltspd.config.secrecy import withheld
 
 # busybox ash nests one call an INCLUDE; nobody writes a chain of a hundred by hand.
@@ -161,7 +163,7 @@ def _unknown(document: Document, _: Index) -> Iterator[Finding]:
     """Parameters that the table does not know, with what was probably meant."""
     uses: dict[str, list[Assignment]] = {}
     for each in _assignments(document):
-        if not find(each.name) and each.name not in PREDEFINED:
+        if not (is_known(each.name) or each.name in PREDEFINED):
             uses.setdefault(each.name, []).append(each)
     for count, (name, places) in enumerate(uses.items()):
         near = suggestion(name) if count < _SUGGESTIONS else ""
@@ -177,19 +179,17 @@ def _readers(document: Document, index: Index) -> Iterator[Finding]:
     client = index.reach(starts, index.server_only) - index.server_only
     shared = index.reach([index.unnamed, index.special("common")])
     for place, section in enumerate(document.sections):
-        readers = Reader(0)
+        present = Side(0)
         if place in shared or place in server:
-            readers |= SERVER
+            present |= SERVER
         if place in shared or place in client:
-            readers |= CLIENT
+            present |= CLIENT
         for each in section.assignments:
             row = find(each.name)
-            if row is None or row.readers == BOTH or row.readers & readers or not section.patterns:
+            if row is None or BOTH in row.sides or row.sides & present or not section.patterns:
                 continue
             step = (
-                "move it to [server]"
-                if row.readers is SERVER
-                else "move it to [clients] or a client's section"
+                "move it to [server]" if row.sides is SERVER else "move it to [clients] or a client's section"
             )
             yield _warning(each, f"{each.name} is never read in {section.label}", step)
 
@@ -205,11 +205,11 @@ def _values(document: Document, index: Index) -> Iterator[Finding]:
         if text is None or row is None or (file, line, name) in seen:
             continue
         seen.add((file, line, name))
-        if why := problem(row.kind, text):
+        if why := row.problem(text):
             # Where only a client reads it, its default counts there; the server must not guess.
-            severity = Severity.ERROR if row.supported and SERVER in row.readers else Severity.WARNING
+            severity = Severity.ERROR if SERVER in row.sides else Severity.WARNING
             reason = f"{name}{_shown(row, name, text, hidden)} {why}"
-            yield Finding(severity, file, line, reason, f"write {_wanted(row.kind)}")
+            yield Finding(severity, file, line, reason, f"write {_wanted(row)}")
     yield from _values_of_hosts(document, index, seen, hidden)
 
 
@@ -220,7 +220,7 @@ def _values_of_hosts(
     unknown = made_from(document, PREDEFINED)
     made = {each.name for each in _assignments(document) if each.references}
     made -= {each.name for each in _assignments(document) if not unknown.isdisjoint(each.references)}
-    judged = {name: row for name in made if (row := find(name)) and row.kind is not Kind.TEXT}
+    judged = {name: row for name in made if (row := find(name)) and row.reader is not TEXT}
     if not judged:
         return
     hosts = [("a client", Host()), *((value, host) for _, value, host in exact_hosts(document))]
@@ -228,23 +228,21 @@ def _values_of_hosts(
         for name, value in effective(index, host).items():
             if name not in judged or (value.file, value.line, name) in seen:
                 continue
-            if why := problem(judged[name].kind, value.text):
+            if why := judged[name].problem(value.text):
                 seen.add((value.file, value.line, name))
                 reason = f"{name} of {shown} is made from other parameters, and"
                 reason += f"{_shown(judged[name], name, value.text, hidden)} {why}"
-                step = f"the default counts there; make it {_wanted(judged[name].kind)}"
+                step = f"the default counts there; make it {_wanted(judged[name])}"
                 yield Finding(Severity.WARNING, value.file, value.line, reason, step)
 
 
-def _shown(row: Parameter, name: str, text: str, hidden: Container[str]) -> str:
+def _shown(row: Parameter[Any], name: str, text: str, hidden: Container[str]) -> str:
     # What should be a secret stays out of messages too.
     return "" if row.secret or name in hidden or len(text) > 80 else f" {text!r}"
 
 
-def _wanted(kind: str) -> str:
-    return {"links": "link=off|proxy[:address]|real[:first-last]", "a transport": "nbd, nfs or http"}.get(
-        kind, kind
-    )
+def _wanted(row: Parameter[Any]) -> str:
+    return row.reader.form or row.reader.word
 
 
 def _repeated(document: Document, _: Index) -> Iterator[Finding]:
@@ -280,7 +278,7 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
     hidden = withheld(document)
     for place, section in enumerate(document.sections):
         for each in section.assignments:
-            if each.name in hidden and (each.name in MENU or place not in index.server_only):
+            if each.name in hidden and (MENU in sides(each.name) or place not in index.server_only):
                 yield _warning(
                     each,
                     f"{each.name} holds or uses a secret, so it is not given to clients",
@@ -289,13 +287,12 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
-    """Parameters of LTSP that have no effect here yet: hooks one by one, the others in one line."""
+    """LTSP's parameters that have no effect here: hooks one by one, the others in one line."""
     idle: dict[str, Assignment] = {}
     for each in _assignments(document):
-        row = find(each.name)
         if each.name.startswith(("PRE_", "POST_")):
             yield _warning(each, f"{each.name} is a hook, and hooks are not supported yet", "it is never run")
-        elif row and not row.supported:
+        elif is_unread(each.name):
             idle.setdefault(each.name, each)
     if idle:
         first = next(iter(idle.values()))

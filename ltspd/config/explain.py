@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address
 
 from ltspd.config import Config, Finding, Host, Value, effective, effective_server, withheld
-from ltspd.config.menu import MENU
-from ltspd.config.parameters import EXACT, Reader, is_secret
+from ltspd.config.parameter import CLIENT, MENU, SERVER, Side
+from ltspd.config.parameters import is_secret, sides, table
 from ltspd.errors import InvalidOption
 from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.names import is_host_name
@@ -41,11 +41,11 @@ def explain(config: Config, host: Host) -> tuple[Setting, ...]:
     server = effective_server(config.document)
     values: dict[str, Value] = dict(server)
     if host.kind == "client":
-        values = {name: server[name] for name in MENU if name in server}
+        values = {name: each for name, each in server.items() if MENU in sides(name)}
         values.update(effective(config.document, host))
     hidden = withheld(config.document)
     told = (_told(name, value, name in hidden) for name, value in sorted(values.items()))
-    return (*told, *_defaults(values, Reader.CLIENT if host.kind == "client" else Reader.SERVER))
+    return (*told, *_defaults(values, CLIENT if host.kind == "client" else SERVER))
 
 
 def findings(found: Iterable[Finding]) -> tuple[ConfigFinding, ...]:
@@ -60,7 +60,7 @@ def _told(name: str, value: Value, hidden: bool) -> Setting:
     return Setting(name, "" if hidden else value.text, value.file, value.line, hidden)
 
 
-def _defaults(values: Mapping[str, Value], reader: Reader) -> Iterator[Setting]:
-    for name, row in sorted(EXACT.items()):
-        if row.supported and row.default and reader & row.readers and name not in values:
+def _defaults(values: Mapping[str, Value], side: Side) -> Iterator[Setting]:
+    for name, row in sorted(table().items()):
+        if row.default and side in row.sides and name not in values:
             yield Setting(name, row.default, "", 0, False)

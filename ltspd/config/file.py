@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 
 from ltspd.config import Config, Finding, load
+from ltspd.config.parameter import Settings
 from ltspd.errors import ConfigError
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
@@ -18,11 +19,7 @@ NAME = "/etc/ltsp/ltsp.conf"
 
 def _careful() -> Config:
     """Return what is in force while nobody knows what is wanted: no addresses of our own accord."""
-    defaults = load({})
-    return replace(defaults, server=replace(defaults.server, real_dhcp=False))
-
-
-_CAREFUL = _careful()
+    return replace(load({}), settings=Settings({"REAL_DHCP": "0"}))
 
 
 class ConfFile:
@@ -62,11 +59,11 @@ class ConfFile:
         except OSError as error:
             self._config = self._config or self._last_good()
             why = f"{self._paths.conf} can't be read ({error.strerror}); {self._instead()}."
-            return self._config or _CAREFUL, (Problem("ltsp.conf", why),)
+            return self._config or _careful(), (Problem("ltsp.conf", why),)
         if text != self._text or (self._config is None and not self._wrong):
             self._text = text
             self._take(text)
-        return self._config or _CAREFUL, self._wrong
+        return self._config or _careful(), self._wrong
 
     def _take(self, text: str) -> None:
         config = load({NAME: text})

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ltspd.config.document import Document, Finding, Severity
 from ltspd.config.evaluate import Index, effective, exact_hosts
 from ltspd.config.headers import SPECIAL, is_glob
-from ltspd.config.menu import MENU
-from ltspd.config.parameters import suggestion
+from ltspd.config.parameter import MENU
+from ltspd.config.parameters import sides, suggestion
 
 # What other configuration files, LTSP 5's among them, call the lines for everybody.
 _EVERYBODY = frozenset({"all", "any", "client", "default", "defaults", "everyone", "global", "host", "hosts"})
@@ -41,7 +41,7 @@ def globs_of_the_menu(document: Document, index: Index) -> Iterator[Finding]:
         for section in document.sections
         if section.patterns and all(map(is_glob, section.patterns))
         for each in section.assignments
-        if each.name in MENU
+        if MENU in sides(each.name)
     ]
     if not found:
         return

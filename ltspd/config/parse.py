@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from ltspd.config import code
 from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
 from ltspd.config.headers import read_header
-from ltspd.config.parameters import SERVER, find
-from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.config.names import is_parameter_name, is_reserved
+from ltspd.config.parameter import SERVER
+from ltspd.config.parameters import find, is_known
 from ltspd.config.words import WordError, read_word
 
 # A hand-written file for a thousand clients stays below 100 KB; a larger one is a mistake or an attack.
@@ -242,7 +243,7 @@ class _Reader:
 
     def _leave_out(self, at: int, reason: str, step: str, names: Iterable[str]) -> None:
         """Note what assigns nothing. It costs only itself, unless the server would have to guess then."""
-        guess = any(row.supported and row.readers is SERVER for name in names if (row := find(name)))
+        guess = any(row.sides is SERVER for name in names if (row := find(name)))
         severity = Severity.ERROR if guess else Severity.WARNING
         line, column = self._place(at)
         self.mistakes.append(Finding(severity, self.file, line, reason, step, column))
@@ -260,7 +261,7 @@ class _Reader:
         kind = "a test" if bare.startswith("[") else code.kind(bare)
         end = self._behind_code(column_at) if kind else self._line_end(at)
         names = _SETS.findall(self.text, at, end)
-        if self._code_until != at or any(map(find, names)):
+        if self._code_until != at or any(map(is_known, names)):
             if kind:
                 reason = f"{kind} is code, and ltsp.conf is never run as code"
                 self._leave_out(column_at, reason, "take these lines out", names)

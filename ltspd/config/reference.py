@@ -4,8 +4,11 @@
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-from ltspd.config.parameters import PARAMETERS, Parameter, Reader
+from ltspd.config.names import UNREAD
+from ltspd.config.parameter import CLIENT, SERVER, Parameter
+from ltspd.config.parameters import table
 
 _HEAD = """# ltsp.conf
 
@@ -65,20 +68,16 @@ def _lines() -> Iterator[str]:
     yield "## Parameters\n"
     yield "| parameter | read by | value | default | meaning |"
     yield "|---|---|---|---|---|"
-    for row in PARAMETERS:
-        if row.supported:
-            yield _row(row)
+    yield from map(_row, table().values())
     yield "\n## LTSP's parameters without effect yet\n"
     yield "They are accepted with a warning, so an existing file works.\n"
-    yield ", ".join(f"`{row.name}`" for row in PARAMETERS if not row.supported)
+    yield ", ".join(f"`{name}`" for name in UNREAD)
 
 
-def _row(row: Parameter) -> str:
-    readers = [
-        name for flag, name in ((Reader.SERVER, "server"), (Reader.CLIENT, "clients")) if flag & row.readers
-    ]
+def _row(row: Parameter[Any]) -> str:
+    readers = [name for side, name in ((SERVER, "server"), (CLIENT, "clients")) if side in row.sides]
     default = f"`{row.default}`" if row.default else ""
-    cells = (f"`{row.name}`", ", ".join(readers), str(row.kind), default, row.help)
+    cells = (f"`{row.name}`", ", ".join(readers), row.reader.word, default, row.help)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

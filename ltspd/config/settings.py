@@ -11,8 +11,9 @@ from collections.abc import Container, Iterable
 from ltspd.config.document import Assignment, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
 from ltspd.config.headers import SPECIAL
-from ltspd.config.parameters import CLIENT, find
-from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.config.names import is_parameter_name, is_reserved
+from ltspd.config.parameter import CLIENT
+from ltspd.config.parameters import sides
 from ltspd.config.secrecy import withheld
 
 _HEAD = """\
@@ -53,7 +54,7 @@ def _read_by_clients(sections: Iterable[Section], hidden: Container[str]) -> set
         for each in section.assignments:
             if each.name not in hidden and is_parameter_name(each.name) and not is_reserved(each.name):
                 sources.setdefault(each.name, set()).update(each.references)
-    todo = [name for name in sources if (row := find(name)) and row.supported and CLIENT in row.readers]
+    todo = [name for name in sources if CLIENT in sides(name)]
     names: set[str] = set()
     while todo:
         if (name := todo.pop()) not in names and name in sources:

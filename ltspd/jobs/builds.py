@@ -10,6 +10,8 @@ from dataclasses import replace
 from ltspd.clients import known as clients
 from ltspd.config import Config
 from ltspd.config.file import ConfFile
+from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.readers import FLAG, TEXT, count, duration, number
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
@@ -28,6 +30,30 @@ from ltspd.observe.usage import generations_in_use, layers_in_use
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
+
+REBUILD = Parameter("AUTO_REBUILD", FLAG, "1", SERVER, "Rebuild images when their source changed")
+KEEP = Parameter("KEEP_GENERATIONS", count(), "3", SERVER, "Generations to keep of each image")
+KEEP_DAYS = Parameter(
+    "KEEP_DAYS",
+    number("a number of days", 0, 36500),
+    "0",
+    SERVER,
+    "Days for which a generation stays at least",
+)
+GRACE = Parameter(
+    "KEEP_GRACE",
+    duration(maximum=1000 * 86400),
+    "10m",
+    SERVER,
+    "How long a replaced generation stays at least",
+)
+TEST = Parameter("TEST_IMAGE", FLAG, "0", SERVER, "Boot each new generation in a virtual machine first")
+ADD_EXCLUDES = Parameter(
+    "ADD_IMAGE_EXCLUDES", TEXT, "", SERVER, "Paths to leave out of images, or a file with them"
+)
+OMIT_EXCLUDES = Parameter(
+    "OMIT_IMAGE_EXCLUDES", TEXT, "", SERVER, "Default exclusions and private files to keep"
+)
 
 # Who started a build that nobody asked for: the daemon's own user.
 DAEMON_UID = 0
@@ -119,7 +145,7 @@ class Builds:
     async def remove(self, name: str, generation: str) -> None:
         """Remove a generation that nothing needs; raises NoSuchImage, NoSuchGeneration, InUse, Busy."""
         config, _ = await asyncio.to_thread(self._conf.read)
-        grace = config.server.keep_grace
+        grace = config.settings[GRACE]
 
         def work() -> None:
             store.remove_generation(self._paths, name, generation, self._used(name), grace=grace)
@@ -142,7 +168,7 @@ class Builds:
         The build waits for the package manager's lock, so an upgrade under way is let finish; one that
         was interrupted fails the job with its reason, and the next change of packages tries again.
         """
-        if not config.server.auto_rebuild:
+        if not config.settings[REBUILD]:
             self._failed.clear()
             self._starved.clear()
             return
@@ -221,13 +247,13 @@ class Builds:
 
     def _options(self, config: Config, asked: Mapping[str, object]) -> build.BuildOptions:
         """Return what ltsp.conf and a caller say; a kernel that nobody chooses is the image's own choice."""
-        settings = config.server
+        settings = config.settings
         return build.BuildOptions(
-            add_excludes=build.excludes_setting(self._paths, settings.add_image_excludes),
-            omit_excludes=build.excludes_setting(self._paths, settings.omit_image_excludes),
-            keep=settings.keep_generations,
-            keep_days=settings.keep_days,
-            grace=settings.keep_grace,
+            add_excludes=build.excludes_setting(self._paths, settings[ADD_EXCLUDES]),
+            omit_excludes=build.excludes_setting(self._paths, settings[OMIT_EXCLUDES]),
+            keep=settings[KEEP],
+            keep_days=settings[KEEP_DAYS],
+            grace=settings[GRACE],
             background=bool(asked.get("background", False)),
             full=bool(asked.get("full", False)),
             direct=bool(asked.get("direct", False)),
@@ -258,7 +284,7 @@ class Builds:
         Raises InvalidOption, NotInstalled, NoMemory, WrongArchitecture.
         """
         direct = ready.options.direct
-        if not asked.get("test", config.server.test_image and not direct):
+        if not asked.get("test", config.settings[TEST] and not direct):
             return None
         if direct:
             raise InvalidOption("A direct generation can't be tested: its clients read the chroot by NFS.")

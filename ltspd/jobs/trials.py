@@ -3,8 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from ltspd.config import Config, Host, effective_menu
+from ltspd.config import Config, Host, menu_settings
 from ltspd.config.file import ConfFile
+from ltspd.config.menu import KERNEL_PARAMETERS
+from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.readers import duration, number
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
 from ltspd.image import build
 from ltspd.image.store import store
@@ -14,6 +17,16 @@ from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.trial import trial
 from ltspd.trial.messages import Verdict
+
+MEMORY = Parameter("TEST_MEMORY", number("MiB", 256, 1 << 20), "2048", SERVER, "Memory of that machine")
+TIMEOUT = Parameter(
+    "TEST_TIMEOUT",
+    # A machine that is emulated needs about half a minute to its login.
+    duration(minimum=10, maximum=86400),
+    "10m",
+    SERVER,
+    "How long it may take to its login",
+)
 
 # Of a build that is followed by a trial, the part that the build takes.
 BUILD_SHARE = 0.4
@@ -53,7 +66,7 @@ class Trials:
 
     async def check(self, config: Config, machine: str) -> None:
         """Check what a trial needs; raises NotInstalled, NoMemory, WrongArchitecture."""
-        await asyncio.to_thread(trial.check, self._paths, machine, config.server.test_memory)
+        await asyncio.to_thread(trial.check, self._paths, machine, config.settings[MEMORY])
 
     def within(self, config: Config, whole: Progress) -> tuple[Progress, build.Trial]:
         """Return the build's part of a job's progress, and what tries its generation out at its end."""
@@ -89,11 +102,9 @@ class Trials:
 
 def conditions(config: Config) -> trial.Conditions:
     """Return how ltsp.conf wants trials to be made."""
-    settings = config.server
-    parameters = effective_menu(config.document, Host()).get("KERNEL_PARAMETERS")
-    return trial.Conditions(
-        settings.test_memory, settings.test_timeout, parameters.text if parameters else ""
-    )
+    settings = config.settings
+    (menu,) = menu_settings(config.document, (Host(),))
+    return trial.Conditions(settings[MEMORY], settings[TIMEOUT], menu[KERNEL_PARAMETERS])
 
 
 def _choose(image: Image, wanted: str) -> Generation:

@@ -7,12 +7,30 @@ belongs, so two roles on one link would give the same machine contradicting answ
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from ltspd.config import LinkChoice
-from ltspd.config.server import ServerSettings
+from ltspd.config.parameter import SERVER, Parameter, Settings
+from ltspd.config.readers import FLAG, Reader, read_address
 from ltspd.model.facts import Facts
 from ltspd.model.network import DhcpRole, Link, LinkKind, ServedLink
 from ltspd.model.state import Problem
 from ltspd.names import is_link_name
+from ltspd.network.links import DHCP_LINKS, LinkChoice
+
+
+def _read_routers(text: str) -> tuple[IPv4Address, ...] | None:
+    """Read addresses, or None for ``none``; without any, the choice is ours."""
+    return None if text == "none" else tuple(read_address(word) for word in text.split())
+
+
+REAL_DHCP = Parameter("REAL_DHCP", FLAG, "1", SERVER, "Give addresses on links that we own")
+PROXY_DHCP = Parameter("PROXY_DHCP", FLAG, "1", SERVER, "Answer beside another DHCP server")
+ROUTERS = Parameter(
+    "DHCP_ROUTER",
+    Reader("IPv4 addresses or none", _read_routers),
+    "",
+    SERVER,
+    "Routers that clients are told; none: no router",
+)
+ADVERTISE = Parameter("ROUTER_ADVERTISEMENTS", FLAG, "1", SERVER, "Answer IPv6 solicitations; iPXE waits")
 
 # LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
 INTERNAL = IPv4Network("192.168.67.0/24")
@@ -21,9 +39,9 @@ FIRST_SHARE, LAST_SHARE = 20 / 256, 250 / 256
 _WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN})
 
 
-def served_links(settings: ServerSettings, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
+def served_links(settings: Settings, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
     """Yield the links to serve; add a problem for each link that can't be served."""
-    wanted = dict(settings.dhcp_links)
+    wanted = dict(settings[DHCP_LINKS])
     for link in facts.links:
         rule = wanted.pop(link.name, None)
         if link.up and (rule is not None or _servable(link, facts.container)):
@@ -45,7 +63,7 @@ def _servable(link: Link, container: bool) -> bool:
 
 
 def _serve(
-    settings: ServerSettings, link: Link, rule: LinkChoice | None, problems: list[Problem]
+    settings: Settings, link: Link, rule: LinkChoice | None, problems: list[Problem]
 ) -> Iterator[ServedLink]:
     def say(message: str) -> None:
         problems.append(Problem(f"link {link.name}", message))
@@ -85,7 +103,7 @@ def _serve(
         first, last = lease_range(address)
         if rule is not None and rule.first is not None and rule.last is not None:
             first, last = rule.first, rule.last
-    quiet_router = settings.router_advertisements and not link.global_ipv6
+    quiet_router = settings[ADVERTISE] and not link.global_ipv6
     routers = _routers(settings, link, address) if role is DhcpRole.REAL else ()
     yield ServedLink(link.name, address, role, first, last, quiet_router, routers)
 
@@ -96,11 +114,12 @@ _MEANING = {
 }
 
 
-def _routers(settings: ServerSettings, link: Link, address: IPv4Interface) -> tuple[IPv4Address, ...]:
+def _routers(settings: Settings, link: Link, address: IPv4Interface) -> tuple[IPv4Address, ...]:
     """Return clients' routers: DHCP_ROUTER, else the server's gateway there, else a server that forwards."""
-    if settings.dhcp_router is None:
+    routers = settings[ROUTERS]
+    if routers is None:
         return ()
-    told = tuple(each for each in settings.dhcp_router if each in address.network)
+    told = tuple(each for each in routers if each in address.network)
     if told:
         return told
     if link.gateway is not None and link.gateway in address.network:
@@ -128,10 +147,15 @@ def _list(addresses: Sequence[IPv4Interface]) -> str:
     return ", ".join(str(each.network) for each in addresses)
 
 
-def _default_role(settings: ServerSettings, address: IPv4Interface) -> DhcpRole:
+def _default_role(settings: Settings, address: IPv4Interface) -> DhcpRole:
     if address.ip in INTERNAL:
-        return DhcpRole.REAL if settings.real_dhcp else DhcpRole.OFF
-    return DhcpRole.PROXY if settings.proxy_dhcp else DhcpRole.OFF
+        return DhcpRole.REAL if gives_addresses(settings) else DhcpRole.OFF
+    return DhcpRole.PROXY if settings[PROXY_DHCP] else DhcpRole.OFF
+
+
+def gives_addresses(settings: Settings) -> bool:
+    """Return REAL_DHCP. Where the roles of links can't be read, nobody is given addresses on a guess."""
+    return settings[REAL_DHCP] and settings.readable(REAL_DHCP) and settings.readable(DHCP_LINKS)
 
 
 def lease_range(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:

@@ -3,9 +3,10 @@
 from hypothesis import strategies as st
 
 from ltspd.config import quote
-from ltspd.config.parameters import PARAMETERS
+from ltspd.config.names import UNREAD
+from ltspd.config.parameters import table
 
-NAMES = [each.name.replace("*", "X") for each in PARAMETERS]
+NAMES = [name.replace("*", "X") for name in (*table(), *UNREAD)]
 OWN = ["T", "U", "V", "SERVER", "HOSTNAME", "MAC_ADDRESS", "IP_ADDRESS"]
 SECTIONS = [
     "server", "common", "clients", "server|clients", "52:54:00:12:34:56", "52-54-00-12-34-57", "52:54:00:*",

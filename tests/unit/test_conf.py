@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from ltspd.config.file import ConfFile
+from ltspd.jobs.builds import KEEP
 from ltspd.model.facts import Facts
 from ltspd.model.state import Problem
+from ltspd.network.roles import PROXY_DHCP, gives_addresses
 from ltspd.paths import Paths
-from ltspd.plan import plan
+from ltspd.plan import HTTP_PORT, plan
 
 GOOD = "[server]\nHTTP_PORT=8080\n"
 BETTER = "[server]\nHTTP_PORT=8081\n"
@@ -25,12 +27,12 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def _port(file: ConfFile) -> int:
-    return file.read()[0].server.http_port
+    return file.read()[0].settings[HTTP_PORT]
 
 
 def test_no_file_means_defaults(paths: Paths) -> None:
     config, wrong = ConfFile(paths).read()
-    assert (config.server.http_port, wrong) == (80, ())
+    assert (config.settings[HTTP_PORT], wrong) == (80, ())
 
 
 def test_changes_are_seen(paths: Paths) -> None:
@@ -55,7 +57,7 @@ def test_a_mistake_keeps_the_last_good_settings_and_is_located(paths: Paths) -> 
     file.read()
     paths.conf.write_text(BROKEN)
     config, (problem,) = file.read()
-    assert config.server.http_port == 8080
+    assert config.settings[HTTP_PORT] == 8080
     assert problem.subject == "ltsp.conf"
     assert "/etc/ltsp/ltsp.conf:3" in problem.message
     assert "HTTP_PORT" in problem.message
@@ -75,7 +77,7 @@ def test_the_last_good_settings_outlive_a_restart(paths: Paths) -> None:
     ConfFile(paths).read()
     paths.conf.write_text(BROKEN)
     config, wrong = ConfFile(paths).read()
-    assert config.server.http_port == 8080
+    assert config.settings[HTTP_PORT] == 8080
     assert len(wrong) == 1
 
 
@@ -86,7 +88,7 @@ def test_last_good_settings_of_an_older_version_are_taken_as_far_as_they_can_be_
     paths.conf.write_text(BROKEN)
     config, wrong = ConfFile(paths).read()
     assert len(wrong) == 1
-    assert (config.server.http_port, config.server.keep_generations) == (8080, 3)
+    assert (config.settings[HTTP_PORT], config.settings[KEEP]) == (8080, 3)
     assert plan(config, Facts(), paths).menu.hosts == ()
 
 
@@ -95,27 +97,24 @@ def test_a_first_start_with_a_mistake_uses_defaults_and_gives_nobody_addresses(p
     file = ConfFile(paths)
     for _ in range(2):
         config, (problem,) = file.read()
-        assert (config.server.http_port, config.server.real_dhcp, config.server.proxy_dhcp) == (
-            80,
-            False,
-            True,
-        )
+        assert (config.settings[HTTP_PORT], config.settings[PROXY_DHCP]) == (80, True)
+        assert not gives_addresses(config.settings)
         assert problem.message.endswith("so defaults are in force, and no addresses are given out.")
     paths.conf.write_text(GOOD)
     config, wrong = file.read()
-    assert (config.server.http_port, config.server.real_dhcp, wrong) == (8080, True, ())
+    assert (config.settings[HTTP_PORT], gives_addresses(config.settings), wrong) == (8080, True, ())
 
 
 def test_a_first_start_with_a_file_that_cant_be_read_gives_nobody_addresses(paths: Paths) -> None:
     paths.conf.mkdir()
     config, (problem,) = ConfFile(paths).read()
-    assert not config.server.real_dhcp
+    assert not gives_addresses(config.settings)
     assert "defaults are in force" in problem.message
 
 
 def test_without_a_file_defaults_are_what_is_wanted(paths: Paths) -> None:
     config, wrong = ConfFile(paths).read()
-    assert (config.server.real_dhcp, wrong) == (True, ())
+    assert (gives_addresses(config.settings), wrong) == (True, ())
 
 
 @pytest.mark.parametrize("line", ["DHCP_LINKS=eth0=sometimes", "REAL_DHCP=perhaps"])
@@ -124,7 +123,7 @@ def test_roles_that_only_an_older_version_could_read_give_nobody_addresses(paths
     (paths.state / "ltsp.conf.good").write_text(f"{GOOD}{line}\n")
     paths.conf.write_text(BROKEN)
     config, _ = ConfFile(paths).read()
-    assert (config.server.http_port, config.server.real_dhcp) == (8080, False)
+    assert (config.settings[HTTP_PORT], gives_addresses(config.settings)) == (8080, False)
 
 
 def test_the_kept_copy_is_private_and_written_only_when_it_differs(paths: Paths) -> None:
@@ -145,7 +144,7 @@ def test_a_file_that_cant_be_read_is_a_problem(paths: Paths) -> None:
     paths.conf.unlink()
     paths.conf.mkdir()
     config, (problem,) = file.read()
-    assert config.server.http_port == 8080
+    assert config.settings[HTTP_PORT] == 8080
     assert str(paths.conf) in problem.message
     assert "last good settings stay" in problem.message
 

@@ -1,6 +1,5 @@
 """Findings and server settings that need more than a golden file, and the parameter table itself."""
 
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -11,8 +10,7 @@ from hypothesis import strategies as st
 from ltspd.clients.fields import is_sound
 from ltspd.config import (
     Host,
-    LinkChoice,
-    ServerSettings,
+    Settings,
     Severity,
     effective,
     effective_menu,
@@ -24,12 +22,18 @@ from ltspd.config import (
 from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname, hostname_problem
-from ltspd.config.kinds import problem
-from ltspd.config.parameters import PARAMETERS, default, find, is_secret, suggestion
-from ltspd.config.reserved import is_parameter_name, is_reserved
+from ltspd.config.menu import TIMEOUT, TRANSPORT
+from ltspd.config.names import is_parameter_name, is_reserved, is_unread
+from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
+from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
+from ltspd.config.readers import count
+from ltspd.jobs.builds import KEEP, REBUILD
 from ltspd.model.menu import RootTransport
 from ltspd.model.network import DhcpRole
 from ltspd.names import is_host_name
+from ltspd.network.links import DHCP_LINKS, LinkChoice
+from ltspd.network.roles import ADVERTISE, PROXY_DHCP, REAL_DHCP, gives_addresses
+from ltspd.plan import ACCOUNTS, DNS_SERVER, HTTP_PORT, LEASE, TFTP, TITLES
 
 # Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
 DOCUMENTED = """
@@ -46,24 +50,43 @@ HTTP_TFTP IN_PLACE IPXE_X86_32_IMG"""
 
 @pytest.mark.parametrize("name", DOCUMENTED.split())
 def test_ltsps_parameters_are_known(name: str) -> None:
-    assert find(name)
+    assert is_known(name)
     assert not is_reserved(name)
 
 
-def test_the_table_is_sound() -> None:
-    names = [each.name for each in PARAMETERS]
-    assert len(names) == len(set(names))
-    for each in PARAMETERS:
-        assert is_parameter_name(each.name.removesuffix("*"))
-        assert each.help
-        assert not problem(each.kind, each.default), each.name
-        assert not is_secret(each.name) or each.secret
+@pytest.mark.parametrize("name", table())
+def test_each_declaration_is_sound(name: str) -> None:
+    each = table()[name]
+    assert is_parameter_name(name.removesuffix("*"))
+    assert not is_reserved(name)
+    assert not is_unread(name), "it has an effect now: take it from LTSP's names without one"
+    assert not is_secret(name) or each.secret
+    assert each.sides
+    assert len(each.help.split()) > 1
+    assert not each.help.endswith(".")
+    if each.stem:
+        assert not each.default, "what a family is by default, nobody could ask for"
+    else:
+        Settings()[each]
 
 
-def test_the_defaults_are_those_of_the_table() -> None:
-    assert load({}).server == ServerSettings()
-    assert ServerSettings().dhcp_lease == 8 * 3600
-    assert default("HTTP_PORT") == str(ServerSettings().http_port)
+def test_declarations_are_found_wherever_they_are() -> None:
+    assert None not in map(find, ("REAL_DHCP", "KEEP_GENERATIONS", "IPXE_X", "FSTAB_X"))
+    assert (sides("TFTP"), sides("HOSTNAME"), sides("NOTHING")) == (SERVER, CLIENT, Side(0))
+
+
+def test_two_declarations_of_one_name_are_refused() -> None:
+    seats = Parameter("SEATS", count(), "1", SERVER, "How many seats there are")
+    assert list(collect((seats, seats))) == ["SEATS"]
+    with pytest.raises(ValueError, match="SEATS is declared twice"):
+        collect((seats, Parameter("SEATS", count(), "2", SERVER, "How many seats there are")))
+
+
+def test_a_family_is_asked_for_as_a_whole() -> None:
+    settings = Settings({"IPXE_A": "1", "IPXE_": "2", "IPX": "3"})
+    assert settings.family(TITLES) == {"A": "1"}
+    with pytest.raises(TypeError, match="family"):
+        settings[TITLES]
 
 
 def test_server_settings() -> None:
@@ -71,14 +94,12 @@ def test_server_settings() -> None:
         {
             "x": """
 [common]
-DNS=1
 DNS_SERVER="8.8.8.8 208.67.222.222"
 [server]
 LOW=192.168.67.20
 DHCP_LINKS="eth0=real:$LOW-192.168.67.250 eth0.5=real br-lan=proxy wlan0=off"
 DHCP_LEASE=2h REAL_DHCP=0 PROXY_DHCP=0
 HTTP_PORT=8080
-NAT=1
 AUTO_REBUILD=0
 ROUTER_ADVERTISEMENTS=0
 KEEP_GENERATIONS=5
@@ -93,20 +114,21 @@ HTTP_PORT=9
         }
     )
     assert config.ok
-    server = config.server
-    assert server.dhcp_links == {
+    server = config.settings
+    assert server[DHCP_LINKS] == {
         "eth0": LinkChoice(DhcpRole.REAL, IPv4Address("192.168.67.20"), IPv4Address("192.168.67.250")),
         "eth0.5": LinkChoice(DhcpRole.REAL),
         "br-lan": LinkChoice(DhcpRole.PROXY),
         "wlan0": LinkChoice(DhcpRole.OFF),
     }
-    assert (server.dhcp_lease, server.real_dhcp, server.proxy_dhcp) == (7200, False, False)
-    assert (server.http_port, server.nat, server.auto_rebuild) == (8080, True, False)
-    assert (server.router_advertisements, server.keep_generations) == (False, 5)
-    assert (server.serve_accounts, server.menu_timeout, server.tftp) == (False, -1, True)
-    assert server.root_transport is RootTransport.HTTP
-    assert (server.dns, server.dns_server) == (True, (IPv4Address("8.8.8.8"), IPv4Address("208.67.222.222")))
-    assert server.image_titles == {"X86_64_IMG": "Debian 12"}
+    assert (server[LEASE], server[REAL_DHCP], server[PROXY_DHCP]) == (7200, False, False)
+    assert (server[HTTP_PORT], server[REBUILD]) == (8080, False)
+    assert (server[ADVERTISE], server[KEEP]) == (False, 5)
+    assert (server[ACCOUNTS], server[TIMEOUT], server[TFTP]) == (False, -1, True)
+    assert server[TRANSPORT] is RootTransport.HTTP
+    assert server[DNS_SERVER] == (IPv4Address("8.8.8.8"), IPv4Address("208.67.222.222"))
+    assert server.family(TITLES) == {"X86_64_IMG": "Debian 12"}
+    assert (server.given(KEEP), server.given(TFTP), server.readable(TFTP)) == (True, False, True)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +169,11 @@ def test_bad_values_are_errors_and_give_the_default(line: str) -> None:
     assert error.line == 2
     assert error.step
     assert line.partition("=")[0] in error.reason
+    row = find(line.partition("=")[0])
+    assert row
+    assert config.settings[row] == Settings()[row]
     # Roles that can't be read are not guessed: nobody is given addresses.
-    assert config.server == replace(ServerSettings(), real_dhcp=not line.startswith("DHCP_LINKS"))
+    assert gives_addresses(config.settings) is not line.startswith("DHCP_LINKS")
 
 
 def test_a_bad_value_made_from_others_is_an_error_of_the_server() -> None:
@@ -190,7 +215,7 @@ def test_warnings_do_not_stop_anything() -> None:
     )
     assert config.ok
     assert {each.severity for each in config.findings} == {Severity.WARNING}
-    assert len(config.findings) == 6
+    assert len(config.findings) == 4
 
 
 def test_a_secret_is_not_repeated_in_messages() -> None:

@@ -272,7 +272,7 @@ def test_later_files_stand_below_the_first() -> None:
 def test_no_file_is_an_empty_configuration() -> None:
     config = load({})
     assert config.ok
-    assert config == Config(config.document, config.server, ())
+    assert config == Config(config.document, config.settings, ())
     assert effective(config.document, Host()) == {}
 
 

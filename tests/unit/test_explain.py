@@ -10,6 +10,7 @@ from ltspd.config.file import ConfFile
 from ltspd.errors import ConfigError, InvalidOption
 from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.paths import Paths
+from ltspd.plan import HTTP_PORT
 
 FILE = "/etc/ltsp/ltsp.conf"
 TEXT = """DNS_SERVER=10.0.0.1
@@ -76,7 +77,7 @@ def test_the_file_on_disk_is_checked_and_what_is_in_force_stays(tmp_path: Path) 
     assert (warning.severity, warning.line) == ("warning", 4)
     assert isinstance(warning, ConfigFinding)
     assert "is HOSTNAME meant?" in warning.message
-    assert file.read()[0].server.http_port == 80
+    assert file.read()[0].settings[HTTP_PORT] == 80
     paths.conf.unlink()
     paths.conf.mkdir()
     with pytest.raises(ConfigError, match=r"ltsp\.conf can't be read"):

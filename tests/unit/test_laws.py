@@ -83,6 +83,9 @@ ALLOWED = {
     "probe": "",
 }
 
+# Pure but for one thing: it finds the declarations of parameters in the text of our own modules, once.
+READS_OUR_SOURCE = "ltspd.config.parameters"
+
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
 # the notifier runs in a user's session.
 STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.api.agent", "ltspd.notifier.__main__"}
@@ -153,6 +156,8 @@ def test_pure_modules_read_and_write_no_file(name: str) -> None:
         "stat",
         "iterdir",
     }
+    if name == READS_OUR_SOURCE:
+        acts.remove("read_bytes")
     called = {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         for node in ast.walk(_tree(name))

@@ -1,4 +1,4 @@
-"""Names that ltsp.conf may never assign, because the client's shell or its programs obey them. Pure."""
+"""Names in ltsp.conf: how they look, which can't be assigned, and LTSP's that nothing here reads. Pure."""
 
 import re
 
@@ -17,6 +17,20 @@ _EXACT = frozenset(
     }
 )  # fmt: skip
 _PREFIXES = ("BASH", "DBUS_", "GLIBC_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON", "SYSTEMD_")
+# LTSP's parameters that have no effect here. A file that sets them is taken, with a warning.
+UNREAD = (
+    "DNS", "NAT", "BASE_DIR", "TFTP_DIR", "HOME_DIR", "TIMEZONE", "DEBUG_LOG", "LOCAL_SWAP", "AUTOLOGIN",
+    "RELOGIN", "PASSWORDS_*", "MULTISEAT", "CUPS_SERVER", "GDM3_CONF", "LIGHTDM_CONF", "SDDM_CONF",
+    "SLICK_CONF", "DISABLE_SESSION_SERVICES", "DISABLE_SYSTEM_SERVICES", "KEEP_SESSION_SERVICES",
+    "MASK_SESSION_SERVICES", "PWMERGE_SUR", "PWMERGE_SGR", "PWMERGE_DUR", "PWMERGE_DGR", "X_*", "CRONTAB_*",
+    "UDEV_SEAT_*", "LANG", "LANGUAGE", "NFS_HOME", "BINARIES", "BACKUP", "CLEANUP", "IN_PLACE", "OVERWRITE",
+    "NFS_TFTP", "HTTP", "HTTP_IMAGE", "HTTP_IMAGES", "RPI_IMAGE", "HTTP_TFTP", "HTTP_INDEX", "IONICE",
+    "KERNEL_INITRD", "MKSQUASHFS_PARAMS", "REVERT", "HOSTNAME_PREFIX", "IGNORE_EPOPTES", "IMAGE",
+    "LTSPDM_USERS", "OVERLAY", "PAM_AUTH_TYPE", "REMOTEAPPS", "SSH_OPTIONS", "SSH_SERVER", "OMIT_FUNCTIONS",
+    "PRE_*", "POST_*",
+)  # fmt: skip
+_UNREAD_STEMS = tuple(each[:-1] for each in UNREAD if each.endswith("*"))
+
 _PROMPT = re.compile(r"PS[0-9]\Z")
 
 
@@ -26,5 +40,10 @@ def is_parameter_name(name: str) -> bool:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether assigning the name could change how the client's own shell or programs run."""
+    """Whether assigning the name could change how a client's shell or programs run."""
     return name in _EXACT or name.startswith(_PREFIXES) or bool(_PROMPT.match(name))
+
+
+def is_unread(name: str) -> bool:
+    """Whether the name is one of LTSP's that have no effect here."""
+    return name in UNREAD or (name.startswith(_UNREAD_STEMS) and name not in _UNREAD_STEMS)
