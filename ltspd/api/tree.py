@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ltspd.model.client import ClientState
 from ltspd.model.configuration import ConfigFinding, Setting
-from ltspd.model.facts import Remain
+from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState
 from ltspd.model.job import Job
 from ltspd.model.network import LinkState
@@ -79,18 +79,18 @@ def _manager(state: State) -> Mapping[str, Any]:
         "Revision": state.revision,
         "BaseDirectory": state.base_directory,
         "TftpDirectory": state.tftp_directory,
-        "Remains": tuple(_remain(each) for each in state.remains),
+        "Remains": tuple(_leftover(each) for each in state.leftovers),
         "SetAside": state.set_aside,
     }
 
 
-def _remain(remain: Remain) -> Mapping[str, Typed]:
+def _leftover(leftover: Leftover) -> Mapping[str, Typed]:
     return {
-        "Path": Typed("s", remain.path),
-        "Effect": Typed("s", remain.effect),
-        "Step": Typed("s", remain.step),
-        "Harms": Typed("b", remain.harms),
-        "Moves": Typed("b", remain.moves),
+        "Path": Typed("s", leftover.path),
+        "Effect": Typed("s", leftover.effect),
+        "Step": Typed("s", leftover.step),
+        "Harms": Typed("b", leftover.harms),
+        "Moves": Typed("b", leftover.moves),
     }
 
 

@@ -144,7 +144,7 @@ class Passes:
                     images=images,
                     links=report.links(self.facts, desired),
                     outputs=statuses,
-                    remains=self.facts.remains,
+                    leftovers=self.facts.leftovers,
                     set_aside=self.facts.set_aside,
                 )
             )
@@ -170,7 +170,7 @@ class Passes:
         async with self._seeing:
             self.facts = await asyncio.to_thread(facts_of.renew, self._paths, self.facts)
         facts, images = self.facts, report.images(self.facts, self.jobs.all)
-        self._show(replace(self.state, images=images, remains=facts.remains, set_aside=facts.set_aside))
+        self._show(replace(self.state, images=images, leftovers=facts.leftovers, set_aside=facts.set_aside))
         self.wake()
 
     def _look_again(self, seconds: float | None) -> None:

@@ -9,8 +9,7 @@ from ltspd.daemon import report
 from ltspd.daemon.passes import Passes
 from ltspd.errors import ConfigError, NoSuchOutput
 from ltspd.image.store import store
-from ltspd.migration import leftovers as remains
-from ltspd.migration import takeover
+from ltspd.migration import leftovers, takeover
 from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.model.state import State
 from ltspd.paths import Paths
@@ -93,7 +92,7 @@ class Requests:
 
     async def take_over(self) -> tuple[str, ...]:
         """Move what an earlier LTSP left out of the way; raises ToolFailed."""
-        found = await asyncio.to_thread(remains.look, self._paths)
+        found = await asyncio.to_thread(leftovers.look, self._paths)
         moved = await asyncio.to_thread(takeover.move_aside, self._paths, found)
         return await self._after_moving(moved, back=False)
 

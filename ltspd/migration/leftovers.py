@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ltspd.image.source.find import architecture_name
 from ltspd.migration import foreign_dhcp
-from ltspd.model.facts import Remain
+from ltspd.model.facts import Leftover
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
@@ -128,15 +128,15 @@ _RULES = (
 )
 
 
-def look(paths: Paths) -> tuple[Remain, ...]:
+def look(paths: Paths) -> tuple[Leftover, ...]:
     """Return all that was found, what does harm first."""
     found = [*_by_rules(paths), *_boot_files(paths), *_images(paths), *_other_servers(paths)]
     return tuple(sorted(found, key=lambda each: (not each.harms, each.path)))
 
 
-def problems(remains: tuple[Remain, ...]) -> tuple[Problem, ...]:
+def problems(found: tuple[Leftover, ...]) -> tuple[Problem, ...]:
     """Return what a person should know at any time, and not only during the move from LTSP."""
-    return tuple(Problem(each.path, f"{each.effect}; {each.step}.") for each in remains if each.harms)
+    return tuple(Problem(each.path, f"{each.effect}; {each.step}.") for each in found if each.harms)
 
 
 def aside(paths: Paths) -> tuple[str, ...]:
@@ -159,15 +159,15 @@ def _absolute(paths: Paths, place: Path) -> str:
     return "/" + str(place.relative_to(paths.root))
 
 
-def _by_rules(paths: Paths) -> Iterator[Remain]:
+def _by_rules(paths: Paths) -> Iterator[Leftover]:
     for rule in _RULES:
         for place in sorted(paths.root.glob(rule.pattern.lstrip("/"))):
             path = _absolute(paths, place)
             own = _own_lines(place) if rule.effect is _ANSWERS else ""
             if any(paths.at(each).exists() for each in rule.because):
-                yield Remain(path, rule.effect + own, rule.step, True, rule.step == _MOVE)
+                yield Leftover(path, rule.effect + own, rule.step, True, rule.step == _MOVE)
             else:
-                yield Remain(path, rule.idle + own, rule.idle_step, False, False)
+                yield Leftover(path, rule.idle + own, rule.idle_step, False, False)
 
 
 def _own_lines(place: Path) -> str:
@@ -180,7 +180,7 @@ def _own_lines(place: Path) -> str:
     )
 
 
-def _other_servers(paths: Paths) -> Iterator[Remain]:
+def _other_servers(paths: Paths) -> Iterator[Leftover]:
     """Files that send machines elsewhere: told before anything is moved, and left to the administrator."""
     told = {rule.pattern for rule in _RULES}
     for pattern, server, words in _OTHERS:
@@ -192,7 +192,7 @@ def _other_servers(paths: Paths) -> Iterator[Remain]:
             if path in told or path.endswith("~") or place.name.startswith((".", "#")):
                 continue
             if lines := foreign_dhcp.boot_lines(place, server):
-                yield Remain(
+                yield Leftover(
                     path,
                     f"sends machines that {server} answers to boot files that are not ltspd's, by "
                     f"{foreign_dhcp.repeat(place, lines)}",
@@ -203,19 +203,19 @@ def _other_servers(paths: Paths) -> Iterator[Remain]:
                 )
 
 
-def _boot_files(paths: Paths) -> Iterator[Remain]:
+def _boot_files(paths: Paths) -> Iterator[Leftover]:
     """LTSP's own boot files where ours belong, and the kernels beside them."""
     for name in _BOOT_FILES:
         place = paths.tftp_dir / name
         if place.is_file() and not is_ours(place):
             effect = "is LTSP's, and clients get it in place of ltspd's"
-            yield Remain(_absolute(paths, place), effect, _MOVE, True, True)
+            yield Leftover(_absolute(paths, place), effect, _MOVE, True, True)
     for place in sorted(paths.tftp_dir.glob("*/vmlinuz")):
         effect = "holds the kernel of an LTSP image, and has no effect"
-        yield Remain(_absolute(paths, place.parent), effect, _REMOVE, False, False)
+        yield Leftover(_absolute(paths, place.parent), effect, _REMOVE, False, False)
 
 
-def _images(paths: Paths) -> Iterator[Remain]:
+def _images(paths: Paths) -> Iterator[Leftover]:
     """LTSP's images and LTSP5's chroots: no generations of ours, but what generations can be made of."""
     for place in sorted(paths.images.glob("*.img")):
         name = place.stem
@@ -224,8 +224,8 @@ def _images(paths: Paths) -> Iterator[Remain]:
         if name != architecture_name() and not any(each.exists() for each in sources):
             target = _absolute(paths, paths.base_dir / place.name)
             step = f"its source is gone: 'mv {_absolute(paths, place)} {target}' makes it one"
-        yield Remain(_absolute(paths, place), "is an image of LTSP, and has no effect", step, False, False)
+        yield Leftover(_absolute(paths, place), "is an image of LTSP, and has no effect", step, False, False)
     for place in sorted(paths.at("/opt/ltsp").glob("*/etc")):
         root = _absolute(paths, place.parent)
         step = f"'mv {root} {_absolute(paths, paths.base_dir)}/' makes it a source"
-        yield Remain(root, "is a chroot of LTSP5, and has no effect there", step, False, False)
+        yield Leftover(root, "is a chroot of LTSP5, and has no effect there", step, False, False)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed, Unanswered
-from ltspd.migration import leftovers as remains
+from ltspd.migration import leftovers
 from ltspd.migration.leftovers import ASIDE
-from ltspd.model.facts import Remain
+from ltspd.model.facts import Leftover
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = F
             )  # fmt: skip
 
 
-def move_aside(paths: Paths, found: Iterable[Remain]) -> tuple[str, ...]:
+def move_aside(paths: Paths, found: Iterable[Leftover]) -> tuple[str, ...]:
     """Rename what is in the way and return the old names; raises ToolFailed with everything as it was."""
     moved: list[Path] = []
     for each in found:
@@ -78,9 +78,9 @@ def put_back(paths: Paths) -> tuple[str, ...]:
     A file of that name that isn't ours came since, and wins: then the one aside stays where it is.
     """
     back = []
-    for name in remains.aside(paths):
+    for name in leftovers.aside(paths):
         place = paths.at(name)
-        if place.exists() and not remains.is_ours(place):
+        if place.exists() and not leftovers.is_ours(place):
             log.info("%s is there again; %s stays aside", name, _aside(place).name)
             continue
         try:

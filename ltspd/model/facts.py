@@ -10,7 +10,7 @@ from ltspd.model.network import Link
 
 
 @dataclass(frozen=True, slots=True)
-class Remain:
+class Leftover:
     """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
 
     path: str
@@ -39,6 +39,6 @@ class Facts:
     boot_programs: Mapping[str, str] = field(default_factory=dict)
     kernel_nfsd: bool = False
     container: bool = False
-    remains: tuple[Remain, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     set_aside: tuple[str, ...] = ()
     connected: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ltspd.model.client import ClientState
-from ltspd.model.facts import Remain
+from ltspd.model.facts import Leftover
 from ltspd.model.image import ImageState
 from ltspd.model.job import Job
 from ltspd.model.network import LinkState
@@ -47,5 +47,5 @@ class State:
     clients: tuple[ClientState, ...] = ()
     outputs: tuple[OutputStatus, ...] = ()
     jobs: tuple[Job, ...] = ()
-    remains: tuple[Remain, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     set_aside: tuple[str, ...] = ()

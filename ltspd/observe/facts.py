@@ -8,7 +8,7 @@ from ltspd.disk import use
 from ltspd.image.source.dpkg import read_packages
 from ltspd.image.source.find import find_sources
 from ltspd.image.store.store import read_images
-from ltspd.migration import leftovers as remains
+from ltspd.migration import leftovers
 from ltspd.model.facts import Facts
 from ltspd.model.image import Source, SourceKind
 from ltspd.model.state import Problem
@@ -29,7 +29,7 @@ async def look(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
 def renew(paths: Paths, facts: Facts) -> Facts:
     """Return the facts with images and what LTSP left as they are now: what methods change is among these."""
     images, _ = read_images(paths)
-    return replace(facts, images=images, remains=remains.look(paths), set_aside=remains.aside(paths))
+    return replace(facts, images=images, leftovers=leftovers.look(paths), set_aside=leftovers.aside(paths))
 
 
 def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
@@ -37,7 +37,7 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
     nameservers, domain = host.resolver(paths)
     images, problems = read_images(paths)
     sources = find_sources(paths)
-    left = remains.look(paths)
+    left = leftovers.look(paths)
     return (
         Facts(
             hostname=host.hostname(),
@@ -54,11 +54,11 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             boot_programs=host.boot_programs(paths),
             kernel_nfsd=host.kernel_nfsd(paths),
             container=host.in_container(paths),
-            remains=left,
-            set_aside=remains.aside(paths),
+            leftovers=left,
+            set_aside=leftovers.aside(paths),
             connected=connected(paths),
         ),
-        (*problems, *remains.problems(left)),
+        (*problems, *leftovers.problems(left)),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltspd.image.source.find import ROOT_DIRECTORIES, may_become_sources
-from ltspd.migration import leftovers as remains
+from ltspd.migration import leftovers
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
@@ -46,7 +46,7 @@ def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.at("/var/lib/dpkg"), PACKAGES
     yield paths.base_dir, None
     yield paths.outputs, None
-    yield from ((paths.at(each), names) for each, names in remains.DIRECTORIES.items())
+    yield from ((paths.at(each), names) for each, names in leftovers.DIRECTORIES.items())
     yield paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})
     # A directory is often made first, and a system installed into it later.
     yield from ((each, frozenset(ROOT_DIRECTORIES)) for each in may_become_sources(paths))

@@ -199,8 +199,8 @@ class FakeServer:
 
     async def take_over(self) -> tuple[str, ...]:
         self.calls.append(("take over",))
-        moved = tuple(each.path for each in self._state.remains if each.moves)
-        self.set(remains=(), set_aside=moved)
+        moved = tuple(each.path for each in self._state.leftovers if each.moves)
+        self.set(leftovers=(), set_aside=moved)
         return moved
 
     async def give_back(self) -> tuple[str, ...]:

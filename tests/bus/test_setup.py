@@ -7,14 +7,14 @@ import pytest
 
 from ltspd.errors import ToolFailed
 from ltspd.model.configuration import ConfigFinding
-from ltspd.model.facts import Remain
+from ltspd.model.facts import Leftover
 from ltspd.model.image import ImageState
 from tests.bus.fakes import FakeServer
 from tests.bus.program import Ltspctl, on_terminal
 
 BUILT = ImageState("x86_64", "/", "g1")
-DNSMASQ = Remain("/etc/dnsmasq.d/ltsp-dnsmasq.conf", "answers DHCP", "run 'ltspctl setup'", True, True)
-IMAGE = Remain("/srv/ltsp/images/a.img", "is an image of LTSP", "remove it", False, False)
+DNSMASQ = Leftover("/etc/dnsmasq.d/ltsp-dnsmasq.conf", "answers DHCP", "run 'ltspctl setup'", True, True)
+IMAGE = Leftover("/srv/ltsp/images/a.img", "is an image of LTSP", "remove it", False, False)
 
 
 NEVER_BUILT = ImageState("x86_64", "/", "")
@@ -87,7 +87,7 @@ async def test_setup_asks_on_a_terminal(running: FakeServer, bus_address: str) -
 
 
 async def test_setup_reports_what_ltsp_left_and_takes_over(ltspctl: Ltspctl, running: FakeServer) -> None:
-    running.set(images=(BUILT,), remains=(DNSMASQ, IMAGE))
+    running.set(images=(BUILT,), leftovers=(DNSMASQ, IMAGE))
     running.findings = (ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 9, 0, "no effect yet: NAT"),)
     asked = await ltspctl("setup")
     assert (asked.status, running.calls) == (1, [("check",)])
@@ -105,7 +105,7 @@ async def test_setup_reports_what_ltsp_left_and_takes_over(ltspctl: Ltspctl, run
 
 
 async def test_json_takes_over_only_if_told_so(ltspctl: Ltspctl, running: FakeServer) -> None:
-    running.set(images=(BUILT,), remains=(DNSMASQ,))
+    running.set(images=(BUILT,), leftovers=(DNSMASQ,))
     found = (await ltspctl("setup", "--json")).json
     assert (found["Moved"], found["Remains"][0]["Harms"], running.calls) == ([], True, [])
     found = (await ltspctl("setup", "--json", "--yes")).json
@@ -113,7 +113,7 @@ async def test_json_takes_over_only_if_told_so(ltspctl: Ltspctl, running: FakeSe
 
 
 async def test_a_person_is_asked_before_anything_moves(running: FakeServer, bus_address: str) -> None:
-    running.set(images=(BUILT,), remains=(DNSMASQ,))
+    running.set(images=(BUILT,), leftovers=(DNSMASQ,))
     text = await on_terminal(bus_address, "setup", answer=b"n\n")
     assert "Machines that LTSP booted and that still run may lose their roots" in text
     assert "Take over from LTSP now? [Y/n]" in text

@@ -8,9 +8,8 @@ import pytest
 from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.errors import ToolFailed
 from ltspd.initrd.addon import make_settings_initrd
-from ltspd.migration import leftovers as remains
-from ltspd.migration import takeover
-from ltspd.model.facts import Remain
+from ltspd.migration import leftovers, takeover
+from ltspd.model.facts import Leftover
 from ltspd.paths import Paths
 
 DNSMASQ = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
@@ -27,8 +26,8 @@ def write(paths: Paths, name: str, data: bytes | str = "of LTSP\n") -> Path:
     return place
 
 
-def found(paths: Paths) -> dict[str, Remain]:
-    return {each.path: each for each in remains.look(paths)}
+def found(paths: Paths) -> dict[str, Leftover]:
+    return {each.path: each for each in leftovers.look(paths)}
 
 
 def everything(paths: Paths) -> dict[str, tuple[bytes, int]]:
@@ -47,18 +46,18 @@ def ltsp(paths: Paths) -> Paths:
 
 
 def test_a_server_without_ltsp_has_nothing_of_it(paths: Paths) -> None:
-    assert remains.look(paths) == ()
+    assert leftovers.look(paths) == ()
     write(paths, "/etc/dnsmasq.d/README")
     write(paths, "/lib/systemd/system/dnsmasq.service")
     write(paths, "/etc/ltsp/ltsp.conf")
     write(paths, "/etc/ltsp/image.excludes")
     write(paths, "/srv/ltsp/images/a/current/vmlinuz")
-    assert remains.look(paths) == ()
-    assert remains.aside(paths) == ()
+    assert leftovers.look(paths) == ()
+    assert leftovers.aside(paths) == ()
 
 
 def test_what_is_in_the_way_is_a_problem_with_a_next_step(ltsp: Paths) -> None:
-    said = [str(each) for each in remains.problems(remains.look(ltsp))]
+    said = [str(each) for each in leftovers.problems(leftovers.look(ltsp))]
     assert [each.partition(": ")[0] for each in said] == sorted([DNSMASQ, EXPORTS, NBD, MENU, ADD_ON])
     assert all(each.endswith("; run 'ltspctl setup', which moves it aside.") for each in said)
 
@@ -66,14 +65,14 @@ def test_what_is_in_the_way_is_a_problem_with_a_next_step(ltsp: Paths) -> None:
 def test_what_nothing_reads_harms_nobody(paths: Paths) -> None:
     for name in (DNSMASQ, EXPORTS):
         write(paths, name)
-    assert [(each.harms, each.moves) for each in remains.look(paths)] == [(False, False)] * 2
-    assert remains.problems(remains.look(paths)) == ()
+    assert [(each.harms, each.moves) for each in leftovers.look(paths)] == [(False, False)] * 2
+    assert leftovers.problems(leftovers.look(paths)) == ()
 
 
 def test_our_own_boot_files_are_not_ltsps(paths: Paths) -> None:
     write(paths, MENU, "#!ipxe\n# Written by ltspd; changes here are reported, not kept.\n")
     write(paths, ADD_ON, make_settings_initrd(b"A=1\n", (), (), b"", {"boot/main.sh": b"#"}))
-    assert remains.look(paths) == ()
+    assert leftovers.look(paths) == ()
 
 
 def test_ltsps_images_are_left_and_say_what_to_do_with_them(paths: Paths) -> None:
@@ -107,10 +106,10 @@ def test_what_ltsp5_leaves(paths: Paths) -> None:
     assert not any(each.harms for each in left.values())
     for service in ("tftpd-hpa", "isc-dhcp-server"):
         write(paths, f"/etc/init.d/{service}")
-    harm = {each.path: each.step for each in remains.look(paths) if each.harms}
+    harm = {each.path: each.step for each in leftovers.look(paths) if each.harms}
     assert harm["/var/lib/tftpboot/ltsp"] == "run 'systemctl disable --now tftpd-hpa'"
     assert "next-server" in harm["/etc/ltsp/dhcpd.conf"]
-    assert not any(each.moves for each in remains.look(paths))
+    assert not any(each.moves for each in leftovers.look(paths))
 
 
 # The lines that LTSP writes, as dnsmasq(8) has them, with what each is for left out.
@@ -162,11 +161,11 @@ def test_fogs_file_is_in_the_way_and_not_ltsps_to_move(paths: Paths) -> None:
     write(paths, name, "port=0\ndhcp-range=10.0.3.0,proxy\ndhcp-boot=undionly.kpxe,,10.0.3.9\n")
     assert not found(paths)[name].harms
     write(paths, "/lib/systemd/system/dnsmasq.service")
-    (problem,) = remains.problems(remains.look(paths))
+    (problem,) = leftovers.problems(leftovers.look(paths))
     assert problem.subject == name
     assert "FOG" in problem.message
     assert "systemctl restart dnsmasq" in problem.message
-    assert takeover.move_aside(paths, remains.look(paths)) == ()
+    assert takeover.move_aside(paths, leftovers.look(paths)) == ()
 
 
 @pytest.mark.parametrize(
@@ -182,24 +181,24 @@ def test_fogs_file_is_in_the_way_and_not_ltsps_to_move(paths: Paths) -> None:
 )
 def test_other_servers_boot_files_are_named_and_stay(paths: Paths, server: str, name: str, line: str) -> None:
     write(paths, name, f"# a comment\n{line}\n")
-    assert remains.look(paths) == (), "without the server it is without effect"
+    assert leftovers.look(paths) == (), "without the server it is without effect"
     write(paths, f"/lib/systemd/system/{server}.service")
-    (told,) = remains.look(paths)
+    (told,) = leftovers.look(paths)
     assert (told.path, told.harms, told.moves) == (name, False, False)
     assert line.strip() in told.effect
     assert f"systemctl restart {server}" in told.step
-    assert remains.problems(remains.look(paths)) == ()
+    assert leftovers.problems(leftovers.look(paths)) == ()
     for harmless in ("", f"#{line}", 'filename "ltsp/undionly.kpxe";', "dhcp-boot=tag:x,ltsp/snponly.efi"):
         write(paths, name, f"{harmless}\n")
-        assert remains.look(paths) == (), harmless
+        assert leftovers.look(paths) == (), harmless
 
 
 def test_taking_over_leaves_nothing_in_the_way_and_undoing_it_everything_as_it_was(ltsp: Paths) -> None:
     before = everything(ltsp)
-    moved = takeover.move_aside(ltsp, remains.look(ltsp))
+    moved = takeover.move_aside(ltsp, leftovers.look(ltsp))
     assert sorted(moved) == sorted([DNSMASQ, EXPORTS, NBD, MENU, ADD_ON])
-    assert remains.look(ltsp) == ()
-    assert remains.aside(ltsp) == tuple(sorted(moved))
+    assert leftovers.look(ltsp) == ()
+    assert leftovers.aside(ltsp) == tuple(sorted(moved))
     # The directories' readers take no such names; see ltspd.migration.leftovers.
     assert all(each.name.endswith("~") for each in ltsp.at("/etc/dnsmasq.d").iterdir())
     assert list(ltsp.at("/etc/exports.d").glob("*.exports")) == []
@@ -212,19 +211,19 @@ def test_taking_over_leaves_nothing_in_the_way_and_undoing_it_everything_as_it_w
 
 
 def test_undoing_replaces_our_boot_files_but_no_new_file_of_ltsp(ltsp: Paths) -> None:
-    takeover.move_aside(ltsp, remains.look(ltsp))
+    takeover.move_aside(ltsp, leftovers.look(ltsp))
     menu = write(ltsp, MENU, "#!ipxe\n# Written by ltspd; changes here are reported, not kept.\n")
     newer = write(ltsp, DNSMASQ, "newer\n")
     assert DNSMASQ not in takeover.put_back(ltsp)
-    assert remains.aside(ltsp) == (DNSMASQ,)
+    assert leftovers.aside(ltsp) == (DNSMASQ,)
     assert newer.read_text() == "newer\n"
     assert "This file is part of LTSP" in menu.read_text()
 
 
 def test_what_was_kept_is_not_overwritten_by_a_second_time(ltsp: Paths) -> None:
-    takeover.move_aside(ltsp, remains.look(ltsp))
+    takeover.move_aside(ltsp, leftovers.look(ltsp))
     write(ltsp, DNSMASQ, "newer\n")
-    takeover.move_aside(ltsp, remains.look(ltsp))
+    takeover.move_aside(ltsp, leftovers.look(ltsp))
     kept = sorted(each.read_text() for each in ltsp.at("/etc/dnsmasq.d").iterdir())
     assert kept == ["newer\n", "of LTSP\n"]
 
@@ -232,9 +231,9 @@ def test_what_was_kept_is_not_overwritten_by_a_second_time(ltsp: Paths) -> None:
 def test_nothing_moves_if_something_cannot(ltsp: Paths) -> None:
     before = everything(ltsp)
     # Gone between the look and the move; the last of all, so that others have moved by then.
-    gone = Remain("/srv/tftp/ltsp/gone", "was there", "look again", True, True)
+    gone = Leftover("/srv/tftp/ltsp/gone", "was there", "look again", True, True)
     with pytest.raises(ToolFailed, match=r"gone can't be moved aside .* so nothing was"):
-        takeover.move_aside(ltsp, (*remains.look(ltsp), gone))
+        takeover.move_aside(ltsp, (*leftovers.look(ltsp), gone))
     assert everything(ltsp) == before
 
 
