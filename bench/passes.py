@@ -13,9 +13,8 @@ from ltspd.model.facts import Facts
 from ltspd.model.image import Image
 from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
-from ltspd.paths import Paths
-from ltspd.plan import plan
 from tests.bus.conftest import get_all
+from tests.unit.planning import programs, world
 from tests.unit.world import World, open_world
 
 CLIENTS, TIMES, CHANGES = 2000, 5, 5
@@ -44,9 +43,9 @@ def figures() -> Iterator[Figure]:
 def _pass(mark: int) -> float:
     images = tuple(Image(each.name, each.generations, each.current) for each in school().images)
     link = Link("eth0", 2, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface("192.168.67.1/24"),))
-    facts = Facts(links=(link,), images=images, programs=frozenset({"dnsmasq", "ganesha.nfsd"}))
+    facts = Facts(links=(link,), images=images, programs=programs("dnsmasq", "ganesha.nfsd"))
     began = time.process_time()
-    outputs(plan(load({CONF: conf(mark)}), facts, Paths()), Paths(), b"", b"")
+    outputs(world(load({CONF: conf(mark)}), facts))
     return time.process_time() - began
 
 

@@ -6,12 +6,12 @@ from ipaddress import IPv4Address
 from ltspd.config import Config, Host, exact_hosts, menu_settings, render_settings
 from ltspd.config.menu import DEFAULT_IMAGE, KERNEL_PARAMETERS, TIMEOUT, TRANSPORT
 from ltspd.config.parameter import BOTH, SERVER, Parameter, Settings
-from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT, count, duration, port
-from ltspd.model.desired import AddOn, Desired
+from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT
+from ltspd.model.desired import AddOn, Desired, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, SourceKind
 from ltspd.model.menu import Menu, MenuChoice, RootTransport
-from ltspd.model.network import DhcpRole
+from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
@@ -20,23 +20,6 @@ DNS_SERVER = Parameter("DNS_SERVER", ADDRESSES, "", BOTH, "DNS servers for clien
 SEARCH_DOMAIN = Parameter("SEARCH_DOMAIN", LINE, "", BOTH, "Search domain for clients")
 ACCOUNTS = Parameter("SERVE_ACCOUNTS", FLAG, "1", SERVER, "Give clients the server's login accounts")
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
-LEASE = Parameter(
-    "DHCP_LEASE",
-    # dnsmasq refuses leases below two minutes, and DHCP has 32 bits for the seconds.
-    duration(minimum=120, maximum=(1 << 32) - 1),
-    "8h",
-    SERVER,
-    "Lifetime of a lease: seconds, or with s, m, h, d",
-)
-TFTP = Parameter("TFTP", FLAG, "1", SERVER, "Serve TFTP")
-HTTP_PORT = Parameter("HTTP_PORT", port(), "80", SERVER, "TCP port of the HTTP service for clients")
-CONNECTIONS = Parameter(
-    "HTTP_CONNECTIONS", count(), "256", SERVER, "HTTP connections that one address may have"
-)
-METRICS_PORT = Parameter(
-    "METRICS_PORT", port(or_none=True), "10819", SERVER, "Port of metrics on 127.0.0.1; 0: none"
-)
-
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
 
@@ -68,29 +51,16 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             )
         )
     return Desired(
-        served=served,
-        menu=_menu(config, facts, problems),
-        add_on=AddOn(
+        Network(served, nameservers, domains[0] if domains else ""),
+        _menu(config, facts, problems),
+        Store(f"{paths.base}/images", facts.images, _direct(facts, paths, problems)),
+        AddOn(
             render_settings(config.document),
             facts.accounts if settings[ACCOUNTS] else (),
             facts.groups if settings[ACCOUNTS] else (),
             _resolver(settings[DNS_SERVER], domains),
         ),
-        images=facts.images,
-        images_path=f"{paths.base}/images",
-        direct=_direct(facts, paths, problems),
-        tftp_directory=paths.tftp,
-        nameservers=nameservers,
-        search_domain=domains[0] if domains else "",
-        lease=settings[LEASE],
-        http_port=settings[HTTP_PORT],
-        http_connections=settings[CONNECTIONS],
-        metrics_port=settings[METRICS_PORT],
-        tftp=settings[TFTP],
-        kernel_nfsd=facts.kernel_nfsd,
-        programs=facts.programs,
-        boot_programs=facts.boot_programs,
-        problems=tuple(problems),
+        tuple(problems),
     )
 
 
@@ -165,9 +135,10 @@ def _title_key(image: str) -> str:
 
 def default_transport(facts: Facts) -> RootTransport:
     """Return the fastest transport by our measurements (docs/boot.md) that this server has programs for."""
-    if "ganesha.nfsd" in facts.programs or (facts.kernel_nfsd and "exportfs" in facts.programs):
+    programs = {each.name for each in facts.programs}
+    if "ganesha.nfsd" in programs or (facts.kernel_nfsd and "exportfs" in programs):
         return RootTransport.NFS
-    return RootTransport.NBD if "nbd-server" in facts.programs else RootTransport.HTTP
+    return RootTransport.NBD if "nbd-server" in programs else RootTransport.HTTP
 
 
 def _choice(

@@ -7,9 +7,7 @@ from ltspd.errors import LtspError
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import read_client
 from ltspd.initrd.nbd import make_nbd_initrd
-from ltspd.model.desired import Desired
-from ltspd.model.output import Output
-from ltspd.outputs import outputs
+from ltspd.model.desired import AddOn
 from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -24,19 +22,15 @@ class AddOns:
         self._nbd: tuple[str, bytes] = ("", b"")
         self._client: dict[str, bytes] = {}
 
-    async def render(self, desired: Desired, packages_digest: str) -> tuple[Output, ...]:
-        """Return all outputs with both add-ons; ``packages_digest`` is that of the server's packages."""
-        nbd, add_on = await self._nbd_add_on(packages_digest or "-"), desired.add_on
+    async def make(self, add_on: AddOn, packages_digest: str) -> dict[str, bytes]:
+        """Return the add-on initrds by their names; ``packages_digest`` is that of the server's packages."""
+        nbd = await self._nbd_add_on(packages_digest or "-")
         # Read once: while our package is unpacked, they are of two versions. Afterwards it restarts us.
         client = self._client = self._client or await asyncio.to_thread(read_client)
-
-        def work() -> tuple[Output, ...]:
-            settings = make_settings_initrd(
-                add_on.settings, add_on.accounts, add_on.groups, add_on.resolver, client
-            )
-            return outputs(desired, self._paths, nbd, settings)
-
-        return await asyncio.to_thread(work)
+        settings = await asyncio.to_thread(
+            make_settings_initrd, add_on.settings, add_on.accounts, add_on.groups, add_on.resolver, client
+        )
+        return {"ltsp.img": settings} | ({"nbd.img": nbd} if nbd else {})
 
     async def _nbd_add_on(self, digest: str) -> bytes:
         """Return nbd.img, made anew only when the server's packages changed; empty if it can't be."""

@@ -25,6 +25,8 @@ from ltspd.model.output import Output, OutputState
 from ltspd.model.state import Problem, ServerState, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, watches
+from ltspd.outputs import PROGRAMS, outputs
+from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from ltspd.system import memory
@@ -119,11 +121,14 @@ class Passes:
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
             async with self._seeing:
-                self.facts, broken = await facts_of.look(self._paths)
+                self.facts, broken = await facts_of.look(self._paths, PROGRAMS)
             self.looked.set()
             # In threads, because it takes long with many clients: the bus is answered meanwhile.
             desired = await asyncio.to_thread(plan, config, self.facts, self._paths)
-            self.outputs = await self._add_ons.render(desired, self.facts.packages_digest)
+            facts = self.facts
+            add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
+            world = World.of(config.settings, desired, facts, self._paths, add_ons)
+            self.outputs = await asyncio.to_thread(outputs, world)
             if await asyncio.to_thread(self.applier.pending, self.outputs):
                 self._applying()
             slow = asyncio.get_running_loop().call_later(SLOW, self._applying)

@@ -15,7 +15,7 @@ from ltspd.model.state import Problem, ServerState, State
 
 def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
     """Return every link but loopback, with what we answer on it."""
-    roles = {each.link: each.role for each in desired.served}
+    roles = {each.link: each.role for each in desired.network.served}
     return tuple(
         LinkState(
             name=link.name,

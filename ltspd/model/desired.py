@@ -1,14 +1,21 @@
 """Desired: everything that should be true, decided from configuration and facts. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from ltspd.model.account import Account, Group
 from ltspd.model.image import Image
 from ltspd.model.menu import Menu
-from ltspd.model.network import ServedLink
+from ltspd.model.network import Network
 from ltspd.model.state import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The images at ``path`` with all their generations, and ``direct``: the chroots that clients read."""
+
+    path: str
+    images: tuple[Image, ...] = ()
+    direct: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +30,10 @@ class AddOn:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that should be true, decided purely from configuration and facts. ``lease`` in seconds.
+    """Everything that should be true, decided purely from configuration and facts."""
 
-    ``direct`` are the chroots that clients read themselves.
-    """
-
-    served: tuple[ServedLink, ...]
+    network: Network
     menu: Menu
+    store: Store
     add_on: AddOn
-    images: tuple[Image, ...]
-    images_path: str
-    direct: tuple[str, ...]
-    tftp_directory: str
-    nameservers: tuple[IPv4Address, ...]
-    search_domain: str
-    lease: int
-    http_port: int
-    http_connections: int
-    metrics_port: int
-    tftp: bool
-    kernel_nfsd: bool
-    programs: frozenset[str]
-    boot_programs: Mapping[str, str]
     problems: tuple[Problem, ...] = ()

@@ -10,6 +10,17 @@ from ltspd.model.network import Link
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A program that an output starts; with ``knows``, only a version of it that has this option.
+
+    A program does not tell which options it has, so the option's name is looked for in the program itself.
+    """
+
+    name: str
+    knows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
 
@@ -22,7 +33,11 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that one pass looked at: ``connected`` machines read a root, ``unsent`` people can't be sent."""
+    """All that one pass looked at.
+
+    ``programs`` are those of the programs looked for that are installed. ``connected`` machines read a root,
+    ``unsent`` people can't be sent.
+    """
 
     hostname: str = ""
     links: tuple[Link, ...] = ()
@@ -35,7 +50,7 @@ class Facts:
     source_packages: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     images: tuple[Image, ...] = ()
-    programs: frozenset[str] = frozenset()
+    programs: frozenset[Program] = frozenset()
     boot_programs: Mapping[str, str] = field(default_factory=dict)
     kernel_nfsd: bool = False
     container: bool = False

@@ -65,3 +65,12 @@ class ServedLink:
     last: IPv4Address | None = None
     quiet_router: bool = False
     routers: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The links that we answer on, and what clients are told of the network beyond them."""
+
+    served: tuple[ServedLink, ...]
+    nameservers: tuple[IPv4Address, ...] = ()
+    search_domain: str = ""

@@ -1,6 +1,7 @@
 """One look at everything: the Facts of a pass, gathered side by side and without changing anything."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ltspd.image.source.dpkg import read_packages
 from ltspd.image.source.find import find_sources
 from ltspd.image.store.store import read_images
 from ltspd.migration import leftovers
-from ltspd.model.facts import Facts
+from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Source, SourceKind
 from ltspd.model.state import Problem
 from ltspd.observe import host, links, people
@@ -20,9 +21,14 @@ from ltspd.paths import Paths
 _packages: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
-async def look(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
-    """Return the facts, and what was found broken on the way (unreadable generations and the like)."""
-    found, (facts, problems) = await asyncio.gather(links.snapshot(), asyncio.to_thread(_of_files, paths))
+async def look(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[Problem, ...]]:
+    """Return the facts, and what was found broken on the way (unreadable generations and the like).
+
+    ``programs`` are those that are looked for.
+    """
+    found, (facts, problems) = await asyncio.gather(
+        links.snapshot(), asyncio.to_thread(_of_files, paths, programs)
+    )
     return replace(facts, links=found), problems
 
 
@@ -32,7 +38,7 @@ def renew(paths: Paths, facts: Facts) -> Facts:
     return replace(facts, images=images, leftovers=leftovers.look(paths), set_aside=leftovers.aside(paths))
 
 
-def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
+def _of_files(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[Problem, ...]]:
     accounts, groups, unsent = people.look(paths)
     nameservers, domain = host.resolver(paths)
     images, problems = read_images(paths)
@@ -50,7 +56,7 @@ def _of_files(paths: Paths) -> tuple[Facts, tuple[Problem, ...]]:
             source_packages={source.name: _digest(source) for source in sources},
             sources=sources,
             images=images,
-            programs=host.programs(),
+            programs=host.programs(programs),
             boot_programs=host.boot_programs(paths),
             kernel_nfsd=host.kernel_nfsd(paths),
             container=host.in_container(paths),

@@ -3,16 +3,15 @@
 import os
 import shutil
 import socket
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from ltspd.model.facts import Program
 from ltspd.names import is_resolver
 from ltspd.paths import Paths
 
-PROGRAMS = ("dnsmasq", "nbd-server", "ganesha.nfsd", "exportfs", "radvd", "mksquashfs")
-# Options that only some versions know, and which they tell nobody but in their own text.
-_OPTIONS = (("ganesha.nfsd", "allow_set_io_flusher_fail"),)
 # The server's own name servers; the others are read if those are only the server itself.
 RESOLVERS = (
     "/etc/resolv.conf",
@@ -64,12 +63,11 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
     return known, first
 
 
-def programs() -> frozenset[str]:
-    """Return which of the server programs are installed, and as "PROGRAM OPTION" which options they know."""
+def programs(wanted: Iterable[Program]) -> frozenset[Program]:
+    """Return which of these programs are installed, in a version that knows the option where one is named."""
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    places = {name: place for name in PROGRAMS if (place := shutil.which(name, path=path))}
-    known = {f"{name} {option}" for name, option in _OPTIONS if name in places and _has(places[name], option)}
-    return frozenset(places) | known
+    places = ((each, shutil.which(each.name, path=path)) for each in wanted)
+    return frozenset(each for each, place in places if place and (not each.knows or _has(place, each.knows)))
 
 
 def _has(program: str, word: str) -> bool:

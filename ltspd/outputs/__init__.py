@@ -1,29 +1,42 @@
-"""Desired -> files, purely: one module per output; ``outputs`` lists them in the order of applying. Pure."""
+"""World -> files, purely: one module per output, which is found by itself. Pure.
 
-from ltspd.model.desired import Desired
+A module here that has ``render`` is an output, named after its service and the program that does it:
+
+* ``render(world) -> Output | None``: None where another program provides that service;
+* ``ORDER``: outputs are applied from the lowest to the highest. Files come before the services that hand them
+  out, and DHCP comes last, because its answers bring the clients;
+* ``PROGRAMS``: the programs that it needs; they are looked for on the server in every pass;
+* ``UNITS``: the units that it may start.
+"""
+
+import importlib
+import pkgutil
+from typing import Protocol, cast
+
 from ltspd.model.output import Output
-from ltspd.outputs import dhcp_dnsmasq as dnsmasq
-from ltspd.outputs import gateway as http
-from ltspd.outputs import menu_ipxe as ipxe
-from ltspd.outputs import nbd, nfs, radvd
-from ltspd.outputs import tftp_dnsmasq as tftp
-from ltspd.outputs.sound import sound
-from ltspd.paths import Paths
+from ltspd.outputs.world import World, sound
 
 
-def outputs(desired: Desired, paths: Paths, nbd_add_on: bytes, add_on: bytes) -> tuple[Output, ...]:
-    """Return every output; files before the services that hand them out.
+class _Module(Protocol):
+    ORDER: int
 
-    ``add_on`` is the finished ltsp.img and ``nbd_add_on`` nbd.img (empty: there is none).
-    """
-    desired = sound(desired)
-    return (
-        tftp.boot_files(desired, add_on, nbd_add_on),
-        ipxe.menu(desired),
-        nfs.exports(desired),
-        nbd.exports(desired),
-        http.gateway(desired, bool(nbd_add_on)),
-        tftp.service(desired),
-        radvd.advertisements(desired),
-        dnsmasq.dhcp(desired),
-    )
+    def render(self, world: World) -> Output | None: ...
+
+
+def _modules() -> list[_Module]:
+    names = sorted(each.name for each in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    found = [cast(_Module, each) for each in modules if hasattr(each, "render")]
+    return sorted(found, key=lambda each: each.ORDER)
+
+
+_MODULES = _modules()
+# What all outputs together look for on the server, and may start there.
+PROGRAMS = frozenset(program for each in _MODULES for program in getattr(each, "PROGRAMS", ()))
+UNITS = frozenset(unit for each in _MODULES for unit in getattr(each, "UNITS", ()))
+
+
+def outputs(world: World) -> tuple[Output, ...]:
+    """Return every output in the order of applying."""
+    world = sound(world)
+    return tuple(output for each in _MODULES if (output := each.render(world)) is not None)

@@ -3,23 +3,40 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from ltspd.model.desired import Desired
+from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.readers import duration
+from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole, ServedLink
 from ltspd.model.output import File, Output
 from ltspd.network.firmware import ARCHITECTURES, IPXE_FEATURES
+from ltspd.outputs.world import World
 
+ORDER = 80
 PATH = "/var/lib/ltspd/outputs/dnsmasq.conf"
 LEASES = "/var/lib/ltspd/dnsmasq.leases"
+DNSMASQ = Program("dnsmasq")
+PROGRAMS = (DNSMASQ,)
+UNIT = "ltspd-dnsmasq.service"
+UNITS = (UNIT,)
+
+LEASE = Parameter(
+    "DHCP_LEASE",
+    # dnsmasq refuses leases below two minutes, and DHCP has 32 bits for the seconds.
+    duration(minimum=120, maximum=(1 << 32) - 1),
+    "8h",
+    SERVER,
+    "Lifetime of a lease: seconds, or with s, m, h, d",
+)
 
 
-def dhcp(desired: Desired) -> Output:
+def render(world: World) -> Output:
     """Return the output that answers DHCP on the served links."""
-    served = [link for link in desired.served if link.role is not DhcpRole.OFF]
-    missing = "" if "dnsmasq" in desired.programs else "dnsmasq is not installed; install dnsmasq-base."
+    served = [link for link in world.desired.network.served if link.role is not DhcpRole.OFF]
+    missing = "" if DNSMASQ in world.programs else "dnsmasq is not installed; install dnsmasq-base."
     return Output(
         name="dhcp",
-        files=(File(PATH, "\n".join(_lines(desired, served)).encode() + b"\n"),),
-        unit="ltspd-dnsmasq.service",
+        files=(File(PATH, "\n".join(_lines(world, served)).encode() + b"\n"),),
+        unit=UNIT,
         wanted=bool(served),
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 67),),
@@ -28,7 +45,7 @@ def dhcp(desired: Desired) -> Output:
     )
 
 
-def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
+def _lines(world: World, served: list[ServedLink]) -> Iterator[str]:
     yield "# Written by ltspd from /etc/ltsp/ltsp.conf and the network; changes here are reported, not kept."
     yield "port=0"
     # bind-dynamic: only these interfaces, so that the distribution's dnsmasq, libvirt's and
@@ -48,20 +65,21 @@ def _lines(desired: Desired, served: list[ServedLink]) -> Iterator[str]:
     # that are switched on together the last waits 18 s. Clients renew their leases (client/boot/setup.sh).
     yield "no-ping"
     for link in served:
-        yield from _range(desired, link)
+        yield from _range(world, link)
     yield from _programs([link for link in served if link.role is DhcpRole.PROXY])
 
 
-def _range(desired: Desired, link: ServedLink) -> Iterator[str]:
+def _range(world: World, link: ServedLink) -> Iterator[str]:
     """Yield a link's range and its options, tied to it by the tag that dnsmasq sets itself: its name.
 
     It is the only tag of a link that all versions of dnsmasq answer with.
     """
     network, here = link.address.network, f"tag:{link.link}"
+    desired = world.desired.network
     if link.role is DhcpRole.PROXY:
         yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
         return
-    yield f"dhcp-range={link.first},{link.last},{network.netmask},{desired.lease}"
+    yield f"dhcp-range={link.first},{link.last},{network.netmask},{world.settings[LEASE]}"
     # Without an address it keeps dnsmasq from naming the server as the router.
     yield f"dhcp-option={here},option:router" + "".join(f",{each}" for each in link.routers)
     servers = _join(desired.nameservers)

@@ -1,46 +1,64 @@
 """The gateway's table: every URL that exists, and the file behind it. Pure."""
 
 from ltspd.clients.table import Table, dump
-from ltspd.model.desired import Desired
+from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.readers import count, port
+from ltspd.model.desired import Store
 from ltspd.model.output import File, Output
+from ltspd.outputs.world import World
 
+ORDER = 50
 PATH = "/var/lib/ltspd/outputs/gateway.json"
 BASE = "/ltsp"
+UNIT = "ltspd-gateway.service"
+UNITS = (UNIT,)
+
+HTTP_PORT = Parameter("HTTP_PORT", port(), "80", SERVER, "TCP port of the HTTP service for clients")
+CONNECTIONS = Parameter(
+    "HTTP_CONNECTIONS", count(), "256", SERVER, "HTTP connections that one address may have"
+)
+METRICS_PORT = Parameter(
+    "METRICS_PORT", port(or_none=True), "10819", SERVER, "Port of metrics on 127.0.0.1; 0: none"
+)
 
 
-def gateway(desired: Desired, with_nbd: bool) -> Output:
+def render(world: World) -> Output:
     """Return the output that serves boot files and layers over HTTP."""
-    addresses = tuple(sorted({str(link.address.ip) for link in desired.served}))
-    networks = tuple(sorted({str(link.address.network) for link in desired.served}))
-    files = _files(desired, with_nbd)
+    settings, served = world.settings, world.desired.network.served
+    addresses = tuple(sorted({str(link.address.ip) for link in served}))
+    networks = tuple(sorted({str(link.address.network) for link in served}))
     table = Table(
-        addresses, desired.http_port, files, networks, desired.metrics_port, desired.http_connections
+        addresses,
+        settings[HTTP_PORT],
+        _files(world),
+        networks,
+        settings[METRICS_PORT],
+        settings[CONNECTIONS],
     )
     return Output(
         name="http",
         files=(File(PATH, dump(table)),),
-        unit="ltspd-gateway.service",
+        unit=UNIT,
         wanted=bool(addresses),
         reload=True,
-        ports=(("tcp", desired.http_port),),
-        port_setting="HTTP_PORT",
+        ports=(("tcp", settings[HTTP_PORT]),),
+        port_setting=HTTP_PORT.name,
     )
 
 
-def _files(desired: Desired, with_nbd: bool) -> dict[str, str]:
-    files = {f"{BASE}/{name}": f"{desired.tftp_directory}/{name}" for name in ("ltsp.ipxe", "ltsp.img")}
-    if with_nbd:
-        files[f"{BASE}/nbd.img"] = f"{desired.tftp_directory}/nbd.img"
-    for name, path in desired.boot_programs.items():
+def _files(world: World) -> dict[str, str]:
+    store = world.desired.store
+    files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in ("ltsp.ipxe", *world.add_ons)}
+    for name, path in world.boot_programs.items():
         files[f"{BASE}/{name}"] = path
-    for image in desired.images:
+    for image in store.images:
         for generation in image.generations:
             for layer in generation.layers:
-                _add(files, desired, f"{image.name}/layers/{layer.file_name}")
+                _add(files, store, f"{image.name}/layers/{layer.file_name}")
             for name in ("vmlinuz", "initrd.img"):
-                _add(files, desired, f"{image.name}/generations/{generation.id}/{name}")
+                _add(files, store, f"{image.name}/generations/{generation.id}/{name}")
     return files
 
 
-def _add(files: dict[str, str], desired: Desired, relative: str) -> None:
-    files[f"{BASE}/images/{relative}"] = f"{desired.images_path}/{relative}"
+def _add(files: dict[str, str], store: Store, relative: str) -> None:
+    files[f"{BASE}/images/{relative}"] = f"{store.path}/{relative}"

@@ -6,11 +6,13 @@ Every conditional ends in "||" because a failing command without it aborts the s
 import re
 from collections.abc import Iterator
 
-from ltspd.model.desired import Desired
 from ltspd.model.image import Generation
 from ltspd.model.menu import Menu, MenuChoice, RootTransport
 from ltspd.model.output import File, Output
+from ltspd.outputs.gateway import HTTP_PORT
+from ltspd.outputs.world import World
 
+ORDER = 20
 # Without a menu there is still this long (ms) to ask for one.
 KEY_TIMEOUT = 300
 # The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
@@ -46,10 +48,10 @@ prompt --timeout 30000 Restarting in 30 seconds; press a key to restart now. ||
 reboot"""
 
 
-def menu(desired: Desired) -> Output:
+def render(world: World) -> Output:
     """Return the output with the menu script."""
-    text = "\n".join(_lines(desired.menu, desired.http_port)) + "\n"
-    return Output(name="menu", files=(File(f"{desired.tftp_directory}/ltsp.ipxe", text.encode()),))
+    text = "\n".join(_lines(world.desired.menu, world.settings[HTTP_PORT])) + "\n"
+    return Output(name="menu", files=(File(f"{world.paths.tftp}/ltsp.ipxe", text.encode()),))
 
 
 def _lines(menu: Menu, port: int) -> Iterator[str]:

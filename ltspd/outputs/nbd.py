@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 
-from ltspd.model.desired import Desired
+from ltspd.model.facts import Program
 from ltspd.model.output import File, Output
+from ltspd.outputs.world import World
 
+ORDER = 40
 PATH = "/var/lib/ltspd/outputs/nbd-server.conf"
+NBD_SERVER = Program("nbd-server")
+PROGRAMS = (NBD_SERVER,)
+UNIT = "ltspd-nbd.socket"
+UNITS = (UNIT,)
 PORT = 10809
 
 
@@ -18,20 +24,21 @@ def configuration(layers: Mapping[str, str]) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-def exports(desired: Desired) -> Output:
+def render(world: World) -> Output:
     """Return the output that exports every layer of every kept generation."""
+    store = world.desired.store
     layers = {
-        layer.digest: f"{desired.images_path}/{image.name}/layers/{layer.file_name}"
-        for image in desired.images
+        layer.digest: f"{store.path}/{image.name}/layers/{layer.file_name}"
+        for image in store.images
         for generation in image.generations
         for layer in generation.layers
     }
-    missing = "" if "nbd-server" in desired.programs else "nbd-server is not installed; NBD roots won't work."
+    missing = "" if NBD_SERVER in world.programs else "nbd-server is not installed; NBD roots won't work."
     return Output(
         name="nbd",
         files=(File(PATH, configuration(layers)),),
-        unit="ltspd-nbd.socket",
-        wanted=bool(layers) and bool(desired.served),
+        unit=UNIT,
+        wanted=bool(layers) and bool(world.desired.network.served),
         # Each connection is served by a process of its own that reads the exports when it starts.
         follows=True,
         ports=(("tcp", PORT),),

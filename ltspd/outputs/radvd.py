@@ -1,9 +1,15 @@
 """Router advertisements that advertise nothing: they end iPXE's wait for a real one. Pure."""
 
-from ltspd.model.desired import Desired
+from ltspd.model.facts import Program
 from ltspd.model.output import File, Output
+from ltspd.outputs.world import World
 
+ORDER = 70
 PATH = "/var/lib/ltspd/outputs/radvd.conf"
+RADVD = Program("radvd")
+PROGRAMS = (RADVD,)
+UNIT = "ltspd-radvd.service"
+UNITS = (UNIT,)
 
 # iPXE waits 16 s after DHCP for an IPv6 router that an IPv4-only LAN doesn't have. Lifetime 0 says
 # "not a default router", and without a prefix nobody takes an address (RFC 4861, 6.2.3 and 6.3.4).
@@ -16,14 +22,14 @@ _INTERFACE = """interface {name} {{
 """
 
 
-def advertisements(desired: Desired) -> Output:
+def render(world: World) -> Output:
     """Return the output that answers router solicitations on links without IPv6 of their own."""
-    names = sorted({link.link for link in desired.served if link.quiet_router})
-    missing = "" if "radvd" in desired.programs else "radvd is not installed; iPXE will wait 16 s longer."
+    names = sorted({link.link for link in world.desired.network.served if link.quiet_router})
+    missing = "" if RADVD in world.programs else "radvd is not installed; iPXE will wait 16 s longer."
     return Output(
         name="router-advertisements",
         files=(File(PATH, "".join(_INTERFACE.format(name=name) for name in names).encode()),),
-        unit="ltspd-radvd.service",
+        unit=UNIT,
         wanted=bool(names),
         check=("radvd", "--configtest", "--config", "{}"),
         missing=missing,

@@ -16,14 +16,13 @@ from pathlib import Path
 from ltspd.config import load
 from ltspd.model.facts import Facts
 from ltspd.model.network import Link, LinkKind
-from ltspd.outputs import dhcp_dnsmasq as dnsmasq
-from ltspd.paths import Paths
-from ltspd.plan import plan
+from ltspd.outputs import dhcp_dnsmasq
 from tests.lab import releases
 from tests.lab.dhcp import DISCOVER, FULL, ROUTER, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
+from tests.unit.planning import programs, world
 
 REAL, PROXY = "lan0", "ext0"
 LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
@@ -155,8 +154,8 @@ def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> str:
         Link(name, index, "", LinkKind.ETHERNET, True, addresses=tuple(map(IPv4Interface, addresses)))
         for index, (name, addresses) in enumerate(links.items(), 2)
     )
-    facts = Facts(links=found, programs=frozenset({"dnsmasq"}))
-    return dnsmasq.dhcp(plan(config, facts, Paths())).files[0].data.decode()
+    facts = Facts(links=found, programs=programs("dnsmasq"))
+    return dhcp_dnsmasq.render(world(config, facts)).files[0].data.decode()
 
 
 @contextmanager
@@ -181,7 +180,7 @@ def answering(
         if release:
             script = directory / "program"
             program = str(releases.program(release, "dnsmasq-base", "usr/sbin/dnsmasq", script))
-        text = rendered(links, conf).replace(dnsmasq.LEASES, str(directory / "leases"))
+        text = rendered(links, conf).replace(dhcp_dnsmasq.LEASES, str(directory / "leases"))
         (directory / "conf").write_text(text)
         argv = [program, "--keep-in-foreground", f"--conf-file={directory}/conf", "--pid-file="]
         argv += ["--log-dhcp", f"--log-facility={directory}/log"]

@@ -4,9 +4,10 @@ from ipaddress import IPv4Interface
 
 from ltspd.config import Config, load
 from ltspd.model.desired import Desired
-from ltspd.model.facts import Facts
+from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.network import Link, LinkKind
+from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import plan
 
@@ -46,8 +47,20 @@ def image(name: str, current: bool = True) -> Image:
     return Image(name, (generation,), generation.id if current else "")
 
 
+def programs(*names: str) -> frozenset[Program]:
+    """Return these programs as installed, in versions that know none of the options asked for."""
+    return frozenset(map(Program, names))
+
+
+def world(config: Config, facts: Facts, paths: Paths | None = None, nbd: bytes = b"nbd.img\n") -> World:
+    """Return what outputs are rendered from on a server with these facts; an empty ``nbd``: no nbd.img."""
+    paths = paths or Paths()
+    add_ons = {"ltsp.img": b"ltsp.img\n"} | ({"nbd.img": nbd} if nbd else {})
+    return World.of(config.settings, plan(config, facts, paths), facts, paths, add_ons)
+
+
 def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
-    here = frozenset({"ganesha.nfsd", "nbd-server"})
+    here = programs("ganesha.nfsd", "nbd-server")
     facts = Facts(links=links, images=images, container=container, programs=here)
     return plan(conf(text), facts, Paths())
 

@@ -7,15 +7,14 @@ from ipaddress import IPv4Interface
 import pytest
 
 from ltspd.apply import RETRY, Applier
-from ltspd.config import load
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.network import Link, LinkKind
 from ltspd.model.output import File, Output, OutputState, Symlink
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
-from ltspd.plan import plan
 from tests.unit.applying import UNIT, FakeSystemd, apply, disk, fresh, output, served
+from tests.unit.planning import conf, programs, world
 
 OUT = "/var/lib/ltspd/outputs"
 EXPORTS = "/etc/exports.d/ltspd.exports"
@@ -27,18 +26,17 @@ GENERATION = Generation(
 GANESHA = Facts(
     links=(Link("eth1", 3, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface("192.168.67.1/24"),)),),
     images=(Image("a", (GENERATION,), GENERATION.id),),
-    programs=frozenset({"nbd-server", "ganesha.nfsd", "nbd-client"}),
+    programs=programs("nbd-server", "ganesha.nfsd", "nbd-client"),
     boot_programs={"undionly.kpxe": "/usr/lib/ipxe/undionly.kpxe"},
 )
-KERNEL = replace(GANESHA, programs=GANESHA.programs | {"exportfs"}, kernel_nfsd=True)
+KERNEL = replace(GANESHA, programs=GANESHA.programs | programs("exportfs"), kernel_nfsd=True)
 NFS_UNITS = {"ltspd-nfs.service", "nfs-server.service"}
 
 
 async def follow(applier: Applier, paths: Paths, facts: Facts) -> dict[str, tuple[OutputState, str]]:
     """Apply what a server with these facts needs, and return how each output is."""
-    desired = plan(load({"/etc/ltsp/ltsp.conf": ""}), facts, paths)
-    nbd_add_on = b"nbd" if "nbd-client" in facts.programs else b""
-    statuses = await applier.apply(outputs(desired, paths, nbd_add_on, b"add-on"))
+    nbd_add_on = b"nbd" if programs("nbd-client") <= facts.programs else b""
+    statuses = await applier.apply(outputs(world(conf(), facts, paths, nbd_add_on)))
     return {each.name: (each.state, each.message) for each in statuses}
 
 
@@ -145,7 +143,7 @@ async def test_what_a_removed_program_served_is_gone(
 ) -> None:
     await follow(applier, paths, GANESHA)
     assert "ltspd-nbd.socket" in systemd.running()
-    without = replace(GANESHA, programs=frozenset({"ganesha.nfsd"}), boot_programs={})
+    without = replace(GANESHA, programs=programs("ganesha.nfsd"), boot_programs={})
     states = await follow(applier, paths, without)
     assert states["nbd"][1].startswith("nbd-server is not installed")
     assert "ltspd-nbd.socket" not in systemd.running()
@@ -279,8 +277,7 @@ async def test_preview_tells_what_would_go(applier: Applier) -> None:
 async def test_every_output_leaves_nothing(
     applier: Applier, paths: Paths, systemd: FakeSystemd, name: str
 ) -> None:
-    desired = plan(load({"/etc/ltsp/ltsp.conf": ""}), GANESHA, paths)
-    (one,) = (each for each in outputs(desired, paths, b"nbd", b"add-on") if each.name == name)
+    (one,) = (each for each in outputs(world(conf(), GANESHA, paths)) if each.name == name)
     await apply(applier, one)
     names = [each.path for each in one.files] + [each.path for each in one.links]
     assert any(there(paths, *names))

@@ -11,8 +11,9 @@ from ltspd.jobs.builds import KEEP
 from ltspd.model.facts import Facts
 from ltspd.model.state import Problem
 from ltspd.network.roles import PROXY_DHCP, gives_addresses
+from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.paths import Paths
-from ltspd.plan import HTTP_PORT, plan
+from ltspd.plan import plan
 
 GOOD = "[server]\nHTTP_PORT=8080\n"
 BETTER = "[server]\nHTTP_PORT=8081\n"

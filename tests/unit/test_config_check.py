@@ -33,7 +33,10 @@ from ltspd.model.network import DhcpRole
 from ltspd.names import is_host_name
 from ltspd.network.links import DHCP_LINKS, LinkChoice
 from ltspd.network.roles import ADVERTISE, PROXY_DHCP, REAL_DHCP, gives_addresses
-from ltspd.plan import ACCOUNTS, DNS_SERVER, HTTP_PORT, LEASE, TFTP, TITLES
+from ltspd.outputs.dhcp_dnsmasq import LEASE
+from ltspd.outputs.gateway import HTTP_PORT
+from ltspd.outputs.tftp_dnsmasq import TFTP
+from ltspd.plan import ACCOUNTS, DNS_SERVER, TITLES
 
 # Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
 DOCUMENTED = """

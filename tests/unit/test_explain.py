@@ -9,8 +9,8 @@ from ltspd.config.explain import explain, findings, host_of
 from ltspd.config.file import ConfFile
 from ltspd.errors import ConfigError, InvalidOption
 from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.paths import Paths
-from ltspd.plan import HTTP_PORT
 
 FILE = "/etc/ltsp/ltsp.conf"
 TEXT = """DNS_SERVER=10.0.0.1

@@ -57,7 +57,7 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "plan": "config.* model.* network.roles paths",
-    "outputs": "clients.table model.* names network.firmware paths",
+    "outputs": "clients.table config.* model.* names network.firmware paths",
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
@@ -70,7 +70,7 @@ ALLOWED = {
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.store initrd.* jobs.builds jobs.engine jobs.trials "
         "migration.leftovers migration.takeover model.* observe.facts observe.files "
-        "observe.links observe.watches outputs paths plan system.memory system.notify"
+        "observe.links observe.watches outputs outputs.world paths plan system.memory system.notify"
     ),
     "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
     "cli": "api.remote dbus.caller dbus.wire names",

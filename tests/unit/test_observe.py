@@ -11,6 +11,7 @@ import pytest
 
 from ltspd.disk import use
 from ltspd.model.account import Account, Group
+from ltspd.model.facts import Program
 from ltspd.observe import facts, files, host, people
 from ltspd.observe.ports import PortHolder, holders
 from ltspd.paths import Paths
@@ -337,7 +338,7 @@ async def test_a_disk_images_stamp_follows_the_file_and_waits_for_its_writer(pat
     file = paths.base_dir / "vm.img"
 
     async def digest() -> str:
-        found, _ = await facts.look(paths)
+        found, _ = await facts.look(paths, ())
         return found.source_packages["vm"]
 
     first = await digest()
@@ -353,8 +354,14 @@ async def test_a_disk_images_stamp_follows_the_file_and_waits_for_its_writer(pat
     assert await digest() not in ("", first), "another file"
 
 
+def test_programs_are_found_with_the_options_that_they_know() -> None:
+    shell, printf = Program("sh"), Program("sh", knows="printf")
+    others = {Program("sh", knows="an-option-of-no-shell"), Program("no-such-program")}
+    assert host.programs({shell, printf, *others}) == {shell, printf}
+
+
 async def test_one_look_at_an_empty_system(paths: Paths) -> None:
-    found, problems = await facts.look(paths)
+    found, problems = await facts.look(paths, ())
     assert problems == ()
     assert found.hostname == socket.gethostname()
     assert [link.name for link in found.links if link.name == "lo"] == ["lo"]

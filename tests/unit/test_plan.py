@@ -15,7 +15,7 @@ from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
 from tests.unit.ltsp_confs import texts
-from tests.unit.planning import conf, decide, image, link, server_section
+from tests.unit.planning import conf, decide, image, link, programs, server_section, world
 
 # ---- the menu --------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ def test_a_value_made_from_others_counts_where_it_is_good() -> None:
 FACTS = Facts(
     links=(link("eth0", "10.0.3.2/24"), link("eth1", "192.168.67.1/24")),
     images=TWO,
-    programs=frozenset({"ganesha.nfsd", "nbd-server", "nbd-client", "dnsmasq"}),
+    programs=programs("ganesha.nfsd", "nbd-server", "nbd-client", "dnsmasq"),
 )
 
 
@@ -145,8 +145,7 @@ def test_two_thousand_clients_cost_little(shape: str) -> None:
     rooms = "".join(f"[room{n}]\nDEFAULT_IMAGE=trixie\n" for n in range(20))
     text = "[clients]\nTIMEZONE=UTC\n" + "".join(sections) + rooms
     start = time.process_time()
-    desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())
-    outputs(desired, Paths(), b"", b"")
+    outputs(world(load({"/etc/ltsp/ltsp.conf": text}), FACTS))
     assert time.process_time() - start < 3
 
 
@@ -175,11 +174,11 @@ def test_people_who_can_not_be_sent_are_named() -> None:
 def test_the_servers_resolver_is_the_default_for_clients() -> None:
     facts = Facts(nameservers=(IPv4Address("9.9.9.9"),), search_domain="lan.example")
     desired = plan(conf(), facts, Paths())
-    assert (desired.nameservers, desired.search_domain) == (facts.nameservers, "lan.example")
+    assert (desired.network.nameservers, desired.network.search_domain) == (facts.nameservers, "lan.example")
     text = server_section('DNS_SERVER="10.0.0.1 10.0.0.2"\nSEARCH_DOMAIN=school.example')
     desired = plan(conf(text), facts, Paths())
-    assert [str(each) for each in desired.nameservers] == ["10.0.0.1", "10.0.0.2"]
-    assert desired.search_domain == "school.example"
+    assert [str(each) for each in desired.network.nameservers] == ["10.0.0.1", "10.0.0.2"]
+    assert desired.network.search_domain == "school.example"
 
 
 def test_what_clients_resolve_with_reaches_those_of_another_dhcp_server() -> None:
@@ -196,12 +195,12 @@ def test_what_clients_resolve_with_reaches_those_of_another_dhcp_server() -> Non
 def test_a_resolver_that_is_only_the_server_itself_is_a_problem_where_we_give_addresses() -> None:
     own = Facts(nameservers=(IPv4Address("127.0.0.1"),), links=(link("eth1", "192.168.67.1/24"),))
     desired = plan(conf(), own, Paths())
-    assert desired.nameservers == ()
+    assert desired.network.nameservers == ()
     (problem,) = desired.problems
     assert "127.0.0.1" in problem.message
     assert "DNS_SERVER=" in problem.message
     desired = plan(conf(server_section("DNS_SERVER=10.0.0.1")), own, Paths())
-    assert (str(desired.nameservers[0]), desired.problems) == ("10.0.0.1", ())
+    assert (str(desired.network.nameservers[0]), desired.problems) == ("10.0.0.1", ())
     # Behind another server, that one says it.
     assert plan(conf(), replace(own, links=(link("eth0", "10.0.3.2/24"),)), Paths()).problems == ()
 
@@ -224,7 +223,7 @@ def test_a_resolver_that_is_only_the_server_itself_is_a_problem_where_we_give_ad
 def test_who_routes_for_clients(line: str, gateway: str | None, forwards: bool, routers: list[str]) -> None:
     own = replace(link("eth1", "192.168.67.1/24"), forwards=forwards)
     own = replace(own, gateway=IPv4Address(gateway) if gateway else None)
-    (served,) = decide(server_section(line), own).served
+    (served,) = decide(server_section(line), own).network.served
     assert [str(each) for each in served.routers] == routers
 
 
@@ -246,7 +245,7 @@ def test_a_secret_in_kernel_parameters_is_not_in_the_menu_that_everybody_reads(s
 
 
 @pytest.mark.parametrize(
-    ("programs", "kernel", "transport"),
+    ("names", "kernel", "transport"),
     [
         ({"ganesha.nfsd", "nbd-server"}, False, RootTransport.NFS),
         ({"exportfs"}, True, RootTransport.NFS),
@@ -255,9 +254,7 @@ def test_a_secret_in_kernel_parameters_is_not_in_the_menu_that_everybody_reads(s
         ({"exportfs"}, False, RootTransport.HTTP),
     ],
 )
-def test_roots_come_by_what_the_server_has(
-    programs: set[str], kernel: bool, transport: RootTransport
-) -> None:
-    facts = Facts(images=TWO, programs=frozenset(programs), kernel_nfsd=kernel)
+def test_roots_come_by_what_the_server_has(names: set[str], kernel: bool, transport: RootTransport) -> None:
+    facts = Facts(images=TWO, programs=programs(*names), kernel_nfsd=kernel)
     assert plan(conf(""), facts, Paths()).menu.default.transport is transport
     assert plan(conf("ROOT_TRANSPORT=nfs\n"), facts, Paths()).menu.default.transport is RootTransport.NFS

@@ -13,8 +13,10 @@ from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
 from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
+from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import plan
+from tests.unit.planning import programs
 
 OUT = "/var/lib/ltspd/outputs"
 IMG, NBD_IMG, MENU = (f"/srv/tftp/ltsp/{name}" for name in ("ltsp.img", "nbd.img", "ltsp.ipxe"))
@@ -52,7 +54,7 @@ BASE = Inputs(
         accounts=(ADA,),
         groups=(Group("ada", 1000, ()),),
         images=(Image("a", (FIRST,), FIRST.id), Image("b", (generation("b", 5),), generation("b", 5).id)),
-        programs=frozenset({"dnsmasq", "nbd-server", "exportfs", "radvd"}),
+        programs=programs("dnsmasq", "nbd-server", "exportfs", "radvd"),
         boot_programs={"undionly.kpxe": "/usr/lib/ipxe/undionly.kpxe"},
         kernel_nfsd=True,
     )
@@ -67,7 +69,8 @@ def files(inputs: Inputs) -> dict[str, object]:
         desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups, desired.add_on.resolver, {}
     )
     found: dict[str, object] = {}
-    for output in outputs(desired, Paths(), inputs.nbd, add_on):
+    add_ons = {"ltsp.img": add_on} | ({"nbd.img": inputs.nbd} if inputs.nbd else {})
+    for output in outputs(World.of(config.settings, desired, inputs.facts, Paths(), add_ons)):
         found |= {file.path: (file.data, file.mode) for file in output.files}
         found |= {each.path: each.target for each in output.links}
         found[output.name] = (output.unit, output.wanted, output.missing)

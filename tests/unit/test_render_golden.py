@@ -17,14 +17,12 @@ from typing import Any
 import pytest
 
 from ltspd.clients import table
-from ltspd.config import load
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
 from ltspd.model.network import Link, LinkKind
 from ltspd.model.output import Output
 from ltspd.outputs import outputs
-from ltspd.paths import Paths
-from ltspd.plan import plan
+from tests.unit.planning import conf, programs, world
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/facts.json"))
 PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "radvd"]
@@ -78,7 +76,7 @@ def _facts(given: dict[str, Any]) -> Facts:
         ),
         nameservers=tuple(map(IPv4Address, given.get("nameservers", []))),
         search_domain=given.get("search_domain", ""),
-        programs=frozenset(given.get("programs", PROGRAMS)),
+        programs=programs(*given.get("programs", PROGRAMS)),
         boot_programs=given.get("boot_programs", BOOT_PROGRAMS),
         kernel_nfsd=given.get("kernel_nfsd", False),
     )
@@ -86,10 +84,7 @@ def _facts(given: dict[str, Any]) -> Facts:
 
 def rendered(case: Path) -> tuple[Output, ...]:
     given = json.loads((case / "facts.json").read_text())
-    config = load({"/etc/ltsp/ltsp.conf": (case / "ltsp.conf").read_text()})
-    assert config.ok, config.errors
-    paths = Paths()
-    return outputs(plan(config, _facts(given), paths), paths, b"nbd.img\n", b"ltsp.img\n")
+    return outputs(world(conf((case / "ltsp.conf").read_text()), _facts(given)))
 
 
 def _units(found: tuple[Output, ...]) -> bytes:

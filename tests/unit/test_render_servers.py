@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import load
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.network import Link, LinkKind
-from ltspd.outputs import nbd, nfs
+from ltspd.outputs import nbd, nfs_ganesha
 from ltspd.paths import Paths
-from ltspd.plan import plan
 from tests.patience import PATIENCE
+from tests.unit.planning import conf, world
 
 DIGEST = "5e" * 32
 # Speaks NBD's fixed newstyle handshake as far as a mount does (the protocol's proto.md): option
@@ -72,8 +71,10 @@ def _rendered(store: Path) -> tuple[bytes, bytes]:
         links=(Link("eth0", 2, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface("10.0.0.1/24"),)),),
         images=(Image("a", (generation,), "g"),),
     )
-    desired = plan(load({}), facts, Paths(base=str(store)))
-    return nbd.exports(desired).files[0].data, nfs.exports(desired).files[0].data
+    here = world(conf(), facts, Paths(base=str(store)))
+    nfs = nfs_ganesha.render(here)
+    assert nfs is not None
+    return nbd.render(here).files[0].data, nfs.files[0].data
 
 
 def test_nbd_server_hands_out_a_layer(store: Path) -> None:

@@ -10,23 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltspd.clients import table
-from ltspd.config import load
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model.account import Account, Group
-from ltspd.model.desired import Desired
+from ltspd.model.desired import AddOn, Desired, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.menu import Menu, MenuChoice, RootTransport
-from ltspd.model.network import DhcpRole, ServedLink
+from ltspd.model.network import DhcpRole, Network, ServedLink
 from ltspd.model.output import Output
-from ltspd.outputs import menu_ipxe as ipxe
-from ltspd.outputs import outputs
-from ltspd.outputs.sound import sound
-from ltspd.paths import Paths
-from ltspd.plan import plan
+from ltspd.outputs import menu_ipxe, outputs
+from ltspd.outputs.world import World, sound
+from tests.unit.planning import conf, programs, world
 
-EMPTY = plan(load({}), Facts(), Paths())
+EMPTY = world(conf(), Facts())
 GOLDEN = Path(__file__).parent / "golden"
 SPITEFUL = [
     "\n", "\r", "\0", "\t", "\x1b", "\x7f", "\x85", "\u2028", "\ud800", "é", " ", "'", '"', "\\", "#", "#x",
@@ -51,7 +48,7 @@ def generations(draw: st.DrawFn) -> Generation:
 
 
 @st.composite
-def desires(draw: st.DrawFn) -> Desired:
+def worlds(draw: st.DrawFn) -> World:
     made = draw(st.lists(generations(), max_size=3))
 
     def choice() -> MenuChoice:
@@ -64,23 +61,30 @@ def desires(draw: st.DrawFn) -> Desired:
         for n, role in enumerate(draw(st.lists(st.sampled_from([DhcpRole.REAL, DhcpRole.PROXY]), max_size=3)))
         for first in [IPv4Address(f"10.0.{n}.9") if role is DhcpRole.REAL else None]
     )
+    menu = Menu(
+        tuple(made),
+        choice(),
+        tuple((draw(keys), draw(names), choice()) for _ in range(draw(st.integers(0, 2)))),
+        {each.image: draw(hostile) for each in made},
+    )
+    direct = tuple(f"/srv/ltsp/{name}" for name in draw(st.lists(names, max_size=2)))
+    images = tuple(Image(draw(names), (each,), each.id) for each in made)
     return replace(
         EMPTY,
-        served=served,
-        menu=Menu(
-            tuple(made),
-            choice(),
-            tuple((draw(keys), draw(names), choice()) for _ in range(draw(st.integers(0, 2)))),
-            {each.image: draw(hostile) for each in made},
+        desired=Desired(
+            Network(served, (IPv4Address("9.9.9.9"),), draw(hostile)),
+            menu,
+            Store("/srv/ltsp/images", images, direct),
+            AddOn(),
         ),
-        images=tuple(Image(draw(names), (each,), each.id) for each in made),
-        direct=tuple(f"/srv/ltsp/{name}" for name in draw(st.lists(names, max_size=2))),
-        nameservers=(IPv4Address("9.9.9.9"),),
-        search_domain=draw(hostile),
         kernel_nfsd=draw(st.booleans()),
-        programs=frozenset({"dnsmasq", "exportfs", "ganesha.nfsd", "radvd", "nbd-server", "nbd-client"}),
+        programs=programs("dnsmasq", "exportfs", "ganesha.nfsd", "radvd", "nbd-server"),
         boot_programs={draw(names): draw(hostile)},
     )
+
+
+def with_menu(here: World, menu: Menu) -> World:
+    return replace(here, desired=replace(here.desired, menu=menu))
 
 
 def texts(made: tuple[Output, ...]) -> dict[str, str]:
@@ -165,19 +169,19 @@ def _harmless(menu: Menu) -> Menu:
 
 
 @settings(max_examples=400, deadline=None)
-@given(desires())
-def test_no_value_becomes_a_line_or_a_command(desired: Desired) -> None:
-    for path, text in texts(outputs(desired, Paths(), b"", b"")).items():
+@given(worlds())
+def test_no_value_becomes_a_line_or_a_command(here: World) -> None:
+    for path, text in texts(outputs(here)).items():
         _check(path, text)
 
 
 @settings(max_examples=400, deadline=None)
-@given(desires())
-def test_no_text_adds_a_command_to_the_menu(desired: Desired) -> None:
-    (script,) = (text for path, text in texts(outputs(desired, Paths(), b"", b"")).items() if "ipxe" in path)
+@given(worlds())
+def test_no_text_adds_a_command_to_the_menu(here: World) -> None:
+    (script,) = (text for path, text in texts(outputs(here)).items() if "ipxe" in path)
     assert script.startswith("#!ipxe\n")
-    fit = sound(desired)
-    (plain,) = texts((ipxe.menu(replace(fit, menu=_harmless(fit.menu))),)).values()
+    fit = sound(here)
+    (plain,) = texts((menu_ipxe.render(with_menu(fit, _harmless(fit.desired.menu))),)).values()
     assert commands(script) == commands(plain)
 
 
@@ -198,15 +202,16 @@ def test_no_text_adds_a_command_to_the_menu(desired: Desired) -> None:
 def test_kernel_parameters_as_ipxe_reads_them(text: str, written: str) -> None:
     choice = MenuChoice("", RootTransport.NFS, text, None)
     generation = Generation("g", "a", 0.0, "", "", "6.1", (Layer("5e" * 32, 1),), 0, 0, 0, 0, "")
-    desired = replace(EMPTY, menu=Menu((generation,), choice))
-    lines = texts(outputs(desired, Paths(), b"", b""))["/srv/tftp/ltsp/ltsp.ipxe"].splitlines()
+    lines = texts(outputs(with_menu(EMPTY, Menu((generation,), choice))))[
+        "/srv/tftp/ltsp/ltsp.ipxe"
+    ].splitlines()
     assert (f"set parameters {written}" in lines) if written else ("clear parameters ||" in lines)
 
 
 def test_titles_are_not_filled_in_by_ipxe() -> None:
     generation = Generation("g", "a", 0.0, "", "", "6.1", (Layer("5e" * 32, 1),), 0, 0, 0, 0, "")
     menu = Menu((generation,), MenuChoice("a", RootTransport.NFS, "", None), (), {"a": "Costs ${srv} || 5$"})
-    text = texts(outputs(replace(EMPTY, menu=menu), Paths(), b"", b""))["/srv/tftp/ltsp/ltsp.ipxe"]
+    text = texts(outputs(with_menu(EMPTY, menu)))["/srv/tftp/ltsp/ltsp.ipxe"]
     assert "item image_a Costs {srv} ${nothing}|| 5$\n" in text
 
 

@@ -1,16 +1,21 @@
-"""NFS exports, read-only: the image store, and chroots that clients read as they are. Pure.
-
-The kernel's server does it where it has one, else nfs-ganesha.
-"""
+"""NFS by nfs-ganesha, where the kernel has no NFS server: the same read-only exports as there. Pure."""
 
 from zlib import crc32
 
-from ltspd.model.desired import Desired
+from ltspd.model.desired import Store
+from ltspd.model.facts import Program
 from ltspd.model.menu import RootTransport
 from ltspd.model.output import File, Output
+from ltspd.outputs import nfs_kernel
+from ltspd.outputs.world import World
 
-KERNEL_PATH = "/etc/exports.d/ltspd.exports"
-GANESHA_PATH = "/var/lib/ltspd/outputs/ganesha.conf"
+ORDER = 30
+PATH = "/var/lib/ltspd/outputs/ganesha.conf"
+GANESHA = Program("ganesha.nfsd")
+FLUSHER = Program("ganesha.nfsd", knows="allow_set_io_flusher_fail")
+PROGRAMS = (GANESHA, FLUSHER)
+UNIT = "ltspd-nfs.service"
+UNITS = (UNIT,)
 
 # Lease_Lifetime: with a 1 s lease every client stalls for seconds again and again. Graceless: there
 # is no state worth reclaiming on a read-only export. NFSv4.1 alone: v3 would need rpcbind, and 4.2
@@ -55,32 +60,19 @@ _EXPORT = """EXPORT {{
 _NUMBERS = range(2, 1 << 16)
 
 
-def exports(desired: Desired) -> Output:
-    """Return the output that exports store and chroots to the served networks, or to all in ganesha's case.
+def render(world: World) -> Output | None:
+    """Return the output that exports store and chroots, to whoever can reach this server.
 
     All callers are squashed to nobody. What everybody may read in the store is not secret (the build sees to
     that, and lets nobody into its work directories), and of a chroot no more than that is to be had. So
     reading needs no authentication.
     """
-    wanted = bool(desired.served)
-    if desired.kernel_nfsd and "exportfs" in desired.programs:
-        options = "ro,all_squash,no_subtree_check,insecure,crossmnt"
-        networks = sorted({str(link.address.network) for link in desired.served})
-        clients = " ".join(f"{network}({options})" for network in networks)
-        exported = (desired.images_path, *desired.direct) if networks else ()
-        lines = "".join(f"{path} {clients}\n" for path in exported)
-        return Output(
-            name="nfs",
-            files=(File(KERNEL_PATH, lines.encode()),),
-            unit="nfs-server.service",
-            wanted=wanted,
-            reload=True,
-        )
-    flusher = "ganesha.nfsd allow_set_io_flusher_fail" in desired.programs
-    core = "    allow_set_io_flusher_fail = true;\n" if flusher else ""
+    if nfs_kernel.serves(world):
+        return None
+    desired, wanted = world.desired, bool(world.desired.network.served)
     missing = (
         ""
-        if "ganesha.nfsd" in desired.programs
+        if GANESHA in world.programs
         else (
             "the kernel has no NFS server and nfs-ganesha is not installed, so there are no roots by NFS; "
             "install nfs-ganesha-vfs, or nfs-kernel-server where the kernel can be one."
@@ -91,21 +83,22 @@ def exports(desired: Desired) -> Output:
         menu = desired.menu
         choices = (menu.default, *(choice for _, _, choice in menu.hosts))
         asked = any(each.transport is RootTransport.NFS for each in choices)
-        wanted = wanted and (asked or bool(desired.direct))
+        wanted = wanted and (asked or bool(desired.store.direct))
+    core = "    allow_set_io_flusher_fail = true;\n" if FLUSHER in world.programs else ""
     return Output(
         name="nfs",
-        files=(File(GANESHA_PATH, _ganesha(desired, core).encode()),),
-        unit="ltspd-nfs.service",
+        files=(File(PATH, _configuration(desired.store, core).encode()),),
+        unit=UNIT,
         wanted=wanted,
         ports=(("tcp", 2049),),
         missing=missing,
     )
 
 
-def _ganesha(desired: Desired, core: str) -> str:
-    blocks = [_EXPORT.format(number=1, path=desired.images_path)]
+def _configuration(store: Store, core: str) -> str:
+    blocks = [_EXPORT.format(number=1, path=store.path)]
     taken: set[int] = set()
-    for path in desired.direct:
+    for path in store.direct:
         number = _NUMBERS[crc32(path.encode()) % len(_NUMBERS)]
         while number in taken:
             number = _NUMBERS[(number - _NUMBERS[0] + 1) % len(_NUMBERS)]

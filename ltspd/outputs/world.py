@@ -1,0 +1,113 @@
+"""What outputs are rendered from, without what can't stand in files that other programs read. Pure.
+
+Names and texts come from ltsp.conf, from the store, from the kernel and from the network. Each was checked
+where it came in; ``sound`` relies on none of that, so that no output has to look at a value twice.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ltspd.config.parameter import Settings
+from ltspd.model.desired import Desired
+from ltspd.model.facts import Facts, Program
+from ltspd.model.image import Generation, Image
+from ltspd.model.menu import Menu, MenuChoice
+from ltspd.names import is_link_name
+from ltspd.paths import Paths
+
+# Images, generations, boot programs, and what iPXE compares a host with.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
+# C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that an output is rendered from; what is missing here, an output can't depend on.
+
+    ``programs`` are those of the outputs' ``PROGRAMS`` that are installed; ``boot_programs`` leads from the
+    names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names.
+    """
+
+    settings: Settings
+    desired: Desired
+    paths: Paths
+    programs: frozenset[Program]
+    boot_programs: Mapping[str, str]
+    kernel_nfsd: bool
+    add_ons: Mapping[str, bytes]
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        desired: Desired,
+        facts: Facts,
+        paths: Paths,
+        add_ons: Mapping[str, bytes],
+    ) -> "World":
+        """Return the world with what outputs may know of the facts."""
+        return cls(settings, desired, paths, facts.programs, facts.boot_programs, facts.kernel_nfsd, add_ons)
+
+
+def sound(world: World) -> World:
+    """Return a world without names that can't be written, and with each text on one line or empty."""
+    desired = world.desired
+    network, store = desired.network, desired.store
+    return replace(
+        world,
+        desired=replace(
+            desired,
+            network=replace(
+                network,
+                served=tuple(each for each in network.served if is_link_name(each.link)),
+                search_domain=network.search_domain if _DOMAIN.fullmatch(network.search_domain) else "",
+            ),
+            menu=_menu(desired.menu),
+            store=replace(
+                store,
+                images=tuple(_image(each) for each in store.images if NAME.fullmatch(each.name)),
+                direct=tuple(each for each in store.direct if NAME.fullmatch(each.rpartition("/")[2])),
+            ),
+        ),
+        boot_programs={
+            name: path
+            for name, path in world.boot_programs.items()
+            if NAME.fullmatch(name) and not _CONTROL.search(path)
+        },
+    )
+
+
+def line(text: str) -> str:
+    """Return a text with blanks for tabs; an empty one if it has a control character."""
+    text = text.replace("\t", " ")
+    return "" if _CONTROL.search(text) else text
+
+
+def _image(image: Image) -> Image:
+    return replace(image, generations=tuple(filter(_is_sound, image.generations)))
+
+
+def _is_sound(generation: Generation) -> bool:
+    names = NAME.fullmatch(generation.id) and NAME.fullmatch(generation.image)
+    return bool(names) and all(_DIGEST.fullmatch(layer.digest) for layer in generation.layers)
+
+
+def _menu(menu: Menu) -> Menu:
+    entries = tuple(replace(each, kernel=line(each.kernel)) for each in menu.entries if _is_sound(each))
+    first = entries[0].image if entries else ""
+    names = {each.image for each in entries}
+
+    def choice(given: MenuChoice) -> MenuChoice:
+        image = given.image if given.image in names else first
+        return replace(given, image=image, kernel_parameters=line(given.kernel_parameters))
+
+    return Menu(
+        entries,
+        choice(menu.default),
+        tuple((key, value, choice(each)) for key, value, each in menu.hosts if NAME.fullmatch(value)),
+        {image: line(title) for image, title in menu.titles.items()},
+    )
