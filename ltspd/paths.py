@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# A checkout has client/ next to the package; an installation has it below /usr/share.
+_CHECKOUT = Path(__file__).resolve().parents[1] / "client"
+_INSTALLED = Path("/usr/share/ltspd/client")
+
+
+def client_home() -> Path:
+    """Return where the client's files are on this server."""
+    return _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

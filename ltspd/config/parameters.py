@@ -1,7 +1,8 @@
 """The table of all parameters: it finds every declaration there is. And lookups in it by name.
 
-Parameters are declared in the modules that use their values. A module that declares some imports the class,
-by which it is found here: so this module reads the source of our own package, once. Else it is Pure.
+Parameters are declared in the modules that use their values, and in the scripts of clients (see features). A
+module that declares some imports the class, by which it is found here. So this module reads the source of our
+own package and the clients' scripts, once; else it is Pure.
 """
 
 import difflib
@@ -13,8 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ltspd.config import features
 from ltspd.config.names import UNREAD, is_unread
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
+from ltspd.paths import client_home
 
 # Words that tell a secret by its name, also in parameters that nobody here has heard of.
 _SECRET_NAME = re.compile(
@@ -30,24 +33,34 @@ def table() -> Mapping[str, Parameter[Any]]:
     return collect(_declared())
 
 
-def collect(declared: Iterable[Parameter[Any]]) -> Mapping[str, Parameter[Any]]:
-    """Return declarations by name: the server's, those of both, the clients'. Two of one name: ValueError."""
+def collect(declared: Iterable[tuple[str, Parameter[Any]]]) -> Mapping[str, Parameter[Any]]:
+    """Return declarations by name: the server's, those of both, the clients'.
+
+    They are given with the files that they are in. Raises ValueError for two of one name.
+    """
     found: dict[str, Parameter[Any]] = {}
-    for each in declared:
+    places: dict[str, str] = {}
+    for place, each in declared:
+        first = places.setdefault(each.name, place)
         if found.setdefault(each.name, each) is not each:
-            raise ValueError(f"{each.name} is declared twice.")
+            raise ValueError(f"{each.name} is declared twice: in {first} and in {place}.")
     ordered = sorted(
         found.values(), key=lambda each: (SERVER not in each.sides, CLIENT in each.sides, each.name)
     )
     return MappingProxyType({each.name: each for each in ordered})
 
 
-def _declared() -> Iterator[Parameter[Any]]:
+def _declared() -> Iterator[tuple[str, Parameter[Any]]]:
     home = Path(__file__).parents[1]
     for path in sorted(home.rglob("*.py")):
         if b"from ltspd.config.parameter import" in path.read_bytes():
             name = ".".join(path.relative_to(home.parent).with_suffix("").parts).removesuffix(".__init__")
-            yield from (each for each in vars(import_module(name)).values() if isinstance(each, Parameter))
+            for each in vars(import_module(name)).values():
+                if isinstance(each, Parameter):
+                    yield name, each
+    for path in sorted(client_home().rglob("*.sh")):
+        for each in features.declared(path.read_bytes().decode()):
+            yield path.name, each
 
 
 @lru_cache(maxsize=8192)

@@ -14,12 +14,10 @@ from ltspd.foreign import read
 from ltspd.foreign.inside import path_inside
 from ltspd.initrd import cpio, elf, kernel
 from ltspd.model.image import Layer
+from ltspd.paths import client_home
 from ltspd.system import priority
 from ltspd.system.run import run
 
-# A checkout has client/ next to the package; an installation has it below /usr/share.
-_CHECKOUT = Path(__file__).resolve().parents[2] / "client"
-_INSTALLED = Path("/usr/share/ltspd/client")
 # bench: a cloud kernel's 12 MB pack in 0.16 s at 3 and 0.84 s at 9, for 2.9 and 2.5 MB; the unpacking
 # client takes the same time for both.
 _ZSTD_LEVEL = "-3"
@@ -114,11 +112,6 @@ def read_client(home: Path | None = None) -> dict[str, bytes]:
     if "boot/main.sh" not in found:
         raise _missing(home / "boot/main.sh")
     return found
-
-
-def client_home() -> Path:
-    """Return where the client's files are on this server."""
-    return _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
 
 
 async def compress(plain: bytes, *, zstd: bool = True) -> bytes:

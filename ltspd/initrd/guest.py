@@ -14,6 +14,7 @@ from pathlib import Path
 from ltspd.errors import ToolFailed, UnsuitableInitrd
 from ltspd.foreign.inside import path_inside
 from ltspd.initrd import boot, cpio, kernel
+from ltspd.paths import client_home
 from ltspd.system import priority
 from ltspd.system.run import run
 
@@ -127,7 +128,7 @@ def _moved(entry: cpio.Entry) -> cpio.Entry:
 
 def _additions(hooks: str) -> list[cpio.Entry]:
     """Return the files by which the distribution's init finds us."""
-    home = boot.client_home() / "guest"
+    home = client_home() / "guest"
     read = {each: (home / each).read_bytes() for each in boot.GUEST_HOOKS}
     if hooks:
         return [

@@ -1,4 +1,4 @@
-"""Findings and server settings that need more than a golden file, and the parameter table itself."""
+"""Findings and server settings that need more than a golden file."""
 
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Interface
@@ -23,10 +23,7 @@ from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname, hostname_problem
 from ltspd.config.menu import TIMEOUT, TRANSPORT
-from ltspd.config.names import is_parameter_name, is_reserved, is_unread
-from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
-from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
-from ltspd.config.readers import count
+from ltspd.config.parameters import find
 from ltspd.jobs.builds import KEEP, REBUILD
 from ltspd.model.menu import RootTransport
 from ltspd.model.network import DhcpRole
@@ -37,59 +34,6 @@ from ltspd.outputs.dhcp_dnsmasq import LEASE
 from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.outputs.tftp_dnsmasq import TFTP
 from ltspd.plan import ACCOUNTS, DNS_SERVER, TITLES
-
-# Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
-DOCUMENTED = """
-ADD_IMAGE_EXCLUDES OMIT_IMAGE_EXCLUDES AUTOLOGIN RELOGIN GDM3_CONF LIGHTDM_CONF SDDM_CONF CRONTAB_POWEROFF
-CUPS_SERVER DEBUG_LOG DEBUG_SHELL DEFAULT_IMAGE KERNEL_PARAMETERS MENU_TIMEOUT DISABLE_SESSION_SERVICES
-DISABLE_SYSTEM_SERVICES KEEP_SESSION_SERVICES KEEP_SYSTEM_SERVICES MASK_SESSION_SERVICES MASK_SYSTEM_SERVICES
-DNS_SERVER FSTAB_NFS HOSTNAME HOSTS_NFS IMAGE_TO_RAM LOCAL_SWAP MULTISEAT NAT OMIT_FUNCTIONS PASSWORDS_PC01
-POST_INIT_LN_XORG PRE_INITRD_BOTTOM_X PWMERGE_SUR PWMERGE_SGR PWMERGE_DGR PWMERGE_DUR REMOTEAPPS RPI_IMAGE
-SEARCH_DOMAIN SERVER UDEV_SEAT_1_SOUND X_DRIVER X_HORIZSYNC X_MODELINE X_MODES X_PREFERREDMODE X_VERTREFRESH
-X_VIRTUAL BASE_DIR HOME_DIR TFTP_DIR OVERWRITE DNS PROXY_DHCP REAL_DHCP TFTP BACKUP CLEANUP IONICE
-KERNEL_INITRD MKSQUASHFS_PARAMS REVERT BINARIES NFS_HOME NFS_TFTP HTTP HTTP_IMAGE HTTP_INDEX HTTP_IMAGES
-HTTP_TFTP IN_PLACE IPXE_X86_32_IMG"""
-
-
-@pytest.mark.parametrize("name", DOCUMENTED.split())
-def test_ltsps_parameters_are_known(name: str) -> None:
-    assert is_known(name)
-    assert not is_reserved(name)
-
-
-@pytest.mark.parametrize("name", table())
-def test_each_declaration_is_sound(name: str) -> None:
-    each = table()[name]
-    assert is_parameter_name(name.removesuffix("*"))
-    assert not is_reserved(name)
-    assert not is_unread(name), "it has an effect now: take it from LTSP's names without one"
-    assert not is_secret(name) or each.secret
-    assert each.sides
-    assert len(each.help.split()) > 1
-    assert not each.help.endswith(".")
-    if each.stem:
-        assert not each.default, "what a family is by default, nobody could ask for"
-    else:
-        Settings()[each]
-
-
-def test_declarations_are_found_wherever_they_are() -> None:
-    assert None not in map(find, ("REAL_DHCP", "KEEP_GENERATIONS", "IPXE_X", "FSTAB_X"))
-    assert (sides("TFTP"), sides("HOSTNAME"), sides("NOTHING")) == (SERVER, CLIENT, Side(0))
-
-
-def test_two_declarations_of_one_name_are_refused() -> None:
-    seats = Parameter("SEATS", count(), "1", SERVER, "How many seats there are")
-    assert list(collect((seats, seats))) == ["SEATS"]
-    with pytest.raises(ValueError, match="SEATS is declared twice"):
-        collect((seats, Parameter("SEATS", count(), "2", SERVER, "How many seats there are")))
-
-
-def test_a_family_is_asked_for_as_a_whole() -> None:
-    settings = Settings({"IPXE_A": "1", "IPXE_": "2", "IPX": "3"})
-    assert settings.family(TITLES) == {"A": "1"}
-    with pytest.raises(TypeError, match="family"):
-        settings[TITLES]
 
 
 def test_server_settings() -> None:
@@ -304,13 +248,6 @@ def test_the_menu_reads_the_server_section_for_all_clients() -> None:
     document = parse("[server]\nMENU_TIMEOUT=1\nDEFAULT_IMAGE=a\n[52:54:00:00:00:01]\nDEFAULT_IMAGE=b\n")
     values = effective_menu(document, Host("52:54:00:00:00:01"))
     assert {name: each.text for name, each in values.items()} == {"MENU_TIMEOUT": "1", "DEFAULT_IMAGE": "b"}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right"), [("HOSTNME", "HOSTNAME"), ("DNS_SERVERS", "DNS_SERVER"), ("QWERTY", "")]
-)
-def test_suggestions(wrong: str, right: str) -> None:
-    assert suggestion(wrong) == right
 
 
 @pytest.mark.parametrize(

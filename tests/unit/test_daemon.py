@@ -11,8 +11,8 @@ from dbus_next import Variant
 
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError
-from ltspd.initrd.boot import client_home
 from ltspd.names import STEM, object_path
+from ltspd.paths import client_home
 from tests.bus.conftest import ask, get_all
 from tests.patience import PATIENCE
 from tests.unit.world import NEEDS_ROOT, NOBODY, UNITS, World, idle, wrong

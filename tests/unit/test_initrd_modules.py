@@ -18,11 +18,11 @@ from ltspd.initrd.boot import (
     GUEST_HOOKS,
     build_boot_initrd,
     build_boot_part,
-    client_home,
     installed_files,
     read_client,
 )
 from ltspd.model.image import Layer
+from ltspd.paths import client_home
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 VERSION = "6.99-test"

@@ -45,7 +45,7 @@ ALLOWED = {
     "config": "errors model.* names paths system.files",
     "clients": "model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
-    "initrd": "errors foreign.inside foreign.read model.* system.priority system.run",
+    "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run",
     "image": (
         "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
         "model.* paths system.priority system.run system.threads"
@@ -83,7 +83,7 @@ ALLOWED = {
     "probe": "",
 }
 
-# Pure but for one thing: it finds the declarations of parameters in the text of our own modules, once.
+# Pure but for one thing: it finds the declarations of parameters in our own modules and scripts, once.
 READS_OUR_SOURCE = "ltspd.config.parameters"
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
