@@ -1,6 +1,6 @@
-"""What a client may say of itself: which fields there are, and how each must look. Pure.
+"""The report fields: what a client may say of itself, and which values are valid. Pure.
 
-The gateway holds what comes from the network against this, and the daemon what comes from the gateway.
+The gateway checks what comes from the network with it, the daemon what comes from the gateway.
 """
 
 import re
@@ -12,7 +12,7 @@ from ltspd.names import is_host_name
 
 
 class ClientStage(StrEnum):
-    """How far a client has come: each is said once it is reached; the last two end a boot or a session."""
+    """How far a client has come: it reports each stage once; the last two end a boot or a session."""
 
     NETWORK = "network"
     ROOT = "root"
@@ -21,24 +21,24 @@ class ClientStage(StrEnum):
     FAILED = "failed"
 
 
-# Words of ltsp.root=. Not taken from the model, which would cost the gateway half a megabyte for them.
+# The words of ltsp.root=. To import them from the model would cost the gateway half a megabyte.
 TRANSPORTS = ("nbd", "nfs", "nfsdir", "http")
-# The longest sentence that is kept of a client that can't boot, in characters.
+# The longest error sentence of a client, in characters.
 SENTENCE_MOST = 300
 
 # A unicast address that is not all zeroes: the lowest bit of the first byte means "group" (IEEE 802).
 _MAC = re.compile(r"(?!00:00:00:00:00:00)[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
-# As images and generations are named by ltspd; a directory name on the server has at most 255 bytes.
+# The names of images and generations; a directory name on the server has at most 255 bytes.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 def is_mac(text: str) -> bool:
-    """Whether it is one machine's MAC address, lower-case with colons."""
+    """Whether this is the MAC address of one machine, in lower case with colons."""
     return _MAC.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an IPv4 address that a machine on a network can have."""
+    """Whether this is an IPv4 address that a machine on a network can have."""
     try:
         address = IPv4Address(text)
     except AddressValueError:
@@ -47,7 +47,7 @@ def is_address(text: str) -> bool:
 
 
 def is_sentence(text: str) -> bool:
-    """Whether it can be shown to people as it is: printable, on one line, not too long."""
+    """Whether people can be shown this as it is: printable, one line, not too long."""
     return len(text) <= SENTENCE_MOST and text.isprintable()
 
 
@@ -63,7 +63,7 @@ ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
 
 
 def is_sound(field: str, text: str) -> bool:
-    """Whether a field may have this value; all but the MAC address may be empty, which says nothing."""
+    """Whether a field may have this value; all but the MAC address may be empty, which means unknown."""
     if field == "mac":
         return is_mac(text)
     if not text:

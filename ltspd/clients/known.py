@@ -1,7 +1,7 @@
-"""What the gateway handed over → the clients that are published, and what follows from them. Pure.
+"""The reports that the gateway handed over → the clients that are published, and their problems. Pure.
 
-Clients say all of this themselves, so nothing here is taken for true that could do harm if it were not: it
-is shown, and it keeps generations from being removed for a while.
+A client may report anything, so reports are only used where a lie does no harm: they are shown, and they
+keep generations from being removed for a while.
 """
 
 from collections import Counter
@@ -14,34 +14,34 @@ from ltspd.model.image import Image
 from ltspd.model.menu import RootTransport
 from ltspd.model.state import Problem
 
-# More machines than one server boots; what is above that is forgotten, the longest unheard of first.
+# More machines than one server boots. Beyond that the clients with the oldest reports are forgotten.
 MOST = 2000
-# Clients that can't boot and get a line in Problems; the others are counted in one more.
+# Clients that can't boot and get a line in Problems; one more line counts the others.
 PROBLEMS_MOST = 10
 
 SECOND = 1_000_000
 # A client that boots has its root, or has failed, well within this time: each step gives up after 60 s.
 BOOTING = 15 * 60 * SECOND
-# A client that can't boot tries again every minute. One that was not heard of for so long is switched off.
+# A client that can't boot tries again every minute. One that is silent for this long is switched off.
 FAILING = 24 * 3600 * SECOND
-# A connection says that a client is there; telling that more often than this would only make noise.
+# A client with an open connection is published as seen no more often than this.
 FRESH = 600 * SECOND
 
 # A client in one of these stages is on its way to a login, and may not have opened its layers yet.
 _ON_THE_WAY = frozenset({ClientStage.NETWORK, ClientStage.ROOT})
 
 Clients = Mapping[str, ClientState]
-# What is published: for each image its generations.
+# The ids of each published image's generations.
 Known = Mapping[str, frozenset[str]]
 
 
 def merge(
     clients: Clients, reports: Iterable[Mapping[str, object]], known: Known, now: int
 ) -> tuple[Clients, int]:
-    """Return the clients with what was reported of them, and how many reports could not be right.
+    """Return the clients with the reports merged in, and how many reports were refused as invalid.
 
     Fields that a report lacks keep their value. ``now`` is in microseconds since the epoch; a report that
-    is older than what is known of its client says nothing.
+    is older than its client's last one changes nothing.
     """
     found = dict(clients)
     refused = 0
@@ -68,17 +68,17 @@ def _merged(clients: Clients, report: Mapping[str, object], known: Known, now: i
     if seen < before.last_seen:
         return before
     value = {name: text.get(name, getattr(before, name)) for name in FIELDS}
-    # Only names of what is there: whatever else a client calls its image is no business of this server.
+    # An image that is not published here is not repeated.
     if value["image"] not in known:
         value["image"] = value["generation"] = ""
     if value["stage"] != ClientStage.FAILED:
         value["error"] = ""
-    # A clock that goes wrong must not make a client the newest for ever.
+    # A time in the future comes from a wrong clock, and would make this client the newest for ever.
     return replace(before, **value, last_seen=min(seen, now))
 
 
 def connected(clients: Clients, addresses: frozenset[str], now: int) -> Clients:
-    """Return the clients; those with a connection were seen now, if that is news."""
+    """Return the clients; those with an open connection were seen now, unless they were seen just before."""
     return {
         mac: replace(each, last_seen=now)
         if each.address in addresses and each.stage != ClientStage.OFF and now - each.last_seen > FRESH
@@ -88,10 +88,10 @@ def connected(clients: Clients, addresses: frozenset[str], now: int) -> Clients:
 
 
 def generations_in_use(image: Image, clients: Iterable[ClientState], now: int) -> frozenset[str]:
-    """Return the ids of an image's generations that clients are booting, by what they reported.
+    """Return the ids of an image's generations that clients are booting, by their reports.
 
-    What a client reads once it is up is seen in the servers' open files. Before that, it has fetched kernel
-    and initrd of one generation and would find its layers gone.
+    The servers' open files show what a running client reads. A client that boots has no file open yet: it has
+    fetched the kernel and initrd of a generation, and needs its layers next.
     """
     return frozenset(
         each.generation
@@ -105,7 +105,7 @@ def generations_in_use(image: Image, clients: Iterable[ClientState], now: int) -
 
 
 def problems(clients: Iterable[ClientState], now: int) -> tuple[Problem, ...]:
-    """Return a problem for each client that says it can't boot, the last ones first."""
+    """Return a problem for each client that can't boot, the newest first."""
     failed = sorted(
         (each for each in clients if each.stage == ClientStage.FAILED and now - each.last_seen < FAILING),
         key=lambda each: (-each.last_seen, each.mac),

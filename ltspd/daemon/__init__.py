@@ -1,1 +1,1 @@
-"""The process: what wakes a pass, what a pass does, what the bus offers."""
+"""The process: what wakes a pass, what a pass does, what the bus offers, and its life under systemd."""

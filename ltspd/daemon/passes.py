@@ -1,4 +1,4 @@
-"""A pass: look at everything, decide, write what differs, publish; and what wakes one."""
+"""A pass: observe everything, decide, write what differs, publish. Events only wake one."""
 
 import asyncio
 import logging
@@ -34,19 +34,21 @@ from ltspd.system.notify import Notify
 
 log = logging.getLogger(__name__)
 
-# Events come in bursts (an upgrade writes hundreds of files); wait for this much quiet, in seconds …
-SETTLE = 0.1
-# … but not longer than this in all.
-SETTLE_MOST = 1.0
-# Units that take longer than this, in seconds, make the state "applying", though no file differs.
+# Events come in bursts (an upgrade writes hundreds of files). A pass begins after this many quiet seconds …
+QUIET = 0.1
+# … and after this many seconds at the latest.
+QUIET_MOST = 1.0
+# A pass that takes longer than this, in seconds, makes the state "applying", even if no file differs.
 SLOW = 1.0
 
 
 class Passes:
-    """Makes one pass at a time: look, decide, write what differs, publish.
+    """Makes one pass at a time: observe, decide, write what differs, publish.
 
-    ``facts``, ``outputs`` and ``state`` are those of the last pass. ``looked`` is set once the first pass has
-    looked at everything. ``shown`` is called with each new state, ``finished`` with each job that ended.
+    ``facts`` and ``outputs`` are those of the last pass, ``state`` is what is published. ``observed`` is set
+    once the first pass has read its facts. ``shown`` is called with each new state, ``finished`` with each
+    job that ended. ``conf``, ``systemd``, ``applier``, ``jobs``, ``builds`` and ``trials`` do the work
+    of passes and requests.
     """
 
     def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
@@ -55,10 +57,10 @@ class Passes:
         self._notify = notify
         self._woken = asyncio.Event()
         self._pass = asyncio.Lock()
-        # Held while facts are read, so that older ones never replace newer ones.
-        self._seeing = asyncio.Lock()
-        # What callers want of the next pass: who waits for it, whether units that failed are started again,
-        # and which files of LTSP's were moved, aside or back.
+        # Held while facts are read, so that older facts never replace newer ones.
+        self._observing = asyncio.Lock()
+        # For the next pass: the callers that wait for it, whether it starts failed units again, and the
+        # files of LTSP's that were moved, each with whether they were moved back.
         self._waiting: list[asyncio.Future[None]] = []
         self._retry = False
         self._moved: list[tuple[tuple[str, ...], bool]] = []
@@ -69,49 +71,52 @@ class Passes:
         self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
         self.builds = Builds(paths, self.conf, self.jobs, self.once, lambda: self.state.clients, self.trials)
         self.facts = Facts()
-        self.looked = asyncio.Event()
+        self.observed = asyncio.Event()
         self.outputs: tuple[Output, ...] = ()
+        # The problems that the last pass found; those of clients and of the gateway come at any time.
         self._problems: tuple[str, ...] = ()
         self._clients: clients.Clients = {}
         self._of_gateway: tuple[Problem, ...] = ()
         self._add_ons = AddOns(paths)
+        # The directories that are watched, and the function that ends that.
         self._watched: tuple[watches.Watch, ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
+        # Wakes the next pass without an event.
         self._timer: asyncio.TimerHandle | None = None
         self.state = State(version=__version__, base_directory=paths.base, tftp_directory=paths.tftp)
         self.shown: Callable[[State], None] = lambda state: None
         self.finished: Callable[[Job], None] = lambda job: None
 
     def wake(self) -> None:
-        """Ask for a pass soon; any number of calls before it make one."""
+        """Ask for a pass soon; all calls before it begins make one pass."""
         self._woken.set()
 
     async def watch(self) -> None:
-        """Watch the directories that matter now; they change as sources come and go."""
+        """Watch the directories that matter now: sources come and go."""
         wanted = await asyncio.to_thread(watches.wanted, self._paths, self.facts.sources)
         if wanted != self._watched:
-            # The new watches first: what changes in between wakes one of the two.
+            # Add the new watches before the old ones end, so that no change in between is missed.
             places = [(each.directory, each.names) for each in wanted]
             before, self._unwatch = self._unwatch, files.watch(places, self.wake)
             self._watched = wanted
             before()
-            # What changed in a new one since the pass looked there has woken nobody.
+            # A change in a new directory between the pass and its watch has woken nobody.
             self.wake()
 
     # ---- passes ----------------------------------------------------------------------------------
 
     async def forever(self) -> None:
-        """Make a pass whenever something woke us, for ever."""
+        """Make a pass after each wake-up, for ever."""
         while True:
             await self._woken.wait()
             started = time.monotonic()
-            while self._woken.is_set() and time.monotonic() - started < SETTLE_MOST:
+            while self._woken.is_set() and time.monotonic() - started < QUIET_MOST:
                 self._woken.clear()
-                await asyncio.sleep(SETTLE)
+                await asyncio.sleep(QUIET)
             await self.once()
 
     async def once(self, *, force: bool = False, retry: bool = False) -> None:
-        """Look at everything, decide, write what differs, publish."""
+        """Observe everything, decide, write what differs, publish."""
         async with self._pass:
             self._woken.clear()
             waiting, self._waiting = self._waiting, []
@@ -120,10 +125,10 @@ class Passes:
                 moved, back = self._moved.pop(0)
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
-            async with self._seeing:
+            async with self._observing:
                 self.facts, broken = await facts_of.look(self._paths, PROGRAMS)
-            self.looked.set()
-            # In threads, because it takes long with many clients: the bus is answered meanwhile.
+            self.observed.set()
+            # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             desired = await asyncio.to_thread(plan, config, self.facts, self._paths)
             facts = self.facts
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
@@ -145,7 +150,7 @@ class Passes:
             self._show(
                 self._with_clients(
                     self.state,
-                    settled=True,
+                    passed=True,
                     images=images,
                     links=report.links(self.facts, desired),
                     outputs=statuses,
@@ -158,28 +163,28 @@ class Passes:
             self.builds.start_stale(config, self.facts.sources, self.state.images, digests)
             self.builds.start_folds(self.facts.images)
             waits = (each for each in (self.applier.again, self.builds.again) if each is not None)
-            self._look_again(min(waits, default=None))
+            self._wake_after(min(waits, default=None))
             for each in waiting:
                 if not each.done():
                     each.set_result(None)
 
     async def follow_up(self, seconds: float) -> None:
-        """Have a pass made, and wait for its end, but not longer than some seconds."""
+        """Ask for a pass and wait for its end, for ``seconds`` at most."""
         passed = asyncio.get_running_loop().create_future()
         self._waiting.append(passed)
         self.wake()
         await asyncio.wait([passed], timeout=seconds)
 
     async def tell(self) -> None:
-        """Publish what a method just changed of images or of LTSP's files; a pass does the rest."""
-        async with self._seeing:
+        """Publish what a method changed of images or of LTSP's files; a pass does the rest."""
+        async with self._observing:
             self.facts = await asyncio.to_thread(facts_of.renew, self._paths, self.facts)
         facts, images = self.facts, report.images(self.facts, self.jobs.all)
         self._show(replace(self.state, images=images, leftovers=facts.leftovers, set_aside=facts.set_aside))
         self.wake()
 
-    def _look_again(self, seconds: float | None) -> None:
-        """Make a pass after a while though no event may come; only while something is wrong."""
+    def _wake_after(self, seconds: float | None) -> None:
+        """Ask for a pass after ``seconds`` without an event; None, when nothing is wrong: for none."""
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
@@ -197,13 +202,13 @@ class Passes:
             self.shown(self.state)
             self._notify.status(report.status(self.state))
 
-    def _with_clients(self, state: State, *, settled: bool, **changes: Any) -> State:
-        """Return the state with the clients and all problems; ``settled``: a pass has just ended."""
+    def _with_clients(self, state: State, *, passed: bool, **changes: Any) -> State:
+        """Return the state with the clients and all problems; ``passed``: a pass has just ended."""
         failing = clients.problems(self._clients.values(), _now())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
         problems = (*self._problems, *map(str, (*of_gateway, *failing)))
-        if settled or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
-            # A unit that systemd is still starting serves nobody yet; when it does, there is another pass.
+        if passed or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
+            # A unit that systemd is still starting does not serve yet; when it does, there is another pass.
             outputs = changes.get("outputs", state.outputs)
             pending = any(each.state is OutputState.PENDING for each in outputs)
             calm = ServerState.APPLYING if pending else ServerState.IN_SYNC
@@ -211,26 +216,26 @@ class Passes:
         return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
 
     def moved_files(self, moved: tuple[str, ...], *, back: bool) -> None:
-        """Have the next pass tell whoever reads moved files of LTSP's, and start failed units again."""
+        """Have the next pass tell the readers of these files of LTSP's, and start failed units again."""
         self._moved.append((moved, back))
-        # Ports may be free now that failing units have waited for.
+        # The ports that failed units wait for may be free now.
         self._retry = True
 
     def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
-        """Take note of what clients said of themselves; return how many said what can't be right."""
+        """Take the report fields of clients; return how many reports can't be right."""
         known = {each.name: frozenset(one.id for one in each.generations) for each in self.facts.images}
         self._clients, refused = clients.merge(self._clients, reports, known, _now())
-        self._show(self._with_clients(self.state, settled=False))
+        self._show(self._with_clients(self.state, passed=False))
         self.applier.answers.heard(reports)
         return refused
 
     def heard_gateway(self, problems: Sequence[str]) -> None:
-        """Take note of all that is wrong with the gateway now."""
+        """Take all present problems of the gateway."""
         self._of_gateway = tuple(Problem("http", each) for each in problems)
-        self._show(self._with_clients(self.state, settled=False))
+        self._show(self._with_clients(self.state, passed=False))
 
     def unwatch(self) -> None:
-        """Watch no directory any more."""
+        """End all watches."""
         self._unwatch()
 
     def _jobs_changed(self) -> None:

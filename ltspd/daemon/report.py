@@ -1,4 +1,4 @@
-"""What a pass saw and did -> the State that is published. Pure."""
+"""What a pass observed and did -> the State that is published. Pure."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from ltspd.model.state import Problem, ServerState, State
 
 
 def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
-    """Return every link but loopback, with what we answer on it."""
+    """Return every link but loopback, with its DHCP role."""
     roles = {each.link: each.role for each in desired.network.served}
     return tuple(
         LinkState(
@@ -80,7 +80,7 @@ def problems(
 
 
 def of_gateway(told: tuple[Problem, ...], outputs: Iterable[OutputStatus]) -> tuple[Problem, ...]:
-    """Return what the gateway told of itself; one that doesn't run has its output's problem instead."""
+    """Return the gateway's problems while it runs; a gateway that doesn't run is its output's problem."""
     runs = any(each.name == "http" and each.state is OutputState.IN_SYNC for each in outputs)
     return told if runs else ()
 

@@ -1,4 +1,4 @@
-"""What the bus offers, method by method: what each asks of images, jobs, configuration and passes."""
+"""The requests of the bus: what each method asks of images, jobs, configuration and passes."""
 
 import asyncio
 import logging
@@ -16,8 +16,7 @@ from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
 
-# How long a method waits for the pass that follows it, in seconds: callers give up after 25 (D-Bus's
-# default).
+# Seconds that a method waits for the pass that follows it: callers give up after 25 (D-Bus's default).
 PATIENCE = 10.0
 
 
@@ -25,13 +24,13 @@ class Requests:
     """Implements what the bus offers (``ltspd.api.methods.Server``)."""
 
     def __init__(self, paths: Paths, passes: Passes) -> None:
-        """Do what is asked for below ``paths.root``; passes publish what came of it."""
+        """Serve requests below ``paths.root``; passes publish the results."""
         self._paths = paths
         self._passes = passes
 
     @property
     def state(self) -> State:
-        """What is published."""
+        """The published state."""
         return self._passes.state
 
     async def reload(self) -> None:
@@ -42,7 +41,7 @@ class Requests:
             raise ConfigError("\n".join(problem.message for problem in wrong))
 
     async def apply(self, force: bool) -> None:
-        """Bring everything up to date, also start what failed; ``force`` overwrites edits.
+        """Bring everything up to date and start failed units again; ``force`` overwrites edited files.
 
         Raises OutputEdited, ToolFailed.
         """
@@ -73,7 +72,7 @@ class Requests:
         await self._passes.tell()
 
     async def packages_changed(self) -> None:
-        """Look soon: packages may have changed."""
+        """Ask for a pass: packages may have changed."""
         self._passes.wake()
 
     async def cancel_job(self, job_id: str) -> None:
@@ -107,13 +106,13 @@ class Requests:
         return moved
 
     async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
-        """Take note of what clients said of themselves; waits for the first look at the images."""
-        await self._passes.looked.wait()
+        """Take what clients reported; wait until the images are known."""
+        await self._passes.observed.wait()
         if refused := self._passes.heard_clients(reports):
             log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
 
     async def report_gateway(self, problems: Sequence[str]) -> None:
-        """Take note of all that is wrong with the gateway now."""
+        """Take all present problems of the gateway."""
         self._passes.heard_gateway(problems)
 
     def preview(self, output: str) -> str:

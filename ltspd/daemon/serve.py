@@ -1,4 +1,4 @@
-"""One running server: its passes, its place on the bus, its life under systemd."""
+"""The running daemon: its passes, its service on the bus, its life under systemd."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ from ltspd.system.notify import Notify
 
 log = logging.getLogger(__name__)
 
-# Who may hand over what clients report: the user of ltspd-gateway.service.
+# The user of ltspd-gateway.service, which alone may hand over what clients report.
 GATEWAY_USER = "ltspd-gateway"
 
 
 class Daemon:
-    """One running server."""
+    """The running daemon."""
 
     def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
-        """Keep everything below ``paths.root`` and speak on a connected bus."""
+        """Work below ``paths.root`` and serve on a connected bus."""
         self._paths = paths
         self._notify = notify
         self._stopping = asyncio.Event()
@@ -39,15 +39,15 @@ class Daemon:
         self._passes.wake()
 
     def stop(self) -> None:
-        """Ask ``run`` to end in good order."""
+        """Ask ``run`` to end."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serve until ``stop`` or until something breaks; what breaks is raised."""
+        """Serve until ``stop``; raises what breaks."""
         try:
             await asyncio.to_thread(store.sweep, self._paths)
         except OSError as error:
-            log.warning("What killed builds left behind stays for now: %s", error)
+            log.warning("The leftovers of killed builds stay for now: %s", error)
         await self._passes.systemd.start()
         with ExitStack() as undo:
             undo.callback(links.wake_socket(self.wake))
@@ -65,7 +65,7 @@ class Daemon:
                 ]
                 await self._stopping.wait()
                 self._notify.stopping()
-                # A pass speaks to systemd, so it ends before the connection does.
+                # A pass speaks to systemd, so it must end before the connection.
                 passes.cancel()
                 await asyncio.wait([passes])
                 await self._passes.applier.answers.stop()

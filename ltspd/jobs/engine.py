@@ -1,4 +1,4 @@
-"""The job engine: long work as tasks with progress, cancel and a short memory of what finished."""
+"""The job engine: long work as tasks that report progress and can be cancelled."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from ltspd.model.job import Job, JobState, Progress
 
 log = logging.getLogger(__name__)
 
-# How long finished jobs stay visible: the last 20, at most an hour (docs/architecture.md).
+# Finished jobs stay visible: the last 20, for an hour at most.
 LINGER_COUNT = 20
 LINGER_SECONDS = 3600.0
 # Progress is published at most this often, so that a fast tool can't flood the bus.
@@ -27,14 +27,14 @@ def _now() -> int:
 
 
 def _elapsed() -> float:
-    """Return seconds by a clock that nobody sets: the time of day may be stepped by years."""
+    """Return seconds of a clock that nobody can set; the time of day may jump by years."""
     return time.monotonic()
 
 
 class JobProgress:
-    """The Progress of one job: shares of phases become one 0 … 1 figure that never goes back.
+    """The Progress of one job: the phases' shares become one figure from 0 to 1 that never decreases.
 
-    Neither do the bytes within a phase; they are its fraction of its size.
+    The bytes of a phase, its fraction of its size, never decrease either.
     """
 
     def __init__(self, publish: Callable[[str, float, int, int], None]) -> None:
@@ -58,13 +58,13 @@ class JobProgress:
         self._publish(name, self._most, 0, size)
 
     def done(self, fraction: float) -> None:
-        """Say how much of the phase is done; calls that come too fast are dropped."""
+        """Say how much of the phase is done; calls within PROGRESS_SECONDS of the last one are dropped."""
         now = time.monotonic()
         if now - self._said >= PROGRESS_SECONDS or fraction >= 1.0:
             self._said = now
             fraction = min(1.0, max(0.0, fraction))
             whole = self._start + self._share * fraction
-            # A tool that starts counting again must not make the figures go back.
+            # A tool may start counting again, but the figures must not decrease.
             self._most = max(self._most, min(1.0, whole))
             self._bytes = max(self._bytes, min(self._size, round(self._size * fraction)))
             self._publish(self._name, self._most, self._bytes, self._size)
@@ -121,9 +121,9 @@ class Jobs:
     def start(
         self, kind: str, subject: str, started_by: int, work: Work, turn: asyncio.Lock | None = None
     ) -> Job:
-        """Start work in the background; raises Busy if the same is under way, Stopping at shutdown.
+        """Start work in the background; raises Busy if the same work is under way, Stopping at shutdown.
 
-        Of those that share a ``turn`` only one works at a time, in their order; the others are queued.
+        Jobs that share a ``turn`` run one at a time, in their order; the others are queued.
         """
         if self._stopping:
             raise Stopping("The daemon is shutting down; try again once it is back.")
@@ -141,14 +141,14 @@ class Jobs:
         )
         self._jobs[job.id] = job
         task = asyncio.create_task(self._queue(job.id, work, turn), name=f"job {job.id}")
-        # Not at the end of _run: a task that is cancelled before its first step never runs at all.
+        # A callback, because a task that is cancelled before its first step never runs at all.
         task.add_done_callback(lambda _: self._ended(job.id))
         self._tasks[job.id] = task
         self._changed()
         return job
 
     def cancel(self, job_id: str) -> None:
-        """Ask a job to stop; one that is final already is left as it is. Raises NoSuchJob."""
+        """Ask a job to stop, unless it is final. Raises NoSuchJob."""
         self.get(job_id)
         if task := self._tasks.get(job_id):
             task.cancel()
@@ -176,7 +176,7 @@ class Jobs:
 
         def publish(phase: str, progress: float, done: int, total: int) -> None:
             if threading.get_ident() != thread:
-                # Copying and digesting say how far they are from threads of their own.
+                # Copying and digesting report from their own threads.
                 loop.call_soon_threadsafe(publish, phase, progress, done, total)
                 return
             if self._jobs[job_id].state.final:
@@ -196,7 +196,7 @@ class Jobs:
             why = f"The {job.kind} of {job.subject} failed"
             self._fail(job_id, JobState.FAILED, from_system(error, why))
         except Exception as error:
-            # A job must not take the daemon along, and a caller gets no traceback; the journal does.
+            # A job must not end the daemon. The journal gets the traceback, the caller does not.
             log.exception("Job %s: unforeseen error", job_id, extra=tag)
             why = f"{job.kind} of {job.subject} failed unforeseen ({type(error).__name__}); see the journal."
             self._fail(job_id, JobState.FAILED, LtspError(why))
@@ -222,8 +222,8 @@ class Jobs:
         self._jobs[job_id] = replace(self._jobs[job_id], **changes)  # type: ignore[arg-type]
 
     def _expire(self) -> None:
-        """Forget what lingered long enough, and come back when the next one will have."""
-        # By when they ended: a long job that began first is not the oldest news.
+        """Forget old finished jobs, and set a timer for the next one."""
+        # In the order of their ends, for a job that began first may end last.
         final = sorted(self._ends, key=lambda job_id: self._ends[job_id])
         oldest = _elapsed() - LINGER_SECONDS
         for job_id in {*final[:-LINGER_COUNT], *(each for each in final if self._ends[each] <= oldest)}:

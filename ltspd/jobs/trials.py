@@ -1,4 +1,4 @@
-"""Trials of images: a published generation as a job of its own, a new one within its build, one at a time."""
+"""Trials of images, one at a time: a published generation in its own job, a new one within its build."""
 
 import asyncio
 from pathlib import Path
@@ -28,15 +28,15 @@ TIMEOUT = Parameter(
     "How long it may take to its login",
 )
 
-# Of a build that is followed by a trial, the part that the build takes.
+# The share of the progress that the build has in a build with a trial.
 BUILD_SHARE = 0.4
 
 
 class Trials:
-    """Starts trials; a machine takes much memory, so a second one waits for the first."""
+    """Starts trials. A machine takes much memory, so a second trial waits for the first."""
 
     def __init__(self, paths: Paths, conf: ConfFile, jobs: Jobs, act: trial.Act) -> None:
-        """Try out what is below ``paths``; ``act`` starts and stops the machine's unit."""
+        """Try out images below ``paths``; ``act`` starts and stops the machine's unit."""
         self._paths = paths
         self._conf = conf
         self._jobs = jobs
@@ -69,7 +69,7 @@ class Trials:
         await asyncio.to_thread(trial.check, self._paths, machine, config.settings[MEMORY])
 
     def within(self, config: Config, whole: Progress) -> tuple[Progress, build.Trial]:
-        """Return the build's part of a job's progress, and what tries its generation out at its end."""
+        """Return the build's part of a job's progress, and the function that tries its generation out."""
 
         async def attempt(generation: Generation, work: Path, _: Progress) -> None:
             places = (work / "layers", self._paths.images / generation.image / "layers")
@@ -101,7 +101,7 @@ class Trials:
 
 
 def conditions(config: Config) -> trial.Conditions:
-    """Return how ltsp.conf wants trials to be made."""
+    """Return the conditions of trials that ltsp.conf sets."""
     settings = config.settings
     (menu,) = menu_settings(config.document, (Host(),))
     return trial.Conditions(settings[MEMORY], settings[TIMEOUT], menu[KERNEL_PARAMETERS])

@@ -1,24 +1,24 @@
-"""What other DHCP servers on this machine are told: the administrator's own lines, and boot files."""
+"""Lines in the files of other DHCP servers: the administrator's own ones, and those that name boot files."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# As much of a file as is read; one that is longer was made by a program.
+# Bytes of a file that are read; nobody writes a longer one by hand.
 _MOST = 1 << 18
-# So many lines are repeated, and so much of each.
+# Lines of a file that a message quotes, and characters of each.
 _LINES, _WIDTH = 8, 100
-# What LTSP writes into its dnsmasq file, 5 and later (dnsmasq(8) has them all).
+# The options that LTSP 5 and later writes into its dnsmasq file (dnsmasq(8)).
 _LTSPS = frozenset({
     "port", "enable-tftp", "tftp-root", "dhcp-match", "dhcp-mac", "tag-if", "pxe-service", "pxe-prompt",
     "dhcp-boot", "dhcp-vendorclass", "dhcp-no-override", "log-dhcp",
 })  # fmt: skip
-# Of these LTSP writes some, and administrators others.
+# Options that LTSP and administrators both write: the values that are LTSP's.
 _LTSPS_VALUES = {
     "dhcp-range": re.compile(r".*\bproxy\b.*|192\.168\.67\.20,192\.168\.67\.250\b.*"),
     "dhcp-option": re.compile(r"(.*,)?(option:dns-server|option:root-path|6|17)\b.*|vendor:PXEClient\b.*"),
 }
-# How each server says which file a machine boots; a file of this name in "ltsp" is what ltspd serves, too.
+# How each server names the boot file of a machine; boot files below "ltsp/" are ltspd's.
 _BOOT = {
     "isc-dhcp-server": re.compile(r'(filename\s+"(?!/?ltsp/)|option\s+root-path\b|include\s+"/etc/ltsp/)'),
     "kea-dhcp4-server": re.compile(r'(?!//).*"boot-file-name"\s*:\s*"(?!/?ltsp/)[^"]'),
@@ -37,7 +37,7 @@ def boot_lines(place: Path, server: str) -> tuple[str, ...]:
 
 
 def repeat(place: Path, lines: tuple[str, ...]) -> str:
-    """Return lines of a file as part of a sentence, for everybody to read if everybody may read the file."""
+    """Return lines of a file as part of a sentence; only their number if not everybody may read the file."""
     try:
         readable = bool(place.stat().st_mode & 0o004)
     except OSError:
@@ -48,7 +48,7 @@ def repeat(place: Path, lines: tuple[str, ...]) -> str:
 
 
 def _lines(place: Path) -> Iterator[str]:
-    """Yield what counts in a file."""
+    """Yield the lines of a file, stripped, without comments."""
     try:
         if not place.is_file():
             return

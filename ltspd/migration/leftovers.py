@@ -1,6 +1,6 @@
-"""What an earlier LTSP left on this server, found by name, and other servers' files that go against us.
+"""What an earlier LTSP left on this server, found by name, and files of other servers that disturb ours.
 
-Changes nothing: moving files aside and back is ``ltspd.migration.takeover``'s.
+Changes nothing: ``ltspd.migration.takeover`` moves the files aside and back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ from ltspd.model.facts import Leftover
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
-# Added to the name of a file that is moved aside. dnsmasq(8) reads no name that ends in "~" from a
-# conf-dir, exportfs(8) only *.exports, nbd-server(5) only *.conf.
+# Added to the name of a file that is moved aside, so that no program reads it: dnsmasq(8) skips names that
+# end in "~", exportfs(8) reads only *.exports, nbd-server(5) only *.conf.
 ASIDE = ".before-ltspd~"
-# Where files that can be moved aside lie, and their names there (None: any).
+# The directories and names (None: any) of files that can be moved aside.
 DIRECTORIES: Mapping[str, frozenset[str] | None] = {
     "/etc/dnsmasq.d": frozenset({"ltsp-dnsmasq.conf", "ltsp-server-dnsmasq.conf", "ltsp.conf"}),
     "/etc/exports.d": frozenset({"ltsp-nfs.exports"}),
     "/etc/nbd-server/conf.d": None,
 }
-# The boot files that both write, and what only ours hold in their first bytes.
+# The boot files that both LTSP and ltspd write, and what only ours hold in their first bytes.
 _BOOT_FILES = {"ltsp.ipxe": b"# Written by ltspd", "ltsp.img": b"ltsp/settings"}
 _HEAD = 4096
 
@@ -43,7 +43,7 @@ _ANSWERS = "makes dnsmasq.service answer DHCP and TFTP in ltspd's place"
 
 
 class _Rule(NamedTuple):
-    """What files of a name are: ``effect`` while one of ``because`` exists, else ``idle``."""
+    """The effect of files by a name pattern: ``effect`` while one of ``because`` exists, else ``idle``."""
 
     pattern: str
     because: tuple[str, ...]
@@ -53,7 +53,7 @@ class _Rule(NamedTuple):
     idle_step: str = _REMOVE
 
 
-# Files of other DHCP servers, with what is to be done about boot files that they name.
+# Files of other DHCP servers, and the words in them that name boot files.
 _OTHERS = (
     ("/etc/dhcp/dhcpd.conf", "isc-dhcp-server", "'next-server', 'filename' and 'root-path'"),
     ("/etc/kea/kea-dhcp4.conf", "kea-dhcp4-server", "'next-server' and 'boot-file-name'"),
@@ -129,25 +129,25 @@ _RULES = (
 
 
 def look(paths: Paths) -> tuple[Leftover, ...]:
-    """Return all that was found, what does harm first."""
+    """Return all leftovers, harmful ones first."""
     found = [*_by_rules(paths), *_boot_files(paths), *_images(paths), *_other_servers(paths)]
     return tuple(sorted(found, key=lambda each: (not each.harms, each.path)))
 
 
 def problems(found: tuple[Leftover, ...]) -> tuple[Problem, ...]:
-    """Return what a person should know at any time, and not only during the move from LTSP."""
+    """Return a problem for each leftover that does harm."""
     return tuple(Problem(each.path, f"{each.effect}; {each.step}.") for each in found if each.harms)
 
 
 def aside(paths: Paths) -> tuple[str, ...]:
-    """Return which files were moved aside, by the names that they had."""
+    """Return the original names of the files that were moved aside."""
     places = [paths.at(each) for each in DIRECTORIES] + [paths.tftp_dir]
     kept = (each for place in places for each in place.glob(f"*{ASIDE}"))
     return tuple(sorted(_absolute(paths, each).removesuffix(ASIDE) for each in kept))
 
 
 def is_ours(place: Path) -> bool:
-    """Return whether a boot file is one that ltspd wrote."""
+    """Return whether ltspd wrote a boot file."""
     try:
         with place.open("rb") as file:
             return _BOOT_FILES[place.name] in file.read(_HEAD)
@@ -181,7 +181,7 @@ def _own_lines(place: Path) -> str:
 
 
 def _other_servers(paths: Paths) -> Iterator[Leftover]:
-    """Files that send machines elsewhere: told before anything is moved, and left to the administrator."""
+    """Yield files that send machines to other boot files; the administrator must change them."""
     told = {rule.pattern for rule in _RULES}
     for pattern, server, words in _OTHERS:
         if not any(paths.at(each).exists() for each in _units(server)):
@@ -204,7 +204,7 @@ def _other_servers(paths: Paths) -> Iterator[Leftover]:
 
 
 def _boot_files(paths: Paths) -> Iterator[Leftover]:
-    """LTSP's own boot files where ours belong, and the kernels beside them."""
+    """Yield LTSP's boot files in the place of ours, and the kernels beside them."""
     for name in _BOOT_FILES:
         place = paths.tftp_dir / name
         if place.is_file() and not is_ours(place):
@@ -216,7 +216,7 @@ def _boot_files(paths: Paths) -> Iterator[Leftover]:
 
 
 def _images(paths: Paths) -> Iterator[Leftover]:
-    """LTSP's images and LTSP5's chroots: no generations of ours, but what generations can be made of."""
+    """Yield LTSP's images and LTSP5's chroots, from which generations can be built."""
     for place in sorted(paths.images.glob("*.img")):
         name = place.stem
         sources = (paths.base_dir / name, paths.base_dir / f"{name}.img")

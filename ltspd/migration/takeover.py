@@ -1,4 +1,4 @@
-"""Moving what an earlier LTSP left out of the way, and back: by renaming in place, so nothing is lost."""
+"""Moving the files of an earlier LTSP aside, and back: they are renamed in place, so nothing is lost."""
 
 import logging
 import os
@@ -15,21 +15,21 @@ from ltspd.paths import Paths
 
 log = logging.getLogger(__name__)
 
-# The distribution's services that read the files of a directory, and how they take note of a change.
+# The distribution's services that read a directory, and the method of systemd that makes them read it again.
 _READERS = {
     "/etc/dnsmasq.d": ("dnsmasq.service", "RestartUnit"),
     "/etc/exports.d": ("nfs-server.service", "ReloadUnit"),
     "/etc/nbd-server/conf.d": ("nbd-server.service", "RestartUnit"),
 }
-# TFTP serves their directory, and LTSP's add-on initrd may hold passwords; so nobody may read them aside.
+# TFTP serves their directory, and LTSP's add-on initrd may hold passwords, so nobody may read them aside.
 _SERVED = frozenset({"ltsp.ipxe", "ltsp.img"})
 
 
 async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = False) -> None:
-    """Let the distribution's services take note of files that are gone, or back.
+    """Make the distribution's services read their directories again after files were moved aside or ``back``.
 
-    Restarting one with its files ``back`` would end it: its ports are ours until ltspd is removed, which is
-    when the package restarts it. One that failed because of our ports can start once its files are gone.
+    No service is restarted once its files are back: its ports are ours until ltspd is removed, and then the
+    package restarts it. A service that failed because of our ports can start once its files are aside.
     """
     for directory in sorted({os.path.dirname(each) for each in moved} & _READERS.keys()):
         unit, method = _READERS[directory]
@@ -41,7 +41,7 @@ async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = F
             if active == "active" or (active == "failed" and restarts):
                 result = await systemd.act(method, unit)
                 if result != "done":
-                    # nbd-server ends without an export, which is what is wanted.
+                    # nbd-server ends if it has no export, which is right here.
                     log.info("%s after a change of %s: %s", unit, directory, result)
         except Unanswered as error:
             log.warning(
@@ -51,7 +51,7 @@ async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = F
 
 
 def move_aside(paths: Paths, found: Iterable[Leftover]) -> tuple[str, ...]:
-    """Rename what is in the way and return the old names; raises ToolFailed with everything as it was."""
+    """Rename the files aside and return their old names; raises ToolFailed with everything as it was."""
     moved: list[Path] = []
     for each in found:
         if not each.moves:
@@ -75,7 +75,7 @@ def move_aside(paths: Paths, found: Iterable[Leftover]) -> tuple[str, ...]:
 def put_back(paths: Paths) -> tuple[str, ...]:
     """Give files that were moved aside their names again and return those; raises ToolFailed.
 
-    A file of that name that isn't ours came since, and wins: then the one aside stays where it is.
+    If a name was taken meanwhile by a file that isn't ours, the file stays aside.
     """
     back = []
     for name in leftovers.aside(paths):

@@ -1,18 +1,18 @@
-"""Which machines hold a connection to their root now, by the kernel's tables of TCP. Reads /proc only."""
+"""The machines that are connected to their root, by the kernel's TCP tables. Reads /proc only."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from ltspd.paths import Paths
 
-# The ports of NFS and NBD; a root by HTTP is all in the client's memory and needs no connection.
+# NFS and NBD. A root by HTTP lies in the client's memory and needs no connection.
 ROOT_PORTS = frozenset({2049, 10809})
 # include/net/tcp_states.h
 _ESTABLISHED = "01"
 
 
 def connected(paths: Paths) -> frozenset[str]:
-    """Return the IPv4 addresses of machines that are connected to a service of roots. Blocks, for 1 ms."""
+    """Return the IPv4 addresses of machines connected to a port of ROOT_PORTS. Blocks for 1 ms."""
     found: set[str] = set()
     for name in ("tcp", "tcp6"):
         try:
@@ -35,6 +35,6 @@ def _peers(lines: list[str]) -> Iterator[str]:
 
 
 def _address(words: str) -> IPv4Address | None:
-    """Return the address of 32-bit words in hexadecimal, as a little-endian machine shows them."""
+    """Return the address written as hexadecimal 32-bit words, as a little-endian machine shows them."""
     data = b"".join(bytes.fromhex(words[at : at + 8])[::-1] for at in range(0, len(words), 8))
     return IPv4Address(data) if len(data) == 4 else IPv6Address(data).ipv4_mapped

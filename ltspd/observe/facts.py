@@ -1,4 +1,4 @@
-"""One look at everything: the Facts of a pass, gathered side by side and without changing anything."""
+"""The Facts of one pass, gathered side by side. Changes nothing."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ _packages: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
 async def look(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[Problem, ...]]:
-    """Return the facts, and what was found broken on the way (unreadable generations and the like).
+    """Return the facts, and a problem for each thing that is broken (an unreadable generation).
 
-    ``programs`` are those that are looked for.
+    ``programs`` are the ones to look for.
     """
     found, (facts, problems) = await asyncio.gather(
         links.snapshot(), asyncio.to_thread(_of_files, paths, programs)
@@ -33,7 +33,7 @@ async def look(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[
 
 
 def renew(paths: Paths, facts: Facts) -> Facts:
-    """Return the facts with images and what LTSP left as they are now: what methods change is among these."""
+    """Return the facts with images and leftovers as they are now: methods change only these."""
     images, _ = read_images(paths)
     return replace(facts, images=images, leftovers=leftovers.look(paths), set_aside=leftovers.aside(paths))
 
@@ -69,8 +69,8 @@ def _of_files(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[P
 
 
 def _digest(source: Source) -> str:
-    """Return what changes when a rebuild would bring something newer; empty if that can't be told now."""
-    # A machine that runs on a disk keeps it from being read, so there is nothing to say until it ends.
+    """Return what changes when a rebuild would bring something newer; empty if that is not known now."""
+    # A disk can't be read while a machine runs on it, so it has no digest until the machine ends.
     file = Path(source.path)
     return use.stamp(file) if source.kind is SourceKind.DISK else packages_digest(file)
 

@@ -1,4 +1,4 @@
-"""Wake-ups from the file system: an event is only a hint that a pass should look again."""
+"""Wake-ups from the file system. An event only wakes a pass; the pass reads the files itself."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ def watch(
 ) -> Callable[[], None]:
     """Call ``wake`` when a named file (None: any) of a directory may have changed.
 
-    Directories that don't exist are left out. Returns what ends the watching.
+    Directories that don't exist are left out. Returns the function that ends the watches.
     """
     inotify = INotify(nonblocking=True)
     names: dict[int, frozenset[str] | None] = {}
@@ -28,7 +28,7 @@ def watch(
         except OSError as error:
             log.info("%s is not watched: %s", directory, error.strerror)
             continue
-        # The kernel has one watch for a directory, however often it is asked for.
+        # The kernel has one watch for each directory, also if several are added.
         before = names.get(watched, frozenset())
         names[watched] = None if wanted is None or before is None else before | wanted
     loop = asyncio.get_running_loop()
@@ -37,8 +37,8 @@ def watch(
         interesting = False
         for event in inotify.read(timeout=0):
             wanted = names.get(event.wd)
-            # An overflow has no watch (wd -1): something was missed, so look. Hidden files are
-            # somebody's temporary ones, our own included: a write that fails must not wake us again.
+            # An overflow has no watch (wd -1): events were lost, so wake. Hidden files are temporary ones,
+            # our own included: a write that fails must not wake us again.
             named = event.name in wanted if wanted is not None else not event.name.startswith(".")
             interesting |= event.wd not in names or named
         if interesting:

@@ -1,4 +1,4 @@
-"""The server itself: name, resolver, programs, kernel abilities. Reads files only."""
+"""The server itself: host name, name servers, programs, abilities of its kernel. Reads files only."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from ltspd.model.facts import Program
 from ltspd.names import is_resolver
 from ltspd.paths import Paths
 
-# The server's own name servers; the others are read if those are only the server itself.
+# The first names the server's name servers. The others are read if those are only the server itself.
 RESOLVERS = (
     "/etc/resolv.conf",
     "/run/systemd/resolve/resolv.conf",
@@ -38,8 +38,8 @@ def lines(path: Path) -> list[str]:
 def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
     """Return the name servers that clients could use too, and the search domains with spaces between.
 
-    A loopback server (systemd-resolved's stub, a local cache) helps nobody else, so then the real ones
-    are taken that resolved or NetworkManager know. If they know none, those of no use are returned.
+    A loopback server (systemd-resolved's stub, a local cache) is of no use to clients, so then the servers
+    that resolved or NetworkManager know are returned. If they know none, the useless ones are.
     """
     known: tuple[IPv4Address, ...] = ()
     first = ""

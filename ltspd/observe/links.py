@@ -24,8 +24,7 @@ ARPHRD_ETHER = 1
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8
 # linux/rtnetlink.h
 RT_TABLE_MAIN = 254
-# The kernel says when a table changed while it was read; it is read again, at most so often. The change wakes
-# the daemon anyway.
+# A table is read again if it changed meanwhile, this many times at most. The change wakes the daemon anyway.
 _ATTEMPTS = 4
 
 _KINDS = {
@@ -35,8 +34,8 @@ _KINDS = {
     "vlan": LinkKind.VLAN,
     "veth": LinkKind.VETH,
 }
-# Networks that virtualisation makes for its own guests, with DHCP of their own. The kernel tells some of them
-# (VirtualBox's, VMware's) as ordinary cards.
+# Networks of virtual machines and containers, which have DHCP of their own. To the kernel, some of them
+# (VirtualBox's, VMware's) are ordinary cards.
 _FOREIGN = re.compile(
     r"(docker|virbr|lxcbr|lxdbr|incusbr|podman|nerdctl|cni|flannel|cbr|br-[0-9a-f]{12}$|vboxnet|vmnet|waydroid"
     r"|anbox|mpqemubr|mpbr|vz-|vnet|tap|tun|wg|zt)"
@@ -44,10 +43,9 @@ _FOREIGN = re.compile(
 
 
 def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
-    """Call ``wake`` whenever links, addresses or routes may have changed; return what ends that.
+    """Call ``wake`` whenever links, addresses or routes may have changed; return the function that ends that.
 
-    The messages themselves are not read for meaning, so losing some (ENOBUFS) does no harm: the
-    next pass looks at everything anyway.
+    The messages are dropped unread, so a lost one (ENOBUFS) does no harm: the next pass reads all tables.
     """
     loop = asyncio.get_running_loop()
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
@@ -58,7 +56,7 @@ def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
             while sock.recv(65536):
                 pass
         except OSError:
-            pass  # drained (EAGAIN), or overrun (ENOBUFS): either way something happened
+            pass  # all read (EAGAIN), or some lost (ENOBUFS): something happened in both cases
         wake()
 
     loop.add_reader(sock, readable)
@@ -73,7 +71,7 @@ def wake_socket(wake: Callable[[], None]) -> Callable[[], None]:
 async def snapshot() -> tuple[Link, ...]:
     """Return every interface with its IPv4 addresses, ordered by index.
 
-    In a thread: the class of pyroute2 that Debian 12 and 13 both have can't be used within a running loop.
+    In a thread: IPRoute, which all versions of pyroute2 have, can't be used within a running loop.
     """
     return await asyncio.to_thread(_snapshot)
 
@@ -86,7 +84,7 @@ def _snapshot() -> tuple[Link, ...]:
     by_index: dict[int, list[IPv4Interface]] = {}
     six: set[int] = set()
     for each in addresses:
-        # On a point-to-point link IFA_ADDRESS is the other end's.
+        # On a point-to-point link IFA_ADDRESS is the address of the other end.
         own = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
         if each["family"] == socket.AF_INET:
             by_index.setdefault(each["index"], []).append(IPv4Interface((own, each["prefixlen"])))
@@ -128,7 +126,7 @@ def _gateway(way: Message) -> IPv4Address | None:
 
 
 def _forwards(name: str) -> bool:
-    """Return whether what comes in by a link is routed on."""
+    """Return whether the server routes packets that come in by a link."""
     try:
         return Path("/proc/sys/net/ipv4/conf", name, "forwarding").read_text().strip() == "1"
     except OSError:

@@ -1,7 +1,7 @@
-"""The server's people: which accounts and groups clients get, and who is left out. Reads files only.
+"""The accounts and groups that clients get, and those that are left out. Reads files only.
 
-What makes an account a person's is said by login.defs(5); names are carried over as they are, also those
-that useradd(8) takes with --badname alone.
+The numbers in login.defs(5) tell people's accounts from the system's. Names are kept as they are, also those
+that useradd(8) accepts only with --badname.
 """
 
 import re
@@ -11,16 +11,16 @@ from ltspd.model.account import Account, Group
 from ltspd.observe.host import lines
 from ltspd.paths import Paths
 
-# The defaults of login.defs(5), and Debian Policy 9.2.2: these belong to the system, whatever is set there.
+# The defaults of login.defs(5); the numbers that Debian Policy 9.2.2 always gives to the system.
 _UIDS = _GIDS = (1000, 60000)
 _RESERVED = range(60000, 65536)
-# What would be another field, line, file or option where a name is used; `+` and `-` are lines for NIS.
+# Where a name is used, this would be another field, line, file or option; `+` and `-` begin lines for NIS.
 _UNFIT = re.compile(r"$|[-+~.]|.*[\s\x00-\x1f\x7f,/]")
 _WHY = "a name can't begin with - + ~ or . nor hold a space, a comma or a slash"
 
 
 def look(paths: Paths) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[str, ...]]:
-    """Return people's accounts, the groups that matter to them, and who is left out, with the reason."""
+    """Return people's accounts, their groups, and a sentence for each one that is left out."""
     defs = dict(_definitions(paths))
     left_out: list[str] = []
     accounts = tuple(_accounts(paths, _range(defs, "UID", _UIDS), left_out))
@@ -42,7 +42,7 @@ def _accounts(paths: Paths, uids: range, left_out: list[str]) -> Iterator[Accoun
 
 
 def _groups(paths: Paths, members: Sequence[Account], gids: range, left_out: list[str]) -> Iterator[Group]:
-    """Yield the groups of these accounts: people's by their number, primary ones, those with a member."""
+    """Yield the groups whose number is in people's range, primary groups, and groups with a member."""
     names = {account.name for account in members}
     primary = {account.gid for account in members}
     for name, _, gid, listed in _entries(paths, "group", 4):
@@ -57,7 +57,7 @@ def _groups(paths: Paths, members: Sequence[Account], gids: range, left_out: lis
 
 
 def _entries(paths: Paths, name: str, count: int) -> Iterator[list[str]]:
-    """Yield the fields of each line of a database that has so many, the third being a number."""
+    """Yield the fields of each line that has ``count`` of them and a number as the third."""
     for line in lines(paths.at(f"/etc/{name}")):
         fields = line.split(":")
         if len(fields) == count and re.fullmatch(r"[0-9]{1,10}", fields[2]):
@@ -72,7 +72,7 @@ def _definitions(paths: Paths) -> Iterable[tuple[str, str]]:
 
 
 def _range(defs: dict[str, str], kind: str, default: tuple[int, int]) -> range:
-    """Return the numbers of people; root is none of them, whatever login.defs says."""
+    """Return the range of people's numbers. It never includes 0 (root), whatever login.defs says."""
     first, last = (
         int(value) if re.fullmatch(r"[1-9][0-9]{0,9}", value := defs.get(f"{kind}_{end}", "")) else usual
         for end, usual in zip(("MIN", "MAX"), default, strict=True)

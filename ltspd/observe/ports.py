@@ -1,4 +1,4 @@
-"""Who listens on a port: what makes "address already in use" a sentence with a name in it."""
+"""The processes that listen on a port, so that "address already in use" can name one."""
 
 import re
 from collections.abc import Iterable
@@ -59,7 +59,7 @@ def _owners(paths: Paths, sockets: dict[str, tuple[str, str, int]]) -> Iterable[
 
 
 def _sockets(process: Path) -> set[str]:
-    """Return the inodes of a process's sockets; none if it ended meanwhile or is not ours to look at."""
+    """Return the inodes of a process's sockets; none if it ended meanwhile or may not be read."""
     found: set[str] = set()
     try:
         descriptors = list((process / "fd").iterdir())

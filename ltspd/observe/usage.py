@@ -1,4 +1,4 @@
-"""Which layers clients are reading now, seen from the server programs' open files. Reads /proc only."""
+"""The layers that clients are reading, by the server programs' open files. Reads /proc only."""
 
 import os
 import re
@@ -7,16 +7,16 @@ from pathlib import Path
 from ltspd.model.image import Image
 from ltspd.paths import Paths
 
-# Kernel NFS server: one directory a client, and in "states" one line an open file (Linux 5.3).
+# The kernel's NFS server has a directory for each client, whose "states" lists its open files (Linux 5.3).
 _NFSD_CLIENTS = "/proc/fs/nfsd/clients"
 
 
 def layers_in_use(paths: Paths) -> frozenset[str]:
     """Return the digests of layers that some process, or the kernel's NFS server, holds open.
 
-    nbd-server has a process with the file open for each connection, and NFS 4 keeps the file that a
-    client's loop device reads open for as long as it is mounted. A client whose root is in RAM needs
-    nothing from us any more and is not seen. Blocks; some 10 ms for 200 processes.
+    For each connection an nbd-server process has the file open, and NFS 4 keeps a file open while a client's
+    loop device reads it. A client with its root in memory needs no layer any more. Blocks; some 10 ms for 200
+    processes.
     """
     layer = re.compile(re.escape(str(paths.images)) + r"/[^/]+/layers/([0-9a-f]+)\.squashfs(?: \(deleted\))?")
     found = set()
@@ -24,7 +24,7 @@ def layers_in_use(paths: Paths) -> frozenset[str]:
         try:
             names = os.listdir(process)
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
+            continue  # it ended meanwhile, or may not be read
         for name in names:
             try:
                 if match := layer.fullmatch(os.readlink(process / name)):
@@ -46,10 +46,10 @@ def _kernel_opens(clients: Path) -> set[str]:
 
 
 def generations_in_use(image: Image, layers: frozenset[str]) -> frozenset[str]:
-    """Return the ids of an image's generations of which a client may be reading.
+    """Return the ids of an image's generations that clients may be reading.
 
-    A layer that several generations share says only that one of them is in use, so all count that
-    have their own topmost layer open; the others' layers stay on disk as long as those do.
+    Several generations share their lower layers, so only an open topmost layer counts. The layers below it
+    stay on disk with its generation.
     """
     return frozenset(
         generation.id

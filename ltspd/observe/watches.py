@@ -1,4 +1,4 @@
-"""Which directories tell of a change, and by which names. One that isn't there yet is waited for."""
+"""The directories to watch, and the names in them that matter."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,12 +10,12 @@ from ltspd.migration import leftovers
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 
-# What tells of a change of packages, in dpkg's directory.
+# In dpkg's directory, this file changes with the packages.
 PACKAGES = frozenset({"status"})
 
 
 class Watch(NamedTuple):
-    """A directory and the names in it that matter (None: any). ``inode``: another one needs another watch."""
+    """A directory and the names that matter in it (None: any). A new ``inode`` needs a new watch."""
 
     directory: Path
     names: frozenset[str] | None
@@ -23,14 +23,14 @@ class Watch(NamedTuple):
 
 
 def wanted(paths: Paths, sources: Iterable[Source]) -> tuple[Watch, ...]:
-    """Return what is to be watched while these are the sources of images."""
+    """Return what to watch while these are the sources of images."""
     found = []
     for directory, names in (*_directories(paths), *map(_of_source, sources)):
         while True:
             try:
                 stat = os.stat(directory)
             except OSError:
-                # The nearest directory above tells when it comes.
+                # It does not exist, so watch for it in the nearest directory above.
                 directory, names = directory.parent, frozenset({directory.name})
                 continue
             found.append(Watch(directory, names, (stat.st_dev, stat.st_ino)))
@@ -48,13 +48,13 @@ def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.outputs, None
     yield from ((paths.at(each), names) for each, names in leftovers.DIRECTORIES.items())
     yield paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})
-    # A directory is often made first, and a system installed into it later.
+    # A directory is often made first, and a system is installed into it later.
     yield from ((each, frozenset(ROOT_DIRECTORIES)) for each in may_become_sources(paths))
 
 
 def _of_source(source: Source) -> tuple[Path, frozenset[str]]:
     if source.kind is SourceKind.DISK:
-        # What is in the base directory may be a link to it.
+        # The name in the base directory may be a link to the disk image.
         file = Path(os.path.realpath(source.path))
         return file.parent, frozenset({file.name})
     return Path(source.path) / "var/lib/dpkg", PACKAGES

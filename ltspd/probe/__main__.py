@@ -1,8 +1,8 @@
-"""Ask one of this machine's own servers something harmless, and tell by the exit status whether it answered.
+"""Ask one of this machine's own servers something harmless; the exit status says whether it answered.
 
-Run by systemd as ``ltspd-probe@QUESTION.service``, as a throwaway user, because the daemon speaks to no
-network. A question is ``KIND:LINK:ADDRESS``; it is sent to the server's own address, so it never leaves
-this machine, and takes no lease.
+systemd runs it as ``ltspd-probe@QUESTION.service``, as a throwaway user, because the daemon speaks to no
+network. A question is ``KIND:LINK:ADDRESS``. It goes to the server's own address, so it never leaves this
+machine, and it takes no lease.
 """
 
 import socket
@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 ANSWERED, UNASKED, SILENT = 0, 1, 3
 # Seconds to wait for the answer to each attempt: a busy server drops some requests.
 ATTEMPTS = (2.0, 3.0, 5.0)
-# Locally administered (IEEE 802), so that it is no machine's; it ends with the letters "ltspd".
+# A locally administered address (IEEE 802), which no card has; it ends with the letters "ltspd".
 _MAC = b"\x02ltspd"
 # RFC 2131: from client to server, Ethernet; RFC 2132: 53 message type (3 request, 8 inform), 60 vendor class;
 # RFC 4578: 93 architecture (0: BIOS), 94 network interface, 97 machine's id.
@@ -69,7 +69,7 @@ def _message(address: str, options: bytes) -> bytes:
 
 
 def _heard(sock: socket.socket, question: bytes, server: tuple[str, int]) -> bool:
-    """Return whether something comes back from the server; only TFTP's number of a block is looked at."""
+    """Return whether the server answers; of the answer only TFTP's block number is read."""
     for patience in ATTEMPTS:
         sock.sendto(question, server)
         end = time.monotonic() + patience
@@ -87,7 +87,7 @@ def _heard(sock: socket.socket, question: bytes, server: tuple[str, int]) -> boo
 
 
 def _take(sock: socket.socket, block: bytes, sender: tuple[str, int]) -> None:
-    """Take a file to its end: a transfer that is broken off is an error in the server's log."""
+    """Receive the whole file, because a server logs an aborted transfer as an error."""
     sock.settimeout(ATTEMPTS[0])
     for _ in range(_MOST_BLOCKS):
         sock.sendto(_ACKNOWLEDGED + block[2:4], sender)
