@@ -1,7 +1,4 @@
-"""All findings of a Document: the parser's mistakes and what the sections and parameters mean together.
-
-Pure.
-"""
+"""All findings of a Document: the parser's mistakes, and what is wrong with its sections and values. Pure."""
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
@@ -16,16 +13,16 @@ from ltspd.config.parameters import find, is_known, sides, suggestion
 from ltspd.config.readers import TEXT
 from ltspd.config.secrecy import withheld
 
-# busybox ash nests one call an INCLUDE; nobody writes a chain of a hundred by hand.
+# busybox ash nests a function call for each INCLUDE; no chain this long was written by hand.
 DEEPEST_INCLUDE = 100
-# Looking for what was meant costs about 2 ms a name; beyond this many, the file is something else.
+# A suggestion costs about 2 ms; a file with more unknown names than this is no ltsp.conf.
 _SUGGESTIONS = 50
-# The same for names of sections, in comparisons of two names.
+# The same limit for names of sections, counted in comparisons of two names.
 _COMPARISONS = 5000
 
 
 def check(document: Document) -> tuple[Finding, ...]:
-    """Return every finding, in the files' order."""
+    """Return every finding, in the order of the files and their lines."""
     index = Index(document)
     rules: tuple[Callable[[Document, Index], Iterable[Finding]], ...] = (
         _includes,
@@ -60,7 +57,7 @@ def _assignments(document: Document) -> Iterator[Assignment]:
 
 
 def _includes(document: Document, index: Index) -> Iterator[Finding]:
-    """INCLUDEs of nothing, in circles, or nested too deeply."""
+    """Find INCLUDEs of sections that don't exist, in circles, or nested too deeply."""
     state: dict[int, int] = {}  # place -> depth below it; -1 while it is being walked
     names = [each.name for each in document.sections if each.patterns and all(map(is_word, each.patterns))]
     compared = 0
@@ -126,7 +123,7 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _sections(document: Document, _: Index) -> Iterator[Finding]:
-    """Sections of LTSP's single commands."""
+    """Find sections that LTSP reads for one of its commands only."""
     for section in document.sections:
         for pattern in section.patterns:
             if "/" not in pattern:
@@ -141,7 +138,7 @@ def _sections(document: Document, _: Index) -> Iterator[Finding]:
 
 
 def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
-    """Sections of one host that never count, because an earlier one fits the host first (as in LTSP)."""
+    """Find sections that never count for a host, because an earlier one fits it first (as in LTSP)."""
     included = index.reach(
         target for section in document.sections for each in section.includes if (target := index.target(each))
     )
@@ -160,7 +157,7 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _unknown(document: Document, _: Index) -> Iterator[Finding]:
-    """Parameters that the table does not know, with what was probably meant."""
+    """Find names that are no parameter, and say what was probably meant."""
     uses: dict[str, list[Assignment]] = {}
     for each in _assignments(document):
         if not (is_known(each.name) or each.name in PREDEFINED):
@@ -173,7 +170,7 @@ def _unknown(document: Document, _: Index) -> Iterator[Finding]:
 
 
 def _readers(document: Document, index: Index) -> Iterator[Finding]:
-    """Parameters in sections that their readers never look at."""
+    """Find parameters in sections that whoever reads them does not look at."""
     server = index.reach([index.special("server")])
     starts = (each for place, each in enumerate(document.sections) if place not in index.server_only)
     client = index.reach(starts, index.server_only) - index.server_only
@@ -195,7 +192,7 @@ def _readers(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _values(document: Document, index: Index) -> Iterator[Finding]:
-    """Values that are not of their parameter's kind."""
+    """Find values that their parameter's reader refuses."""
     seen: set[tuple[str, int, str]] = set()
     hidden = withheld(document)
     given = [(each.name, each.text, each.file, each.line) for each in _assignments(document)]
@@ -206,7 +203,7 @@ def _values(document: Document, index: Index) -> Iterator[Finding]:
             continue
         seen.add((file, line, name))
         if why := row.problem(text):
-            # Where only a client reads it, its default counts there; the server must not guess.
+            # A client that can't read a value uses the default; the server must not guess.
             severity = Severity.ERROR if SERVER in row.sides else Severity.WARNING
             reason = f"{name}{_shown(row, name, text, hidden)} {why}"
             yield Finding(severity, file, line, reason, f"write {_wanted(row)}")
@@ -216,7 +213,7 @@ def _values(document: Document, index: Index) -> Iterator[Finding]:
 def _values_of_hosts(
     document: Document, index: Index, seen: set[tuple[str, int, str]], hidden: Container[str]
 ) -> Iterator[Finding]:
-    """Values made from others, as they turn out for each host; the default counts where one is bad."""
+    """Find values made from others that are bad for some host; the default counts there."""
     unknown = made_from(document, PREDEFINED)
     made = {each.name for each in _assignments(document) if each.references}
     made -= {each.name for each in _assignments(document) if not unknown.isdisjoint(each.references)}
@@ -237,7 +234,7 @@ def _values_of_hosts(
 
 
 def _shown(row: Parameter[Any], name: str, text: str, hidden: Container[str]) -> str:
-    # What should be a secret stays out of messages too.
+    # Messages are logged and published, so they must not repeat a secret.
     return "" if row.secret or name in hidden or len(text) > 80 else f" {text!r}"
 
 
@@ -246,7 +243,7 @@ def _wanted(row: Parameter[Any]) -> str:
 
 
 def _repeated(document: Document, _: Index) -> Iterator[Finding]:
-    """Names set twice in one section, unless the second value is made from the first."""
+    """Find names set twice in one section, unless the second value is made from the first."""
     for section in document.sections:
         first: dict[str, Assignment] = {}
         again: dict[str, Assignment] = {}
@@ -261,7 +258,7 @@ def _repeated(document: Document, _: Index) -> Iterator[Finding]:
 
 
 def _references(document: Document, _: Index) -> Iterator[Finding]:
-    """Values made from parameters that nothing sets."""
+    """Find values made from parameters that nothing sets."""
     known = {each.name for each in _assignments(document)} | set(PREDEFINED)
     for each in _assignments(document):
         for part in each.parts:
@@ -274,7 +271,7 @@ def _references(document: Document, _: Index) -> Iterator[Finding]:
 
 
 def _secrets(document: Document, index: Index) -> Iterator[Finding]:
-    """Parameters that clients do not get, because everyone could read them on the way."""
+    """Find parameters that clients do not get, because everybody on the network could read them."""
     hidden = withheld(document)
     for place, section in enumerate(document.sections):
         for each in section.assignments:
@@ -287,7 +284,7 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
-    """LTSP's parameters that have no effect here: hooks one by one, the others in one line."""
+    """Find LTSP's parameters that have no effect here: hooks one by one, the others in one line."""
     idle: dict[str, Assignment] = {}
     for each in _assignments(document):
         if each.name.startswith(("PRE_", "POST_")):

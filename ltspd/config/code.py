@@ -1,6 +1,6 @@
-"""Where shell code in ltsp.conf ends: code is never run here, and is skipped as a whole. Pure.
+"""Where shell code in ltsp.conf ends. Code is never run here; it is skipped as a whole. Pure.
 
-What stands inside ``if`` or inside a function is no setting, so none of its lines may be read as one.
+Lines inside ``if`` or inside a function are no settings, so none of them may be read as one.
 """
 
 import re
@@ -12,7 +12,7 @@ _KEYWORD = re.compile(
 _FUNCTION = re.compile(r"[\w.-]+[ \t]*\([ \t]*\)")
 _OPENS = frozenset({"if", "case", "for", "while", "until", "select", "{"})
 _CLOSES = frozenset({"fi", "esac", "done", "}"})
-# After these a command begins, so that a keyword is one.
+# A word is a keyword only where a command begins: at the start, or after one of these.
 _LEADS = frozenset({"", *";&|(){!", "then", "else", "elif", "do", "if", "while", "until"})
 _WORD = re.compile(
     r"""
@@ -28,16 +28,16 @@ _WORD = re.compile(
 
 
 def kind(line: str) -> str:
-    """Return how a message calls a line that is code (``'if'``, ``a function``), or an empty string."""
+    """Return what a message calls a line of code (``'if'``, ``a function``); empty if it is none."""
     if found := _KEYWORD.match(line):
         return repr(found[1])
     return "a function" if _FUNCTION.match(line) else ""
 
 
 def end(text: str, at: int) -> int | None:
-    """Return the offset behind the line in which the statement ends that begins at an offset.
+    """Return the offset behind the last line of the statement that begins at ``at``.
 
-    None: it begins a block that is never closed.
+    None: the statement begins a block that is never closed.
     """
     depth, before, began = 0, "", at
     place = at
@@ -67,5 +67,5 @@ def end(text: str, at: int) -> int | None:
 
 
 def _awaits_body(text: str) -> bool:
-    """Whether it is a function's name whose ``{`` is on the next line."""
+    """Whether the text is the head of a function whose ``{`` is on the next line."""
     return bool(re.fullmatch(r"[\w.-]+[ \t]*\([ \t]*\)[ \t]*\n", text))

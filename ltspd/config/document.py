@@ -1,4 +1,4 @@
-"""The nouns of a parsed ltsp.conf: sections, assignments, findings, hosts. No parsing, no rules. Pure."""
+"""The nouns of a parsed ltsp.conf: sections, assignments, findings, hosts. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A ``$NAME`` inside a value; its text is known only when a host's values are worked out."""
+    """A ``$NAME`` inside a value; evaluate puts the host's text in its place."""
 
     name: str
 
@@ -46,7 +46,7 @@ Part = str | Reference
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """``NAME=value``: quotes and escapes are already taken away from the parts."""
+    """``NAME=value``; the parts have no quotes and escapes any more."""
 
     name: str
     parts: tuple[Part, ...]
@@ -80,10 +80,10 @@ Entry = Assignment | Include
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section; the part of a file before its first header is the section named ``""``.
+    """A section. The lines before a file's first header are the section named ``""``.
 
-    ``patterns`` are the lower-case alternatives of the header. A header that could not be read
-    gives a section without patterns, so that what stands below it applies to nobody.
+    ``patterns`` are the lower-case alternatives of the header. If the header can't be read there are none, so
+    that the lines below it apply to nobody.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What one or more files say. ``sections[0]`` is the unnamed one; ``mistakes`` are the parser's."""
+    """What one or more files say. ``sections[0]`` is the unnamed one; ``mistakes`` are what can't be read."""
 
     file: str
     sections: tuple[Section, ...]
@@ -119,7 +119,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Whose values are asked for. ``mac`` is lower-case with colons; unknown fields stay empty.
+    """The host whose values are asked for. ``mac`` is lower-case with colons; unknown fields are empty.
 
     ``kind`` is ``client`` or ``server``; ``server`` is the address that ``$SERVER`` stands for.
     """

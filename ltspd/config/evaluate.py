@@ -1,8 +1,8 @@
-"""Which sections count for a host, in LTSP's order, and the values they leave. Pure; no rules about values.
+"""Which sections count for a host, in LTSP's order, and which values they give it. Pure.
 
-The order is: the lines above the first section, [clients] on a client, [common], [server] on the
-server, then the first section that fits the MAC address, the first that fits the IP address and the
-first that fits the host name. A section counts once, however often it is included or fits.
+The order is: the lines above the first section; [clients] on a client; [common]; [server] on the server; then
+the first section that fits the MAC address, the first for the IP address, and the first for the host name. A
+section counts once, even if it is included or fits more often.
 """
 
 import re
@@ -12,24 +12,24 @@ from types import MappingProxyType
 from ltspd.config.document import Assignment, Document, Host, Include, Section, Value
 from ltspd.config.headers import SPECIAL, is_glob, is_word, matches, section_id
 
-# What LTSP's own scripts set before they read ltsp.conf, so that values may use it.
+# Values may use these names, because LTSP's scripts set them before they read ltsp.conf.
 PREDEFINED = ("MAC_ADDRESS", "IP_ADDRESS", "HOSTNAME", "SERVER")
-# Names that fit a section: anything else (such as a %{IP} still to be filled in) never selects one.
+# Only such a name selects a section; one with %{IP} in it is not the host's name yet.
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def effective(document: "Document | Index", host: Host) -> Mapping[str, Value]:
-    """Return every parameter that some section sets for the host; give an Index for many hosts.
+    """Return every parameter that some section sets for the host; for many hosts, give an Index.
 
-    A HOSTNAME set by an earlier section selects the host name's section, else ``host.hostname`` does.
+    If an earlier section sets HOSTNAME, that selects the host name's section, else ``host.hostname`` does.
     """
     index = document if isinstance(document, Index) else Index(document)
     texts = dict(zip(PREDEFINED, (lower(host.mac), host.ip, host.hostname, host.server), strict=True))
     values: dict[str, Value] = {}
     client = host.kind == "client"
-    # What is counted already is counted no more: that keeps [server] from clients even if it is included.
+    # A section that counts as done is not read again. So no client reads [server], even if it is included.
     done = set(index.server_only) if client else set[int]()
 
     def call(section: Section | None) -> None:
@@ -63,7 +63,7 @@ def effective_server(document: "Document | Index") -> Mapping[str, Value]:
 def effective_menu(
     document: "Document | Index", host: Host, server: Mapping[str, Value] | None = None
 ) -> Mapping[str, Value]:
-    """Return the server's values overlaid with the client's; give ``server``'s for many hosts.
+    """Return the client's values, and the server's where it has none; for many hosts, give ``server``.
 
     LTSP reads DEFAULT_IMAGE, KERNEL_PARAMETERS and MENU_TIMEOUT from [server] for all clients.
     """
@@ -72,7 +72,7 @@ def effective_menu(
 
 
 def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
-    """Yield (``mac``, ``ip`` or ``hostname``; its value; the host) for each host that is named exactly."""
+    """Yield each host that is named exactly: (``mac``, ``ip`` or ``hostname``; its value; the host)."""
     patterns = (pattern for section in document.sections for pattern in section.patterns)
     for pattern in dict.fromkeys(patterns):
         if is_glob(pattern) or pattern in SPECIAL or "/" in pattern:
@@ -86,7 +86,7 @@ def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
 
 
 def made_from(document: Document, names: Iterable[str]) -> frozenset[str]:
-    """Return the names, and those of all parameters whose values are made from them in any section."""
+    """Return the names, and the names of all parameters whose values are made from them in any section."""
     users: dict[str, set[str]] = {}
     for section in document.sections:
         for each in section.assignments:
@@ -102,12 +102,12 @@ def made_from(document: Document, names: Iterable[str]) -> frozenset[str]:
 
 
 def lower(text: str) -> str:
-    """Lower-case ASCII letters only, as every shell and locale does alike."""
+    """Return the text with its ASCII letters in lower case. Others differ between shells and locales."""
     return text.translate(_LOWER)
 
 
 class Index:
-    """A document's sections by what finds them; making one costs as much as asking for a host's values."""
+    """A document's sections, to be looked up. Making one takes as long as evaluating one host."""
 
     def __init__(self, document: Document) -> None:
         self.sections = document.sections
@@ -117,13 +117,13 @@ class Index:
         self._by_id: dict[str, Section] = {}
         self._special: dict[str, Section] = {}
         self._plain: dict[str, list[int]] = {}
-        # By what stands before the first wildcard: a subject then meets only globs that begin as it does.
+        # By the text before the first wildcard, so that a name is compared only with globs that begin so.
         self._globs: dict[str, list[tuple[int, str]]] = {}
         for place, section in enumerate(self.sections):
             if not section.patterns:
                 continue
             self._by_name.setdefault(section.name, section)
-            # LTSP's later function of the same id replaces the earlier one.
+            # LTSP makes a function of each section; a later one with the same id replaces the earlier one.
             self._by_id[section_id(section.name)] = section
             for pattern in section.patterns:
                 if pattern in SPECIAL:
@@ -166,7 +166,7 @@ class Index:
         if self.position(section) in done:
             return
         done.add(self.position(section))
-        # A stack of our own: a chain of INCLUDEs may be longer than Python's recursion allows.
+        # This is not recursive, because a chain of INCLUDEs may be longer than Python's stack.
         stack = [iter(section.entries)]
         while stack:
             for entry in stack[-1]:
@@ -182,9 +182,9 @@ class Index:
                 stack.pop()
 
     def reach(self, starts: Iterable[Section | None], but: Iterable[int] = ()) -> frozenset[int]:
-        """Return the places of all sections that the given ones lead to, themselves included.
+        """Return the places of the given sections and of all that they include.
 
-        Nothing is reached by way of the places in ``but``, which are in the answer.
+        The places in ``but`` are in the answer, but what they include is not followed.
         """
         done = set(but)
         for start in starts:
@@ -194,7 +194,7 @@ class Index:
         return frozenset(done)
 
     def _server_only(self) -> frozenset[int]:
-        """[server] and bare names that it alone includes: no client sees them, whatever its name."""
+        """Return the places of [server] and of bare names that only it includes: no client reads them."""
         server = self.special("server")
         if server is None or server in (self.special("clients"), self.special("common")):
             return frozenset()

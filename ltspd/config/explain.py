@@ -1,4 +1,4 @@
-"""(Config, host) → which settings count for it and which line set each, fit for the bus. Pure."""
+"""Which settings count for one host, and which line sets each, as the bus tells them. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ _MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")
 
 
 def host_of(words: Mapping[str, object]) -> Host:
-    """Return the host that ``mac``, ``ip`` and ``hostname`` name; none of them: the server itself.
+    """Return the host that ``mac``, ``ip`` and ``hostname`` name; without any of them, the server itself.
 
     Raises InvalidOption for text that can't be such an address or name.
     """
@@ -34,9 +34,9 @@ def host_of(words: Mapping[str, object]) -> Host:
 
 
 def explain(config: Config, host: Host) -> tuple[Setting, ...]:
-    """Return the settings of a host by name: what lines set, then our defaults (file empty, line 0).
+    """Return a host's settings: those that lines set, by name, then the defaults (file empty, line 0).
 
-    Secrets are withheld: the line is told, the value is not.
+    Of a secret the line is told, the value is not.
     """
     server = effective_server(config.document)
     values: dict[str, Value] = dict(server)

@@ -1,4 +1,4 @@
-"""ltsp.conf on disk -> Config, where a mistake keeps the last good one in force, also over a restart."""
+"""ltsp.conf on disk -> Config. With a mistake the last good one stays in force, also after a restart."""
 
 import logging
 import threading
@@ -13,12 +13,12 @@ from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 
-# How findings name the file, wherever the root is.
+# Findings name the file so, also where ``paths.root`` is another directory.
 NAME = "/etc/ltsp/ltsp.conf"
 
 
 def _careful() -> Config:
-    """Return what is in force while nobody knows what is wanted: no addresses of our own accord."""
+    """Return what is in force while there are no good settings: defaults, but no addresses for anybody."""
     return replace(load({}), settings=Settings({"REAL_DHCP": "0"}))
 
 
@@ -28,16 +28,16 @@ class ConfFile:
     def __init__(self, paths: Paths) -> None:
         """Read from ``paths.conf``; keep the last good text in ``paths.state``."""
         self._paths = paths
-        # 0600 when written: ltsp.conf may hold passwords.
+        # Written with mode 0600, because ltsp.conf may hold passwords.
         self._kept = paths.state / "ltsp.conf.good"
-        # Reload() reads beside a pass, in another thread.
+        # Reload() reads in another thread than a pass.
         self._lock = threading.Lock()
         self._text: str | None = None
         self._config: Config | None = None
         self._wrong: tuple[Problem, ...] = ()
 
     def read(self) -> tuple[Config, tuple[Problem, ...]]:
-        """Return the configuration in force, and why the one on disk is not it (empty: it is)."""
+        """Return the configuration in force, and why the one on disk is not in force (empty if it is)."""
         with self._lock:
             return self._read()
 
@@ -97,5 +97,5 @@ class ConfFile:
             text = self._kept.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             return None
-        # An older version may have taken what this one calls a mistake; all but those lines still counts.
+        # An older version may have accepted lines that are mistakes now; the other lines still count.
         return load({NAME: text})

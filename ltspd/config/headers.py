@@ -1,14 +1,11 @@
-"""Section headers: ``[a|b*]`` to patterns, and whom a pattern matches. Nothing of what stands below them.
-
-Pure.
-"""
+"""Section headers: ``[a|b*]`` to patterns, and which host a pattern matches. Pure."""
 
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
 SPECIAL = frozenset({"server", "common", "clients"})
-# LTSP evaluates these for one of its commands only; the names are those of ltsp(8).
+# LTSP evaluates such a section for one of its commands only; the names are from ltsp(8).
 APPLETS = frozenset(
     {
         "dnsmasq", "http", "image", "info", "init", "initrd", "initrd-bottom", "ipxe", "kernel",
@@ -28,7 +25,7 @@ _MAC_GLOB = re.compile(r"[0-9a-f:*?]+\Z")
 class Header:
     """What a header line says; ``mistakes`` are (reason, next step).
 
-    Without patterns it is nobody's; ``unreadable``: it is no header at all.
+    Without patterns the section is nobody's. ``unreadable``: the line is no header at all.
     """
 
     name: str
@@ -38,7 +35,7 @@ class Header:
 
 
 def read_header(line: str) -> Header:
-    """Read one line that begins with ``[``; alternatives that can't be anybody are left out."""
+    """Read one line that begins with ``[``; alternatives that can't match any host are left out."""
     found = _LINE.match(line)
     if not found:
         step = "write [name] alone on the line, without [ or ] inside the name"
@@ -109,7 +106,7 @@ def is_word(pattern: str) -> bool:
 
 
 def section_id(name: str) -> str:
-    """Return the name that LTSP gives a section's function; INCLUDE may use it too."""
+    """Return the name that LTSP gives to a section's function; INCLUDE may use it too."""
     return re.sub(r"[^a-z0-9]", "_", name)
 
 
@@ -123,7 +120,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def _fits(pattern: str, subject: str) -> bool:
-    """Match as the shell's case does, going back only to the last star: no pattern makes this slow."""
+    """Match as the shell's ``case`` does. It goes back only to the last star, so that no pattern is slow."""
     at = place = mark = 0
     star = -1
     while place < len(subject):

@@ -1,6 +1,6 @@
-"""LTSP's pseudo variables of HOSTNAME, filled in for one machine, and what a host name can't have dropped.
+"""HOSTNAME with LTSP's pseudo variables -> the name of one machine. Pure.
 
-Clients do the same in shell (``host_name`` of client/boot/text.sh); a test compares both. Pure.
+Clients do the same in shell (``host_name`` of client/boot/text.sh); a test compares both.
 """
 
 import re
@@ -28,10 +28,10 @@ def fill_hostname(text: str, mac: str, address: IPv4Interface) -> str:
 
 
 def hostname_problem(text: str) -> str:
-    """Return why some client would not be called exactly as a HOSTNAME says, or an empty string."""
+    """Return why some client would get another name than a HOSTNAME says, or an empty string."""
     if text.split(" ")[0] == "(none)":
         return ""
-    # The longest that the variables can become: a host number in a /0, and a MAC address.
+    # The longest text that each variable can become: a host number in a /0, and a MAC address.
     filled = text.replace("%{IP}", "4294967295").replace("%{MAC}", "525400123456")
     if is_host_name(filled):
         return ""

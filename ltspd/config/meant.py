@@ -1,4 +1,4 @@
-"""Sections that are read as they stand, but were probably meant otherwise. Pure."""
+"""Sections that can be read, but that probably mean something else than their author thinks. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from ltspd.config.headers import SPECIAL, is_glob
 from ltspd.config.parameter import MENU
 from ltspd.config.parameters import sides, suggestion
 
-# What other configuration files, LTSP 5's among them, call the lines for everybody.
+# In other configuration files, such as LTSP 5's, these are names of the section for everybody.
 _EVERYBODY = frozenset({"all", "any", "client", "default", "defaults", "everyone", "global", "host", "hosts"})
 _BARE_MAC = re.compile(r"[0-9a-f]{12}\Z")
 
 
 def misnamed(document: Document, index: Index) -> Iterator[Finding]:
-    """Yield names that stand for one host, though they look like something else."""
+    """Find names that select one host, but look like something else."""
     included = {id(index.target(each)) for section in document.sections for each in section.includes}
     for section in document.sections:
         if id(section) in included:
@@ -35,7 +35,7 @@ def _meant(pattern: str) -> str:
 
 
 def globs_of_the_menu(document: Document, index: Index) -> Iterator[Finding]:
-    """Yield settings of the boot menu in sections with globs, with which iPXE can't compare."""
+    """Find settings of the boot menu in sections with globs, which iPXE can't compare with."""
     found = [
         (section, each)
         for section in document.sections
@@ -45,7 +45,7 @@ def globs_of_the_menu(document: Document, index: Index) -> Iterator[Finding]:
     ]
     if not found:
         return
-    # A host that is named elsewhere may come to the glob by the name that it gets there.
+    # A section that names a host exactly may give it the HOSTNAME that selects the glob.
     hosts = (effective(index, host) for _, _, host in exact_hosts(document))
     used = {(each.file, each.line) for values in hosts for each in values.values()}
     told: set[tuple[str, int]] = set()

@@ -1,8 +1,8 @@
-"""Names in ltsp.conf: how they look, which can't be assigned, and LTSP's that nothing here reads. Pure."""
+"""Names in ltsp.conf: their form, those that can't be assigned, and LTSP's that nothing here reads. Pure."""
 
 import re
 
-# The first word of a family, such as FSTAB_, is upper-case; what follows tells its members apart.
+# The first word, such as FSTAB_ of a family, is upper-case; the rest may be in lower case.
 _PARAMETER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Za-z0-9_]*)?\Z")
 # Variables with a meaning of their own in POSIX sh, busybox ash, dash, bash, glibc's loader and resolver.
 _EXACT = frozenset(
@@ -17,7 +17,7 @@ _EXACT = frozenset(
     }
 )  # fmt: skip
 _PREFIXES = ("BASH", "DBUS_", "GLIBC_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON", "SYSTEMD_")
-# LTSP's parameters that have no effect here. A file that sets them is taken, with a warning.
+# LTSP's parameters that have no effect here. A file that sets them is accepted with a warning.
 UNREAD = (
     "DNS", "NAT", "BASE_DIR", "TFTP_DIR", "HOME_DIR", "TIMEZONE", "DEBUG_LOG", "LOCAL_SWAP", "AUTOLOGIN",
     "RELOGIN", "PASSWORDS_*", "MULTISEAT", "CUPS_SERVER", "GDM3_CONF", "LIGHTDM_CONF", "SDDM_CONF",

@@ -1,10 +1,10 @@
-"""One parameter of ltsp.conf, declared where its value is used; and the values that count for one host. Pure.
+"""One parameter of ltsp.conf, and the values of parameters that count for one host. Pure.
 
-A declaration at the top of the module that uses the value is all that a parameter needs::
+A parameter needs only its declaration, at the top of the module that uses the value::
 
     LEASE = Parameter("DHCP_LEASE", duration(minimum=120, maximum=…), "8h", SERVER, "Lifetime of a lease")
 
-and there ``settings[LEASE]`` is an ``int``. What makes the table of all parameters is in parameters.
+There ``settings[LEASE]`` is an ``int``. Checks, documentation and clients know it from the table.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Settings:
         if parameter.stem:
             raise TypeError(f"{parameter.name} is a family: ask for family().")
         if parameter.name not in self._read:
-            text = self.texts.get(parameter.name, "") if self.readable(parameter) else ""
+            text = self.texts.get(parameter.name) if self.readable(parameter) else ""
             self._read[parameter.name] = parameter.reader.read(text or parameter.default)
         return cast(T, self._read[parameter.name])
 

@@ -1,4 +1,4 @@
-"""The table of all parameters: it finds every declaration there is. And lookups in it by name.
+"""The table of all parameters, which finds the declarations by itself; and lookups by name.
 
 Parameters are declared in the modules that use their values, and in the scripts of clients (see features). A
 module that declares some imports the class, by which it is found here. So this module reads the source of our
@@ -19,7 +19,7 @@ from ltspd.config.names import UNREAD, is_unread
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
 from ltspd.paths import client_home
 
-# Words that tell a secret by its name, also in parameters that nobody here has heard of.
+# A parameter with such a word in its name holds a secret, also if it is not in the table.
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:PASS|PWD|PASSWD|PASSWORDS?|PASSPHRASE|SSHPASS|SECRETS?|TOKENS?|HASH|API_?KEY|KEY|PSK|CREDENTIALS?)"
     r"(?:_|\Z)",

@@ -1,7 +1,4 @@
-"""ltsp.conf's text to a Document. Never raises, never runs anything; rules about meaning are in check.
-
-Pure.
-"""
+"""ltsp.conf's text -> Document. It never raises and never runs anything. Pure."""
 
 import re
 from bisect import bisect_right
@@ -15,7 +12,7 @@ from ltspd.config.parameter import SERVER
 from ltspd.config.parameters import find, is_known
 from ltspd.config.words import WordError, read_word
 
-# A hand-written file for a thousand clients stays below 100 KB; a larger one is a mistake or an attack.
+# A file for a thousand clients is smaller than 100 KB; one above this limit is a mistake or an attack.
 SIZE_LIMIT = 1 << 20
 
 _SKIP = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+|[ \t]*(?:#[^\n]*)?\Z")
@@ -26,9 +23,9 @@ _ASSIGN = re.compile(
 _NEXT_ASSIGN = re.compile(r"(?P<name>[A-Za-z0-9_]+)(?P<plus>\+?)=")
 _TAIL_END = re.compile(r"(?:#[^\n]*)?(?:\n|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]+")
-# What code sets, as far as it can be told without running it.
+# Parameters that code sets, as far as its text shows that.
 _SETS = re.compile(r"\b([A-Z][A-Z0-9_]*)\+?=")
-# A test of the shell, which looks like a header at first sight.
+# A test of the shell begins like a header.
 _TEST = re.compile(r"[ \t]*\[\[?[ \t].*\][ \t]*(?:&&|\|\||;)")
 _OPERATORS = "|&<>();"
 _CURLY = tuple("\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b")
@@ -40,7 +37,7 @@ def parse(text: str, file: str = "/etc/ltsp/ltsp.conf") -> Document:
 
 
 def parse_files(files: Mapping[str, str]) -> Document:
-    """Read several files as if the later ones stood below the first; no file gives an empty Document."""
+    """Read several files as if they were one, in their order; no file gives an empty Document."""
     first = next(iter(files), "/etc/ltsp/ltsp.conf")
     readers = [_Reader(text, file) for file, text in files.items()]
     unnamed = Section("", (), first, 1)
@@ -54,11 +51,11 @@ def parse_files(files: Mapping[str, str]) -> Document:
                 entries = unnamed.entries + section.entries
                 unnamed = Section("", (), first, 1, entries)
                 continue
-            # An unreadable header has no key in common with anything.
+            # Two headers that can't be read are never the same section.
             key = section.name if section.patterns else f"{section.file}:{section.line}"
             if before := named.get(key):
                 mistakes.append(_duplicate(before, section))
-            # As in LTSP, the later text replaces the earlier one but keeps its place in the order.
+            # As in LTSP, the later section replaces the earlier one, in the place of the earlier one.
             named[key] = section
     return Document(first, (unnamed, *named.values()), tuple(mistakes))
 
@@ -109,7 +106,7 @@ class _Reader:
             self._note(self._line_at(nul), "a NUL byte can't be in a value", "is this a text file?")
             text = text.replace("\0", "\ufffd")
         if bad := _SURROGATE.search(text):
-            # In comments no harm is done.
+            # Such bytes in a comment change no value, so they are only a warning.
             lines = {self._line_at(found.start()) for found in _SURROGATE.finditer(text)}
             shown = text.split("\n")
             told = [line for line in sorted(lines) if not shown[line - 1].lstrip(" \t").startswith("#")]
@@ -118,7 +115,7 @@ class _Reader:
             self._note(line, "the text is not UTF-8", "save the file in the encoding UTF-8", severity)
             text = _SURROGATE.sub(lambda found: "\ufffd" * len(found.group()), text)
         if text.startswith("\ufeff"):
-            # A byte order mark is invisible to whoever wrote it; same length keeps all columns right.
+            # The author does not see a byte order mark. A space in its place keeps the columns right.
             text = " " + text[1:]
         return text
 
@@ -224,7 +221,7 @@ class _Reader:
         return Assignment(name, parts, self.file, line)
 
     def _tail(self, start: int, at: int, name: str) -> tuple[int, str, str]:
-        """Return the place, reason and next step of what follows a value and should not."""
+        """Return place, reason and next step for text behind a value that does not belong there."""
         origin = self._origin(start, at, name)
         if self.text[at] in _OPERATORS:
             reason = f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code{origin}"
@@ -233,7 +230,7 @@ class _Reader:
         return at, reason, f'put the whole value in quotes: {name}="…"'
 
     def _behind_code(self, at: int) -> int:
-        """Return the offset behind the statement at an offset; one that is never closed is an error."""
+        """Return the offset behind the statement at ``at``. One that is never closed is an error."""
         end = code.end(self.text, at)
         if end is not None:
             return end
@@ -242,19 +239,19 @@ class _Reader:
         return len(self.text)
 
     def _leave_out(self, at: int, reason: str, step: str, names: Iterable[str]) -> None:
-        """Note what assigns nothing. It costs only itself, unless the server would have to guess then."""
+        """Note a line that is left out: a warning, or an error if it would set a parameter of the server."""
         guess = any(row.sides is SERVER for name in names if (row := find(name)))
         severity = Severity.ERROR if guess else Severity.WARNING
         line, column = self._place(at)
         self.mistakes.append(Finding(severity, self.file, line, reason, step, column))
 
     def _origin(self, start: int, at: int, name: str) -> str:
-        """Say where a value of several lines begins: a quote missing there shows only far below."""
+        """Say where a value of several lines begins, because that is where a quote is missing."""
         line = self._line_at(start)
         return "" if line == self._line_at(at) else f" (the value of {name} begins in line {line})"
 
     def _refuse(self, at: int) -> int:
-        """Note a line that assigns nothing; a run of such lines is one mistake."""
+        """Note a line that is no assignment; neighbouring ones are one mistake."""
         line = self._line_text(at)
         bare = line.lstrip(" \t")
         column_at = at + len(line) - len(bare)

@@ -1,6 +1,6 @@
-"""The parameter table as a page of the documentation, so that the page can't disagree with the table. Pure.
+"""The page about ltsp.conf in the documentation, made from the parameters' declarations. Pure.
 
-``python3 -m ltspd.config.reference > docs/ltsp.conf.md`` writes it anew; a test compares.
+``python3 -m ltspd.config.reference > docs/ltsp.conf.md`` writes it; a test says whether it is current.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which parameters must never leave the server, by name, by content or by what they are made from. Pure."""
+"""Which parameters must never leave the server: by name, by value, or by what they are made from. Pure."""
 
 import re
 
@@ -6,7 +6,7 @@ from ltspd.config.document import Document
 from ltspd.config.evaluate import made_from
 from ltspd.config.parameters import is_secret
 
-# How secrets look, whatever the parameter is called. A reference stands as "$" in the text.
+# Values that look like secrets, whatever the parameter's name. A reference is "$" in this text.
 _SECRET_TEXT = re.compile(
     # Hashes of crypt(5), of LDAP, and private keys.
     r"\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|apr1|argon2[id]{1,2})\$[./A-Za-z0-9,=$-]{8}"
@@ -17,20 +17,20 @@ _SECRET_TEXT = re.compile(
     r"(?:\s?=|:)\s?['\"]?[^\s,;&'\"]"
     r"|--?(?:pass|password|passphrase|passwd|token|secret)\s+[^\s,;&-]"
     r"|(?<![a-z])user(?:name)?=[^\s,%]*%[^\s,]"
-    # user:password@host, with or without a scheme; mailto: has none.
+    # user:password@host, with or without a scheme; mailto: is followed by no password.
     r"|(?<![a-z0-9])(?!mailto:)[a-z0-9._$-]+:[^\s:/@]+@[a-z0-9$\[]"
     r"|://[^\s/@:]*:[^\s/@]+@"
     r"|bearer\s+[a-z0-9._$-]{8}"
-    # Programs that are given one.
+    # Programs that get a password as an argument.
     r"|(?<![a-z0-9])(?:chpasswd|htpasswd|smbpasswd|sshpass|wpa_passphrase|usermod\s[^;]*-p)(?![a-z0-9])",
     re.IGNORECASE,
 )
 
 
 def withheld(document: Document) -> frozenset[str]:
-    """Return the names whose values no client may fetch, in any section.
+    """Return the names whose values no client may fetch, whatever section they are in.
 
-    A parameter made from a secret is one too, so ``X="$PASSWORDS_A"`` gives nothing away.
+    A parameter that is made from a secret is one, too: ``X="$PASSWORDS_A"``.
     """
     secret: set[str] = set()
     for section in document.sections:

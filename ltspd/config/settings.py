@@ -1,8 +1,8 @@
-"""The shell file ``/ltsp/settings`` that clients read: a Document as data in POSIX sh, fit for busybox ash.
+"""The file ``/ltsp/settings`` that clients read: what a Document says, as POSIX sh (busybox ash). Pure.
 
-Everything that stems from ltsp.conf is either within single quotes or a name of a checked form. The
-file defines ``ltsp_settings MAC IP HOSTNAME [SERVER]``, which does in the shell what evaluate does
-here; a property test keeps the two equal. MAC must be lower-case with colons. Pure.
+Text from ltsp.conf is within single quotes or is a name of a checked form, so that none of it can run. The
+file defines ``ltsp_settings MAC IP HOSTNAME [SERVER]``, which does in the shell what evaluate does here; a
+property test compares both. MAC must be lower-case with colons.
 """
 
 import re
@@ -29,7 +29,7 @@ def quote(text: str) -> str:
 
 
 def render_settings(document: Document) -> bytes:
-    """Return the settings file: what clients read and what that is made from, no secret, no code."""
+    """Return the file: what clients read and what that is made from, without secrets."""
     index = Index(document)
     hidden = withheld(document)
     sections = {
@@ -48,7 +48,7 @@ def render_settings(document: Document) -> bytes:
 
 
 def _read_by_clients(sections: Iterable[Section], hidden: Container[str]) -> set[str]:
-    """Return the names that go out: everybody on the network can fetch this file."""
+    """Return the names that the file may have, as everybody on the network can fetch it."""
     sources: dict[str, set[str]] = {}
     for section in sections:
         for each in section.assignments:
@@ -89,7 +89,7 @@ def _value(entry: Assignment, known: frozenset[str]) -> str:
 
 
 def _pattern(pattern: str) -> str:
-    """Quote all but * and ?, which mean the same in case; a bare ``esac`` would end it."""
+    """Quote everything but * and ?, which mean the same in ``case``. A bare ``esac`` would end that."""
     return "".join(part if part in "*?" else quote(part) for part in re.split(r"([*?])", pattern) if part)
 
 

@@ -1,6 +1,6 @@
-"""One value of an assignment, read by the shell's quoting rules; nothing is ever run or expanded here.
+"""One value of an assignment, read by the shell's quoting rules. Nothing is run or expanded here. Pure.
 
-The rules are those of POSIX.1-2017, Shell Command Language, 2.2 Quoting and 2.6 Word Expansions. Pure.
+The rules are those of POSIX.1-2017, Shell Command Language, 2.2 Quoting and 2.6 Word Expansions.
 """
 
 import re
@@ -11,16 +11,16 @@ from ltspd.config.document import Part, Reference
 _PLAIN = re.compile(r"[^\s\\'\"$`;&|<>()]+")
 _IN_DOUBLE = re.compile(r"[^\\\"$`]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Whatever can stand inside $(…) and ${…}; one quote that is never closed counts as itself.
-# Longer code is no part of a value; a file full of brackets that nothing closes must not keep us busy.
+# Longer code than this is not skipped: a file full of open brackets must not take long to read.
 _LONGEST_CODE = 2000
+# Quotes, escapes and brackets inside $(…) and ${…}. A quote that is never closed is an ordinary character.
 _NESTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[(){}]""", re.DOTALL)
 _BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A value and the offset behind it; ``code`` is the first thing in it that a shell would execute."""
+    """A value and the offset behind it; ``code`` is the first part of it that a shell would execute."""
 
     parts: tuple[Part, ...]
     end: int
@@ -28,10 +28,10 @@ class Word:
 
 
 class WordError(Exception):
-    """Why a value can't be read; ``at`` is an offset."""
+    """Why a value can't be read, and the offset ``at`` which."""
 
     def __init__(self, at: int, reason: str, step: str) -> None:
-        """Keep what the finding will say."""
+        """Keep the finding's reason and next step."""
         super().__init__(reason)
         self.at = at
         self.reason = reason
@@ -41,7 +41,7 @@ class WordError(Exception):
 def read_word(text: str, start: int) -> Word:
     """Read the value that begins at an offset, up to unquoted white space or an operator.
 
-    Raises WordError for what is never closed. What a shell would execute is skipped and told.
+    Raises WordError if a quote or bracket is never closed. Code is skipped and told.
     """
     parts: list[Part] = []
     code: list[WordError] = []
@@ -97,7 +97,7 @@ def _read_double(text: str, start: int, parts: list[Part], code: list[WordError]
                 elif follower in ("$", "`", '"', "\\"):
                     parts.append(follower)
                 else:
-                    # Inside double quotes a backslash before any other character is just itself.
+                    # Inside double quotes a backslash before any other character is an ordinary character.
                     parts.append("\\" + follower)
                 at += 2
     raise _unterminated(start, '"')
@@ -175,7 +175,7 @@ def _unterminated(at: int, quote: str) -> WordError:
 
 
 def _join(parts: list[Part]) -> tuple[Part, ...]:
-    """Merge neighbouring literals, so that equal values have equal parts."""
+    """Merge neighbouring texts, so that equal values have equal parts."""
     joined: list[Part] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):

@@ -2,6 +2,7 @@
 
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Interface
+from typing import assert_type
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,8 @@ HTTP_PORT=9
         "br-lan": LinkChoice(DhcpRole.PROXY),
         "wlan0": LinkChoice(DhcpRole.OFF),
     }
+    assert_type(server[LEASE], int)
+    assert_type(server[TRANSPORT], RootTransport | None)
     assert (server[LEASE], server[REAL_DHCP], server[PROXY_DHCP]) == (7200, False, False)
     assert (server[HTTP_PORT], server[REBUILD]) == (8080, False)
     assert (server[ADVERTISE], server[KEEP]) == (False, 5)
