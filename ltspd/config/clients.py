@@ -1,4 +1,8 @@
-"""Parameters that the scripts of a client read; the server only checks them. Pure."""
+"""Parameters that the scripts of a client read; the server only checks them. Pure.
+
+A script that declares one in its first lines takes its row from here; the last one takes this module. What
+the server reads as well (DNS_SERVER, SEARCH_DOMAIN) stays declared where the server uses it.
+"""
 
 from ltspd.config.parameter import CLIENT, Parameter
 from ltspd.config.readers import FLAG, HOSTNAME, LINE, TEXT
