@@ -6,7 +6,8 @@ LIB = $(DESTDIR)/usr/lib/ltspd
 UNITS = $(DESTDIR)/usr/lib/systemd/system
 
 .PHONY: docs install
-# Pages of docs/ that are made from the program's own tables. Manual pages and completions are made by install.
+# Pages of docs/ that are made from the program's own tables. Manual pages, completions and the XML of the D-Bus
+# interface are made by install.
 docs:
 	$(PYTHON) -B -m ltspd.manual
 
@@ -15,8 +16,8 @@ install:
 	    $(DESTDIR)/etc/ltsp $(DESTDIR)/etc/apt/apt.conf.d $(UNITS) \
 	    $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d \
 	    $(DESTDIR)/usr/share/dbus-1/system.d $(DESTDIR)/usr/share/dbus-1/system-services \
-	    $(DESTDIR)/usr/share/dbus-1/interfaces $(DESTDIR)/usr/share/polkit-1/actions
-	find ltspd -path ltspd/manual -prune -o -name '*.py' -print -o -name '*.xml' -print | while read -r file; do \
+	    $(DESTDIR)/usr/share/polkit-1/actions
+	find ltspd -path ltspd/manual -prune -o -name '*.py' -print | while read -r file; do \
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
 	find client -type f | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
@@ -35,7 +36,6 @@ install:
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/
 	install -m 644 dbus/org.ltsp.Server1.service $(DESTDIR)/usr/share/dbus-1/system-services/
-	install -m 644 ltspd/api/org.ltsp.Server1.xml $(DESTDIR)/usr/share/dbus-1/interfaces/
 	install -m 644 polkit/org.ltsp.Server1.policy $(DESTDIR)/usr/share/polkit-1/actions/
 	$(PYTHON) -B -m ltspd.manual $(DESTDIR)/usr/share > /dev/null
 	install -D -m 644 desktop/ltspd-notifier.desktop $(DESTDIR)/etc/xdg/autostart/ltspd-notifier.desktop

@@ -83,10 +83,10 @@ class Core:
             revision=self.state.revision + 1,
         )
 
-    async def report_gateway(self, problems: Sequence[str]) -> None:
+    def heard_gateway(self, problems: Sequence[str]) -> None:
         """Take what the gateway tells of itself, and leave it."""
 
-    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
+    async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
         """Take what the gateway hands over, as the daemon does."""
         known = {each.name: frozenset(one.id for one in each.generations) for each in self.state.images}
         found, refused = clients.merge(
@@ -95,6 +95,7 @@ class Core:
         assert not refused
         revision = self.state.revision + 1
         self.state = replace(self.state, clients=tuple(found.values()), revision=revision)
+        return refused
 
     def __getattr__(self, name: str) -> object:
         raise AttributeError(f"the bench calls no {name}")

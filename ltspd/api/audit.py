@@ -16,7 +16,7 @@ ALLOWED, DENIED, FAILED = "allowed", "denied", "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Request:
     """What a caller wants: a polkit action, the method that it called, and with what (polkit's details)."""
 
     sender: str
@@ -26,28 +26,28 @@ class Deed:
     details: Mapping[str, str]
 
 
-async def write(deed: Deed, result: str, reason: str) -> None:
+async def write(request: Request, result: str, reason: str) -> None:
     """Write the line; ``result`` is ALLOWED, DENIED or FAILED, ``reason`` says by whom or why."""
     # Where accounts come from a directory service, asking for a name may take its time.
-    user = "root" if deed.uid == 0 else await asyncio.to_thread(_user_name, deed.uid)
-    subject = ", ".join(f"{key} {value!r}" for key, value in sorted(deed.details.items())) or "-"
+    user = "root" if request.uid == 0 else await asyncio.to_thread(_user_name, request.uid)
+    subject = ", ".join(f"{key} {value!r}" for key, value in sorted(request.details.items())) or "-"
     log.log(
         logging.INFO if result == ALLOWED else logging.WARNING,
         "%s %s (%s) by user %d (%s, %s): %s: %s",
-        deed.action,
-        deed.method,
+        request.action,
+        request.method,
         subject,
-        deed.uid,
+        request.uid,
         user,
-        deed.sender,
+        request.sender,
         result,
         reason,
         extra={
-            "LTSPD_ACTION": deed.action,
-            "LTSPD_METHOD": deed.method,
-            "LTSPD_UID": str(deed.uid),
+            "LTSPD_ACTION": request.action,
+            "LTSPD_METHOD": request.method,
+            "LTSPD_UID": str(request.uid),
             "LTSPD_USER": user,
-            "LTSPD_SENDER": deed.sender,
+            "LTSPD_SENDER": request.sender,
             "LTSPD_SUBJECT": subject,
             "LTSPD_RESULT": result,
             "LTSPD_REASON": reason,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ltspd.api.tree import Tree
+from ltspd.api.noun import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ always begins at a multiple of eight bytes, so an object's entry is the same byt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ltspd.api.contract import Interface, contract
-from ltspd.api.tree import Tree
+from ltspd.api.contract import contract
+from ltspd.api.noun import Interface, Tree
 from ltspd.dbus import wire
 
 # An object's values as packed last, to be told apart from newer ones by identity, and its entry.
 Entries = Mapping[str, tuple[object, bytes]]
 
 
-def typed(interface: Interface, values: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+def typed(interface: Interface[Any], values: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     """Return ``a{sv}`` for values of an interface's properties."""
-    return {name: (interface.properties[name].signature, value) for name, value in values.items()}
+    return {name: (interface.by_name[name].signature, value) for name, value in values.items()}
 
 
 def interfaces(values: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, tuple[str, Any]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dbus_next import Variant
 
 from ltspd.api import audit
-from ltspd.api.audit import Deed
+from ltspd.api.audit import Request
 from ltspd.dbus.connection import DAEMON, NO_REPLY, BusError, Connection, call, daemon_call
 from ltspd.errors import NotAuthorized
 
@@ -42,29 +42,29 @@ class Authority:
         except BusError as error:
             raise NotAuthorized(f"The bus can't say who the caller is ({error.message}).") from error
 
-    async def require(self, deed: Deed, *, interactive: bool) -> None:
+    async def require(self, request: Request, *, interactive: bool) -> None:
         """Return if the caller may do it now; raises NotAuthorized. Both go to the journal."""
         try:
-            how = await self._decide(deed, interactive)
+            how = await self._decide(request, interactive)
         except NotAuthorized as error:
-            await audit.write(deed, audit.DENIED, error.message)
+            await audit.write(request, audit.DENIED, error.message)
             raise
-        await audit.write(deed, audit.ALLOWED, how)
+        await audit.write(request, audit.ALLOWED, how)
 
-    async def require_user(self, deed: Deed, users: frozenset[int]) -> None:
+    async def require_user(self, request: Request, users: frozenset[int]) -> None:
         """Return if the caller is trusted or one of ``users``; raises NotAuthorized, which is audited."""
-        if deed.uid in self._trusted or deed.uid in users:
+        if request.uid in self._trusted or request.uid in users:
             return
-        error = NotAuthorized(f"{deed.method} is for the service that it was made for, and no one else.")
-        await audit.write(deed, audit.DENIED, error.message)
+        error = NotAuthorized(f"{request.method} is for the service that it was made for, and no one else.")
+        await audit.write(request, audit.DENIED, error.message)
         raise error
 
-    async def _decide(self, deed: Deed, interactive: bool) -> str:
-        action = deed.action
-        if deed.uid in self._trusted:
+    async def _decide(self, request: Request, interactive: bool) -> str:
+        action = request.action
+        if request.uid in self._trusted:
             return "trusted user"
         try:
-            allowed, challenge = await self._check(deed.sender, action, deed.details, interactive)
+            allowed, challenge = await self._check(request.sender, action, request.details, interactive)
         except BusError as error:
             if error.name in ABSENT:
                 raise NotAuthorized(f"{action}: only root may do this, because polkit is absent.") from error

@@ -1,4 +1,4 @@
-"""The one dispatcher: calls in, replies and signals out. What methods do is not here but in ``methods``."""
+"""The one dispatcher: calls in, replies and signals out. What methods do is in the files of the nouns."""
 
 import asyncio
 import logging
@@ -11,31 +11,38 @@ from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
 
-from ltspd.api import audit, packing, standard, values
-from ltspd.api.audit import Deed
-from ltspd.api.contract import Method, contract
+from ltspd.api import audit, manager, packing, standard
+from ltspd.api.audit import Request
+from ltspd.api.contract import Core, contract, tree
 from ltspd.api.difference import Difference, difference
-from ltspd.api.introspection import OBJECT_MANAGER, PEER, PROPERTIES
-from ltspd.api.introspection import standard as standard_interfaces
-from ltspd.api.methods import MANAGER, METHODS, Call, Server, check_options
+from ltspd.api.noun import (
+    Call,
+    Method,
+    Refusal,
+    Standard,
+    Tree,
+    arguments,
+    check_options,
+    path_of,
+    signature,
+)
 from ltspd.api.polkit import Authority
-from ltspd.api.refusal import Refusal
-from ltspd.api.tree import Tree, tree
+from ltspd.api.standard import OBJECT_MANAGER, PEER, PROPERTIES
 from ltspd.dbus import connection, wire
 from ltspd.dbus.connection import Connection
 from ltspd.errors import LtspError, Stopping, from_system
 from ltspd.model.job import Job
 from ltspd.model.state import State
-from ltspd.names import ROOT_PATH, STEM, object_path
+from ltspd.names import ROOT_PATH, STEM
 
 log = logging.getLogger(__name__)
 
-# Calls under way at one time; what comes above that is refused at once instead of piling up.
+# Calls under way at one time; more are refused at once instead of piling up.
 CALLS_PER_SENDER = 200
 CALLS_IN_ALL = 2000
-# So many bytes of calls are kept in all until they are answered.
+# Bytes of calls that are kept at one time until they are answered.
 BYTES_IN_ALL = 32 << 20
-# Whoever has no call under way gets one of up to so many bytes in all the same: others can't shut it out.
+# A sender without a pending call may always send one of this size, so that others cannot lock it out.
 FIRST_CALL = 64 << 10
 # Signals leave in sets, at most one in this many seconds when there is much to tell: a screen's refresh.
 PACE = 0.02
@@ -52,22 +59,22 @@ class Service:
     def __init__(
         self,
         bus: Connection,
-        server: Server,
+        core: Core,
         *,
         trusted: frozenset[int] | None = None,
         gateway: frozenset[int] = frozenset(),
         name: str = STEM,
     ) -> None:
-        """Serve ``server`` on a connected bus; ``trusted`` users (root and our own) need no polkit.
+        """Serve what ``core`` offers on a connected bus; ``trusted`` users (root and our own) need no polkit.
 
         ``gateway`` are the users that may hand over what clients report.
         """
         self._bus = bus
-        self._server = server
+        self._core = core
         self._name = name
         self._authority = Authority(bus, frozenset({0, os.geteuid()}) if trusted is None else trusted)
         self._gateway = gateway
-        self._state = server.state
+        self._state = core.state
         self._tree: Tree = tree(self._state)
         self._entries: packing.Entries = {}
         self._flushed = 0.0
@@ -83,8 +90,8 @@ class Service:
         """Begin to serve and take the name; raises NoBus if another process has it."""
         self._bus.add_message_handler(self._handle)
         await connection.daemon_call(self._bus, "AddMatch", "s", [VANISHED])
-        request = [self._name, int(NameFlag.DO_NOT_QUEUE)]
-        (reply,) = await connection.daemon_call(self._bus, "RequestName", "su", request)
+        wanted = [self._name, int(NameFlag.DO_NOT_QUEUE)]
+        (reply,) = await connection.daemon_call(self._bus, "RequestName", "su", wanted)
         if reply not in (RequestNameReply.PRIMARY_OWNER.value, RequestNameReply.ALREADY_OWNER.value):
             raise connection.NoBus(f"{self._name} is taken: another ltspd is running on this bus.")
 
@@ -120,9 +127,10 @@ class Service:
 
     def job_finished(self, job: Job) -> None:
         """Send JobFinished, after the job's last PropertiesChanged."""
-        self.publish(self._server.state)
+        self.publish(self._core.state)
         self._flush()
-        self._emit(ROOT_PATH, MANAGER, "JobFinished", [object_path("job", job.id), str(job.state)])
+        body = [path_of("job", job.id), str(job.state)]
+        self._emit(ROOT_PATH, manager.NOUN.name, "JobFinished", body)
 
     def _flush(self) -> None:
         state, self._pending = self._pending, None
@@ -151,7 +159,7 @@ class Service:
         interface = contract()[name]
 
         def those(emits: str) -> Mapping[str, Any]:
-            return {key: each for key, each in properties.items() if interface.properties[key].emits == emits}
+            return {key: each for key, each in properties.items() if interface.by_name[key].emits == emits}
 
         changed, invalidated = those("true"), those("invalidates")
         if changed or invalidated:
@@ -159,12 +167,11 @@ class Service:
             self._emit(path, PROPERTIES, "PropertiesChanged", body)
 
     def _emit(self, path: str, interface: str, member: str, body: list[Any]) -> None:
-        signal = {**standard_interfaces(), **contract()}[interface].signals[member]
-        fields = {1: path, 2: interface, 3: member, 8: signal.signature}
+        (signal,) = (each for each in standard.known(interface).signals if each.name == member)
+        kind = signature(signal.outputs)
+        fields = {1: path, 2: interface, 3: member, 8: kind}
         # Packed when it leaves: a value that doesn't fit its type then costs this one signal.
-        self._bus.send(
-            lambda serial: wire.assemble(wire.SIGNAL, serial, fields, wire.content(signal.signature, body))
-        )
+        self._bus.send(lambda serial: wire.assemble(wire.SIGNAL, serial, fields, wire.content(kind, body)))
 
     # ---- in: calls -------------------------------------------------------------------------------
 
@@ -225,14 +232,10 @@ class Service:
     async def _serve(self, message: Message) -> None:
         """Answer one call; the only place where errors become replies."""
         try:
-            signature, body = await self._answer(message)
-            if message.flags & MessageFlag.NO_REPLY_EXPECTED:
-                return
-            if isinstance(body, bytes):
-                fields = {5: message.serial, 6: message.sender, 8: signature}
+            kind, body = await self._answer(message)
+            if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+                fields = {5: message.serial, 6: message.sender, 8: kind}
                 self._bus.send(lambda serial: wire.assemble(wire.RETURN, serial, fields, body))
-            else:
-                self._bus.send(Message.new_method_return(message, signature, body))
         except asyncio.CancelledError:
             if self._stopping:
                 self._reply_error(message, Stopping("The daemon is shutting down; the call was given up."))
@@ -249,60 +252,65 @@ class Service:
 
     def _reply_error(self, message: Message, error: LtspError) -> None:
         if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            self._bus.send(Message.new_error(message, error.dbus_name, values.plain(error.message)))
+            fields = {4: error.dbus_name, 5: message.serial, 6: message.sender, 8: "s"}
+            body = wire.content("s", [error.message])
+            self._bus.send(lambda serial: wire.assemble(wire.ERROR, serial, fields, body))
 
-    async def _answer(self, message: Message) -> tuple[str, list[Any] | bytes]:
-        """Return a reply's signature and its body, which may be packed already."""
+    async def _answer(self, message: Message) -> tuple[str, bytes]:
+        """Return a reply's signature and its body."""
         self._flush()  # a reply must not be older than what publish() was told
         name, method = standard.resolve(
             self._tree, message.path, message.interface, message.member, message.signature
         )
-        if name == PEER:
-            return method.out_signature, await self._peer(method)
+        kind = signature(method.outputs)
         if name == OBJECT_MANAGER:
             data, self._entries = packing.objects(self._tree, message.path, self._entries)
-            return method.out_signature, data
-        if name not in contract():
+            return kind, data
+        if isinstance(method, Method):
+            out = await self._invoke(message, name, method)
+        elif name == PEER:
+            out = await self._peer(method)
+        else:
             out = standard.answer(self._tree, message.path, name, method.name, message.body)
-            return method.out_signature, wire.content(method.out_signature, out)
-        return method.out_signature, await self._invoke(message, name, method)
+        return kind, wire.content(kind, out)
 
-    async def _peer(self, method: Method) -> list[Any]:
+    async def _peer(self, method: Standard) -> list[Any]:
         if method.name == "Ping":
             return []
         daemon, path = connection.DAEMON, connection.DAEMON_PATH
         return await connection.call(self._bus, daemon, path, PEER, "GetMachineId")
 
-    async def _invoke(self, message: Message, interface: str, method: Method) -> list[Any]:
-        handler = METHODS[interface, method.name]
-        arguments = tuple(
-            check_options(value, handler.options or {}) if signature == "a{sv}" else value
-            for (_, signature), value in zip(method.inputs, message.body, strict=True)
+    async def _invoke(self, message: Message, interface: str, method: Method[Any]) -> list[Any]:
+        noun = contract()[interface]
+        given = tuple(
+            check_options(value, method.options) if each.signature == "a{sv}" else value
+            for each, value in zip(arguments(method.inputs), message.body, strict=True)
         )
-        call = Call(message.path, message.sender, -1, arguments)
-        details = handler.details(self._server.state, call)
-        deed = Deed(message.sender, -1, "", f"{interface.rpartition('.')[2]}.{method.name}", details)
-        action = handler.action_for(self._server.state, call)
-        if handler.gateway:
+        call = Call(message.sender, -1, given)
+        subject = noun.at(self._core.state, message.path)
+        details = method.details(subject, call) if method.details else noun.details(subject)
+        request = Request(message.sender, -1, "", f"{interface.rpartition('.')[2]}.{method.name}", details)
+        action = method.action_for(subject, call)
+        if method.gateway:
             uid = await self._authority.uid(message.sender)
-            deed = replace(deed, uid=uid, action=f"{interface}.{method.name}")
-            await self._authority.require_user(deed, self._gateway)
+            request = replace(request, uid=uid, action=f"{interface}.{method.name}")
+            await self._authority.require_user(request, self._gateway)
         elif action:
-            deed = replace(deed, action=action)
-            call = replace(call, uid=await self._authorize(message, deed))
+            request = replace(request, action=action)
+            call = replace(call, uid=await self._authorize(message, request))
         try:
-            if action:
-                handler.details(self._server.state, call)  # it may have gone while a password was typed
-            out = await handler.run(self._server, call)
+            # A dialog may be open for minutes: the object may be another one now, or gone.
+            out = await method.run(self._core, noun.at(self._core.state, message.path), call)
         except LtspError as error:
             if action:
-                await audit.write(replace(deed, uid=call.uid), audit.FAILED, error.message)
+                await audit.write(replace(request, uid=call.uid), audit.FAILED, error.message)
             raise
-        self.publish(self._server.state)
+        self.publish(self._core.state)
         self._flush()  # whoever gets a job's path must find the job there
-        return [values.plain(value) for value in out]
+        outputs = arguments(method.outputs)
+        return list(out) if len(outputs) > 1 and isinstance(out, tuple) else [out][: len(outputs)]
 
-    async def _authorize(self, message: Message, deed: Deed) -> int:
+    async def _authorize(self, message: Message, request: Request) -> int:
         """Return the caller's user id once it is allowed to; raises NotAuthorized."""
         task = asyncio.current_task()
         assert task is not None
@@ -310,7 +318,7 @@ class Service:
         try:
             uid = await self._authority.uid(message.sender)
             interactive = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
-            await self._authority.require(replace(deed, uid=uid), interactive=interactive)
+            await self._authority.require(replace(request, uid=uid), interactive=interactive)
         finally:
             self._asking.discard(task)
         return uid

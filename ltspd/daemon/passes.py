@@ -53,7 +53,7 @@ class Passes:
 
     def __init__(self, paths: Paths, bus: Connection, notify: Notify) -> None:
         """Keep everything below ``paths.root`` and speak to systemd on a connected bus."""
-        self._paths = paths
+        self.paths = paths
         self._notify = notify
         self._woken = asyncio.Event()
         self._pass = asyncio.Lock()
@@ -93,7 +93,7 @@ class Passes:
 
     async def watch(self) -> None:
         """Watch the directories that matter now: sources come and go."""
-        wanted = await asyncio.to_thread(watches.wanted, self._paths, self.facts.sources)
+        wanted = await asyncio.to_thread(watches.wanted, self.paths, self.facts.sources)
         if wanted != self._watched:
             # Add the new watches before the old ones end, so that no change in between is missed.
             places = [(each.directory, each.names) for each in wanted]
@@ -126,13 +126,13 @@ class Passes:
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
             async with self._observing:
-                self.facts, broken = await facts_of.look(self._paths, PROGRAMS)
+                self.facts, broken = await facts_of.look(self.paths, PROGRAMS)
             self.observed.set()
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
-            desired = await asyncio.to_thread(plan, config, self.facts, self._paths)
+            desired = await asyncio.to_thread(plan, config, self.facts, self.paths)
             facts = self.facts
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
-            world = World.of(config.settings, desired, facts, self._paths, add_ons)
+            world = World.of(config.settings, desired, facts, self.paths, add_ons)
             self.outputs = await asyncio.to_thread(outputs, world)
             if await asyncio.to_thread(self.applier.pending, self.outputs):
                 self._applying()
@@ -178,7 +178,7 @@ class Passes:
     async def tell(self) -> None:
         """Publish what a method changed of images or of LTSP's files; a pass does the rest."""
         async with self._observing:
-            self.facts = await asyncio.to_thread(facts_of.renew, self._paths, self.facts)
+            self.facts = await asyncio.to_thread(facts_of.renew, self.paths, self.facts)
         facts, images = self.facts, report.images(self.facts, self.jobs.all)
         self._show(replace(self.state, images=images, leftovers=facts.leftovers, set_aside=facts.set_aside))
         self.wake()
@@ -221,8 +221,12 @@ class Passes:
         # The ports that failed units wait for may be free now.
         self._retry = True
 
-    def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
-        """Take the report fields of clients; return how many reports can't be right."""
+    async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
+        """Take the report fields of clients; return how many reports can't be right.
+
+        Waits for the first facts, because reports name images.
+        """
+        await self.observed.wait()
         known = {each.name: frozenset(one.id for one in each.generations) for each in self.facts.images}
         self._clients, refused = clients.merge(self._clients, reports, known, _now())
         self._show(self._with_clients(self.state, passed=False))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from ltspd.errors import OutputEdited, ToolFailed
 from ltspd.image.store.manifest import stale_because
 from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts
@@ -83,16 +82,6 @@ def of_gateway(told: tuple[Problem, ...], outputs: Iterable[OutputStatus]) -> tu
     """Return the gateway's problems while it runs; a gateway that doesn't run is its output's problem."""
     runs = any(each.name == "http" and each.state is OutputState.IN_SYNC for each in outputs)
     return told if runs else ()
-
-
-def raise_for(outputs: Iterable[OutputStatus]) -> None:
-    """Raise OutputEdited or ToolFailed if an output could not be applied; the message names each."""
-    edited = [each.message for each in outputs if each.state is OutputState.EDITED]
-    if edited:
-        raise OutputEdited("\n".join(edited))
-    failed = [f"{each.name}: {each.message}" for each in outputs if each.state is OutputState.FAILED]
-    if failed:
-        raise ToolFailed("\n".join(failed))
 
 
 def status(state: State) -> str:

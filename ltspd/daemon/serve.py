@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 from ltspd.api.service import Service
 from ltspd.daemon.passes import Passes
-from ltspd.daemon.requests import Requests
 from ltspd.dbus.connection import Connection
 from ltspd.image.store import store
 from ltspd.observe import links
@@ -30,7 +29,7 @@ class Daemon:
         self._notify = notify
         self._stopping = asyncio.Event()
         self._passes = Passes(paths, bus, notify)
-        self._service = Service(bus, Requests(paths, self._passes), gateway=_users(GATEWAY_USER))
+        self._service = Service(bus, self._passes, gateway=_users(GATEWAY_USER))
         self._passes.shown = self._service.publish
         self._passes.finished = self._service.job_finished
 

@@ -1,4 +1,4 @@
-"""Writes what is made from the program's tables: pages of docs/, manual pages, completions.
+"""Writes what is made from the program's tables: docs/, manual pages, completions, the D-Bus interface.
 
 ``python3 -m ltspd.manual`` writes the pages of docs/ below the current directory, where they differ;
 ``python3 -m ltspd.manual SHARE`` writes everything else below a directory like ``/usr/share``.
@@ -8,29 +8,33 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ltspd.api import introspection
+from ltspd.api.contract import NOUNS
 from ltspd.config import reference
 from ltspd.manual import applets, commands, completion, dbus
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
 
-CONTRACT = f"ltspd/api/{STEM}.xml"
-# Pages that people write and that become manual pages, too.
+# The page that people write and that becomes a manual page, too.
 WRITTEN = "docs/ltspd.md"
 
 
-def docs(read: Callable[[str], str]) -> Mapping[str, str]:
-    """Return the made pages, which are kept in the repository; ``read`` gives the text of a file there."""
+def docs() -> Mapping[str, str]:
+    """Return the made pages, which are kept in the repository."""
     return {
         "docs/ltspctl.md": commands.page(),
         "docs/ltsp.md": applets.page(),
-        "docs/dbus.md": dbus.page(read(CONTRACT)),
+        "docs/dbus.md": dbus.page(),
         "docs/ltsp.conf.md": reference.page(),
     }
 
 
 def shared(read: Callable[[str], str]) -> Mapping[str, str]:
-    """Return the files that are installed and not kept in the repository, by path below ``/usr/share``."""
-    made = docs(read)
+    """Return the files that are installed and not kept in the repository, by path below ``/usr/share``.
+
+    ``read`` gives the text of a file of the repository.
+    """
+    made = docs()
     pages = (
         Page("ltspctl", 1, "talk to the network boot server daemon", made["docs/ltspctl.md"]),
         Page("ltsp.conf", 5, "configuration of ltspd", made["docs/ltsp.conf.md"]),
@@ -40,6 +44,7 @@ def shared(read: Callable[[str], str]) -> Mapping[str, str]:
     )
     return {
         **{f"man/man{page.section}/{page.name}.{page.section}": roff(page) for page in pages},
+        f"dbus-1/interfaces/{STEM}.xml": introspection.document(NOUNS),
         "bash-completion/completions/ltspctl": completion.bash(),
         "zsh/vendor-completions/_ltspctl": completion.zsh(),
         "fish/vendor_completions.d/ltspctl.fish": completion.fish(),
@@ -53,7 +58,7 @@ def _read(name: str) -> str:
 def main() -> None:
     """Write the files and name those that were changed."""
     share = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    for name, text in (docs(_read) if share is None else shared(_read)).items():
+    for name, text in (docs() if share is None else shared(_read)).items():
         path = Path(name) if share is None else share / name
         if path.exists() and path.read_text("utf-8") == text:
             continue

@@ -1,11 +1,13 @@
-"""The XML contract with its comments → the page of the D-Bus interface, in Markdown."""
+"""The nouns of the interface → the page of the D-Bus interface, in Markdown."""
 
 import inspect
 from collections.abc import Iterator
-from xml.etree import ElementTree
+from typing import Any
 
 from ltspd import errors
-from ltspd.api.contract import EMITS
+from ltspd.api.contract import NOUNS
+from ltspd.api.introspection import described
+from ltspd.api.noun import Method, Noun, arguments
 from ltspd.names import STEM
 
 _HEAD = """# org.ltsp.Server1
@@ -15,8 +17,8 @@ and a signal is only for what a property can't say. Everyone may read; what chan
 what ltsp.conf says, needs an authorization by polkit: "Needs: configure" means the action
 `org.ltsp.Server1.configure` (see [security](security.md)).
 
-The interfaces are in `/usr/share/dbus-1/interfaces/org.ltsp.Server1.xml`; the daemon dispatches by that
-very file, and `Introspect()` answers from it.
+The interfaces are in `/usr/share/dbus-1/interfaces/org.ltsp.Server1.xml`. That file, the answers of
+`Introspect()` and this page are made from the declarations that the daemon dispatches by.
 
 ## Objects
 
@@ -61,52 +63,37 @@ What can't be done by adding becomes `org.ltsp.Server2`, beside this one.
 """
 
 
-def page(xml: str) -> str:
-    """Return the whole page for the text of the contract."""
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+def page() -> str:
+    """Return the whole page."""
     parts = [_HEAD]
-    for element in ElementTree.fromstring(xml, parser).iter("interface"):
-        parts += ["", *_interface(element)]
+    for noun in NOUNS:
+        parts += ["", *_noun(noun)]
     return "\n".join([*parts, "", *_errors(), "", *_more()]) + "\n"
 
 
-def _interface(interface: ElementTree.Element) -> Iterator[str]:
-    yield f"## {interface.attrib['name']}"
-    documented = list(_documented(interface))
-    for kind, title in (("method", "Methods"), ("signal", "Signals")):
-        if members := [(each, text) for each, text in documented if each.tag == kind]:
-            yield from ("", f"### {title}", "", f"| {kind} | meaning |", "|---|---|")
-            for each, text in members:
-                yield _row(_call(each), text)
-    if any(each.tag == "property" for each, _ in documented):
-        yield from ("", "### Properties", "", "| property | type | changes | meaning |", "|---|---|---|---|")
-    for each, text in documented:
-        if each.tag == "property":
-            emits = each.find(f"annotation[@name='{EMITS}']")
-            changes = "never" if emits is not None and emits.attrib["value"] == "const" else "told"
-            yield _row(f"`{each.attrib['name']}`", f"`{each.attrib['type']}`", changes, text)
+def _noun(noun: Noun[Any]) -> Iterator[str]:
+    yield f"## {noun.name}"
+    if noun.methods:
+        yield from ("", "### Methods", "", "| method | since | meaning |", "|---|---|---|")
+    for each in noun.methods:
+        if isinstance(each, Method):
+            out = f" → {_arguments(each.outputs)}" if each.outputs else ""
+            call = f"`{each.name}({_arguments(each.inputs)}){out}`"
+            yield _row(call, each.since, described(each))
+    if noun.signals:
+        yield from ("", "### Signals", "", "| signal | since | meaning |", "|---|---|---|")
+    for signal in noun.signals:
+        yield _row(f"`{signal.name}({_arguments(signal.outputs)})`", signal.since, described(signal))
+    if noun.properties:
+        head = "| property | type | changes | since | meaning |"
+        yield from ("", "### Properties", "", head, "|---|---|---|---|---|")
+    for one in noun.properties:
+        changes = "never" if one.emits == "const" else "told"
+        yield _row(f"`{one.name}`", f"`{one.signature}`", changes, one.since, described(one))
 
 
-def _documented(interface: ElementTree.Element) -> Iterator[tuple[ElementTree.Element, str]]:
-    """Yield each member with the comment before it."""
-    text = ""
-    for each in interface:
-        if callable(each.tag):  # how ElementTree marks a comment
-            text = " ".join((each.text or "").split())
-        else:
-            yield each, text
-            text = ""
-
-
-def _call(member: ElementTree.Element) -> str:
-    """Return a method or signal with its arguments: ``GetImage(s name) → o image``."""
-
-    def arguments(direction: str) -> str:
-        chosen = (arg for arg in member.iter("arg") if arg.attrib.get("direction", "in") == direction)
-        return ", ".join(f"{arg.attrib['type']} {arg.attrib['name']}" for arg in chosen)
-
-    out = arguments("out")
-    return f"`{member.attrib['name']}({arguments('in')})" + (f" → {out}`" if out else "`")
+def _arguments(text: str) -> str:
+    return ", ".join(f"{each.signature} {each.name}" for each in arguments(text))
 
 
 def _errors() -> Iterator[str]:

@@ -5,13 +5,16 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed, Unanswered
 from ltspd.migration import leftovers
 from ltspd.migration.leftovers import ASIDE
 from ltspd.model.facts import Leftover
 from ltspd.paths import Paths
+
+if TYPE_CHECKING:
+    from ltspd.dbus.systemd import Systemd
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ _READERS = {
 _SERVED = frozenset({"ltsp.ipxe", "ltsp.img"})
 
 
-async def tell_readers(moved: Iterable[str], systemd: Systemd, *, back: bool = False) -> None:
+async def tell_readers(moved: Iterable[str], systemd: "Systemd", *, back: bool = False) -> None:
     """Make the distribution's services read their directories again after files were moved aside or ``back``.
 
     No service is restarted once its files are back: its ports are ours until ltspd is removed, and then the

@@ -84,8 +84,9 @@ def bus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[FakeServer]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
     fake = FakeServer()
+    fake.instead(monkeypatch)
     yield fake
     await fake.jobs.stop()
 

@@ -3,29 +3,28 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from dbus_next import Message, MessageType
 
 from ltspd.api.service import Service
+from ltspd.config import Config, Host, explain, load
 from ltspd.dbus.connection import Connection
-from ltspd.errors import (
-    ConfigError,
-    InUse,
-    LtspError,
-    NoSuchGeneration,
-    NoSuchJob,
-    NoSuchSource,
-    NothingToRevert,
-)
+from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, NothingToRevert
+from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
+from ltspd.migration import leftovers, takeover
 from ltspd.model.client import ClientState
 from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
 from ltspd.model.network import DhcpRole, LinkState
-from ltspd.model.output import OutputState, OutputStatus
-from ltspd.model.state import ServerState, State
+from ltspd.model.output import Output, OutputState, OutputStatus
+from ltspd.model.state import Problem, ServerState, State
+from ltspd.paths import Paths
 
 
 def generation(name: str) -> Generation:
@@ -73,11 +72,22 @@ STATE = State(
 )
 
 
+class FakeJobs(Jobs):
+    """Real jobs, but what is cancelled is told."""
+
+    calls: list[tuple[Any, ...]]
+
+    def cancel(self, job_id: str) -> None:
+        self.calls.append(("cancel", job_id))
+        super().cancel(job_id)
+
+
 class FakeServer:
-    """The daemon core as the bus sees it; builds are real jobs that wait for ``go``."""
+    """The daemon core as methods see it; builds are real jobs that wait for ``go``."""
 
     def __init__(self) -> None:
         self._state = STATE
+        self.paths = Paths(Path("/nowhere"))
         self.calls: list[tuple[Any, ...]] = []
         self.problems_of_gateway: list[tuple[str, ...]] = []
         self.service: Service | None = None
@@ -94,11 +104,31 @@ class FakeServer:
         )
         self.slow_apply = 0.0
         self.applying = asyncio.Event()
-        self.jobs = Jobs(self._changed, self._finished)
+        self.moved = False
+        self.jobs = FakeJobs(self._changed, self._finished)
+        self.jobs.calls = self.calls
+        self.builds = FakeBuilds(self)
+        self.trials = FakeTrials(self)
+        self.conf = FakeConf(self)
+        self.applier = FakeApplier()
+
+    def instead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stand in for what methods call in the rooms below: the store, takeovers, explanations."""
+        monkeypatch.setattr(store, "revert", self._revert)
+        monkeypatch.setattr(store, "keep_generation", self._keep)
+        monkeypatch.setattr(explain, "explain", self._explain)
+        monkeypatch.setattr(explain, "findings", lambda found: found)
+        monkeypatch.setattr(leftovers, "look", lambda _paths: self._state.leftovers)
+        monkeypatch.setattr(takeover, "move_aside", self._move_aside)
+        monkeypatch.setattr(takeover, "put_back", self._put_back)
 
     @property
     def state(self) -> State:
         return replace(self._state, jobs=self._state.jobs or self.jobs.all)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        return tuple(Output(each.name) for each in self._state.outputs)
 
     def set(self, **changes: Any) -> None:
         """Change what is published, as a pass would."""
@@ -113,110 +143,149 @@ class FakeServer:
         if self.service is not None:
             self.service.job_finished(job)
 
-    async def reload(self) -> None:
-        self.calls.append(("reload",))
-        if self.config_error:
-            raise ConfigError(self.config_error)
+    def wake(self) -> None:
+        self.calls.append(("packages",))
 
-    async def apply(self, force: bool) -> None:
+    async def tell(self) -> None:
+        self.set()
+
+    async def follow_up(self, seconds: float) -> None:
+        if not self.moved:
+            self.calls.append(("reload",))
+        self.moved = False
+
+    async def once(self, *, force: bool = False, retry: bool = False) -> None:
         self.calls.append(("apply", force))
         self.applying.set()
         await asyncio.sleep(self.slow_apply)
         if self.crash is not None:
             raise self.crash
+        written = tuple(replace(each, state=OutputState.IN_SYNC) for each in self._state.outputs)
+        self._state = replace(self._state, outputs=written)
 
-    async def build_image(self, name: str, options: Mapping[str, object], started_by: int) -> str:
-        self.calls.append(("build", name, dict(options), started_by))
-        if name not in {image.name for image in self._state.images}:
+    def moved_files(self, moved: tuple[str, ...], *, back: bool) -> None:
+        self.moved = True
+
+    async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
+        self.calls.append(("clients", tuple(reports)))
+        return 0
+
+    def heard_gateway(self, problems: Sequence[str]) -> None:
+        self.problems_of_gateway.append(tuple(problems))
+
+    # ---- instead of the rooms below; these run in threads, and tell() publishes ----------------------
+
+    def _image(self, name: str, generation: str) -> ImageState:
+        (image,) = (each for each in self._state.images if each.name == name)
+        if generation and generation not in {each.id for each in image.generations}:
+            raise NoSuchGeneration(f"{name} has no generation {generation[:50]!r}.")
+        return image
+
+    def _replace(self, image: ImageState) -> None:
+        others = tuple(each for each in self._state.images if each.name != image.name)
+        self._state = replace(self._state, images=(image, *others))
+
+    def _revert(self, _paths: Paths, name: str, generation: str) -> None:
+        self.calls.append(("revert", name, generation))
+        image = self._image(name, generation)
+        if not image.generations:
+            raise NothingToRevert(f"{name} has no other generation.")
+        self._replace(replace(image, current=generation or image.generations[0].id))
+
+    def _keep(self, _paths: Paths, name: str, generation: str, keep: bool) -> None:
+        self.calls.append(("keep", name, generation, keep))
+        image = self._image(name, generation)
+        self._replace(replace(image, kept=image.kept | {generation} if keep else image.kept - {generation}))
+
+    def _explain(self, _config: object, host: Host) -> tuple[Setting, ...]:
+        given = {"mac": host.mac, "ip": host.ip, "hostname": host.hostname}
+        self.calls.append(("explain", {key: value for key, value in given.items() if value}))
+        return self.settings
+
+    def _move_aside(self, _paths: Paths, found: Sequence[Leftover]) -> tuple[str, ...]:
+        self.calls.append(("take over",))
+        moved = tuple(each.path for each in found if each.moves)
+        self._state = replace(self._state, leftovers=(), set_aside=moved)
+        return moved
+
+    def _put_back(self, _paths: Paths) -> tuple[str, ...]:
+        self.calls.append(("give back",))
+        back = self._state.set_aside
+        self._state = replace(self._state, set_aside=())
+        return back
+
+
+class FakeConf:
+    """ltsp.conf as the test wants it."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+
+    def read(self) -> tuple[Config, tuple[Problem, ...]]:
+        wrong = self._server.config_error
+        return load({}), (Problem("ltsp.conf", wrong),) if wrong else ()
+
+    def check(self) -> Any:
+        self._server.calls.append(("check",))
+        return self._server.findings
+
+
+class FakeApplier:
+    """Changes one line of each output."""
+
+    def preview(self, output: Output) -> str:
+        return f"--- {output.name}\n+ a line\n"
+
+
+class FakeBuilds:
+    """Builds of two phases, the second of which waits for the server's ``go``."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+
+    async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
+        server = self._server
+        server.calls.append(("build", name, dict(options), started_by))
+        if name not in {image.name for image in server.state.images}:
             raise NoSuchSource(f"There is nothing to build {name!r} from.")
 
         async def work(progress: Progress) -> str:
             progress.phase("scanning", 0.25)
             await asyncio.sleep(0.05)
             progress.phase("packing", 0.75, 3_100_000_000)
-            await self.go.wait()
-            if self.build_error is not None:
-                raise self.build_error
-            return self.result
+            await server.go.wait()
+            if server.build_error is not None:
+                raise server.build_error
+            return server.result
 
-        return self.jobs.start("build", name, started_by, work).id
+        return server.jobs.start("build", name, started_by, work).id
 
-    async def test_image(self, name: str, generation: str, started_by: int) -> str:
-        self.calls.append(("test", name, generation, started_by))
+    async def remove(self, name: str, generation: str) -> None:
+        self._server.calls.append(("remove", name, generation))
+        if generation == "g2":
+            raise InUse("g2 is current.")
+
+
+class FakeTrials:
+    """Tests that wait for the server's ``go``."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+
+    async def start(self, name: str, generation: str, started_by: int) -> str:
+        server = self._server
+        server.calls.append(("test", name, generation, started_by))
         if generation not in ("", "g1", "g2"):
             raise NoSuchGeneration(f"{name} has no generation {generation}.")
 
         async def work(progress: Progress) -> str:
             progress.phase("firmware", 0.05)
-            await self.go.wait()
-            if self.build_error is not None:
-                raise self.build_error
+            await server.go.wait()
+            if server.build_error is not None:
+                raise server.build_error
             return "login after 24 s (KVM)"
 
-        return self.jobs.start("test", name, started_by, work).id
-
-    async def revert_image(self, name: str, generation: str, started_by: int) -> None:
-        self.calls.append(("revert", name, generation, started_by))
-        (image,) = (each for each in self._state.images if each.name == name)
-        if not image.generations:
-            raise NothingToRevert(f"{name} has no other generation.")
-        chosen = generation or image.generations[0].id
-        if chosen not in {each.id for each in image.generations}:
-            raise NoSuchGeneration(f"{name} has no generation {generation[:50]!r}.")
-        others = tuple(each for each in self._state.images if each.name != name)
-        self.set(images=(replace(image, current=chosen), *others))
-
-    async def remove_generation(self, name: str, generation: str) -> None:
-        self.calls.append(("remove", name, generation))
-        if generation == "g2":
-            raise InUse("g2 is current.")
-
-    async def keep_generation(self, name: str, generation: str, keep: bool) -> None:
-        self.calls.append(("keep", name, generation, keep))
-        (image,) = (each for each in self._state.images if each.name == name)
-        if generation not in {each.id for each in image.generations}:
-            raise NoSuchGeneration(f"{name} has no generation {generation[:50]!r}.")
-        others = tuple(each for each in self._state.images if each.name != name)
-        kept = image.kept | {generation} if keep else image.kept - {generation}
-        self.set(images=(replace(image, kept=kept), *others))
-
-    async def packages_changed(self) -> None:
-        self.calls.append(("packages",))
-
-    async def cancel_job(self, job_id: str) -> None:
-        self.calls.append(("cancel", job_id))
-        if job_id not in {job.id for job in self.jobs.all}:
-            raise NoSuchJob(f"There is no job {job_id}.")
-        self.jobs.cancel(job_id)
-
-    async def explain_config(self, host: Mapping[str, object]) -> tuple[Setting, ...]:
-        self.calls.append(("explain", dict(host)))
-        return self.settings
-
-    async def check_config(self) -> tuple[ConfigFinding, ...]:
-        self.calls.append(("check",))
-        return self.findings
-
-    async def take_over(self) -> tuple[str, ...]:
-        self.calls.append(("take over",))
-        moved = tuple(each.path for each in self._state.leftovers if each.moves)
-        self.set(leftovers=(), set_aside=moved)
-        return moved
-
-    async def give_back(self) -> tuple[str, ...]:
-        self.calls.append(("give back",))
-        back = self._state.set_aside
-        self.set(set_aside=())
-        return back
-
-    async def report_clients(self, reports: Sequence[Mapping[str, object]]) -> None:
-        self.calls.append(("clients", tuple(reports)))
-
-    async def report_gateway(self, problems: Sequence[str]) -> None:
-        self.problems_of_gateway.append(tuple(problems))
-
-    def preview(self, output: str) -> str:
-        return f"--- {output}\n+ a line\n"
+        return server.jobs.start("test", name, started_by, work).id
 
 
 class FakePolkit:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from dbus_next import Message
 
-from ltspd.api.methods import METHODS
+from ltspd.api import gateway
 from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
@@ -115,13 +115,14 @@ async def test_a_call_that_fails_is_made_again(
 ) -> None:
     fail = [True, True]
 
-    async def report(reports: Any) -> None:
+    async def report(reports: Any) -> int:
         if fail:
             fail.pop()
             raise RuntimeError("broken")
         server.calls.append(("clients", tuple(reports)))
+        return 0
 
-    monkeypatch.setattr(server, "report_clients", report)
+    monkeypatch.setattr(server, "heard_clients", report)
     handing.report(1)
     await until(lambda: heard(server))
     assert not fail
@@ -152,7 +153,8 @@ async def test_what_is_wrong_is_told_and_taken_back_and_told_again_to_another_da
 async def test_a_daemon_that_takes_no_problems_is_told_of_clients(
     handing: Handing, service: Service, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(METHODS, (interface("Gateway"), "ReportProblems"))
+    calls = {"ReportClients": gateway.NOUN.calls["ReportClients"]}
+    monkeypatch.setitem(vars(gateway.NOUN), "calls", calls)
     handing.handover.tell_problems(("one",))
     handing.report(1)
     await until(lambda: heard(server))

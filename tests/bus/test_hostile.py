@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageFlag, MessageType, Variant
 
-from ltspd.api.contract import contract
-from ltspd.api.introspection import PROPERTIES, standard
+from ltspd.api.contract import contract, tree
+from ltspd.api.noun import arguments
 from ltspd.api.service import CALLS_PER_SENDER
-from ltspd.api.tree import tree
+from ltspd.api.standard import PROPERTIES, STANDARD
 from ltspd.dbus import connection, wire
 from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection
@@ -56,14 +56,12 @@ async def test_fuzz(client: Connection, server: FakeServer, caplog: pytest.LogCa
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     paths = [*tree(STATE), "/", ROOT_PATH + "/image", ROOT_PATH + "/job/none", "/a" * 500]
-    everything = {**standard(), **contract()}
+    everything = {**STANDARD, **contract()}
     server.go.set()
     for _ in range(1000):
         name = rng.choice(list(everything))
-        method = rng.choice(
-            [*everything[name].methods.values()] or [*standard()[PROPERTIES].methods.values()]
-        )
-        kinds = [kind for _, kind in method.inputs]
+        method = rng.choice(everything[name].methods or STANDARD[PROPERTIES].methods)
+        kinds = [each.signature for each in arguments(method.inputs)]
         if rng.random() < 0.3:
             kinds = rng.choices(["s", "o", "v", "a{sv}", "t", "as", "b"], k=rng.randrange(4))
         message = Message(

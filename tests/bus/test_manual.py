@@ -8,18 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
-from ltspd.api.contract import contract
-from ltspd.api.methods import METHODS
+from ltspd.api.contract import NOUNS, contract
+from ltspd.api.introspection import described, document
+from ltspd.api.noun import Method, signature
 from ltspd.api.service import Service
 from ltspd.cli import complete, grammar
-from ltspd.manual.__main__ import CONTRACT, docs, shared
-from ltspd.manual.dbus import _documented
+from ltspd.manual.__main__ import docs, shared
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
+from tests.bus.documents import declared, parse
 from tests.bus.fakes import FakeServer
 from tests.patience import PATIENCE
 
@@ -31,7 +31,7 @@ def read(name: str) -> str:
     return (TOP / name).read_text()
 
 
-DOCS, SHARED = docs(read), shared(read)
+DOCS, SHARED = docs(), shared(read)
 PAGES = [name for name in SHARED if name.startswith("man/")]
 
 
@@ -66,12 +66,14 @@ def test_roff_keeps_text_from_being_read_as_requests() -> None:
 
 def members() -> Iterator[str]:
     for name, interface in sorted(contract().items()):
-        for method in interface.methods.values():
-            yield f"{name}.{method.name}({method.in_signature}) -> {method.out_signature}"
-        for signal in interface.signals.values():
-            yield f"{name}.{signal.name} signal {signal.signature}"
-        for each in interface.properties.values():
-            yield f"{name}.{each.name} property {each.signature} {each.access} {each.emits}"
+        for method in interface.methods:
+            assert isinstance(method, Method)
+            way = f"({signature(method.inputs)}) -> {signature(method.outputs)}".rstrip()
+            yield f"{name}.{method.name}{way} since {method.since}"
+        for signal in interface.signals:
+            yield f"{name}.{signal.name} signal {signature(signal.outputs)} since {signal.since}"
+        for each in interface.properties:
+            yield f"{name}.{each.name} property {each.signature} read {each.emits} since {each.since}"
 
 
 def test_nothing_is_taken_out_of_the_contract_or_changed_in_it() -> None:
@@ -80,33 +82,18 @@ def test_nothing_is_taken_out_of_the_contract_or_changed_in_it() -> None:
     assert list(members()) == RELEASED.read_text().splitlines(), "add the new members to contract-1.txt"
 
 
-def _described() -> Iterator[tuple[str, ElementTree.Element, str]]:
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-    for interface in ElementTree.fromstring(read(CONTRACT), parser).iter("interface"):
-        for member, text in _documented(interface):
-            yield interface.attrib["name"], member, text
+def test_every_method_and_signal_is_described() -> None:
+    for noun in NOUNS:
+        for each in (*noun.methods, *noun.signals):
+            assert re.match(r"[A-Z].*[a-z0-9]\.( |$)", described(each)), each.name
 
 
-def test_every_method_and_signal_is_described_with_the_action_that_it_needs() -> None:
-    for interface, member, text in _described():
-        if member.tag == "property":
-            continue
-        name = member.attrib["name"]
-        assert text.endswith("."), name
-        if member.tag == "method":
-            action = METHODS[interface, name].action
-            needs = re.search(r"Needs:? ([a-z -]+)[.,]", text)
-            if name == "Build":
-                continue  # "As Manager.BuildImage"
-            assert needs, name
-            wanted = {
-                "Cancel": "the action that started the job",
-                "BuildImage": "build-image",
-                "ReportClients": "to be the user ltspd-gateway or root",
-                "ReportProblems": "to be the user ltspd-gateway or root",
-            }.get(name, "nothing")
-            assert needs[1] == (action.removeprefix(STEM + ".") if isinstance(action, str) else wanted), name
-            assert isinstance(action, str) or action is None or wanted != "nothing", name
+def test_the_file_of_interfaces_says_the_same_as_introspection_and_since_when() -> None:
+    text = SHARED[f"dbus-1/interfaces/{STEM}.xml"]
+    assert text == document(NOUNS)
+    assert parse(text) == {each.name: declared(each) for each in NOUNS}
+    told = re.findall(r"Since [0-9.]+\. -->", " ".join(text.split()))
+    assert len(told) == len(RELEASED.read_text().splitlines())
 
 
 # ---- examples --------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ async def test_a_build_is_told_and_can_be_reverted(
 ) -> None:
     await desktop.until(lambda each: True)
     server.go.set()
-    job = await server.build_image("x86_64", {}, 0)
+    job = await server.builds.start("x86_64", {}, 0)
     told = await desktop.until(lambda each: each[3] == "The image x86_64 is built")
     assert told[5] == [f"log {job}", "Show log", "revert x86_64", "Back to the one before"]
     assert told[6]["urgency"].value == 1
@@ -117,7 +117,7 @@ async def test_a_build_is_told_and_can_be_reverted(
     desktop.click(number + 50, "revert x86_64")  # somebody else's
     desktop.click(number, "revert x86_64")
     await desktop.until(lambda each: "of before" in each[3])
-    assert server.calls[1:] == [("revert", "x86_64", "", os.getuid())]
+    assert server.calls[1:] == [("revert", "x86_64", "")]
 
 
 async def test_a_failed_build_is_told_with_its_reason_and_its_log(
@@ -126,7 +126,7 @@ async def test_a_failed_build_is_told_with_its_reason_and_its_log(
     await desktop.until(lambda each: True)
     server.build_error = ToolFailed("mksquashfs: No space left")
     server.go.set()
-    job = await server.build_image("x86_64", {}, 0)
+    job = await server.builds.start("x86_64", {}, 0)
     told = await desktop.until(lambda each: "could not be built" in each[3])
     assert (told[4], told[6]["urgency"].value) == ("mksquashfs: No space left", 2)
     desktop.click(len(desktop.shown), "log ../../etc/x")
@@ -140,7 +140,7 @@ async def test_a_failed_build_is_told_with_its_reason_and_its_log(
 async def test_a_refused_revert_is_told(notifier: object, desktop: Desktop, server: FakeServer) -> None:
     await desktop.until(lambda each: True)
     server.go.set()
-    await server.build_image("bad name/%", {}, 0)
+    await server.builds.start("bad name/%", {}, 0)
     await desktop.until(lambda each: each[3].endswith("is built"))
     desktop.click(len(desktop.shown), "revert bad name/%")
     told = await desktop.until(lambda each: "left as it is" in each[3])

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType, Variant
 
-from ltspd.api import packing, values
-from ltspd.api.contract import contract
+from ltspd.api import packing
+from ltspd.api.contract import contract, tree
 from ltspd.api.difference import difference
+from ltspd.api.noun import Tree, Typed
 from ltspd.api.service import PACE, Service
-from ltspd.api.tree import Tree, tree
 from ltspd.dbus import wire
 from ltspd.dbus.connection import Connection
 from ltspd.model.client import ClientState
@@ -30,9 +30,24 @@ FULL = replace(
 )
 
 
+def plain(value: Any) -> Any:
+    """Turn a value of the tree into what dbus-next takes for it."""
+    match value:
+        case Typed(signature, inner):
+            return Variant(signature, plain(inner))
+        case str():
+            return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case Mapping():
+            return {plain(key): plain(each) for key, each in value.items()}
+        case tuple() | list():
+            return [plain(each) for each in value]
+        case _:
+            return value
+
+
 def properties(name: str, found: Mapping[str, Any]) -> dict[str, Variant]:
-    known = contract()[name].properties
-    return {key: Variant(known[key].signature, values.plain(value)) for key, value in found.items()}
+    known = contract()[name].by_name
+    return {key: Variant(known[key].signature, plain(value)) for key, value in found.items()}
 
 
 def librarys(shown: Tree) -> bytes:

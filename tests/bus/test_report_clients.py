@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
-from ltspd.api.methods import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
+from ltspd.api.gateway import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
 from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection

@@ -10,10 +10,9 @@ from xml.etree import ElementTree
 import pytest
 from dbus_next import Message, MessageFlag, Variant
 
-from ltspd.api.contract import contract, parse
-from ltspd.api.introspection import standard
+from ltspd.api.contract import contract, tree
 from ltspd.api.service import Service
-from ltspd.api.tree import tree
+from ltspd.api.standard import STANDARD
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.errors import ToolFailed
@@ -22,6 +21,7 @@ from ltspd.model.network import LinkState
 from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
+from tests.bus.documents import declared, parse
 from tests.bus.fakes import STATE, FakeServer
 from tests.patience import PATIENCE
 
@@ -40,9 +40,9 @@ async def test_live_introspection_equals_the_contract(client: Connection) -> Non
         (document,) = await ask(client, "org.freedesktop.DBus.Introspectable", "Introspect", path=path)
         live = parse(document)
         for name in interfaces:
-            assert live[name] == contract()[name]
+            assert live[name] == declared(contract()[name])
         manager = {"org.freedesktop.DBus.ObjectManager"} if path == ROOT_PATH else set()
-        usual = set(standard()) - {"org.freedesktop.DBus.ObjectManager"}
+        usual = set(STANDARD) - {"org.freedesktop.DBus.ObjectManager"}
         assert set(live) == set(interfaces) | usual | manager
 
 
@@ -72,7 +72,7 @@ async def test_managed_objects_are_all_but_the_root(client: Connection) -> None:
 async def test_get_and_get_all_agree(client: Connection) -> None:
     for name, value in (await get_all(client, "Manager")).items():
         (single,) = await ask(client, PROPERTIES, "Get", "ss", interface("Manager"), name)
-        assert single == Variant(contract()[interface("Manager")].properties[name].signature, value)
+        assert single == Variant(contract()[interface("Manager")].by_name[name].signature, value)
 
 
 @pytest.mark.parametrize(
@@ -335,8 +335,8 @@ async def test_many_large_messages_at_once_do_not_break_the_connection(client: C
 async def test_a_reply_that_can_not_be_sent_is_an_error_reply(
     client: Connection, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "preview", lambda name: 5)
-    with pytest.raises(BusError, match="could not be sent"):
+    monkeypatch.setattr(server.applier, "preview", lambda output: 5)
+    with pytest.raises(BusError, match="failed unforeseen"):
         await ask(client, "Output", "Preview", path=object_path("output", "dnsmasq"))
 
 

@@ -43,7 +43,7 @@ async def test_setup_builds_the_first_image_and_then_only_says_so(
 
 async def test_setup_follows_the_build_that_is_under_way(ltspctl: Ltspctl, running: FakeServer) -> None:
     running.set(images=(NEVER_BUILT,))
-    job = await running.build_image("x86_64", {}, 0)
+    job = await running.builds.start("x86_64", {}, 0)
     running.set(images=(replace(NEVER_BUILT, job=job),))
     running.go.set()
     assert "build of x86_64: done" in (await ltspctl("setup", "--yes")).out

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ltspd.api.methods import METHODS, READ_ONLY
+from ltspd.api.contract import NOUNS
+from ltspd.api.noun import Method
 from tests.lab import product
 from tests.lab.server import Server
 from tests.namespaces.test_failures import cursor, said, show
@@ -24,13 +25,14 @@ RULE = f"""polkit.addRule(function(action, subject) {{
 # Calls every method once, with arguments that do no harm; prints the error's name of each, or "done".
 EVERY_METHOD = """import json, sys
 sys.path.insert(0, "/usr/lib/ltspd")
-from ltspd.api.contract import contract
-from ltspd.api.methods import METHODS
+from ltspd.api.contract import NOUNS
+from ltspd.api.noun import arguments, signature
 from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
 values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": []}
-for interface, member in METHODS:
+for noun, method in ((noun, method) for noun in NOUNS for method in noun.methods):
+    interface, member = noun.name, method.name
     paths = sorted(path for path, have in objects.items() if interface in have)
     if interface.endswith(".Image"):
         paths = [path for path in paths if path.endswith("/bookworm")]
@@ -38,10 +40,9 @@ for interface, member in METHODS:
         paths = ["/org/ltsp/Server1"]
     if not paths:
         continue
-    method = contract()[interface].methods[member]
-    body = [values[kind] for _, kind in method.inputs]
+    body = [values[each.signature] for each in arguments(method.inputs)]
     try:
-        client.call(paths[0], interface, member, method.in_signature, body, timeout=600)
+        client.call(paths[0], interface, member, signature(method.inputs), body, timeout=600)
         found[interface + "." + member] = "done"
     except CallError as error:
         found[interface + "." + member] = error.name
@@ -90,6 +91,10 @@ for size in (1100000, 5000000, 20000000):
 print(client.call(ROOT, *properties, timeout=600)[0]["Version"])
 """
 
+METHODS = {
+    f"{noun.name}.{each.name}": each for noun in NOUNS for each in noun.methods if isinstance(each, Method)
+}
+
 
 @pytest.fixture(scope="module")
 def people(server: Server) -> Iterator[None]:
@@ -124,7 +129,7 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
     settled(server)
     began = cursor(server)
     answers = json.loads(run_as(server, PUPIL, "methods"))
-    changing = {f"{interface}.{member}" for interface, member in METHODS.keys() - READ_ONLY}
+    changing = {name for name, method in METHODS.items() if method.action is not None or method.gateway}
     assert len(answers.keys() & changing) >= 12
     for name, answer in answers.items():
         if name in changing:
@@ -132,9 +137,7 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
         else:
             assert answer == "org.ltsp.Server1.Error.NoSuchImage", name
     # What only the gateway may hand over has no action of polkit's.
-    asked = {
-        f"{interface}.{member}" for (interface, member), how in METHODS.items() if how.action is not None
-    }
+    asked = {name for name, method in METHODS.items() if method.action is not None}
     # The daemon answers before its journal has the line.
     server.wait_for(lambda: len(audited(server, PUPIL, began)) >= len(answers.keys() & asked))
     lines = audited(server, PUPIL, began)

@@ -5,6 +5,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
+from ltspd.api.manager import raise_for
 from ltspd.config import load
 from ltspd.daemon import report
 from ltspd.errors import OutputEdited, ToolFailed
@@ -87,11 +88,11 @@ def test_problems_are_in_order_and_told_once() -> None:
 
 
 def test_errors_of_apply_are_raised_with_each_output() -> None:
-    report.raise_for([_output(OutputState.IN_SYNC), _output(OutputState.DISABLED)])
+    raise_for([_output(OutputState.IN_SYNC), _output(OutputState.DISABLED)])
     with pytest.raises(ToolFailed, match="dhcp: why"):
-        report.raise_for([_output(OutputState.FAILED)])
+        raise_for([_output(OutputState.FAILED)])
     with pytest.raises(OutputEdited, match="why"):
-        report.raise_for([_output(OutputState.FAILED), _output(OutputState.EDITED)])
+        raise_for([_output(OutputState.FAILED), _output(OutputState.EDITED)])
 
 
 def test_the_line_for_systemctl_status() -> None:

@@ -1,0 +1,85 @@
+"""Methods of ``Manager`` about ltsp.conf: what it says for a host, and what is wrong with it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Protocol
+
+from ltspd.api import noun
+from ltspd.api.noun import CONFIGURE, Call, Method, Option, Property, record
+from ltspd.config import Config, Finding, explain
+from ltspd.errors import ConfigError, InvalidOption
+from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.state import Problem, State
+
+
+class Conf(Protocol):
+    """ltsp.conf."""
+
+    def read(self) -> tuple[Config, tuple[Problem, ...]]:
+        """Return the configuration in force, and what keeps a newer one out of force. Blocks."""
+
+    def check(self) -> tuple[Finding, ...]:
+        """Return everything wrong with it as it is on disk now; raises ConfigError. Blocks."""
+
+
+class Core(noun.Core, Protocol):
+    """What these methods need."""
+
+    @property
+    def conf(self) -> Conf:
+        """ltsp.conf."""
+
+
+SETTING: tuple[Property[Setting], ...] = (
+    Property("Name", "s", attrgetter("name")),
+    Property("Value", "s", attrgetter("value")),
+    Property("File", "s", attrgetter("file")),
+    Property("Line", "u", attrgetter("line")),
+    Property("Withheld", "b", attrgetter("withheld")),
+)
+FINDING: tuple[Property[ConfigFinding], ...] = (
+    Property("Severity", "s", attrgetter("severity"), "error or warning"),
+    Property("File", "s", attrgetter("file")),
+    Property("Line", "u", attrgetter("line")),
+    Property("Column", "u", attrgetter("column")),
+    Property("Message", "s", attrgetter("message")),
+)
+
+
+async def _explain_config(core: Core, _state: State, call: Call) -> Sequence[Mapping[str, Any]]:
+    host = explain.host_of(call.arguments[0])
+    config, _ = await asyncio.to_thread(core.conf.read)
+    return [record(SETTING, each) for each in explain.explain(config, host)]
+
+
+async def _check_config(core: Core, _state: State, _call: Call) -> Sequence[Mapping[str, Any]]:
+    return [record(FINDING, each) for each in explain.findings(await asyncio.to_thread(core.conf.check))]
+
+
+METHODS: tuple[Method[State], ...] = (
+    Method(
+        name="ExplainConfig",
+        inputs="a{sv} host",
+        outputs="aa{sv} settings",
+        run=_explain_config,
+        action=CONFIGURE,
+        options=(Option("mac", "s"), Option("ip", "s"), Option("hostname", "s")),
+        keys=SETTING,
+        doc="""Return what ltsp.conf says for one host, and which line says it. Without options the host
+            is the server itself; give all that you know, because sections are chosen by each of them. A
+            default has an empty File. Secrets are Withheld: their Value is empty.""",
+        errors=(InvalidOption,),
+    ),
+    Method(
+        name="CheckConfig",
+        outputs="aa{sv} findings",
+        run=_check_config,
+        action=CONFIGURE,
+        keys=FINDING,
+        doc="""Return all that is wrong with ltsp.conf as it is on disk now, in the order of its lines;
+            changes nothing. As long as there is an error, the last good configuration stays in force.
+            ConfigError: the file can't be read.""",
+        errors=(ConfigError,),
+    ),
+)

@@ -1,0 +1,91 @@
+"""``Gateway``: what the HTTP gateway, and nobody else, hands over."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from ltspd.api import noun
+from ltspd.api.noun import Call, Method, Noun, Refusal
+from ltspd.clients.fields import ON_THE_BUS
+from ltspd.errors import InvalidOption, NotAuthorized
+from ltspd.model.state import State
+from ltspd.names import interface
+
+log = logging.getLogger(__name__)
+
+# What a client reports: all but the time are words, which the core looks at.
+REPORT_KEYS: Mapping[str, str] = {**dict.fromkeys(ON_THE_BUS.values(), "s"), "LastSeen": "t"}
+# Clients in one call of ReportClients.
+REPORTS_MOST = 500
+# Sentences in one call of ReportProblems, and characters in each.
+PROBLEMS_MOST, PROBLEM_MOST = 16, 400
+
+_WHO = "to be the user ltspd-gateway or root"
+
+
+class Core(noun.Core, Protocol):
+    """What the methods of the gateway need."""
+
+    async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
+        """Take note of what clients reported; return how many sent values that can't be right."""
+
+    def heard_gateway(self, problems: Sequence[str]) -> None:
+        """Take note of all that is wrong with the gateway now."""
+
+
+def _report(entry: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return the known keys of a report as plain values; raises InvalidOption for another type."""
+    for key, signature in REPORT_KEYS.items():
+        if key in entry and entry[key].signature != signature:
+            raise InvalidOption(f"{key} of a client must have the D-Bus type '{signature}'.")
+    return {key: entry[key].value for key in REPORT_KEYS if key in entry}
+
+
+async def _report_clients(core: Core, _state: State, call: Call) -> None:
+    entries = call.arguments[0]
+    if len(entries) > REPORTS_MOST:
+        raise Refusal("LimitsExceeded", f"At most {REPORTS_MOST} clients in a call, not {len(entries)}.")
+    if refused := await core.heard_clients([_report(each) for each in entries]):
+        log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
+
+
+async def _report_problems(core: Core, _state: State, call: Call) -> None:
+    problems: Sequence[str] = call.arguments[0]
+    if len(problems) > PROBLEMS_MOST or any(len(each) > PROBLEM_MOST for each in problems):
+        most = f"At most {PROBLEMS_MOST} problems in a call, each of at most {PROBLEM_MOST} characters."
+        raise Refusal("LimitsExceeded", most)
+    core.heard_gateway([each if each.isprintable() else repr(each) for each in problems])
+
+
+NOUN: Noun[State] = Noun(
+    name=interface("Gateway"),
+    objects=lambda state: (state,),
+    methods=(
+        Method(
+            name="ReportClients",
+            inputs="aa{sv} clients",
+            run=_report_clients,
+            action=None,
+            gateway=True,
+            needs=_WHO,
+            doc=f"""Only for the HTTP gateway, which reads what clients report: hand over clients that are
+                new or have changed, at most {REPORTS_MOST} in a call. Keys, any of which but Mac may be
+                missing: Mac, Address, Hostname, Image, Generation, Transport, Stage, Error (all s) and
+                LastSeen (t), as the properties of Client. Unknown keys are ignored, and so is a client
+                with a value that can't be right.""",
+            errors=(InvalidOption, NotAuthorized),
+        ),
+        Method(
+            name="ReportProblems",
+            inputs="as problems",
+            run=_report_problems,
+            action=None,
+            gateway=True,
+            needs=_WHO,
+            doc=f"""Only for the HTTP gateway: what is wrong with it now, at most {PROBLEMS_MOST}
+                sentences of at most {PROBLEM_MOST} characters; they replace the earlier ones. They appear
+                in Manager.Problems.""",
+            errors=(NotAuthorized,),
+        ),
+    ),
+)

@@ -1,0 +1,25 @@
+"""``Link``: a network interface, and what is answered on it. Pure."""
+
+from operator import attrgetter
+
+from ltspd.api.noun import Noun, Property
+from ltspd.model.network import LinkState
+from ltspd.names import interface
+
+NOUN: Noun[LinkState] = Noun(
+    name=interface("Link"),
+    objects=attrgetter("links"),
+    key=attrgetter("name"),
+    properties=(
+        Property("Name", "s", attrgetter("name"), emits="const"),
+        Property("Index", "i", attrgetter("index"), "The kernel's interface index."),
+        Property("State", "s", attrgetter("state"), "down, up, or routable (it has a default route)."),
+        Property("Addresses", "as", attrgetter("addresses"), "Addresses with prefix length."),
+        Property(
+            "Dhcp",
+            "s",
+            lambda link: str(link.dhcp),
+            "What is answered there: off, proxy (boot options only) or real (addresses, too).",
+        ),
+    ),
+)
