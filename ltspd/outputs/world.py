@@ -55,7 +55,7 @@ class World:
 
 def sound(world: World) -> World:
     """Return a world without names that can't be written, and with each text on one line or empty."""
-    desired = world.desired
+    desired, home = world.desired, f"{world.paths.base}/"
     network, store = desired.network, desired.store
     return replace(
         world,
@@ -70,7 +70,7 @@ def sound(world: World) -> World:
             store=replace(
                 store,
                 images=tuple(_image(each) for each in store.images if NAME.fullmatch(each.name)),
-                direct=tuple(each for each in store.direct if NAME.fullmatch(each.rpartition("/")[2])),
+                direct=tuple(each for each in store.direct if NAME.fullmatch(each.removeprefix(home))),
             ),
         ),
         boot_programs={

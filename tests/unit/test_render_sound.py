@@ -185,6 +185,21 @@ def test_no_text_adds_a_command_to_the_menu(here: World) -> None:
     assert commands(script) == commands(plain)
 
 
+@pytest.mark.parametrize("path", ["/srv/ltsp/\n/x", "/srv/ltsp/../x", "/srv/ltsp//x", "/etc/x", "x\n/y"])
+@pytest.mark.parametrize("kernel", [False, True])
+def test_only_chroots_of_the_base_directory_are_exported(path: str, kernel: bool) -> None:
+    good = "/srv/ltsp/bookworm"
+    network = Network((ServedLink("eth0", IPv4Interface("10.0.0.1/24"), DhcpRole.PROXY),))
+    desired = replace(EMPTY.desired, network=network)
+    here = replace(EMPTY, kernel_nfsd=kernel, programs=programs("exportfs", "ganesha.nfsd"))
+
+    def written(*direct: str) -> dict[str, str]:
+        store = replace(desired.store, direct=direct)
+        return texts(outputs(replace(here, desired=replace(desired, store=store))))
+
+    assert written(good, path) == written(good) != written()
+
+
 @pytest.mark.parametrize(
     ("text", "written"),
     [
