@@ -1,4 +1,4 @@
-"""Outputs: first their files, where they differ; then what none needs any more goes; then units follow.
+"""Outputs: their files first, where they differ; then what none needs goes; then units and commands follow.
 
 The disk is read and written in threads: a slow one must not keep anybody waiting for an answer on the bus.
 """
@@ -10,36 +10,41 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ltspd.apply.answers import Answers
+from ltspd.apply.commands import RETRY, Commands
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.dbus.systemd import Systemd
 from ltspd.errors import ToolFailed
-from ltspd.model.output import File, Output, OutputState, OutputStatus
+from ltspd.model.output import Command, File, Finding, Output, OutputState, OutputStatus, Unit
 from ltspd.model.state import Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
 from ltspd.system.run import run
 
-# How an output is, and why.
-Finding = tuple[OutputState, str]
-
 log = logging.getLogger(__name__)
-
-# No event tells that a disk has room again, or that systemd answers: what couldn't be written, and what is
-# not known of a unit, is looked at again after so many seconds.
-RETRY = 10.0
 
 
 class Applier:
-    """Brings the disk and the units in line with outputs, and remembers what it wrote."""
+    """Brings the disk, units and commands in line with outputs, and remembers what it did."""
 
-    def __init__(self, paths: Paths, systemd: Systemd, wake: Callable[[], None] = lambda: None) -> None:
-        """Use the record of an earlier run if there is one; ``wake`` asks for another look."""
+    def __init__(
+        self,
+        paths: Paths,
+        systemd: Systemd,
+        wake: Callable[[], None] = lambda: None,
+        units: Iterable[str] = (),
+    ) -> None:
+        """Use the record of an earlier run if there is one; ``wake`` asks for another look.
+
+        Those of ``units`` that are ours alone are stopped where no output needs them, recorded or not.
+        """
         self._paths = paths
+        self._ours = {each for each in units if each.startswith(UNIT_PREFIX)}
         self._file = RecordFile(paths.state / "outputs.json")
         self._record = self._file.record
         self._units = Units(paths, systemd, self._record)
+        self._commands = Commands(paths, self._record)
         self.answers = Answers(systemd, wake)
         self._unwritten = False
         # What no output needs any more and could not be undone, or was changed by hand since.
@@ -48,7 +53,12 @@ class Applier:
     @property
     def again(self) -> float | None:
         """Seconds after which to look again though nothing may wake us; None: there is no need."""
-        waits = (RETRY if self._open else None, self._units.over_in, self.answers.again)
+        waits = (
+            RETRY if self._open else None,
+            self._units.over_in,
+            self._commands.again,
+            self.answers.again,
+        )
         return min((each for each in waits if each), default=None)
 
     @property
@@ -64,10 +74,12 @@ class Applier:
     ) -> tuple[OutputStatus, ...]:
         """Apply each output on its own, so that one that fails takes no other along.
 
-        ``retry`` starts units again that failed with their present files; ``force`` also overwrites edits.
+        ``retry`` starts units again that failed with their present files; ``force`` also overwrites edits,
+        and forgets commands that can't be undone.
         """
         if force or retry:
             self._units.forgive()
+            self._commands.forgive()
             self.answers.doubt(0)
         self._unwritten = self._units.unanswered = False
         outputs = tuple(outputs)
@@ -75,6 +87,7 @@ class Applier:
         for output in outputs:
             if output.needed and (why := await self._files(output, force)):
                 hindered[output.name] = why
+                await self._keep_running(output)
             await self._save()
         # What is gone ends before its successor begins: they may need the same port. An output whose new
         # files are not there goes on with what it had.
@@ -108,7 +121,11 @@ class Applier:
             parts.append(f"--- {file.path}\n{text}")
         mine = (each for each, owner in self._record.owners.items() if owner == output.name)
         gone = self._record.left(mine, (output,), ())
-        parts += (f"--- {each}\n(removed)\n" for each in gone if each not in self._record.units)
+        parts += (
+            f"--- {each}\n({'run' if each in self._record.commands else 'removed'})\n"
+            for each in gone
+            if each not in self._record.units
+        )
         return "".join(parts) or "Nothing would change.\n"
 
     def _status(self, output: Output, state: OutputState, message: str) -> OutputStatus:
@@ -120,7 +137,6 @@ class Applier:
         """Write what differs, and return what hinders that; the unit then runs with the files that it has."""
         edited = [] if force else await asyncio.to_thread(self._edited, output)
         if edited:
-            await self._units.keep_running(output)
             names = ", ".join(edited)
             # A file of before the first pass was nobody's change of ours.
             how = "was changed by hand" if output.name in self._record.applied else "was there before ltspd"
@@ -129,11 +145,9 @@ class Applier:
         try:
             await self._write(output)
         except ToolFailed as error:
-            await self._units.keep_running(output)
             return OutputState.FAILED, f"not written, the last good one stays: {error}"
         except OSError as error:
             self._unwritten = True
-            await self._units.keep_running(output)
             return OutputState.FAILED, unwritten(error)
         return None
 
@@ -141,13 +155,28 @@ class Applier:
         if output.missing:
             return (OutputState.FAILED if output.wanted else OutputState.DISABLED), output.missing
         if not output.wanted:
-            return gone.get(output.unit, (OutputState.DISABLED, ""))
-        return await self._units.follow(output) if output.unit else (OutputState.IN_SYNC, "")
+            return gone.get(output.key, (OutputState.DISABLED, ""))
+        match output.activation:
+            case Unit() as unit:
+                return await self._units.follow(output, unit)
+            case Command() as command:
+                return await self._commands.follow(output, command)
+        return OutputState.IN_SYNC, ""
+
+    async def _keep_running(self, output: Output) -> None:
+        match output.activation:
+            case Unit():
+                await self._units.keep_running(output)
+            case Command() as command:
+                await self._commands.keep_running(output, command)
 
     async def _leave(
         self, outputs: tuple[Output, ...], hindered: Collection[str], force: bool
     ) -> dict[str, Finding]:
-        """Undo what no output needs any more, and return how the units among it are now."""
+        """Undo what no output needs any more, and return how the units and commands among it are now.
+
+        Only the record counts: outputs that this release doesn't know are undone as well.
+        """
         record, left = self._record, []
         for path in record.left({*record.files, *record.writing}, outputs, hindered):
             left += await asyncio.to_thread(self._remove, path, force)
@@ -156,14 +185,20 @@ class Applier:
                 left += await asyncio.to_thread(self._unlink, path)
             else:
                 record.forget(path)  # somebody's own by now
-        known = {*record.units, *(each.unit for each in outputs if each.unit.startswith(UNIT_PREFIX))}
+        known = {
+            *record.units,
+            *self._ours,
+            *(each.unit for each in outputs if each.unit.startswith(UNIT_PREFIX)),
+        }
         gone = {unit: await self._units.leave(unit) for unit in record.left(known, outputs, hindered)}
-        # An output of the present tells of its unit itself.
-        told = {each.unit for each in outputs if not each.missing}
+        for key in record.left(record.commands, outputs, hindered):
+            gone[key] = await self._commands.leave(key, force=force)
+        # A present output tells of its own unit or command.
+        told = {each.key for each in outputs if not each.missing}
         left += (
-            Problem(unit, message)
-            for unit, (state, message) in gone.items()
-            if state is OutputState.FAILED and unit not in told
+            Problem(key, message)
+            for key, (state, message) in gone.items()
+            if state is OutputState.FAILED and key not in told
         )
         self.left = tuple(left)
         return gone
@@ -205,7 +240,7 @@ class Applier:
         return paths
 
     def _unsure(self, file: File) -> bool:
-        """Whether a file is ours, but nobody knows what we wrote: its entry in the record was damaged."""
+        """Whether a file is ours, but its entry in the record was damaged, so what we wrote is not known."""
         record, path = self._record, file.path
         return path in record.owners and path not in record.files and path not in record.writing
 

@@ -1,13 +1,14 @@
-"""What was applied, kept over restarts of the daemon and read from every older version's file."""
+"""What was applied, kept over restarts of the daemon; every version reads every older version's file."""
 
 import json
 import logging
+import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ltspd.model.output import Output
+from ltspd.model.output import Command, Output, Unit
 from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -19,31 +20,39 @@ class Record:
 
     ``writing`` is kept before files are replaced: whatever interrupts that, both the old and the new
     content are then known as ours. A unit's digest is empty while it is not known to run with its files.
-    ``owners`` names the output that a file, a link or a unit is part of, ``applied`` tells when an output
-    changed last, in µs. Versions only ever add fields here, so that each can read every other's record.
+    ``commands`` leads from ``OUTPUT: UNDO`` to the command that this undoes, both as text for a shell.
+    ``owners`` names the output that a file, a link, a unit or a command is part of; ``applied`` tells when an
+    output changed last, in µs. Versions only ever add fields here, so each can read every other's record.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     writing: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
 
     def own(self, output: Output) -> None:
         """Take note of what an output is going to consist of, before it does."""
-        if output.unit:
-            self.units.setdefault(output.unit, "")
+        match output.activation:
+            case Unit(name):
+                self.units.setdefault(name, "")
+            case Command(do):
+                self.commands[output.key] = shlex.join(do)
         self.owners |= dict.fromkeys(_names(output), output.name)
 
     def left(self, known: Iterable[str], outputs: Iterable[Output], holding: Collection[str]) -> list[str]:
-        """Return which paths or units no output needs any more; ``holding`` are outputs that keep theirs."""
+        """Return which of the paths, units or commands ``known`` no output needs any more.
+
+        ``holding`` are the names of outputs that keep theirs all the same.
+        """
         needed = {name for each in outputs if each.needed for name in _names(each)}
         return sorted(each for each in known if each not in needed and self.owners.get(each) not in holding)
 
     def forget(self, name: str) -> None:
-        """Drop a file, link or unit that is gone."""
-        for slot in (self.files, self.writing, self.links, self.units, self.owners):
+        """Drop a file, link, unit or command that is gone."""
+        for slot in (self.files, self.writing, self.links, self.units, self.commands, self.owners):
             slot.pop(name, None)
 
 
@@ -70,7 +79,7 @@ class RecordFile:
             return Record()
         except (OSError, ValueError) as error:
             whole = error
-        # What is not readable is left out alone. A file without its entry is replaced, and a copy is kept.
+        # Only unreadable entries are dropped. A file without its entry is replaced, and a copy is kept.
         slots = whole if isinstance(whole, dict) else {}
         good = {
             each.name: _entries(slots.get(each.name, {}), int if each.name == "applied" else str)
@@ -86,7 +95,7 @@ class RecordFile:
 
 def _names(output: Output) -> list[str]:
     files, links = (each.path for each in output.files), (each.path for each in output.links)
-    return [*files, *links, *([output.unit] if output.unit else [])]
+    return [*files, *links, *([output.key] if output.key else [])]
 
 
 def _entries(slot: object, kind: type) -> dict[str, Any]:

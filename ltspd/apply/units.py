@@ -7,7 +7,7 @@ from ltspd.apply.record import Record
 from ltspd.apply.trouble import Troubles
 from ltspd.dbus.systemd import Systemd
 from ltspd.errors import Unanswered
-from ltspd.model.output import Output, OutputState
+from ltspd.model.output import Finding, Output, OutputState, Unit
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.system.files import digest, digest_of
@@ -38,19 +38,16 @@ class Units:
         """Let units that failed with their present files be started with them once more."""
         self._asked.clear()
 
-    async def follow(self, output: Output) -> tuple[OutputState, str]:
-        """Let an output's unit run with its files.
-
-        What systemd doesn't tell about a unit is no reason to do anything to it.
-        """
+    async def follow(self, output: Output, unit: Unit) -> Finding:
+        """Let an output's unit run with its files; a unit that systemd says nothing of is left as it is."""
         try:
-            return await self._follow(output)
+            return await self._follow(output, unit)
         except Unanswered as error:
             self.unanswered = True
             return OutputState.PENDING, error.message
 
-    async def _follow(self, output: Output) -> tuple[OutputState, str]:
-        unit = output.unit
+    async def _follow(self, output: Output, how: Unit) -> Finding:
+        unit = how.name
         if not self._systemd.present:
             return OutputState.FAILED, f"{unit} can't be started: systemd is not reachable."
         await self._systemd.watch([unit])
@@ -60,7 +57,7 @@ class Units:
         ailing = self._troubles.keeps_ending(status)
         if ailing and asked:
             return OutputState.FAILED, await self._troubles.why(output, status)
-        if status.active == "active" and (output.follows or asked or self._record.units.get(unit) == wanted):
+        if status.active == "active" and (how.follows or asked or self._record.units.get(unit) == wanted):
             self._record.units[unit] = self._asked[unit] = wanted
             return OutputState.IN_SYNC, ""
         starting = status.active == "activating" and status.sub != "auto-restart"
@@ -72,7 +69,7 @@ class Units:
             # somebody's wish. Starting it at every wake-up would hammer it.
             return OutputState.FAILED, await self._troubles.why(output, status)
         self._asked[unit] = wanted
-        reload = output.reload and status.active == "active"
+        reload = how.reload and status.active == "active"
         try:
             result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
         except Unanswered:
@@ -91,7 +88,7 @@ class Units:
         self._record.applied[output.name] = time.time_ns() // 1000
         return OutputState.IN_SYNC, ""
 
-    async def leave(self, unit: str) -> tuple[OutputState, str]:
+    async def leave(self, unit: str) -> Finding:
         """Stop a unit that no output needs any more, or let the distribution's note that its files are gone.
 
         Returns DISABLED once that is done, else why not.
@@ -118,7 +115,7 @@ class Units:
     async def keep_running(self, output: Output) -> None:
         """Start a unit as its files are, once, when those could not be brought up to date."""
         unit = output.unit
-        if not (unit and output.wanted and self._systemd.present):
+        if not (unit and self._systemd.present):
             return
         if unit in self._asked or not all(digest_of(self._paths.at(each.path)) for each in output.files):
             return

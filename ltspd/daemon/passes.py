@@ -25,7 +25,7 @@ from ltspd.model.output import Output, OutputState
 from ltspd.model.state import Problem, ServerState, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, watches
-from ltspd.outputs import PROGRAMS, outputs
+from ltspd.outputs import PROGRAMS, UNITS, outputs
 from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import plan
@@ -66,7 +66,7 @@ class Passes:
         self._moved: list[tuple[tuple[str, ...], bool]] = []
         self.conf = ConfFile(paths)
         self.systemd = Systemd(bus, self.wake)
-        self.applier = Applier(paths, self.systemd, self.wake)
+        self.applier = Applier(paths, self.systemd, self.wake, UNITS)
         self.jobs = Jobs(self._jobs_changed, self._job_finished)
         self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
         self.builds = Builds(paths, self.conf, self.jobs, self.once, lambda: self.state.clients, self.trials)

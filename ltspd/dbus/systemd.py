@@ -120,8 +120,9 @@ class Systemd:
                 result = str(await self._of(path, "Socket", "Result"))
         except BusError as error:
             raise _unanswered(unit, error) from error
+        # A unit whose file is gone, as after an upgrade, may still run.
         if of_unit["LoadState"].value == "not-found":
-            return UnitStatus(unit, "inactive", "dead", "not-found")
+            result = "not-found"
         active, sub = of_unit["ActiveState"].value, of_unit["SubState"].value
         invocation, job = of_unit["InvocationID"].value.hex(), bool(of_unit["Job"].value[0])
         return UnitStatus(unit, active, sub, result, restarts, invocation, job)

@@ -7,7 +7,7 @@ from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration
 from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole, ServedLink
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import ARCHITECTURES, IPXE_FEATURES
 from ltspd.outputs.world import World
 
@@ -36,7 +36,7 @@ def render(world: World) -> Output:
     return Output(
         name="dhcp",
         files=(File(PATH, "\n".join(_lines(world, served)).encode() + b"\n"),),
-        unit=UNIT,
+        activation=Unit(UNIT),
         wanted=bool(served),
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 67),),

@@ -4,7 +4,7 @@ from ltspd.clients.table import Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
 ORDER = 50
@@ -38,9 +38,8 @@ def render(world: World) -> Output:
     return Output(
         name="http",
         files=(File(PATH, dump(table)),),
-        unit=UNIT,
+        activation=Unit(UNIT, reload=True),
         wanted=bool(addresses),
-        reload=True,
         ports=(("tcp", settings[HTTP_PORT]),),
         port_setting=HTTP_PORT.name,
     )

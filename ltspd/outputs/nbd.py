@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ltspd.model.facts import Program
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
 ORDER = 40
@@ -37,10 +37,9 @@ def render(world: World) -> Output:
     return Output(
         name="nbd",
         files=(File(PATH, configuration(layers)),),
-        unit=UNIT,
-        wanted=bool(layers) and bool(world.desired.network.served),
         # Each connection is served by a process of its own that reads the exports when it starts.
-        follows=True,
+        activation=Unit(UNIT, follows=True),
+        wanted=bool(layers) and bool(world.desired.network.served),
         ports=(("tcp", PORT),),
         missing=missing,
     )

@@ -5,7 +5,7 @@ from zlib import crc32
 from ltspd.model.desired import Store
 from ltspd.model.facts import Program
 from ltspd.model.menu import RootTransport
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs import nfs_kernel
 from ltspd.outputs.world import World
 
@@ -88,7 +88,7 @@ def render(world: World) -> Output | None:
     return Output(
         name="nfs",
         files=(File(PATH, _configuration(desired.store, core).encode()),),
-        unit=UNIT,
+        activation=Unit(UNIT),
         wanted=wanted,
         ports=(("tcp", 2049),),
         missing=missing,

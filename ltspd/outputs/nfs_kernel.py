@@ -1,7 +1,7 @@
 """NFS by the kernel's own server: the image store and chroots that clients read, read-only. Pure."""
 
 from ltspd.model.facts import Program
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
 ORDER = 30
@@ -31,7 +31,6 @@ def render(world: World) -> Output | None:
     return Output(
         name="nfs",
         files=(File(PATH, lines.encode()),),
-        unit=UNIT,
+        activation=Unit(UNIT, reload=True),
         wanted=bool(served),
-        reload=True,
     )

@@ -1,7 +1,7 @@
 """Router advertisements that advertise nothing: they end iPXE's wait for a real one. Pure."""
 
 from ltspd.model.facts import Program
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
 ORDER = 70
@@ -29,7 +29,7 @@ def render(world: World) -> Output:
     return Output(
         name="router-advertisements",
         files=(File(PATH, "".join(_INTERFACE.format(name=name) for name in names).encode()),),
-        unit=UNIT,
+        activation=Unit(UNIT),
         wanted=bool(names),
         check=("radvd", "--configtest", "--config", "{}"),
         missing=missing,

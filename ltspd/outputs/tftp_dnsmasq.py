@@ -3,7 +3,7 @@
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import FLAG
 from ltspd.model.facts import Program
-from ltspd.model.output import File, Output
+from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
 ORDER = 60
@@ -39,7 +39,7 @@ def render(world: World) -> Output:
     return Output(
         name="tftp",
         files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
-        unit=UNIT,
+        activation=Unit(UNIT),
         wanted=bool(served) and world.settings[TFTP],
         check=("dnsmasq", "--test", "--conf-file={}"),
         ports=(("udp", 69),),

@@ -6,7 +6,7 @@ from typing import Any, cast
 from ltspd.apply import Applier
 from ltspd.dbus.systemd import Systemd, UnitStatus
 from ltspd.errors import Unanswered
-from ltspd.model.output import File, Output, OutputStatus
+from ltspd.model.output import File, Output, OutputStatus, Unit
 from ltspd.paths import Paths
 
 UNIT = "ltspd-x.service"
@@ -70,8 +70,8 @@ def output(text: str = "one\n", **fields: Any) -> Output:
     return Output("x", (File("/etc/x.conf", text.encode()),), **fields)
 
 
-def served(text: str = "one\n", **fields: Any) -> Output:
-    return output(text, unit=UNIT, **fields)
+def served(text: str = "one\n", *, reload: bool = False, **fields: Any) -> Output:
+    return output(text, activation=Unit(UNIT, reload=reload), **fields)
 
 
 async def apply(applier: Applier, *outputs: Output, force: bool = False) -> OutputStatus:

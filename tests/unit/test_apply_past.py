@@ -10,7 +10,7 @@ from ltspd.apply import RETRY, Applier
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.network import Link, LinkKind
-from ltspd.model.output import File, Output, OutputState, Symlink
+from ltspd.model.output import File, Output, OutputState, Symlink, Unit
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, disk, fresh, output, served
@@ -89,7 +89,7 @@ async def test_a_unit_of_the_distribution_that_never_had_files_of_ours_is_left_a
 ) -> None:
     systemd.set("active", unit="nfs-server.service")
     assert (
-        await apply(applier, output(unit="nfs-server.service", wanted=False))
+        await apply(applier, output(activation=Unit("nfs-server.service"), wanted=False))
     ).state is OutputState.DISABLED
     assert systemd.acts == []
 
@@ -101,7 +101,9 @@ async def test_exports_never_go_for_a_moment(applier: Applier, paths: Paths, sys
     second = Link("eth2", 4, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface("10.9.0.1/24"),))
     await follow(applier, paths, replace(KERNEL, links=(*KERNEL.links, second)))
     assert [act for act in systemd.acts if act[1] in NFS_UNITS] == [("ReloadUnit", "nfs-server.service")]
-    moved = Output("x", (File("/etc/exports.d/new.exports", b"x"),), unit="nfs-server.service", reload=True)
+    moved = Output(
+        "x", (File("/etc/exports.d/new.exports", b"x"),), activation=Unit("nfs-server.service", reload=True)
+    )
     systemd.acts.clear()
     seen = []
     systemd.on_act = lambda: seen.append(there(paths, EXPORTS, "/etc/exports.d/new.exports"))
@@ -238,7 +240,7 @@ async def test_a_unit_that_cant_be_stopped_is_told_until_it_is(
 ) -> None:
     await apply(applier, served())
     for unit in ("", "ltspd-y.service"):
-        now = output(unit=unit, wanted=False) if not unit else replace(served(), unit=unit)
+        now = replace(served(), activation=Unit(unit)) if unit else output(wanted=False)
         systemd.stop_result = "timeout"
         await apply(applier, now)
         (problem,) = applier.left

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltspd.apply import Applier
-from ltspd.model.output import File, Output, OutputState, Symlink
+from ltspd.model.output import File, Output, OutputState, Symlink, Unit
 from ltspd.paths import Paths
 from tests.unit.applying import FakeSystemd, apply, fresh, output
 
@@ -23,9 +23,11 @@ def server(version: str) -> tuple[Output, ...]:
     images = Symlink("/srv/tftp/ltsp/images", "/srv/ltsp/images")
     return (
         Output("boot-files", (File("/srv/tftp/ltsp/ltsp.img", f"add-on{version}\n".encode()),), (images,)),
-        Output("nfs", (File(GANESHA, f"ganesha{version}\n".encode()),), unit="ltspd-nfs.service"),
+        Output("nfs", (File(GANESHA, f"ganesha{version}\n".encode()),), activation=Unit("ltspd-nfs.service")),
         Output(
-            "dhcp", (File(f"{OUT}/dnsmasq.conf", f"dhcp{version}\n".encode()),), unit="ltspd-dnsmasq.service"
+            "dhcp",
+            (File(f"{OUT}/dnsmasq.conf", f"dhcp{version}\n".encode()),),
+            activation=Unit("ltspd-dnsmasq.service"),
         ),
     )
 
@@ -94,7 +96,7 @@ KEPT = {"ltsp.img.kept~": "add-on\n", "ganesha.conf.kept~": "ganesha\n", "dnsmas
 BAD: tuple[object, ...] = (None, 5, "text", [], {"/x": 5}, {"/x": None, "/y": ["z"]})
 
 
-@pytest.mark.parametrize("slot", ["files", "writing", "links", "units", "owners", "applied"])
+@pytest.mark.parametrize("slot", ["files", "writing", "links", "units", "commands", "owners", "applied"])
 @pytest.mark.parametrize("bad", BAD)
 async def test_one_bad_part_takes_no_other_along(
     paths: Paths, systemd: FakeSystemd, place: Path, caplog: pytest.LogCaptureFixture, slot: str, bad: object
@@ -140,7 +142,9 @@ async def test_a_pass_that_ends_in_the_middle_is_undone_by_the_next(
         raise KeyboardInterrupt
 
     systemd.on_act = killed
-    one = Output("x", (File("/etc/x.conf", b"x"),), (Symlink("/l", "/t"),), unit="ltspd-x.service")
+    one = Output(
+        "x", (File("/etc/x.conf", b"x"),), (Symlink("/l", "/t"),), activation=Unit("ltspd-x.service")
+    )
     with pytest.raises(KeyboardInterrupt):
         await fresh(paths, systemd).apply([one])
     systemd.on_act = lambda: None

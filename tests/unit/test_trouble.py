@@ -9,11 +9,11 @@ import pytest
 from ltspd.apply import trouble
 from ltspd.apply.trouble import OFTEN, WINDOW, Troubles
 from ltspd.dbus.systemd import UnitStatus
-from ltspd.model.output import File, Output, OutputState
+from ltspd.model.output import File, Output, OutputState, Unit
 from ltspd.paths import Paths
 from tests.unit.applying import UNIT, FakeSystemd, apply, fresh, served
 
-OUTPUT = Output("x", (File("/etc/x", b""),), unit=UNIT)
+OUTPUT = Output("x", (File("/etc/x", b""),), activation=Unit(UNIT))
 
 
 class Clock:

@@ -1,0 +1,112 @@
+"""Commands that put an output's files into force, and what undoes them once no output needs them any more."""
+
+import asyncio
+import logging
+import shlex
+import time
+
+from ltspd.apply.record import Record
+from ltspd.errors import ToolFailed
+from ltspd.model.output import Command, Finding, Output, OutputState
+from ltspd.paths import Paths
+from ltspd.system.files import digest, digest_of
+from ltspd.system.run import run
+
+log = logging.getLogger(__name__)
+
+# A command that takes longer than this, in seconds, counts as failed, as a unit does that takes so long.
+SECONDS = 30.0
+# Seconds after which what failed is tried again: no event tells that a disk has room again, that systemd
+# answers, or that a command would succeed now.
+RETRY = 10.0
+
+
+class Commands:
+    """Runs commands once with the present files of their output, and again only after they failed."""
+
+    def __init__(self, paths: Paths, record: Record) -> None:
+        """Find files below ``paths.root``; what is undone leaves ``record``."""
+        self._paths = paths
+        self._record = record
+        # By the key of each command: with what it was run by this daemon; and how and when it failed.
+        self._done: dict[str, str] = {}
+        self._failed: dict[str, tuple[tuple[str, ...], float, str]] = {}
+
+    @property
+    def again(self) -> float | None:
+        """Seconds after which to run one that failed again; None: none failed."""
+        return RETRY if self._failed else None
+
+    def forgive(self) -> None:
+        """Run those that failed at the next occasion, however soon that is."""
+        self._failed.clear()
+
+    async def follow(self, output: Output, command: Command) -> Finding:
+        """Run an output's command, unless this daemon has run it with the present files already."""
+        argv = self._argv(output, command)
+        wanted = digest(b"\0".join([*map(str.encode, argv), *(file.data for file in output.files)]))
+        if self._done.get(output.key) != wanted:
+            if why := await self._run(output.key, argv):
+                return OutputState.FAILED, f"{why}. It is tried again by itself; 'ltspctl apply' does it now."
+            self._done[output.key] = wanted
+            self._record.applied[output.name] = time.time_ns() // 1000
+            log.info("Ran '%s' (%s)", shlex.join(argv), output.name)
+        return OutputState.IN_SYNC, ""
+
+    async def keep_running(self, output: Output, command: Command) -> None:
+        """Run a command once with the files as they are, when those could not be brought up to date."""
+        there = all(digest_of(self._paths.at(each.path)) for each in output.files)
+        if (
+            there
+            and output.key not in self._done
+            and not await self._run(output.key, self._argv(output, command))
+        ):
+            self._done[output.key] = ""
+
+    async def leave(self, key: str, *, force: bool) -> Finding:
+        """Undo a command that no output needs any more; with ``force`` it is forgotten if that fails.
+
+        Returns DISABLED once it is undone or forgotten, else why not.
+        """
+        command = self._record.commands[key]
+        self._done.pop(key, None)
+        if argv := _words(key.partition(": ")[2]):
+            if why := await self._run(key, argv):
+                if not force:
+                    message = f"nothing needs what '{command}' did, but it can't be undone: {why}."
+                    return OutputState.FAILED, f"{message} 'ltspctl apply --force' gives that up."
+                log.warning("What '%s' did is not undone: %s", command, why)
+            else:
+                log.info("Undid what '%s' did, which nothing needs now", command)
+        self._failed.pop(key, None)
+        self._record.forget(key)
+        return OutputState.DISABLED, ""
+
+    def _argv(self, output: Output, command: Command) -> tuple[str, ...]:
+        place = str(self._paths.at(output.files[0].path)) if output.files else ""
+        return tuple(each.replace("{}", place) for each in command.do)
+
+    async def _run(self, key: str, argv: tuple[str, ...]) -> str:
+        """Run a program and return what is wrong, or nothing; one that failed a moment ago is not run."""
+        before, at, why = self._failed.get(key, ((), 0.0, ""))
+        if why and before == argv and time.monotonic() - at < RETRY:
+            return why
+        self._failed.pop(key, None)
+        try:
+            async with asyncio.timeout(SECONDS):
+                await run(argv)
+            return ""
+        except ToolFailed as error:
+            why = error.message.rstrip(".")
+        except TimeoutError:
+            why = f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s"
+        self._failed[key] = (argv, time.monotonic(), why)
+        return why
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a text for a shell; none if it is damaged."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return ()
