@@ -18,7 +18,8 @@ from ltspd.config.document import (
 from ltspd.config.evaluate import Index, effective, effective_menu, effective_server, exact_hosts
 from ltspd.config.hostnames import fill_hostname
 from ltspd.config.menu import menu_settings
-from ltspd.config.parameter import Settings
+from ltspd.config.parameter import SERVER, Settings
+from ltspd.config.parameters import sides
 from ltspd.config.parse import parse, parse_files
 from ltspd.config.secrecy import withheld
 from ltspd.config.settings import quote, render_settings
@@ -81,5 +82,7 @@ def load(files: Mapping[str, str]) -> Config:
     Never raises for what the files say.
     """
     document = parse_files(files)
-    texts = {name: value.text for name, value in effective_server(document).items()}
+    values = effective_server(document).items()
+    # Nothing else, so that no output can come upon a secret that the file holds for another purpose.
+    texts = {name: value.text for name, value in values if SERVER in sides(name)}
     return Config(document, Settings(texts), check(document))

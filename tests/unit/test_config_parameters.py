@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import features
+from ltspd.config import features, load
 from ltspd.config.names import is_parameter_name, is_reserved, is_unread
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Settings, Side
 from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
@@ -89,6 +89,11 @@ echo "$BEAMER"
 def test_a_header_that_cant_be_read_is_refused(row: str) -> None:
     with pytest.raises(ValueError, match="is not # parameter: NAME"):
         list(features.declared(f"# parameter: {row}\n"))
+
+
+def test_the_servers_settings_hold_nothing_that_it_does_not_read() -> None:
+    text = "[server]\nROOT_PASSWORD=hush\nHOSTNAME=x\nWHATEVER=1\nTFTP=0\nIPXE_A_IMG=A\n"
+    assert load({"x": text}).settings.texts == {"TFTP": "0", "IPXE_A_IMG": "A"}
 
 
 def test_a_family_is_asked_for_as_a_whole() -> None:
