@@ -1,12 +1,12 @@
-"""What a partition holds, told by the marks in its first bytes. Pure and bounded; raises nothing."""
+"""What a partition holds, by the magic numbers in its first bytes. Pure and bounded; raises nothing."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from ltspd.disk.reading import View, big, little, text
 
-# What Linux can mount for us as a system's root, each with the type and options that touch nothing:
-# no journal is replayed, because that would write.
+# The file systems of a root that Linux can mount, with type and options: no journal is replayed, because that
+# would write.
 MOUNT_TYPES = {
     "ext2": ("ext4", "noload"),
     "ext3": ("ext4", "noload"),
@@ -17,7 +17,7 @@ MOUNT_TYPES = {
     "erofs": ("erofs", ""),
     "vfat": ("vfat", "iocharset=utf8"),
 }
-# What is known but of no use as it is, and why.
+# The formats that are known but not read, and why.
 REFUSALS = {
     "luks": "is encrypted (LUKS). Decrypt it into another image first",
     "bitlocker": "is encrypted (BitLocker)",
@@ -32,7 +32,7 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """What was recognised; ``unclean`` if it was in use when the disk was copied or the machine died."""
+    """A file system; ``unclean`` if it was mounted when the disk was copied or the machine failed."""
 
     kind: str
     uuid: str = ""
@@ -41,7 +41,7 @@ class FileSystem:
 
 
 def recognize(part: View) -> FileSystem | None:
-    """Return what the bytes are, or None if that is nothing known. A plain disk is one part."""
+    """Return what the bytes are, or None if they are unknown. A disk without a table is one part."""
     head = part.at(0, 4096)
     for look in (_encrypted, _lvm, _squashfs, _xfs, _btrfs, _raid, _iso, _ext, _other, _fat, _swap, _zfs):
         if (found := look(part, head)) is not None:
@@ -79,7 +79,7 @@ def _btrfs(part: View, _head: bytes) -> FileSystem | None:
     block = part.at(65536, 4096)
     if block[64:72] != b"_BHRfS_M":
         return None
-    # A log tree is what an unclean end leaves.
+    # An unclean end leaves a log tree.
     return FileSystem("btrfs", _uuid(block[32:48]), text(block[299:555]), little(block, 96, 8) != 0)
 
 
@@ -101,7 +101,7 @@ def _ext(part: View, _head: bytes) -> FileSystem | None:
         return None
     compatible, incompatible, read_only = (little(block, at, 4) for at in (92, 96, 100))
     if incompatible & 0x8:
-        return None  # a journal that lives on a device of its own
+        return None  # a device that only holds the journal of another one
     # Extents, flex_bg, 64bit, metadata_csum … are ext4's; a journal alone is ext3's.
     newer = incompatible & ~0x7 & ~0x10 or read_only & ~0x7
     kind = "ext4" if newer else "ext3" if compatible & 0x4 else "ext2"
@@ -148,7 +148,7 @@ def _zfs(part: View, _head: bytes) -> FileSystem | None:
 
 
 def block_size_is_sane(kind: str, part: View) -> bool:
-    """Return whether the superblock's own size fits in the part, as far as that is cheap to tell."""
+    """Return whether the size in the superblock fits in the part; True for file systems that don't tell."""
     if kind.startswith("ext"):
         block = part.at(1024, 1024)
         high = little(block, 0x150, 4) if little(block, 96, 4) & 0x80 else 0

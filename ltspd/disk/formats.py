@@ -1,7 +1,7 @@
-"""What kind of disk image a file is, and what QEMU's description of one means. Pure.
+"""The kind of a disk image, and the meaning of QEMU's description of one. Pure.
 
-Raises nothing but UnsupportedDisk and BadDisk.
-The kind comes from the content, never from the name; QEMU is told it and never guesses.
+Raises only UnsupportedDisk and BadDisk. The content tells the kind, never the name. QEMU gets the kind as an
+option, so it never guesses.
 """
 
 import json
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from ltspd.disk.reading import little
 from ltspd.errors import BadDisk, UnsupportedDisk
 
-# Enough of a file's beginning to tell what it is; a tar's mark is the last, at 257.
+# Bytes at a file's beginning that tell its kind; a tar's mark, at 257, is the last one.
 HEAD = 4096
 # A VMDK's description names its parts; VMware writes at most some kilobytes.
 MAX_DESCRIPTION = 64 << 10
 MAX_PARTS = 64
-# A disk that says it is larger is lying; ext4's own limit on common settings.
+# No disk is larger: ext4's limit at common settings.
 MAX_SIZE = 1 << 54
-# An image of an image of an image: more generations of snapshots than this are not followed.
+# A chain of snapshots longer than this is refused.
 MAX_BACKING = 8
 
 _UNUSABLE = (
@@ -46,7 +46,7 @@ _UNUSABLE = (
     (0, b"7z\xbc\xaf", "is an archive (7z)", "Unpack it first"),
     (257, b"ustar", "is an archive (tar, as .ova files are)", "Unpack it and use the disk in it"),
 )
-# A part's name: in the same directory, no option syntax, no protocol ("json:", "nbd:…").
+# The name of a part: a file in the same directory, no option and no protocol ("json:", "nbd:…") of QEMU.
 _PLAIN = re.compile(r"[A-Za-z0-9 ._()+@~-]*[A-Za-z0-9_()+@~-]")
 _EXTENT = re.compile(
     r'^\s*(?:RW|RDONLY|NOACCESS)\s+(\d{1,18})\s+([A-Z]+)(?:\s+"([^"\n]*)")?(?:\s+(\d{1,18}))?\s*$'
@@ -54,7 +54,7 @@ _EXTENT = re.compile(
 
 
 def detect(head: bytes, name: str) -> str:
-    """Return QEMU's word for what a file is: qcow2, vmdk, vdi, or raw for all else it could be."""
+    """Return QEMU's word for a file's kind: qcow2, vmdk, vdi, or raw for everything else."""
     if head[:4] == b"QFI\xfb":
         if int.from_bytes(head[4:8], "big") not in (2, 3):
             raise UnsupportedDisk(f"{name} is a QCOW of an unknown version. Convert it with qemu-img.")
@@ -70,9 +70,9 @@ def detect(head: bytes, name: str) -> str:
 
 
 def plain_name(part: str, name: str, places: Iterable[str] = ()) -> str:
-    """Return the name of a file beside an image if it is one; raises UnsupportedDisk.
+    """Return the name of the file that ``part`` means, if it is beside the image; raises UnsupportedDisk.
 
-    ``places`` are the paths by which the image's directory is known: a whole path there is one, too.
+    ``places`` are the paths of the image's directory: ``part`` may be a whole path there, too.
     """
     directory, _, last = posixpath.normpath(part).rpartition("/")
     if directory in places:
@@ -86,7 +86,7 @@ def plain_name(part: str, name: str, places: Iterable[str] = ()) -> str:
 
 
 def vmdk_parts(description: bytes, name: str) -> tuple[str, ...]:
-    """Return the files that a VMDK's text description names, each beside it."""
+    """Return the names of the files in a VMDK's text description; raises BadDisk, UnsupportedDisk."""
     if len(description) > MAX_DESCRIPTION:
         raise BadDisk(f"{name} has a description of over {MAX_DESCRIPTION} bytes.")
     parts: dict[str, None] = {}
@@ -114,14 +114,14 @@ def join_description(extents: Iterable[tuple[int, int]], file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What QEMU says of an image: its size as a disk, in bytes, and the file it is a difference to."""
+    """QEMU's description of an image: the disk's size in bytes, and the file that it is a difference to."""
 
     size: int
     backing: str = ""
 
 
 def read_info(output: bytes, name: str, places: Iterable[str] = ()) -> Info:
-    """Return what ``qemu-img info --output=json`` printed of an image, if all of it can be used.
+    """Return the output of ``qemu-img info --output=json`` for an image; raises BadDisk, UnsupportedDisk.
 
     ``places`` is as in ``plain_name``.
     """
@@ -148,7 +148,7 @@ def read_info(output: bytes, name: str, places: Iterable[str] = ()) -> Info:
 
 def drive(kind: str, file: str, backing: Mapping[str, object] | None = None) -> dict[str, object]:
     """Return the description of one read-only image file for ``qemu-storage-daemon --blockdev``."""
-    # Nobody here may take a lock: the file may be a running machine's, and we only read it.
+    # Without a lock: the file may belong to a running machine, and we only read it.
     below = {"driver": "file", "filename": file, "locking": "off", "read-only": True}
     found: dict[str, object] = {"driver": kind, "read-only": True, "file": below}
     if kind == "qcow2":

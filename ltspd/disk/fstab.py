@@ -1,15 +1,15 @@
-"""What a system's own fstab says about the parts of its disk. Pure; a hostile file costs nothing but time."""
+"""The mounts in a system's own fstab. Pure; a hostile file costs only time."""
 
 import posixpath
 import re
 from dataclasses import dataclass
 
-# A file larger than this is no fstab; what is beyond is not read.
+# Bytes of the file that are read; no fstab is larger.
 MAX_BYTES = 64 << 10
 MAX_MOUNTS = 64
 _OCTAL = re.compile(r"\\([0-7]{3})")
-# What has nothing on the disk, or nothing that a client's system needs: people's files, other machines,
-# boot programs of this disk. The same as when a running server is the source.
+# File systems that are not on the disk, or that clients don't need: people's files, other machines, boot
+# programs of this disk. They are the same as for a running server.
 _ELSEWHERE = frozenset(
     [
         *("proc", "sysfs", "tmpfs", "ramfs", "devtmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "configfs"),
@@ -27,7 +27,7 @@ _NEEDED = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64")
 class Mount:
     """One line: ``spec`` as written (``UUID=…``, ``/dev/sda2``), ``point`` absolute and normal.
 
-    Without an ``optional`` one the system is not whole. ``bind`` has the spec as a directory.
+    A system without a mount that is not ``optional`` is incomplete. With ``bind`` the spec is a directory.
     """
 
     spec: str
@@ -39,7 +39,7 @@ class Mount:
 
 
 def read_fstab(content: bytes) -> tuple[Mount, ...]:
-    """Return the mounts, in the order in which they have to be made; what is not understood is left out."""
+    """Return the mounts in the order in which to make them, without lines that can't be understood."""
     found: dict[str, Mount] = {}
     for line in content[:MAX_BYTES].decode("utf-8", "replace").splitlines():
         fields = [_OCTAL.sub(lambda match: chr(int(match[1], 8)), each) for each in line.split()]
@@ -61,7 +61,7 @@ def read_fstab(content: bytes) -> tuple[Mount, ...]:
 
 
 def of_the_system(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
-    """Return those that belong in an image, but ``/`` itself."""
+    """Return the mounts that belong in an image, without ``/``."""
     return tuple(
         each
         for each in mounts
@@ -86,13 +86,13 @@ def _is_optional(point: str, options: list[str]) -> bool:
 _DEVICE = re.compile(
     r"/dev/((?:sd|vd|hd|xvd)[a-z]{1,3})(\d{1,3})|/dev/((?:nvme\d+n|mmcblk|loop|nbd)\d+)p(\d{1,3})"
 )
-# udev's names of a disk by what it is or where it is plugged in: the disk's own name, and the partition.
+# udev's names of a partition by the disk's hardware or port: the name of the disk, and the number.
 _HARDWARE = re.compile(r"(?:/dev/disk/(by-(?:id|path|diskseq))/|ID=\"?)([^\s\"]+)-part(\d{1,3})\"?")
 _MAPPED = "/dev/disk/by-id/dm-"
 
 
 def device_partition(spec: str) -> tuple[str, int] | None:
-    """Return disk and partition number of a name that a machine gives it: the kernel's or udev's.
+    """Return the disk and the partition number in a name that the kernel or udev gives.
 
     ``/dev/nvme0n1p2`` is ``("nvme0n1", 2)``, ``/dev/disk/by-id/ata-X-part2`` is ``("by-id/ata-X", 2)``.
     """
@@ -104,9 +104,9 @@ def device_partition(spec: str) -> tuple[str, int] | None:
 
 
 def tag(spec: str) -> tuple[str, str] | None:
-    """Return what kind of name a spec is and the name: ``UUID="1-2"`` is ``("UUID", "1-2")``.
+    """Return the kind of name that a spec is, and the name: ``UUID="1-2"`` is ``("UUID", "1-2")``.
 
-    ``LVM`` is the identity of an LVM volume, those of its group and its own together, without dashes.
+    ``LVM`` is the identity of an LVM volume: its group's and its own together, without dashes.
     """
     key, equals, value = spec.partition("=")
     if equals and key in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
@@ -128,10 +128,10 @@ def _unescape(name: str) -> str:
 def logical_volume(spec: str) -> tuple[str, str] | None:
     """Return group and volume of ``/dev/GROUP/VOLUME`` or ``/dev/mapper/GROUP-VOLUME``, else None.
 
-    udev has the latter as ``/dev/disk/by-id/dm-name-GROUP-VOLUME``, too.
+    udev's name for the latter is ``/dev/disk/by-id/dm-name-GROUP-VOLUME``.
     """
     if mapped := re.fullmatch(r"(?:/dev/mapper/|/dev/disk/by-id/dm-name-|ID=dm-name-)(.+)", spec):
-        # A dash of a name is doubled there, the one that divides is single.
+        # Dashes within names are doubled there; a single one separates the names.
         match = re.fullmatch(r"((?:[^-]|--)+)-((?:[^-]|--)+)", _unescape(mapped[1]))
         return (match[1].replace("--", "-"), match[2].replace("--", "-")) if match else None
     match = re.fullmatch(r"/dev/([^/]+)/([^/]+)", spec)

@@ -1,7 +1,7 @@
-"""The process that holds one disk open: alone in its namespaces, with all mounts, and gone with them.
+"""The process that holds one disk open, in its own namespaces; its mounts end with it.
 
-Started by `ltspd.disk.opening`, as the first process of its own process namespace. Prints one line of
-JSON, an answer or an error, and then stays until it is told to end or its program for the image ends.
+`ltspd.disk.opening` starts it as the first process of a process namespace. It prints one line of JSON, an
+answer or an error, and then stays until SIGTERM comes or its program for the image ends.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from pathlib import Path
 
 from ltspd.disk import formats, iso, jail, live, loops, tree, volumes
 from ltspd.disk.reading import View
-from ltspd.disk.tree import Bench
+from ltspd.disk.tree import OpenDisk
 from ltspd.disk.volumes import Volume
 from ltspd.errors import BadDisk, LtspError, UnsupportedDisk
 from ltspd.foreign.inside import open_file
 from ltspd.system.run import Completed, run
 
-# Room for directories to mount on, QEMU's jail, and the kernel of a live medium; nothing else of a disk.
+# Room for mount points, QEMU's jail, and the kernel of a live medium.
 WORK_OPTIONS = "size=80m,nr_inodes=4k,mode=0700,nosuid"
 
 
 @dataclass(slots=True)
 class Served:
-    """What QEMU reads for us: its jail, once there is one, and its running programs."""
+    """What QEMU reads for us: its jail, once it is made, and its running programs."""
 
     name: str
     work: Path
@@ -37,7 +37,7 @@ class Served:
     programs: "list[asyncio.Task[Completed]]" = field(default_factory=list)
 
     async def place(self) -> Path:
-        """Return the jail; made when it is first needed."""
+        """Return the jail; the first call makes it."""
         if self.jail is None:
             self.jail = self.work / "jail"
             await jail.make_jail(self.jail)
@@ -51,45 +51,45 @@ class Served:
 
 
 async def hold(file: Path, work: Path, number: int, directory: str) -> None:
-    """Open the disk, say where its system is, and wait; raises LtspError, OSError."""
+    """Open the disk, print where its system is, and wait; raises LtspError, OSError."""
     await run(["mount", "-t", "tmpfs", "-o", WORK_OPTIONS, "ltspd-disk", str(work)])
     opened = _open(file)
     kind = formats.detect(os.pread(opened, formats.HEAD, 0), file.name)
     served = Served(file.name, work, jail.reader_of(os.fstat(opened)))
     if kind != "raw":
         opened = await _image(file, opened, kind, served)
-    disk = View(tree.reader(opened), os.fstat(opened).st_size)
+    view = View(tree.reader(opened), os.fstat(opened).st_size)
     medium: tuple[iso.File, ...] | None = None
-    if iso.is_iso(disk):
-        layout, medium = live.look(disk)
+    if iso.is_iso(view):
+        layout, medium = live.look(view)
     else:
-        layout = volumes.look(disk)
+        layout = volumes.look(view)
 
     async def join(volume: Volume) -> int:
         return await _joined(served, opened, volume)
 
-    bench = Bench(file.name, opened, disk, work, layout.volumes, join)
+    disk = OpenDisk(file.name, opened, view, work, layout.volumes, join)
     if layout.damaged:
-        bench.warnings.append(
+        disk.warnings.append(
             f"{file.name}: the first copy of its partition table is damaged; the spare one was read."
         )
     if medium is None:
-        root = await tree.find_root(bench, number)
+        root = await tree.find_root(disk, number)
     else:
-        root = await live.find_root(bench, medium)
-    path = await tree.assemble(bench, root)
+        root = await live.find_root(disk, medium)
+    path = await tree.assemble(disk, root)
     if directory:
         path = _below(path, directory, file.name)
     answer = {
-        # As this name is resolved where the daemon's processes are seen, it is our number there.
+        # /proc is of the daemon's process namespace, so this is our number there.
         "pid": int(os.readlink("/proc/self")),
         "root": str(path),
         "format": kind,
         "table": layout.table,
         "volume": str(root.volume),
-        "loops": sorted({number: loops.backing(number) for number in bench.loops.values()}.items()),
-        "warnings": bench.warnings,
-        # Places in the file itself, not in what QEMU makes of it.
+        "loops": sorted({number: loops.backing(number) for number in disk.loops.values()}.items()),
+        "warnings": disk.warnings,
+        # Offsets in the file itself, so only for an image that QEMU does not translate.
         "pieces": [each.extents[0] for each in root.stack] if kind == "raw" and not directory else [],
     }
     print(json.dumps(answer), flush=True)
@@ -97,7 +97,7 @@ async def hold(file: Path, work: Path, number: int, directory: str) -> None:
 
 
 def _open(file: Path) -> int:
-    # A link of the administrator's is followed.
+    # The administrator may have made a link to it.
     real = file.resolve()
     if not stat.S_ISREG(real.stat().st_mode):
         raise UnsupportedDisk(f"{file} is not a file. A disk image is one; a directory is built as a chroot.")
@@ -108,13 +108,13 @@ def _open(file: Path) -> int:
 
 
 async def _image(file: Path, opened: int, kind: str, served: Served) -> int:
-    """Return the open content of an image that is not raw, with the files beside it that it consists of."""
+    """Return the open content of an image that is not raw; show QEMU the files beside it that it needs."""
     place = await served.place()
     real = file.resolve()
     if kind == "vmdk" and os.pread(opened, 4, 0) != b"KDMV":
         for part in formats.vmdk_parts(os.pread(opened, formats.MAX_DESCRIPTION + 1, 0), file.name):
             await jail.show(place, _beside(real, part), part)
-    # What made the image may have written a whole path into it, with links in it or without.
+    # The program that made the image may have written a whole path into it, with links or without.
     places = (str(real.parent), os.path.abspath(file.parent))
     chain: list[tuple[str, str]] = []
     name = real.name
@@ -149,7 +149,7 @@ async def _joined(served: Served, opened: int, volume: Volume) -> int:
 
 
 def _beside(real: Path, name: str) -> Path:
-    """Return a file in the image's own directory; raises UnsupportedDisk if it is none, or a link."""
+    """Return a file in the image's own directory; raises BadDisk, and UnsupportedDisk if it is a link."""
     path = real.parent / name
     try:
         regular = stat.S_ISREG(path.lstat().st_mode)
@@ -171,7 +171,7 @@ async def _until_the_end(served: Served) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    # Nobody listens any more: the daemon was killed before unshare had tied our life to its own.
+    # A closed output means that the daemon was killed before unshare tied our life to its own.
     with suppress(PermissionError):  # not a pipe
         loop.add_reader(sys.stdout.fileno(), ended.set)
     told = asyncio.create_task(ended.wait())
@@ -181,7 +181,7 @@ async def _until_the_end(served: Served) -> None:
 def main() -> None:
     """Hold the disk that the arguments name: file, work directory, partition number, directory in it."""
     file, work, number, directory = sys.argv[1:]
-    # The first process of a namespace is told to end only if it listens.
+    # The first process of a namespace gets a signal only if it has a handler.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
         asyncio.run(hold(Path(file), Path(work), int(number), directory))
@@ -189,5 +189,5 @@ def main() -> None:
         print(json.dumps({"error": error.name, "message": error.message}), flush=True)
     except OSError as error:
         print(json.dumps({"error": "BadDisk", "message": f"{file} can't be opened: {error}."}), flush=True)
-    # All processes and mounts of the namespaces end with this one; there is nothing to tidy up.
+    # All processes and mounts of the namespaces end with this process.
     os._exit(0)

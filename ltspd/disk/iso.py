@@ -1,6 +1,6 @@
-"""Where files are in an ISO 9660 file system, told without mounting it. Pure, bounded; raises BadDisk.
+"""The places of files in an ISO 9660 file system, without mounting it. Pure, bounded; raises BadDisk.
 
-Its files lie in one piece each, so a nested file system can be used where it is, without a copy.
+Each file lies in one piece, so a nested file system can be used in place, without a copy.
 """
 
 from collections import deque
@@ -15,14 +15,14 @@ BLOCK = 2048
 DESCRIPTOR = 16 * BLOCK
 MAX_DEPTH = 4
 MAX_ENTRIES = 20_000
-# A directory of more bytes than this is no live medium's.
+# Bytes of a directory; no live medium has a larger one.
 MAX_DIRECTORY = 1 << 20
 _DIRECTORY, _CONTINUED = 2, 0x80
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: its path below the root, and where it is: offsets and sizes in bytes of the disk."""
+    """One file: its path below the root, and its pieces: offsets and sizes in bytes of the disk."""
 
     path: str
     extents: tuple[tuple[int, int], ...]
@@ -34,7 +34,7 @@ class File:
 
 
 def is_iso(disk: View) -> bool:
-    """Return whether a disk is an ISO 9660 file system, whatever table it has besides for USB sticks."""
+    """Return whether a disk is an ISO 9660 file system; it may also have a table, for USB sticks."""
     return disk.at(DESCRIPTOR, 6) == b"\1CD001"
 
 
@@ -66,7 +66,7 @@ def files(disk: View) -> tuple[File, ...]:
 
 
 def _put(extents: list[tuple[int, int]], at: int, size: int) -> None:
-    """Add a piece of a file; one of over 4 GiB has several, which lie behind each other."""
+    """Add a piece of a file; a file of over 4 GiB has several, one after the other."""
     if extents and sum(extents[-1]) == at:
         extents[-1] = extents[-1][0], extents[-1][1] + size
     elif size:
@@ -79,7 +79,7 @@ def _records(directory: bytes) -> Iterator[tuple[str, bytes]]:
         length = directory[at]
         record = directory[at : at + length]
         if not length:
-            # Records do not cross blocks: the rest of this one is empty.
+            # Records do not cross blocks, so the rest of this block is empty.
             at = at // BLOCK * BLOCK + BLOCK
             continue
         at += length
@@ -88,7 +88,7 @@ def _records(directory: bytes) -> Iterator[tuple[str, bytes]]:
         name = record[33 : 33 + record[32]]
         if name in (b"\0", b"\1"):
             continue
-        # A slash in a name would make it another file's.
+        # With a slash in it, the name would mean another file.
         yield (_long_name(record) or _short_name(name)).replace("/", "?"), record
 
 
@@ -97,7 +97,7 @@ def _short_name(name: bytes) -> str:
 
 
 def _long_name(record: bytes) -> str:
-    """Return the name that Rock Ridge gives a file in entries behind the record, or an empty string."""
+    """Return the Rock Ridge name in the entries after a record, or an empty string."""
     at = 33 + record[32] + (1 - record[32] % 2)
     found = b""
     while at + 4 <= len(record) and 4 <= record[at + 2] <= len(record) - at:

@@ -1,6 +1,6 @@
-"""Where QEMU reads a disk image: a root with nothing but programs and that image, no rights, no network.
+"""The jail in which QEMU reads a disk image: a root with only programs and that image, no rights, no network.
 
-Used by the process that holds a disk, inside its own namespaces; never by the daemon itself.
+The process that holds a disk uses it, inside its own namespaces; the daemon never does.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from ltspd.system.run import Completed, run
 
 # The user and group "nobody" of every Linux system.
 NOBODY = 65534
-# Describing an image is quick; a hostile one must not take longer, nor more memory, than this.
+# Limits for describing an image, which is quick; a hostile image may want more.
 INFO_SECONDS = 15
 INFO_BYTES = 2 << 30
-# It names an image's snapshots, too, of which nobody has thousands.
+# Bytes of a description; it also lists the image's snapshots.
 MAX_INFO = 8 << 20
-# Serving one: its tables and caches, and threads' stacks.
+# Memory for serving an image: tables, caches and the threads' stacks.
 SERVE_BYTES = 6 << 30
 READY_SECONDS = 15.0
 
-# $1 jail, $2 where the view appears, the rest: the program. Whoever opens /dev/fuse and mounts it needs
-# root, whoever serves it does not: descriptor 9 is all that the program gets, as "/dev/fd/9" (fuse(4)).
+# $1: jail, $2: where the view appears, the rest: the program. Only root can open and mount /dev/fuse, but
+# anybody can serve it: the program gets descriptor 9, as "/dev/fd/9" (fuse(4)).
 _SERVE = """
 set -e
 jail=$1 view=$2
@@ -38,7 +38,7 @@ exec chroot "$jail" "$@"
 
 
 async def make_jail(jail: Path) -> None:
-    """Fill an empty directory with what programs need; ``disk/`` in it is for image files."""
+    """Fill an empty directory with what programs need; ``disk/`` is for image files."""
     for name in ("usr", "dev/fd", "disk", "tmp"):
         (jail / name).mkdir(parents=True)
     await _bind(Path("/usr"), jail / "usr")
@@ -49,7 +49,7 @@ async def make_jail(jail: Path) -> None:
         elif own.is_dir():
             (jail / name).mkdir()
             await _bind(own, jail / name)
-    # QEMU insists on a regular file as the place of an export, libfuse reads a number from its name.
+    # QEMU wants a regular file as mount point of an export, and libfuse takes the descriptor from its name.
     (jail / "dev/fd/9").touch()
     (jail / "dev/null").touch()
     await run(["mount", "--bind", "/dev/null", str(jail / "dev/null")])
@@ -78,16 +78,16 @@ def _confined(program: Sequence[str], user: int, memory: int, seconds: int = 0) 
 
 
 def reader_of(status: os.stat_result) -> int:
-    """Return the user as whom a file is read: nobody if everybody may, else its owner, without rights."""
+    """Return the user who reads a file: nobody if everybody may, else its owner (without capabilities)."""
     return NOBODY if status.st_mode & stat.S_IROTH else status.st_uid
 
 
 async def describe(
     jail: Path, kind: str, file: str, user: int, name: str, places: Sequence[str]
 ) -> formats.Info:
-    """Return what QEMU says of an image in the jail; raises BadDisk, UnsupportedDisk.
+    """Return QEMU's description of an image in the jail; raises BadDisk, UnsupportedDisk.
 
-    ``places`` are the paths of the directory that it and the files which it refers to are really in.
+    ``places`` are the paths of the image's directory outside the jail.
     """
     argv = ["qemu-img", "info", "--output=json", "-f", kind, "-U", file]
     argv = ["chroot", str(jail), *_confined(argv, user, INFO_BYTES, INFO_SECONDS)]
@@ -104,7 +104,7 @@ async def describe(
 def _refused(done: Completed, name: str) -> LtspError:
     words = done.stderr.decode(errors="replace").strip().splitlines()
     if done.status == 125:
-        # chroot(1) itself: what this process may do is limited by whoever started it.
+        # chroot(1) itself failed: this process may not do it.
         return ToolFailed(
             f"{name} can't be read by QEMU here: {words[-1] if words else 'no reason was given'}"
         )
@@ -130,7 +130,7 @@ async def serve(
         async with asyncio.timeout(READY_SECONDS):
             while not task.done():
                 await asyncio.sleep(0.005)
-                # Answered only once the program serves, which a hostile image may delay: not in this thread.
+                # In a thread, because it blocks until the program serves, which a hostile image may delay.
                 if await asyncio.to_thread(_device, view) not in (own, 0):
                     return task
     except TimeoutError:

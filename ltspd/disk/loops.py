@@ -1,6 +1,6 @@
-"""Read-only loop devices that end with their last user: of a part of an open file, never by name.
+"""Read-only loop devices over a part of an open file; each ends with its last user.
 
-Linux's own ioctls, because losetup's choice of a device and its setup are two steps that can race.
+They are made with Linux's ioctls, because losetup chooses and sets up a device in two steps, which can race.
 """
 
 import errno
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ltspd.errors import UnsupportedDisk
 
-# include/uapi/linux/loop.h; LOOP_CONFIGURE is there since Linux 5.8 and does all at once.
+# include/uapi/linux/loop.h; LOOP_CONFIGURE, since Linux 5.8, does it in one step.
 LOOP_CTL_GET_FREE = 0x4C82
 LOOP_CONFIGURE = 0x4C0A
 LO_FLAGS_READ_ONLY = 1
@@ -53,14 +53,14 @@ def attach(file: int, offset: int = 0, size: int = 0) -> tuple[int, int]:
         except OSError as error:
             os.close(device)
             if error.errno == errno.EBUSY:
-                continue  # somebody else was quicker
+                continue  # another process took it first
             raise
         return number, device
     raise UnsupportedDisk("No loop device stays free on this machine long enough to be used. Try again.")
 
 
 def backing(number: int) -> str:
-    """Return what a loop device shows, or an empty string if it is free."""
+    """Return the name of the file behind a loop device, or an empty string if it is free."""
     try:
         return Path(f"/sys/block/loop{number}/loop/backing_file").read_text().strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""LVM's metadata: which bytes of a disk are which logical volume. Pure, bounded, raises BadDisk.
+"""LVM's metadata: which bytes of a disk belong to which logical volume. Pure, bounded, raises BadDisk.
 
-Read here and not activated, because device-mapper has no namespaces: an activated volume would be seen
-by the whole machine, could have the name of one of its own, and would outlive whoever activated it.
+Volumes are not activated, because device-mapper has no namespaces: the whole machine would see an activated
+volume, it could have the name of one of the machine's own, and it would outlive our process.
 """
 
 import re
@@ -29,8 +29,8 @@ Value = str | int | list["Value"] | dict[str, "Value"]
 class LogicalVolume:
     """One logical volume: ``extents`` are offset and size in bytes of the disk, in order.
 
-    ``refusal`` says why it can't be read, then there are none. ``identity`` is the group's and its own, as
-    device-mapper has them: without dashes.
+    If it can't be read, ``refusal`` says why and there are no extents. ``identity`` is the group's id and its
+    own together, without dashes, as in device-mapper.
     """
 
     group: str
@@ -154,7 +154,7 @@ def _value(words: Iterator[str]) -> Value:
 def _scalar(word: str) -> Value:
     if word.startswith('"'):
         return word[1:]
-    # A number longer than any of 64 bits is none.
+    # No number of 64 bits is longer.
     return int(word) if word.isascii() and word.isdigit() and len(word) < 20 else word
 
 
@@ -194,7 +194,7 @@ def _logical(
 def _extents(
     volume: dict[str, Value], unit: int, disks: Mapping[str, tuple[int, int, int]]
 ) -> tuple[tuple[int, int], ...] | str:
-    """Return where a volume's bytes are, neighbours joined, or why that can't be told simply."""
+    """Return a volume's extents, adjacent ones joined, or why it can't be read."""
     segments = [each for key, each in volume.items() if key.startswith("segment") and isinstance(each, dict)]
     if not segments or len(segments) > MAX_SEGMENTS or not unit:
         return "has no segments that make sense"

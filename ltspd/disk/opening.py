@@ -1,7 +1,7 @@
-"""Disk images as directories to read: for as long as they are wanted, without a mount of our own.
+"""Disk images as directories to read, without a mount in the daemon's namespace.
 
-The mounts are in the namespace of a process of ours and seen through /proc/PID/root. Nobody else sees
-them, and whatever ends that process, also the end of this one, ends them and their loop devices.
+The mounts are in the namespace of another process of ours, and the daemon reads them through /proc/PID/root.
+When that process ends, which it also does with the daemon, its mounts and loop devices end, too.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from ltspd.errors import BadDisk, LtspError, ToolFailed, UnsupportedDisk
 from ltspd.paths import Paths
 from ltspd.system.run import Completed, run
 
-# A disk is opened in a second; one whose file system keeps the kernel busy for longer is not meant well.
+# A disk is opened in a second; only a damaged or hostile file system takes longer.
 OPEN_SECONDS = 60.0
-# Loop devices are given back by the kernel a moment after their last user ended.
+# The kernel frees a loop device a moment after its last user ended.
 LOOPS_SECONDS = 3.0
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ltspd.disk.holder import main; main()"
 _ERRORS: dict[str, type[LtspError]] = {
@@ -34,11 +34,11 @@ _ERRORS: dict[str, type[LtspError]] = {
 
 @dataclass(frozen=True, slots=True)
 class DiskRoot:
-    """The system on a disk image: ``path`` is its root directory, read-only, never to be resolved.
+    """The system on a disk image: ``path`` is its root directory, read-only. Never resolve that path.
 
     ``format`` is raw, qcow2, vmdk or vdi; ``table`` gpt, mbr, iso or none; ``volume`` says where the
-    system is; ``warnings`` are sentences for a person. ``pieces`` are offset and size in the file of each
-    squashfs, the base first, if those are all of the system.
+    system is; ``warnings`` are sentences for a person. If squashfs file systems hold all of the system,
+    ``pieces`` are their offsets and sizes in the file, the base first.
     """
 
     path: Path
@@ -56,9 +56,9 @@ async def open_disk(
 ) -> AsyncIterator[DiskRoot]:
     """Show the system on a disk image as a directory; needs root.
 
-    ``partition`` says which one has it if there are several, ``directory`` one in it that is wanted
-    instead, ``seconds`` is the most that opening may take. Raises BadDisk, UnsupportedDisk, ToolFailed:
-    also later, if the disk can't be read any more; then what is done with it is cancelled first.
+    ``partition`` chooses among several systems, ``directory`` is a directory of the system to show instead of
+    its root, and ``seconds`` is the most that opening may take. Raises BadDisk, UnsupportedDisk, ToolFailed.
+    If the disk can't be read any more later, the body is cancelled and ToolFailed raised.
     """
     work = paths.run / "disk"
     work.mkdir(parents=True, exist_ok=True)
@@ -139,9 +139,9 @@ def _last_words(holder: "asyncio.Task[Completed]") -> str:
 
 
 async def _given_back(held: list[tuple[int, str]]) -> None:
-    """Wait until the kernel has freed the loop devices, so that whoever looks finds none."""
+    """Wait until the kernel has freed the loop devices."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOPS_SECONDS):
-            # The kernel tells nobody.
+            # The kernel sends no event for this.
             while any(name and loops.backing(number) == name for number, name in held):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

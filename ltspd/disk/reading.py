@@ -1,9 +1,9 @@
-"""Reading a disk's bytes with limits, and integers out of them. Pure: the caller brings the bytes."""
+"""Reading a disk's bytes with limits, and numbers and labels in them. Pure: the caller brings the bytes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Nothing that is looked at in a table or a superblock is larger than this many bytes.
+# Bytes of one read; no table or superblock is larger.
 MAX_READ = 1 << 20
 
 
@@ -15,13 +15,13 @@ class View:
     size: int
 
     def at(self, offset: int, length: int) -> bytes:
-        """Return exactly ``length`` bytes, zeros where there are none; never raises for odd places."""
+        """Return exactly ``length`` bytes, zeros outside of the disk; never raises for odd places."""
         if not 0 < length <= MAX_READ or not 0 <= offset < self.size:
             return bytes(max(0, min(length, MAX_READ)))
         return self.read(offset, min(length, self.size - offset)).ljust(length, b"\0")
 
     def part(self, offset: int, size: int) -> "View":
-        """Return a part of this; what sticks out at the end is not in it."""
+        """Return a part of this, cut at its end."""
         offset = max(0, min(offset, self.size))
         return View(lambda at, length: self.read(offset + at, length), max(0, min(size, self.size - offset)))
 
@@ -59,6 +59,6 @@ def big(data: bytes, offset: int, length: int) -> int:
 
 
 def text(data: bytes) -> str:
-    """Return a label: up to the first NUL, nothing unprintable in it."""
+    """Return a label: the text before the first NUL, with ``?`` for unprintable characters."""
     words = data.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
     return "".join(each if each.isprintable() else "?" for each in words)

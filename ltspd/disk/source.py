@@ -1,4 +1,4 @@
-"""Sources as directories to read: a disk image is one for as long as it is open, others always are."""
+"""Sources as directories to read: a disk image is opened, other sources are directories already."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def readable(paths: Paths, source: Source, seconds: float = OPEN_SECONDS) -> AsyncIterator[Source]:
-    """Give a source whose path is a directory; a disk image is open meanwhile, for which root is needed.
+    """Yield a source whose path is a directory. A disk image is open meanwhile, which needs root.
 
-    ``seconds`` is the most that opening may take. Raises Busy if something writes to the disk, and what
-    ``open_disk`` does. Errors of what is done in between name the disk, not where it could be read.
+    ``seconds`` is the most that opening may take. Raises Busy if something writes to the disk, and the errors
+    of ``open_disk``. Errors of the body name the disk, not the directory that shows it.
     """
     if source.kind is not SourceKind.DISK:
         yield source
@@ -35,7 +35,7 @@ async def readable(paths: Paths, source: Source, seconds: float = OPEN_SECONDS) 
             yield replace(source, path=str(disk.path), origin=source.path, stamp=stamp, pieces=disk.pieces)
         except LtspError as error:
             if not disk.path.is_dir():
-                # Whatever went wrong, it did because of that.
+                # The disk is gone, which explains any error.
                 raise ToolFailed(f"{source.shown} can't be read any more: what read it has ended.") from error
             error.message = error.message.replace(str(disk.path), source.shown)
             error.args = (error.message,)

@@ -1,6 +1,6 @@
-"""Partition tables, MBR and GPT: bytes to partitions. Pure, bounded, and raises nothing but BadDisk.
+"""Partition tables, MBR and GPT: bytes to partitions. Pure, bounded, raises only BadDisk.
 
-No table's word is trusted: what overlaps, points outside the disk or leads in a circle is refused.
+Tables are not trusted: entries that overlap, lie outside the disk or form a circle are refused.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ltspd.disk.reading import View, little, text
 from ltspd.errors import BadDisk
 
 SECTOR = 512
-# GPT counts in the disk's own sectors, which are these many bytes; images rarely say which.
+# GPT counts in sectors of one of these sizes in bytes; images rarely say which.
 SECTORS = (512, 4096)
 # UEFI 2.10, 5.3.2: at least 128 entries; nobody writes more than a few hundred.
 MAX_ENTRIES = 1024
@@ -38,7 +38,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A disk's partitions, by number. ``kind`` is gpt, mbr or none; ``damaged``: its spare copy was read."""
+    """A disk's partitions by number. ``kind`` is gpt, mbr or none; ``damaged``: the spare copy was read."""
 
     kind: str
     partitions: tuple[Partition, ...] = ()
@@ -62,7 +62,7 @@ def read_table(disk: View) -> Table:
 
 
 def _is_boot_sector_of_file_system(head: bytes) -> bool:
-    """FAT, NTFS and exFAT end their first sector like an MBR, with code where the table would be."""
+    """Return whether this is FAT, NTFS or exFAT, which end like an MBR but have code in the table's place."""
     return (
         head[3:11] in (b"NTFS    ", b"EXFAT   ", b"-FVE-FS-")
         or head[54:57] == b"FAT"
@@ -85,7 +85,7 @@ def _mbr(disk: View, head: bytes, entries: list[bytes]) -> Iterator[Partition]:
 
 
 def _is_used(entry: bytes) -> bool:
-    """Return whether an entry of an MBR is a partition: as for Linux, with a type and a size."""
+    """Return whether an entry of an MBR is a partition: it has a type and a size, as Linux wants it."""
     return bool(entry[4] and little(entry, 12, 4))
 
 
@@ -94,7 +94,7 @@ def _mbr_partition(number: int, start: int, size: int, kind: int, identity: str)
 
 
 def _logical(disk: View, identity: str, start: int, size: int) -> Iterator[Partition]:
-    """Follow the chain of logical partitions; each link's place counts from the extended one's start."""
+    """Follow the chain of logical partitions; the places in it count from the extended partition's start."""
     at, seen, number = start, set[int](), 5
     while True:
         if at in seen or len(seen) >= MAX_LOGICAL:
@@ -107,7 +107,7 @@ def _logical(disk: View, identity: str, start: int, size: int) -> Iterator[Parti
         sector = disk.at(at, SECTOR)
         if sector[510:512] != b"\x55\xaa":
             if at == start:
-                return  # nothing was ever made in it
+                return  # no logical partition was ever made
             raise BadDisk(f"The sector that describes its logical partition {number} is damaged (byte {at}).")
         if _is_used(sector[446:462]):
             first, length = at + little(sector, 454, 4) * SECTOR, little(sector, 458, 4) * SECTOR
@@ -139,7 +139,7 @@ def _read_gpt(disk: View) -> Table:
 
 
 def _gpt(disk: View, header: bytes, place: int, sector: int) -> list[Partition] | str:
-    """Return the partitions of one copy, or what is wrong with it (UEFI 2.10, table 5.5)."""
+    """Return the partitions of one copy, or why it can't be used (UEFI 2.10, table 5.5)."""
     length = little(header, 12, 4)
     if not 92 <= length <= sector:
         return f"header of {length} bytes"
@@ -173,7 +173,7 @@ def _gpt(disk: View, header: bytes, place: int, sector: int) -> list[Partition] 
 
 
 def _checked(disk: View, partitions: Iterator[Partition]) -> tuple[Partition, ...]:
-    """Return the partitions by number if all lie in the disk and none on another; raises BadDisk."""
+    """Return the partitions by number; raises BadDisk if one overlaps another or leaves the disk."""
     found = sorted(partitions, key=lambda each: each.start)
     end, before = SECTOR, 0
     for each in found:

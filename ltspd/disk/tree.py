@@ -1,6 +1,6 @@
-"""Putting a disk's system together below one directory, read-only, inside the holder's namespace.
+"""Mounting a disk's system below one directory, read-only, inside the holder's namespace.
 
-Which volume is the root is told by what is in it, where the others belong by the system's own fstab.
+The content of a volume tells whether it is the root; the system's own fstab tells where the others belong.
 """
 
 import os
@@ -19,27 +19,27 @@ from ltspd.foreign.inside import open_inside, read_inside, stat_inside
 from ltspd.foreign.inspect import INITS
 from ltspd.system.run import run
 
-# Never device nodes, set-id programs or anything run from there; nothing is written.
+# Nothing is written, no device node works, and no program runs from there.
 FLAGS = "ro,nodev,nosuid,noexec"
-# What distributions call the subvolume that is "/" where it is not the file system's default.
+# Distributions' names of the root subvolume, if it is not the file system's default.
 ROOT_SUBVOLUMES = ("@", "@rootfs", "root", "@root", "rootfs")
-# A system without one of these is none; anything else that is on another disk is only left out.
+# A system is incomplete without these; other directories that are on another disk are only left out.
 _VITAL = ("/usr", "/var", "/var/lib", "/boot", "/opt", "/etc")
-# What of them is in an image in another form, or in part: nothing may show it in another place.
+# An image holds these cleaned or in part, so no mount may show them in another place.
 _CLEANED = ("/etc", "/root", "/var/lib", "/var/log")
 _ROOTS = frozenset(MOUNT_TYPES) - {"vfat"}
 
 
 @dataclass(slots=True)
-class Bench:
-    """What is being worked on: the open disk, its volumes, a directory of ours, and what was noticed.
+class OpenDisk:
+    """An open disk: its file, its content, its volumes, our work directory, its loop devices and warnings.
 
     ``join`` opens a volume that consists of several pieces.
     """
 
     name: str
     file: int
-    disk: View
+    view: View
     work: Path
     volumes: tuple[Volume, ...]
     join: Callable[[Volume], Awaitable[int]]
@@ -59,7 +59,7 @@ class Bench:
 class Root:
     """A volume with a system on it, mounted at ``path``; ``subvolume`` is the mount option it needed.
 
-    ``stack`` are the file systems that all of it is in, the base first, if those are squashfs.
+    If squashfs file systems hold all of it, ``stack`` are those, the base first.
     """
 
     volume: Volume
@@ -68,25 +68,25 @@ class Root:
     stack: tuple[Volume, ...] = ()
 
 
-async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: str = "") -> None:
+async def mount_volume(disk: OpenDisk, volume: Volume, target: Path, subvolume: str = "") -> None:
     """Mount a volume read-only without touching its journal; raises BadDisk, UnsupportedDisk."""
     if volume.kind not in MOUNT_TYPES:
-        raise UnsupportedDisk(f"{bench.name}: {volume} can't be mounted.")
-    if not volumes.whole(volume, bench.disk):
+        raise UnsupportedDisk(f"{disk.name}: {volume} can't be mounted.")
+    if not volumes.whole(volume, disk.view):
         raise BadDisk(
-            f"{bench.name}: the file system of {volume} is larger than its place. "
+            f"{disk.name}: the file system of {volume} is larger than its place. "
             "If the image is a copy of a disk, it was cut short: copy it whole again."
         )
     kind, options = MOUNT_TYPES[volume.kind]
     wanted = ",".join(each for each in (FLAGS, options, subvolume) if each)
     name = key(volume)
     held = -1
-    if name not in bench.loops:
-        file, offset, size = bench.file, *volume.extents[0]
+    if name not in disk.loops:
+        file, offset, size = disk.file, *volume.extents[0]
         if len(volume.extents) > 1:
-            file, offset, size = await bench.join(volume), 0, 0
-        bench.loops[name], held = loops.attach(file, offset, size)
-    device = f"/dev/loop{bench.loops[name]}"
+            file, offset, size = await disk.join(volume), 0, 0
+        disk.loops[name], held = loops.attach(file, offset, size)
+    device = f"/dev/loop{disk.loops[name]}"
     try:
         done = await run(["mount", "-i", "-t", kind, "-o", wanted, device, str(target)], check=False)
     finally:
@@ -94,17 +94,17 @@ async def mount_volume(bench: Bench, volume: Volume, target: Path, subvolume: st
             os.close(held)
     if done.status == 0:
         return
-    bench.loops.pop(name, None)
+    disk.loops.pop(name, None)
     words = done.stderr.decode(errors="replace").strip().replace(str(target), "it").splitlines()
     if b"unknown filesystem type" in done.stderr:
         raise UnsupportedDisk(
-            f"{bench.name}: {volume} can't be mounted, because this machine's kernel has no {kind}."
+            f"{disk.name}: {volume} can't be mounted, because this machine's kernel has no {kind}."
         )
-    raise BadDisk(f"{bench.name}: {volume} can't be mounted: {words[0] if words else 'no reason was given'}")
+    raise BadDisk(f"{disk.name}: {volume} can't be mounted: {words[0] if words else 'no reason was given'}")
 
 
 def is_system(root: Path) -> bool:
-    """Return whether a directory is the root of a system: programs, configuration, and a way to start."""
+    """Return whether a directory is the root of a system: it has programs, configuration and an init."""
     if not _is_directory(root, "etc") or not (_is_directory(root, "usr") or _is_directory(root, "bin")):
         return False
     if any(stat_inside(root, name) is not None for name in INITS):
@@ -118,12 +118,12 @@ def _is_directory(root: Path, name: str) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-async def find_root(bench: Bench, number: int = 0) -> Root:
+async def find_root(disk: OpenDisk, number: int = 0) -> Root:
     """Return the one system on the disk (``number``: in that partition); raises BadDisk, UnsupportedDisk."""
-    chosen = [each for each in bench.volumes if number in (0, each.number)]
+    chosen = [each for each in disk.volumes if number in (0, each.number)]
     if not chosen:
-        known = ", ".join(map(str, bench.volumes))
-        raise UnsupportedDisk(f"{bench.name} has no partition {number}. It has: {known}.")
+        known = ", ".join(map(str, disk.volumes))
+        raise UnsupportedDisk(f"{disk.name} has no partition {number}. It has: {known}.")
     found: list[Root] = []
     reasons: list[str] = []
     for volume in chosen:
@@ -131,30 +131,30 @@ async def find_root(bench: Bench, number: int = 0) -> Root:
             reasons += filter(None, [volumes.why_not(volume)])
             continue
         try:
-            found += await _systems(bench, volume)
+            found += await _systems(disk, volume)
         except LtspError as error:
-            reasons.append(error.message.removeprefix(f"{bench.name}: ").rstrip("."))
+            reasons.append(error.message.removeprefix(f"{disk.name}: ").rstrip("."))
     if len(found) == 1:
         return found[0]
     if found:
         several = " and ".join(str(each.volume) for each in found)
         raise UnsupportedDisk(
-            f"{bench.name} has {len(found)} systems, on {several}. Say which: {bench.name},partition=N."
+            f"{disk.name} has {len(found)} systems, on {several}. Say which: {disk.name},partition=N."
         )
     have = ", ".join(map(str, chosen))
     raise (UnsupportedDisk if reasons else BadDisk)(
-        f"{bench.name} has no system on it that could be read. It has: {have}."
+        f"{disk.name} has no system on it that could be read. It has: {have}."
         + "".join(f" {each[:1].upper()}{each[1:]}." for each in reasons)
     )
 
 
-async def _systems(bench: Bench, volume: Volume) -> list[Root]:
-    """Return the system on a volume, if there is one; nothing else of it stays mounted."""
+async def _systems(disk: OpenDisk, volume: Volume) -> list[Root]:
+    """Return the system on a volume, if there is one; only that stays mounted."""
     found: list[Root] = []
     tried: list[Path] = []
-    for subvolume in await _subvolumes(bench, volume):
-        path = bench.directory()
-        await mount_volume(bench, volume, path, subvolume)
+    for subvolume in await _subvolumes(disk, volume):
+        path = disk.directory()
+        await mount_volume(disk, volume, path, subvolume)
         if is_system(path):
             found.append(Root(volume, path, subvolume))
             break
@@ -162,19 +162,19 @@ async def _systems(bench: Bench, volume: Volume) -> list[Root]:
     for path in tried:
         await run(["umount", str(path)])
     if not found:
-        bench.loops.pop(key(volume), None)
+        disk.loops.pop(key(volume), None)
     return found
 
 
-async def _subvolumes(bench: Bench, volume: Volume) -> tuple[str, ...]:
-    """Return the mount options to try: the default subvolume, then those that are named like a root."""
+async def _subvolumes(disk: OpenDisk, volume: Volume) -> tuple[str, ...]:
+    """Return the mount options to try: the default subvolume, then those with the name of a root."""
     if volume.kind != "btrfs":
         return ("",)
-    top = bench.directory()
-    await mount_volume(bench, volume, top, "subvolid=5")
+    top = disk.directory()
+    await mount_volume(disk, volume, top, "subvolid=5")
     names = [name for name in ROOT_SUBVOLUMES if _is_directory(top, name)]
     await run(["umount", str(top)])
-    bench.loops.pop(key(volume), None)
+    disk.loops.pop(key(volume), None)
     return ("", *(f"subvol={name}" for name in names))
 
 
@@ -183,47 +183,47 @@ def key(volume: Volume) -> str:
     return str(volume.extents)
 
 
-async def assemble(bench: Bench, root: Root) -> Path:
+async def assemble(disk: OpenDisk, root: Root) -> Path:
     """Mount the system's other parts where its fstab says, and return its root directory."""
     if root.volume.file_system and root.volume.file_system.unclean:
-        bench.warnings.append(
-            f"{bench.name} was not shut down cleanly, or is in use: the last changes on it may be missing."
+        disk.warnings.append(
+            f"{disk.name} was not shut down cleanly, or is in use: the last changes on it may be missing."
         )
     mounts = fstab.read_fstab(read_inside(root.path, "etc/fstab") or b"")
     own = volumes.disk_name(mounts, root.volume)
     for mount in fstab.of_the_system(mounts):
         try:
-            await _add(bench, root, mount, own)
+            await _add(disk, root, mount, own)
         except LtspError as error:
             if mount.point in _VITAL and not mount.optional:
                 raise
-            bench.warnings.append(error.message)
+            disk.warnings.append(error.message)
     return root.path
 
 
-async def _add(bench: Bench, root: Root, mount: Mount, own: str) -> None:
+async def _add(disk: OpenDisk, root: Root, mount: Mount, own: str) -> None:
     target = resolved(root.path, mount.point)
     if target is None:
-        raise BadDisk(f"{bench.name}: its fstab mounts {mount.point}, but there is no such directory.")
+        raise BadDisk(f"{disk.name}: its fstab mounts {mount.point}, but there is no such directory.")
     if mount.bind:
-        await _bind(bench, root, mount, target)
+        await _bind(disk, root, mount, target)
         return
-    # The root first: where a partition is a copy of it, with the same names, the root is meant.
-    volume = volumes.find((root.volume, *bench.volumes), mount, own)
+    # The root first: a partition that is its copy has the same names, but the root is meant.
+    volume = volumes.find((root.volume, *disk.volumes), mount, own)
     if volume is None:
         raise UnsupportedDisk(
-            f"{bench.name}: its {mount.point} is on {mount.spec}, {_not_here(mount, own)}. "
-            f"It has: {', '.join(map(str, bench.volumes))}."
+            f"{disk.name}: its {mount.point} is on {mount.spec}, {_not_here(mount, own)}. "
+            f"It has: {', '.join(map(str, disk.volumes))}."
         )
     if (reason := volumes.why_not(volume)) or volume.kind not in MOUNT_TYPES:
-        raise UnsupportedDisk(f"{bench.name}: its {mount.point}: {reason or f'{volume} can not be mounted'}.")
+        raise UnsupportedDisk(f"{disk.name}: its {mount.point}: {reason or f'{volume} can not be mounted'}.")
     again = (
-        f"{bench.name}: its fstab mounts {mount.spec} at {mount.point}, which is {{}}. What an image leaves "
+        f"{disk.name}: its fstab mounts {mount.spec} at {mount.point}, which is {{}}. What an image leaves "
         "out of a system would be in it there. Correct or remove that line."
     )
     if volume == root.volume and volume.kind != "btrfs":
         raise UnsupportedDisk(again.format("the file system of its root once more"))
-    await mount_volume(bench, volume, target, mount.subvolume if volume.kind == "btrfs" else "")
+    await mount_volume(disk, volume, target, mount.subvolume if volume.kind == "btrfs" else "")
     if volume == root.volume and _holds(target, root.path):
         what = "a subvolume with its root in it"
     elif mount.point != "/usr" and is_system(target):
@@ -234,23 +234,23 @@ async def _add(bench: Bench, root: Root, mount: Mount, own: str) -> None:
     raise UnsupportedDisk(again.format(what))
 
 
-async def _bind(bench: Bench, root: Root, mount: Mount, target: Path) -> None:
+async def _bind(disk: OpenDisk, root: Root, mount: Mount, target: Path) -> None:
     source = resolved(root.path, mount.spec)
     if source is None:
         raise BadDisk(
-            f"{bench.name}: its fstab shows {mount.spec} at {mount.point}; below its root it is not there."
+            f"{disk.name}: its fstab shows {mount.spec} at {mount.point}; below its root it is not there."
         )
     kept = (root.path / each.lstrip("/") for each in (*fstab.LEFT_OUT, *_CLEANED))
     if target.is_relative_to(source) or any(each.is_relative_to(source) for each in kept):
         raise UnsupportedDisk(
-            f"{bench.name}: its fstab shows {mount.spec} again at {mount.point}. What an image leaves out of "
+            f"{disk.name}: its fstab shows {mount.spec} again at {mount.point}. What an image leaves out of "
             "it would be in the image there. Correct or remove that line."
         )
     await run(["mount", "-c", "--bind", str(source), str(target)])
 
 
 def _not_here(mount: Mount, own: str) -> str:
-    """Return why no volume of the disk is what a line of fstab names."""
+    """Return why no volume of the disk matches a line of fstab."""
     if fstab.device_partition(mount.spec) is None or own:
         return "which is not on this disk"
     return (
@@ -260,12 +260,12 @@ def _not_here(mount: Mount, own: str) -> str:
 
 
 def _holds(mounted: Path, root: Path) -> bool:
-    """Return whether one mount of a file system shows what another one of it does, or more."""
+    """Return whether one mount of a file system shows all that another mount of it does."""
     return f"{_shown(root)}/".startswith(f"{_shown(mounted).rstrip('/')}/")
 
 
 def _shown(mounted: Path) -> str:
-    """Return which directory of its file system is mounted at a place (proc(5): fdinfo, mountinfo)."""
+    """Return the directory of its file system that is mounted here (proc(5): fdinfo, mountinfo)."""
     descriptor = os.open(mounted, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
@@ -277,7 +277,7 @@ def _shown(mounted: Path) -> str:
 
 
 def resolved(root: Path, name: str) -> Path | None:
-    """Return where a directory of the system really is; its own links never lead out of it."""
+    """Return the real path of a directory of the system; links never lead out of the system."""
     try:
         descriptor = open_inside(root, name, os.O_PATH | os.O_DIRECTORY)
     except OSError:
@@ -290,7 +290,7 @@ def resolved(root: Path, name: str) -> Path | None:
 
 
 def reader(file: int) -> Callable[[int, int], bytes]:
-    """Return a function that reads an open file; what can't be read is BadDisk."""
+    """Return a function that reads an open file and raises BadDisk."""
 
     def read(offset: int, length: int) -> bytes:
         try:

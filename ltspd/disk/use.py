@@ -1,4 +1,4 @@
-"""Whether somebody is writing to a disk image, and whether it is still the same. Looks only."""
+"""Whether a program is writing to a disk image, and whether the image has changed. Reads only."""
 
 import errno
 import fcntl
@@ -9,15 +9,14 @@ from pathlib import Path
 
 from ltspd.foreign.inside import open_file
 
-# Of the kernel's word on an open file's flags (proc(5), fdinfo): O_WRONLY or O_RDWR.
+# Bits of an open file's flags (proc(5), fdinfo) that mean it is open for writing.
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 
 def stamp(file: Path) -> str:
-    """Return what changes whenever a disk image does; empty if it can't be read, or is being written to.
+    """Return a text that changes with the disk image; empty if it can't be read or is being written to.
 
-    A machine that runs writes to its disk all the time: what is read of it then was never there at once.
-    Blocks.
+    A running machine writes to its disk all the time, so a copy read meanwhile is inconsistent. Blocks.
     """
     try:
         # The administrator may have made a link to it.
@@ -35,19 +34,19 @@ def stamp(file: Path) -> str:
 
 
 def writer(file: Path) -> str:
-    """Return who has a file open for writing, for a person; empty if nobody is known. Blocks.
+    """Return the name and number of a process that has a file open for writing, or an empty string. Blocks.
 
-    The kernel's loop devices and other machines are not found this way.
+    This does not find the kernel's loop devices, nor other machines.
     """
     name = os.path.realpath(file)
     for process in Path("/proc").glob("[0-9]*"):
         try:
             for number in os.listdir(process / "fd"):
-                # By its name: asking for more could wait for a file server that is gone.
+                # Compare names only: stat() could wait for a file server that is gone.
                 if os.readlink(process / "fd" / number) == name and _writes(process / "fdinfo" / number):
                     return f"{(process / 'comm').read_text().strip()} (process {process.name})"
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
+            continue  # it ended meanwhile, or may not be read
     return ""
 
 
@@ -60,16 +59,16 @@ def _writes(fdinfo: Path) -> bool:
 
 
 def written(descriptor: int) -> bool:
-    """Return whether anybody, loop devices included, has the file open for writing."""
+    """Return whether any process or loop device has the file open for writing."""
     try:
-        # A lease for reading is given only while nobody writes (fcntl(2)). It is returned at once; whoever
-        # opens the file in between waits for that, and the signal that tells us is one that does nothing.
+        # The kernel gives a read lease only while nobody has the file open for writing (fcntl(2)). We return
+        # it at once; a process that opens the file meanwhile waits for that, and we ignore the signal for it.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             return True
-        # Somebody else's file, or a file system without leases.
+        # Another user's file, or a file system without leases.
         return bool(writer(Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

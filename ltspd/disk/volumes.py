@@ -1,4 +1,4 @@
-"""What a disk consists of: its partitions, or itself, with what each holds. Pure; raises BadDisk."""
+"""The volumes of a disk: its partitions and LVM volumes, or the whole disk. Pure; raises BadDisk."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ltspd.disk.tables import Partition, read_table
 class Volume:
     """A part of a disk that may hold a file system: ``extents`` are offsets and sizes in bytes of the disk.
 
-    ``number`` is the partition's (0: there is none); ``group`` and ``logical`` name an LVM volume, and so
-    does ``identity``. It can't be read if there is a ``refusal``.
+    ``number`` is the partition's (0: there is none); ``group``, ``logical`` and ``identity`` are of an LVM
+    volume. A ``refusal`` says why it can't be read.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Layout:
 
 
 def look(disk: View) -> Layout:
-    """Return what is on a disk; raises BadDisk if its table can't be right."""
+    """Return the layout of a disk; raises BadDisk if its table can't be right."""
     table = read_table(disk)
     found = [
         Volume(
@@ -83,15 +83,15 @@ def _logical(disk: View, found: list[Volume]) -> Iterator[Volume]:
 
 
 def whole(volume: Volume, disk: View) -> bool:
-    """Return whether the file system fits in its volume; a copy that was cut short does not."""
+    """Return whether the file system fits in its volume; in a copy that was cut short it does not."""
     return block_size_is_sane(volume.kind, joined(disk, volume.extents))
 
 
 def disk_name(mounts: Iterable[Mount], root: Volume) -> str:
-    """Return what a system calls the disk that its root is on (``sda``), or an empty string.
+    """Return the system's own name for the disk of its root (``sda``), or an empty string.
 
-    Only the line of the root can tell, if it names the partition that the root is really in: the names of
-    disks depend on the machine, and are in no file system.
+    The names of disks depend on the machine. Only fstab's line of the root can tell this one, if it names the
+    partition that the root is really in.
     """
     for each in mounts:
         device = device_partition(each.spec)
@@ -103,7 +103,7 @@ def disk_name(mounts: Iterable[Mount], root: Volume) -> str:
 def find(volumes: Iterable[Volume], mount: Mount, own: str) -> Volume | None:
     """Return the volume that a line of fstab means, or None if it is not known to be on this disk.
 
-    ``own`` is what the system calls this disk (``sda``), or empty.
+    ``own`` is the system's own name for this disk (``sda``), or empty.
     """
     named = tag(mount.spec)
     device = device_partition(mount.spec)
@@ -136,7 +136,7 @@ def _tagged(volume: Volume, key: str, value: str) -> bool:
 
 
 def why_not(volume: Volume) -> str:
-    """Return why there is no system on a volume, as far as its kind tells; else an empty string."""
+    """Return why a volume can't be read, or an empty string."""
     if volume.refusal:
         return f"{volume.title} {volume.refusal}"
     if volume.kind in REFUSALS:

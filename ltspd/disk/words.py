@@ -1,7 +1,7 @@
-"""LTSP's way to name image sources, ``img1,options,,img2,options``: what of it still means something. Pure.
+"""LTSP's syntax for image sources, ``img1,options,,img2,options``, and what it means here. Pure.
 
-Where systems lie on a disk, and with what file system, is told by content here; that is why most of
-what LTSP needed to be told is only checked.
+ltspd finds systems and file systems on a disk by their content, so most of what LTSP needed to be told is
+only checked.
 """
 
 import posixpath
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ltspd.errors import InvalidOption
 
-# What LTSP's examples and mount(8) use to say what holds here anyway: read-only, by loop device, as found.
+# Options of LTSP's examples and of mount(8) that hold here anyway: read-only, by loop device and so on.
 _GRANTED = frozenset(["ro", "loop", "noload", "norecovery", "nouuid", "noatime", "nodev", "nosuid", "noexec"])
 _ENDINGS = (".img", ".qcow2", ".vmdk", ".vdi", ".raw", ".iso")
 MAX_LENGTH = 4096
@@ -19,16 +19,16 @@ MAX_IMAGES = 16
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person asked for: a source's name or path, and the partition its system is in (0: find it)."""
+    """A source's name or path, and the partition that its system is in (0: find it)."""
 
     image: str
     partition: int = 0
 
 
 def parse(word: str) -> Word:
-    """Return what one of LTSP's image words means here; raises InvalidOption that says why none.
+    """Return the meaning of one of LTSP's image words; raises InvalidOption.
 
-    A plain name is returned as it is: what names may be is not said here.
+    A plain name is returned unchecked.
     """
     if "," not in word and "/" not in word:
         return Word(word)
@@ -75,7 +75,7 @@ def _partition(image: str, options: dict[str, str]) -> int:
 
 
 def _check_part(first: str, other: str, options: dict[str, str]) -> None:
-    """Raise InvalidOption unless a further image is one that the first one brings by itself."""
+    """Raise InvalidOption unless a further image is a part of the first one anyway."""
     target = posixpath.normpath("/" + options.get("subdir", ""))
     if first == "/" and other.startswith("/") and posixpath.normpath(other) == target != "/":
         return  # "/" is all of its file systems, wherever they are mounted from
@@ -83,7 +83,7 @@ def _check_part(first: str, other: str, options: dict[str, str]) -> None:
         _partition(other, options)
         return  # a disk's own fstab says where its partitions belong
     if options.get("fstype") in ("squashfs", "erofs") and not other.startswith("/") and target == "/":
-        return  # what is nested in a live medium is found by content
+        return  # the file systems inside a live medium are found by content
     if first == "/":
         reason = f"'/' already has its own file systems, and nothing else can become its {target}"
     elif target == "/":
@@ -94,7 +94,7 @@ def _check_part(first: str, other: str, options: dict[str, str]) -> None:
 
 
 def is_path(image: str) -> bool:
-    """Return whether an image's word is a place in the file system; ``/`` itself is a name."""
+    """Return whether an image's word is a path; ``/`` itself is a name."""
     return "/" in image and image != "/"
 
 

@@ -1,1 +1,1 @@
-"""Names, files and kinds of a root that is not this machine's own, without trusting it."""
+"""Names and files in a root that is not this machine's own and is not trusted."""

@@ -1,4 +1,4 @@
-"""Opening names inside a foreign root: symbolic links are followed as that root would, never out of it."""
+"""Opening names inside a foreign root: links are followed as after a chroot, never out of the root."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ MAX_LINKS = 40
 
 @contextmanager
 def _followed(root: Path, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield an O_PATH descriptor of what ``name`` is, and its way there without links; raises OSError.
+    """Yield an O_PATH descriptor of ``name``, and the components of its path without links; raises OSError.
 
-    Every component is opened by itself without following it, so a link swapped in while we look
-    can't lead out either. Absolute links start again at ``root``, and ``..`` stops there, as after a chroot.
+    Each component is opened by itself, without following links, so that a link that is swapped in meanwhile
+    can't lead out. Absolute links start again at ``root``, and ``..`` stops there, as after a chroot.
     """
     stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     way: list[str] = []
@@ -55,8 +55,8 @@ def _followed(root: Path, name: str) -> Iterator[tuple[int, list[str]]]:
 def open_inside(root: Path, name: str, flags: int = os.O_RDONLY) -> int:
     """Open ``name`` as if ``root`` were ``/`` and return the descriptor; raises OSError.
 
-    That is a regular file, unless ``flags`` ask for a directory (``O_DIRECTORY``) or for nothing but the
-    name (``O_PATH``).
+    It must be a regular file, unless ``flags`` ask for a directory (``O_DIRECTORY``) or only for the name
+    (``O_PATH``).
     """
     with _followed(root, name) as (descriptor, _):
         return _open(descriptor, flags, name)
@@ -72,9 +72,9 @@ def open_file(path: str | bytes | Path, flags: int = os.O_RDONLY) -> int:
 
 
 def _open(descriptor: int, flags: int, name: str | bytes | Path) -> int:
-    """Open what an O_PATH descriptor is of, once it is known to be no device or FIFO.
+    """Open the file of an O_PATH descriptor if it is no device or FIFO.
 
-    Already to open one does something: a tape is wound back, a watchdog starts to count, a reader waits.
+    Opening one has effects: a tape is rewound, a watchdog starts to count, a reader waits.
     """
     mode = os.fstat(descriptor).st_mode
     if not flags & (os.O_PATH | os.O_DIRECTORY) and not stat.S_ISREG(mode):
@@ -84,10 +84,9 @@ def _open(descriptor: int, flags: int, name: str | bytes | Path) -> int:
 
 
 def path_inside(root: Path, name: str) -> Path | None:
-    """Return where ``name`` really lies, by a path without links below ``root``; None if it leads nowhere.
+    """Return the real path of ``name`` below ``root``, without links; None if it leads nowhere.
 
-    Whoever opens the path looks it up anew: where somebody hostile could change the tree meanwhile,
-    ``open_inside`` is right.
+    Opening the path looks it up again. If someone hostile can change the tree meanwhile, use ``open_inside``.
     """
     try:
         with _followed(root, name) as (_, way):
@@ -107,7 +106,7 @@ def read_inside(root: Path, name: str, limit: int = 64 << 20) -> bytes | None:
 
 
 def stat_inside(root: Path, name: str) -> os.stat_result | None:
-    """Return what ``name`` is after following links, or None if it leads nowhere."""
+    """Return the status of ``name`` after following links, or None if it leads nowhere."""
     try:
         descriptor = open_inside(root, name, os.O_PATH)
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether a source has an init that this machine runs. Reads only, and only inside the source."""
+"""Whether a source has an init that this machine can run. Reads only inside the source."""
 
 import platform
 import stat
@@ -32,7 +32,7 @@ def check_init(root: Path, machine: str = "") -> str:
             f"{root} has no init: none of {', '.join(INITS)} is a program. "
             "Install systemd-sysv or another init in it."
         )
-    # A script as init says nothing about the machine, its interpreter does.
+    # If init is a script, only its interpreter tells the machine.
     for name in (found, "bin/sh", "usr/bin/env"):
         theirs = elf_machine(read_inside(root, name, 64) or b"")
         if theirs:
