@@ -1,6 +1,6 @@
 """The page about ltsp.conf in the documentation, made from the parameters' declarations. Pure.
 
-``python3 -m ltspd.config.reference > docs/ltsp.conf.md`` writes it; a test says whether it is current.
+``make docs`` writes it; a test says whether it is current.
 """
 
 from collections.abc import Iterator
@@ -79,7 +79,3 @@ def _row(row: Parameter[Any]) -> str:
     default = f"`{row.default}`" if row.default else ""
     cells = (f"`{row.name}`", ", ".join(readers), row.reader.word, default, row.help)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-if __name__ == "__main__":
-    print(page(), end="")

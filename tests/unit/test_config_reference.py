@@ -8,4 +8,4 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "ltsp.conf.md"
 
 
 def test_the_page_is_what_the_table_says() -> None:
-    assert PAGE.read_text() == page(), "run: python3 -m ltspd.config.reference > docs/ltsp.conf.md"
+    assert PAGE.read_text() == page(), "run: make docs"
