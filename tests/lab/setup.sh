@@ -11,7 +11,7 @@ venv=$cache/venv
 # virtual machines: qemu, ipxe-qemu, seabios, ovmf; root trees: mmdebstrap; server: systemd-container;
 # images: squashfs-tools, zstd, cpio, kmod, busybox-static; disks that tests make: qemu-utils to
 # xorriso; what accepts rendered files: dnsmasq-base,
-# nbd-server, nfs-ganesha, radvd (none of them is started here); an NFS client in user space: libnfs-utils;
+# nbd-server, nfs-ganesha, radvd, nftables (none of them is started here); an NFS client: libnfs-utils;
 # Debian's versions of what the gateway imports, beside the newest: python3-aiohttp, python3-systemd;
 # programs that read what we write for them: zsh, fish, man-db, libglib2.0-bin (gdbus);
 # packages: debhelper, dh-python, dpkg-dev, lintian; XML: libxml2-utils; virtual environment: gcc to libsystemd-dev.
@@ -20,7 +20,7 @@ squashfs-tools zstd cpio kmod busybox-static xz-utils nbd-client nbd-server
 qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso
 nfs-ganesha nfs-ganesha-vfs radvd libnfs-utils debhelper dh-python dpkg-dev lintian libxml2-utils
 python3-aiohttp python3-systemd zsh fish man-db libglib2.0-bin
-iproute2 tcpdump dnsmasq-base dbus polkitd procps util-linux ca-certificates
+iproute2 nftables tcpdump dnsmasq-base dbus polkitd procps util-linux ca-certificates
 shellcheck make git python3 python3-venv python3-dev gcc pkg-config libsystemd-dev"
 
 say() { printf 'setup: %s\n' "$*" >&2; }

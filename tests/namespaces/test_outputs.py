@@ -1,5 +1,7 @@
 """What no output needs any more, with real units: programs, links and servers that go, and come back."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,6 +95,30 @@ def test_without_a_link_all_units_rest_and_their_files_are_gone(server: Server, 
     settled(server)
     assert set(active(server, *units)) == {"active"}
     server.run(f"curl -sSf -o /dev/null http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe")
+
+
+def test_what_a_release_does_not_know_any_more_is_stopped_undone_and_removed(server: Server) -> None:
+    """As after an upgrade that brings one service less: also the file of its unit is gone."""
+    settled(server)
+    unit, place, mark = "ltspd-old.service", f"{OUT}/old.conf", "/run/ltspd/old-in-force"
+    server.write(f"/run/systemd/system/{unit}", "[Service]\nExecStart=sleep infinity\n")
+    server.write(place, "old\n")
+    server.run(
+        f"systemctl daemon-reload; systemctl start {unit}; touch {mark}; systemctl stop ltspd; "
+        f"rm /run/systemd/system/{unit}; systemctl daemon-reload"
+    )
+    assert active(server, unit) == ["active"]
+    record = json.loads(server.run("cat /var/lib/ltspd/outputs.json"))
+    undo = f"old: rm -f {mark}"
+    record["files"][place] = hashlib.sha256(b"old\n").hexdigest()
+    record["units"][unit], record["commands"][undo] = "", f"touch {mark}"
+    record["owners"] |= dict.fromkeys((place, unit, undo), "old")
+    server.write("/var/lib/ltspd/outputs.json", json.dumps(record))
+    server.run("systemctl start ltspd")
+    settled(server)
+    assert active(server, unit) == ["inactive"]
+    assert server.run(f"ls {place} {mark} 2>/dev/null", check=False) == ""
+    assert "old" not in server.run("cat /var/lib/ltspd/outputs.json")
 
 
 def test_one_nfs_server_after_the_other(server: Server) -> None:

@@ -3,10 +3,12 @@
 import os
 from dataclasses import replace
 from ipaddress import IPv4Interface
+from typing import cast
 
 import pytest
 
 from ltspd.apply import RETRY, Applier
+from ltspd.dbus.systemd import Systemd
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.network import Link, LinkKind
@@ -92,6 +94,16 @@ async def test_a_unit_of_the_distribution_that_never_had_files_of_ours_is_left_a
         await apply(applier, output(activation=Unit("nfs-server.service"), wanted=False))
     ).state is OutputState.DISABLED
     assert systemd.acts == []
+
+
+async def test_units_of_ours_are_stopped_though_the_record_is_lost(
+    paths: Paths, systemd: FakeSystemd
+) -> None:
+    for unit in ("ltspd-y.service", "nfs-server.service"):
+        systemd.set("active", unit=unit)
+    applier = Applier(paths, cast(Systemd, systemd), units=("ltspd-y.service", "nfs-server.service"))
+    await apply(applier, served())
+    assert systemd.running() == {UNIT, "nfs-server.service"}
 
 
 async def test_exports_never_go_for_a_moment(applier: Applier, paths: Paths, systemd: FakeSystemd) -> None:
