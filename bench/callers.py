@@ -19,10 +19,10 @@ from ltspd.api import remote as server
 from ltspd.dbus import wire
 from ltspd.dbus.caller import BUS, Client, Unreachable
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
-from tests.bus.conftest import end_bus, start_bus
+from tests import REPOSITORY
 from tests.lab.session import open_session
+from tests.worlds.bus import end_bus, start_bus
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 RATE = 1000
 ROUNDS, EACH = 20, 150
 # The gateway hands over what comes within a quarter of a second in one call.

@@ -17,7 +17,7 @@ from ltspd.image.build import BuildOptions, build, preflight
 from ltspd.image.fold import fold
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
-from tests.lab.cache import REPOSITORY
+from tests import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from ltspd.model.facts import Facts
 from ltspd.model.image import Image
 from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
-from tests.bus.conftest import get_all
-from tests.unit.planning import programs, world
-from tests.unit.world import World, open_world
+from tests.worlds.bus import get_all
+from tests.worlds.daemon import World, open_world
+from tests.worlds.planning import programs, world
 
 CLIENTS, TIMES, CHANGES = 2000, 5, 5
 CONF = "/etc/ltsp/ltsp.conf"

@@ -5,8 +5,8 @@ import sys
 from bench.boot import PEER_ROOT, Boot, boot
 from bench.cold import evict
 from bench.timed import Build, timed
+from tests import REPOSITORY
 from tests.lab import trees
-from tests.lab.cache import REPOSITORY
 from tests.lab.net import make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session

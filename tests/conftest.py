@@ -18,10 +18,8 @@ from tests.lab.disks import make_disk
 from tests.lab.net import Lan, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
-from tests.unit.image_trees import make_source
-
-# Image names of the lab's server, and the root tree that is the source of each.
-SOURCES = {"bookworm": "client", "trixie": "trixie"}
+from tests.lab.trees import SOURCES
+from tests.worlds.image_trees import make_source
 
 # Other work on the machine is no failure; tests of what hostile data may cost name a deadline of their own.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

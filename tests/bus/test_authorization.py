@@ -14,9 +14,9 @@ from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
-from tests.bus.conftest import ask, get_all
-from tests.bus.fakes import FakePolkit, FakeServer
 from tests.patience import PATIENCE
+from tests.worlds.bus import ask, get_all
+from tests.worlds.bus_fakes import FakePolkit, FakeServer
 
 INTERACTIVE = int(MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
 IMAGE = object_path("image", "x86_64")

@@ -12,10 +12,11 @@ from ltspd.api.service import Service
 from ltspd.errors import ToolFailed
 from ltspd.model.configuration import ConfigFinding
 from ltspd.model.state import ServerState
-from tests.bus.conftest import end_bus, start_bus
-from tests.bus.fakes import FakePolkit, FakeServer
-from tests.bus.program import Ltspctl, Ran, begin, end, on_terminal
+from tests import REPOSITORY
 from tests.patience import PATIENCE, processor_seconds
+from tests.worlds.bus import end_bus, start_bus
+from tests.worlds.bus_fakes import FakePolkit, FakeServer
+from tests.worlds.program import Ltspctl, Ran, begin, end, on_terminal
 
 
 async def test_status(ltspctl: Ltspctl, running: FakeServer) -> None:
@@ -279,9 +280,7 @@ async def test_the_heavy_libraries_are_not_loaded(running: FakeServer, bus_addre
 
 async def test_the_hook_of_apt_wakes_the_daemon(running: FakeServer, bus_address: str) -> None:
     """The very call of apt/80ltspd, on the private bus."""
-    from pathlib import Path
-
-    hook = (Path(__file__).parents[2] / "apt" / "80ltspd").read_text()
+    hook = (REPOSITORY / "apt" / "80ltspd").read_text()
     command = hook[hook.index("/usr/bin/busctl --system") : hook.index(" >/dev/null")]
     command = command.replace("--system", f"--address={bus_address}")
     process = await asyncio.create_subprocess_shell(command, stderr=asyncio.subprocess.PIPE)

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -15,10 +14,10 @@ from ltspd.api.noun import Method, arguments
 from ltspd.api.standard import STANDARD, interface_names, known
 from ltspd.dbus import wire
 from ltspd.model.job import Job, JobState
+from tests import REPOSITORY
 from tests.bus.documents import parse
-from tests.bus.fakes import STATE
+from tests.worlds.bus_fakes import STATE
 
-TOP = Path(__file__).parents[2]
 METHODS = {
     f"{noun.word}.{each.name}": each for noun in NOUNS for each in noun.methods if isinstance(each, Method)
 }
@@ -37,7 +36,7 @@ def test_every_method_has_an_action_or_is_on_the_read_only_list() -> None:
 
 
 def test_every_action_is_in_the_policy() -> None:
-    policy = ElementTree.parse(TOP / "polkit" / f"{names.STEM}.policy")
+    policy = ElementTree.parse(REPOSITORY / "polkit" / f"{names.STEM}.policy")
     known = {each.attrib["id"] for each in policy.iter("action")}
     used = {method.action for method in METHODS.values() if isinstance(method.action, str)}
     assert used | set(job.ACTIONS.values()) <= known
@@ -45,7 +44,7 @@ def test_every_action_is_in_the_policy() -> None:
 
 
 def test_messages_of_the_policy_name_only_details_that_are_always_sent() -> None:
-    policy = ElementTree.parse(TOP / "polkit" / f"{names.STEM}.policy")
+    policy = ElementTree.parse(REPOSITORY / "polkit" / f"{names.STEM}.policy")
     for action in policy.iter("action"):
         message = action.findtext("message") or ""
         assert ("$(image)" in message) == (action.attrib["id"].endswith("-image"))
@@ -53,7 +52,7 @@ def test_messages_of_the_policy_name_only_details_that_are_always_sent() -> None
 
 def test_every_text_of_the_policy_is_translated_with_its_details() -> None:
     language = "{http://www.w3.org/XML/1998/namespace}lang"
-    policy = ElementTree.parse(TOP / "polkit" / f"{names.STEM}.policy")
+    policy = ElementTree.parse(REPOSITORY / "polkit" / f"{names.STEM}.policy")
     for action in policy.iter("action"):
         for tag in ("description", "message"):
             texts = {each.attrib.get(language, ""): each.text or "" for each in action.findall(tag)}
@@ -69,7 +68,7 @@ def test_options_are_declared_exactly_where_the_contract_has_options() -> None:
 
 
 def test_the_bus_policy_lets_everyone_send_to_every_interface_but_the_gateways() -> None:
-    policy = ElementTree.parse(TOP / "dbus" / f"{names.STEM}.conf")
+    policy = ElementTree.parse(REPOSITORY / "dbus" / f"{names.STEM}.conf")
 
     def allowed(who: str) -> set[str]:
         found = policy.findall(f"policy[@{who}]/allow")
@@ -80,7 +79,7 @@ def test_the_bus_policy_lets_everyone_send_to_every_interface_but_the_gateways()
 
 
 def test_activation_goes_through_systemd() -> None:
-    lines = (TOP / "dbus" / f"{names.STEM}.service").read_text().splitlines()
+    lines = (REPOSITORY / "dbus" / f"{names.STEM}.service").read_text().splitlines()
     assert f"Name={names.STEM}" in lines
     assert "SystemdService=ltspd.service" in lines
 

@@ -16,9 +16,9 @@ from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.dbus.reader import LONGEST, LONGEST_CALL, PIECE, Reader
 from ltspd.names import ROOT_PATH, STEM, interface
-from tests.bus.conftest import Signals, ask, get_all
-from tests.bus.fakes import FakePolkit, FakeServer
 from tests.patience import PATIENCE
+from tests.worlds.bus import Signals, ask, get_all
+from tests.worlds.bus_fakes import FakePolkit, FakeServer
 
 CALLS = 20_000
 # Generous: what is asked is whether memory follows the number of calls, which would be hundreds of megabytes.

@@ -19,9 +19,9 @@ from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import Report
 from ltspd.names import ROOT_PATH, interface
-from tests.bus.conftest import ask, end_bus, start_bus
-from tests.bus.fakes import FakeServer
-from tests.unit.exposition import read
+from tests.worlds.bus import ask, end_bus, start_bus
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.exposition import read
 
 NOW = 1_700_000_000_000_000
 

@@ -15,9 +15,9 @@ from ltspd.dbus import connection, wire
 from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface
-from tests.bus.conftest import ask, get_all
-from tests.bus.fakes import STATE, FakeServer
 from tests.patience import PATIENCE
+from tests.worlds.bus import ask, get_all
+from tests.worlds.bus_fakes import STATE, FakeServer
 
 pytestmark = pytest.mark.usefixtures("service")
 

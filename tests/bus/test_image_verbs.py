@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.bus.fakes import FakeServer
-from tests.bus.program import Ltspctl
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.program import Ltspctl
 
 
 async def test_a_generation_is_kept_and_let_go(ltspctl: Ltspctl, running: FakeServer) -> None:

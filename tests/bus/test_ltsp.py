@@ -10,8 +10,8 @@ import pytest
 from ltspd.cli.applets import APPLETS, GLOBAL, Usage, leading, read
 from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.model.output import OutputState, OutputStatus
-from tests.bus.fakes import STATE, FakeServer
-from tests.bus.program import Ran, begin, end
+from tests.worlds.bus_fakes import STATE, FakeServer
+from tests.worlds.program import Ran, begin, end
 
 Ltsp = Callable[..., Awaitable[Ran]]
 IMAGE = APPLETS["image"].options

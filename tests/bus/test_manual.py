@@ -19,16 +19,16 @@ from ltspd.cli import complete, grammar
 from ltspd.manual.__main__ import docs, shared
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
+from tests import REPOSITORY
 from tests.bus.documents import declared, parse
-from tests.bus.fakes import FakeServer
 from tests.patience import PATIENCE
+from tests.worlds.bus_fakes import FakeServer
 
-TOP = Path(__file__).parents[2]
 RELEASED = Path(__file__).parent / "contract-1.txt"
 
 
 def read(name: str) -> str:
-    return (TOP / name).read_text()
+    return (REPOSITORY / name).read_text()
 
 
 DOCS, SHARED = docs(), shared(read)
@@ -151,7 +151,7 @@ async def offered(shell: str, address: str, folder: Path, *words: str) -> set[st
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={
             "PATH": f"{folder}:{os.environ['PATH']}", "DBUS_SYSTEM_BUS_ADDRESS": address,
-            "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP),
+            "HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY),
         },
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE)

@@ -17,11 +17,10 @@ from ltspd.dbus.connection import Connection
 from ltspd.errors import ToolFailed
 from ltspd.notifier import notice
 from ltspd.notifier.__main__ import NAME, PATH
-from tests.bus.conftest import end_bus, start_bus
-from tests.bus.fakes import FakeServer
+from tests import REPOSITORY
 from tests.patience import PATIENCE
-
-TOP = Path(__file__).parents[2]
+from tests.worlds.bus import end_bus, start_bus
+from tests.worlds.bus_fakes import FakeServer
 
 
 class Desktop:
@@ -80,7 +79,7 @@ async def notifier(
         (tmp_path / name).chmod(0o755)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ltspd.notifier", "--always",
-        cwd=TOP, stderr=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY, stderr=asyncio.subprocess.PIPE,
         env={
             "PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path),
             "DBUS_SYSTEM_BUS_ADDRESS": bus_address, "DBUS_SESSION_BUS_ADDRESS": bus_address,
@@ -151,7 +150,7 @@ async def test_it_ends_with_the_bus(tmp_path_factory: pytest.TempPathFactory) ->
     bus, address = start_bus(tmp_path_factory.mktemp("ending"))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ltspd.notifier", "--always",
-        cwd=TOP, stderr=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address, "DBUS_SESSION_BUS_ADDRESS": address},
     )  # fmt: skip
     # Its two connections, and ours.
@@ -170,7 +169,7 @@ async def test_it_ends_with_the_bus(tmp_path_factory: pytest.TempPathFactory) ->
 async def test_it_is_quiet_for_those_whom_it_does_not_concern() -> None:
     process = await asyncio.create_subprocess_exec(
         "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-        sys.executable, "-c", f"import sys; sys.path.insert(0, {str(TOP)!r}); "
+        sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
         "from ltspd.notifier.__main__ import main; sys.exit(main([]))",
         env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

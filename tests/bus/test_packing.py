@@ -19,8 +19,8 @@ from ltspd.model.client import ClientState
 from ltspd.model.job import Job, JobState
 from ltspd.model.state import State
 from ltspd.names import ROOT_PATH, object_path
-from tests.bus.conftest import Signals
-from tests.bus.fakes import STATE, FakeServer
+from tests.worlds.bus import Signals
+from tests.worlds.bus_fakes import STATE, FakeServer
 
 FULL = replace(
     STATE,

@@ -16,8 +16,8 @@ from ltspd.cli.ltsp import usage
 from ltspd.cli.parser import parser
 from ltspd.model.configuration import ConfigFinding
 from ltspd.model.job import Job, JobState
-from tests.bus.fakes import STATE, FakeServer
-from tests.bus.program import Ltspctl
+from tests.worlds.bus_fakes import STATE, FakeServer
+from tests.worlds.program import Ltspctl
 
 FOLDER = Path(__file__).parent / "snapshots"
 JOBS = (

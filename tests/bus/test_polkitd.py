@@ -11,12 +11,13 @@ import pytest
 from ltspd.api import polkit
 from ltspd.dbus.connection import Connection, call, daemon_call
 from ltspd.names import ROOT_PATH, STEM, interface
-from tests.bus.conftest import ask
-from tests.bus.fakes import FakeServer
+from tests import REPOSITORY
 from tests.patience import PATIENCE
+from tests.worlds.bus import ask
+from tests.worlds.bus_fakes import FakeServer
 
 POLKITD = Path("/usr/lib/polkit-1/polkitd")
-POLICY = Path(__file__).parents[2] / "polkit" / f"{STEM}.policy"
+POLICY = REPOSITORY / "polkit" / f"{STEM}.policy"
 NOBODY = 65534
 # A site's rule: nobody may build x86_64, and nothing else.
 RULE = """

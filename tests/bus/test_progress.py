@@ -10,10 +10,10 @@ from dbus_next import Variant
 from ltspd.dbus.connection import Connection
 from ltspd.model.job import Progress
 from ltspd.names import object_path
-from tests.bus.conftest import Signals, get_all
-from tests.bus.fakes import FakeServer
-from tests.bus.program import Ltspctl, on_terminal
 from tests.patience import PATIENCE
+from tests.worlds.bus import Signals, get_all
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.program import Ltspctl, on_terminal
 
 
 class Work:

@@ -10,8 +10,8 @@ from ltspd.api.gateway import PROBLEM_MOST, PROBLEMS_MOST, REPORTS_MOST
 from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
-from tests.bus.conftest import ask
-from tests.bus.fakes import FakePolkit, FakeServer
+from tests.worlds.bus import ask
+from tests.worlds.bus_fakes import FakePolkit, FakeServer
 
 MAC = "52:54:00:00:00:01"
 

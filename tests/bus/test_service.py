@@ -20,10 +20,10 @@ from ltspd.model.configuration import ConfigFinding
 from ltspd.model.network import LinkState
 from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
-from tests.bus.conftest import Signals, ask, end_bus, get_all, start_bus
 from tests.bus.documents import declared, parse
-from tests.bus.fakes import STATE, FakeServer
 from tests.patience import PATIENCE
+from tests.worlds.bus import Signals, ask, end_bus, get_all, start_bus
+from tests.worlds.bus_fakes import STATE, FakeServer
 
 PROPERTIES = "org.freedesktop.DBus.Properties"
 IMAGE = object_path("image", "x86_64")

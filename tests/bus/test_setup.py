@@ -9,8 +9,8 @@ from ltspd.errors import ToolFailed
 from ltspd.model.configuration import ConfigFinding
 from ltspd.model.facts import Leftover
 from ltspd.model.image import ImageState
-from tests.bus.fakes import FakeServer
-from tests.bus.program import Ltspctl, on_terminal
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.program import Ltspctl, on_terminal
 
 BUILT = ImageState("x86_64", "/", "g1")
 DNSMASQ = Leftover("/etc/dnsmasq.d/ltsp-dnsmasq.conf", "answers DHCP", "run 'ltspctl setup'", True, True)

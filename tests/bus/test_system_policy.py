@@ -4,19 +4,19 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.names import ROOT_PATH, STEM, interface
-from tests.bus.conftest import private_bus
-from tests.bus.fakes import FakeServer
-from tests.bus.program import begin, end
+from tests import REPOSITORY
 from tests.patience import PATIENCE
+from tests.worlds.bus import private_bus
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.program import begin, end
 
-POLICY = Path(__file__).parents[2] / "dbus" / f"{STEM}.conf"
+POLICY = REPOSITORY / "dbus" / f"{STEM}.conf"
 # The defaults that every distribution's system.conf has.
 SYSTEM_LIKE = f"""
   <policy context="default">

@@ -1,8 +1,8 @@
 """``ltspctl image test`` and tested builds against a daemon whose machine is a fake."""
 
 from ltspd.errors import TestFailed as Refused
-from tests.bus.fakes import FakeServer
-from tests.bus.program import Ltspctl
+from tests.worlds.bus_fakes import FakeServer
+from tests.worlds.program import Ltspctl
 
 
 async def test_a_test_that_ends_well(ltspctl: Ltspctl, running: FakeServer) -> None:

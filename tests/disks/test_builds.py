@@ -19,11 +19,11 @@ from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
-from tests.disks.making import ext4, lvm, system
-from tests.images.making import check_nothing_left, check_whole, make, seen
-from tests.images.seen import Seen, difference
 from tests.lab.laying import ESP, MIB, SWAP, Part, call, convert, disk, fat, swap
-from tests.unit.image_trees import RELEASE, make_tree, write
+from tests.worlds.disks import ext4, lvm, system
+from tests.worlds.generations import check_nothing_left, check_whole, make, seen
+from tests.worlds.image_trees import RELEASE, make_tree, write
+from tests.worlds.layers import Seen, difference
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.disks.conftest import Look
-from tests.disks.making import system
 from tests.lab.laying import ESP, MIB, Part, call, disk, fat
+from tests.worlds.disks import system
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

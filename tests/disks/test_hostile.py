@@ -13,9 +13,9 @@ from ltspd.disk.opening import open_disk
 from ltspd.errors import BadDisk, LtspError, NoSuchSource, UnsupportedDisk
 from ltspd.paths import Paths
 from tests.disks.conftest import Look
-from tests.disks.making import ext4, system
 from tests.lab.laying import ESP, MIB, Part, call, convert, disk, fat, swap
 from tests.patience import processor_seconds
+from tests.worlds.disks import ext4, system
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

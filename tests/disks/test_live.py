@@ -12,9 +12,9 @@ from ltspd.disk import iso
 from ltspd.disk.reading import View, of_bytes
 from ltspd.errors import BadDisk, UnsupportedDisk
 from tests.disks.conftest import Look
-from tests.disks.making import ext4, system
 from tests.lab.laying import MIB, call, convert
-from tests.unit.image_trees import write
+from tests.worlds.disks import ext4, system
+from tests.worlds.image_trees import write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

@@ -13,8 +13,8 @@ from ltspd.disk import lvm as metadata
 from ltspd.disk.reading import View, joined, of_bytes
 from ltspd.errors import BadDisk, UnsupportedDisk
 from tests.disks.conftest import Look
-from tests.disks.making import ext4, lvm, system
 from tests.lab.laying import ESP, MIB, Part, convert, disk, fat
+from tests.worlds.disks import ext4, lvm, system
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

@@ -15,10 +15,11 @@ from ltspd.disk import loops
 from ltspd.disk.opening import DiskRoot, open_disk
 from ltspd.errors import ToolFailed, UnsupportedDisk
 from ltspd.paths import Paths
+from tests import REPOSITORY
 from tests.disks.conftest import Look
-from tests.disks.making import ext4, system
 from tests.lab.laying import ESP, FORMATS, LINUX, MIB, SWAP, TABLES, Part, call, convert, disk, fat, swap
 from tests.patience import PATIENCE, processor_seconds
+from tests.worlds.disks import ext4, system
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 
@@ -391,7 +392,7 @@ asyncio.run(main())
 
 def test_when_the_daemon_is_killed_nothing_of_the_disk_stays(opened: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", _USER, str(opened), str(tmp_path / "server")]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as daemon:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=REPOSITORY) as daemon:
         assert daemon.stdout is not None
         holder = int(daemon.stdout.readline())
         ours = children_of(daemon.pid)

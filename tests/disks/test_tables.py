@@ -17,8 +17,8 @@ from ltspd.disk.filesystems import recognize
 from ltspd.disk.reading import MAX_READ, View, of_bytes
 from ltspd.disk.tables import Partition, Table, read_table
 from ltspd.errors import BadDisk, LtspError
-from tests.disks.making import ext4, system
 from tests.lab.laying import ESP, LINUX, MIB, Part, call, disk, fat, swap
+from tests.worlds.disks import ext4, system
 
 SECTOR = 512
 

@@ -17,10 +17,10 @@ from ltspd.image.look import contents as look
 from ltspd.image.store import store
 from ltspd.model.image import Layer, Source
 from ltspd.paths import Paths
-from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
-from tests.images.seen import Seen, difference, through_layers
 from tests.patience import PATIENCE, processor_seconds
-from tests.unit.image_trees import HASH, RELEASE, write
+from tests.worlds.generations import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
+from tests.worlds.image_trees import HASH, RELEASE, write
+from tests.worlds.layers import Seen, difference, through_layers
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

@@ -16,8 +16,8 @@ from ltspd.image.store import store
 from ltspd.image.store.publish import Step
 from ltspd.model.image import Source
 from ltspd.paths import Paths
-from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make
-from tests.unit.image_trees import make_source, write
+from tests.worlds.generations import Quiet, boot_part, check_nothing_left, check_whole, make
+from tests.worlds.image_trees import make_source, write
 
 Act = Callable[[Paths, Source, Step], None]
 

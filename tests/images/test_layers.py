@@ -17,8 +17,8 @@ from ltspd.image.look.scan import TICK_NS
 from ltspd.image.pack import spool, squashfs
 from ltspd.image.verify import packed
 from ltspd.model.image import Source, SourceKind
-from tests.images.random_trees import STEPS, apply
-from tests.images.seen import Seen, difference, through_layers, walk
+from tests.worlds.layers import Seen, difference, through_layers, walk
+from tests.worlds.random_trees import STEPS, apply
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 

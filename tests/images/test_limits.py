@@ -14,9 +14,16 @@ from ltspd.image.source import dpkg
 from ltspd.image.store import store
 from ltspd.model.image import Source
 from ltspd.paths import Paths
-from tests.images.making import Quiet, boot_part, check_nothing_left, check_whole, make, no_module_missing
 from tests.patience import processor_seconds
-from tests.unit.image_trees import write
+from tests.worlds.generations import (
+    Quiet,
+    boot_part,
+    check_nothing_left,
+    check_whole,
+    make,
+    no_module_missing,
+)
+from tests.worlds.image_trees import write
 
 
 async def test_packages_are_locked_for_looks_and_copies_only(paths: Paths, source: Source) -> None:

@@ -14,8 +14,8 @@ from ltspd.jobs import engine as jobs
 from ltspd.jobs.engine import JobProgress
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
-from tests.images.making import boot_part, no_module_missing
-from tests.unit.image_trees import make_source, make_tree, write
+from tests.worlds.generations import boot_part, no_module_missing
+from tests.worlds.image_trees import make_source, make_tree, write
 
 MIB = 1 << 20
 

@@ -22,7 +22,7 @@ from tests.lab.dhcp import DISCOVER, FULL, ROUTER, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
-from tests.unit.planning import programs, world
+from tests.worlds.planning import programs, world
 
 REAL, PROXY = "lan0", "ext0"
 LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}

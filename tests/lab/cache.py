@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 def cache_dir() -> Path:
     """Return the cache directory: ``LTSPD_LAB_CACHE``, or the default that setup.sh knows too."""

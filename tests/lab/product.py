@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 from tests.patience import PATIENCE
 
@@ -13,6 +14,18 @@ from tests.patience import PATIENCE
 BASE: Mapping[str, Mapping[str, str]] = {
     "clients": {"KERNEL_PARAMETERS": "console=ttyS0,115200", "MENU_TIMEOUT": "-1"},
 }
+# What clients fetch, or where they connect to fetch it: of services of our own, and all of it.
+FETCH_FILES = f"""set -e
+cmp -s /srv/tftp/ltsp/ltsp.ipxe <<EOF
+$(curl -sSf -m 600 http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe)
+EOF
+curl -sSf -m 600 tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe | cmp -s - /srv/tftp/ltsp/ltsp.ipxe
+: </dev/tcp/{SERVER_ADDRESS}/2049
+"""
+FETCH = f"""{FETCH_FILES}
+! systemctl is-active --quiet ltspd-nbd.socket || : </dev/tcp/{SERVER_ADDRESS}/10809
+systemctl is-active --quiet ltspd-dnsmasq
+"""
 
 
 def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None:
@@ -78,3 +91,25 @@ def forget_clients(server: Server) -> None:
 def status(server: Server) -> Any:
     """Return `ltspctl status --json`."""
     return json.loads(server.run("ltspctl status --json"))
+
+
+def outputs(server: Server) -> dict[str, Any]:
+    return {each["Name"]: each for each in status(server)["Outputs"]}
+
+
+def problems(server: Server) -> list[str]:
+    return list(status(server)["Problems"])
+
+
+def image(server: Server, name: str) -> Any:
+    (found,) = (each for each in status(server)["Images"] if each["Name"] == name)
+    return found
+
+
+def settled(server: Server) -> None:
+    server.wait_for(lambda: status(server)["State"] == "in-sync")
+
+
+def serves(server: Server) -> None:
+    """Fail unless clients are served."""
+    server.run("bash -s", stdin=FETCH)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import REPOSITORY
 from tests.lab import trees
-from tests.lab.cache import REPOSITORY
 from tests.lab.net import Lan
 from tests.lab.session import Session, end
 from tests.patience import PATIENCE

@@ -118,6 +118,8 @@ RECIPES = {
     "next-client": Recipe("sid", (*_CLIENT, "dracut")),
     "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox")),
 }
+# Image names of the lab's server, and the root tree that is the source of each.
+SOURCES = {"bookworm": "client", "trixie": "trixie"}
 
 
 def tree(name: str) -> Path:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.booted import WHOLE, Disks, check_booted, disks_of, names
 from tests.lab.server import Server
-from tests.netboot.disks import WHOLE, Disks, check_booted, disks_of, names
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import pytest
 from ltspd.apply import Applier
 from ltspd.model.output import Command, File, Output, OutputState
 from ltspd.paths import Paths
-from tests.unit.applying import FakeSystemd, apply, fresh
+from tests.worlds.applying import FakeSystemd, apply, fresh
 
 pytestmark = pytest.mark.lab
 

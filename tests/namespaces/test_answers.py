@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ltspd.probe.__main__ import ANSWERED, SILENT, TRANSACTION, UNASKED
+from tests import REPOSITORY
 from tests.lab import answers, releases
 from tests.lab.answers import Answering
-from tests.lab.cache import REPOSITORY
 from tests.lab.dhcp import DISCOVER, Machine
 
 

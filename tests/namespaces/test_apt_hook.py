@@ -3,34 +3,21 @@
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.lab import product
+from tests.lab.apt import APT, MAKE
+from tests.lab.product import image
 from tests.lab.server import Server
 
 pytestmark = pytest.mark.lab
-
-# A package of nothing but its own record; apt installs it from a file, without any archive.
-MAKE = """set -e
-mkdir -p /run/pkg/DEBIAN
-printf 'Package: lab-nothing\\nVersion: %s\\nArchitecture: all\\nMaintainer: lab <lab@lab.invalid>\\n\
-Description: nothing\\n' "$1" >/run/pkg/DEBIAN/control
-dpkg-deb --build --root-owner-group /run/pkg "/run/lab-nothing_$1.deb" >/dev/null
-"""
-APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y"
 
 
 def install(server: Server, version: str) -> None:
     """Make and install a version of the package on the server."""
     server.run(f"sh -s {version}", stdin=MAKE)
     server.run(f"{APT} install /run/lab-nothing_{version}.deb")
-
-
-def image(server: Server, name: str) -> Any:
-    (found,) = (each for each in product.status(server)["Images"] if each["Name"] == name)
-    return found
 
 
 def of_the_root(server: Server) -> str:

@@ -14,24 +14,13 @@ import pytest
 
 from tests.lab import product
 from tests.lab.net import EXTERNAL_ADDRESS, SERVER_ADDRESS
+from tests.lab.product import FETCH_FILES, outputs, problems, serves, settled
 from tests.lab.server import Server
-from tests.namespaces.test_server import UNITS, outputs, problems, settled, transient
+from tests.lab.units import UNITS, cursor, said, show, transient
 
 pytestmark = pytest.mark.lab
 
 NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
-# What clients fetch, or where they connect to fetch it: of services of our own, and all of it.
-FETCH_FILES = f"""set -e
-cmp -s /srv/tftp/ltsp/ltsp.ipxe <<EOF
-$(curl -sSf -m 600 http://{SERVER_ADDRESS}/ltsp/ltsp.ipxe)
-EOF
-curl -sSf -m 600 tftp://{SERVER_ADDRESS}/ltsp/ltsp.ipxe | cmp -s - /srv/tftp/ltsp/ltsp.ipxe
-: </dev/tcp/{SERVER_ADDRESS}/2049
-"""
-FETCH = f"""{FETCH_FILES}
-! systemctl is-active --quiet ltspd-nbd.socket || : </dev/tcp/{SERVER_ADDRESS}/10809
-systemctl is-active --quiet ltspd-dnsmasq
-"""
 # Asks the daemon as root, one call after the other, and prints how long the slowest took.
 CALLS = """import sys, time
 sys.path.insert(0, "/usr/lib/ltspd")
@@ -62,25 +51,6 @@ CONNECT = """import socket
 for _ in range(220):
     socket.create_connection(("127.0.0.1", 10809), 30).close()
 """
-
-
-def serves(server: Server) -> None:
-    """Fail unless clients are served."""
-    server.run("bash -s", stdin=FETCH)
-
-
-def show(server: Server, name: str, unit: str = "ltspd") -> str:
-    return server.run(f"systemctl show -P {name} {unit}").strip()
-
-
-def said(server: Server, since: str, unit: str = "ltspd") -> str:
-    """Return what a unit said since a cursor of the journal."""
-    return server.run(f"journalctl -q --no-pager -o cat -u {unit} --after-cursor='{since}'")
-
-
-def cursor(server: Server) -> str:
-    lines = server.run("journalctl -q --no-pager -n 1 --show-cursor").splitlines()
-    return lines[-1].removeprefix("-- cursor: ")
 
 
 @contextmanager

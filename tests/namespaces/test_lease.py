@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import REPOSITORY
 from tests.lab.net import Lan, ip, make_lan
 from tests.lab.session import leftovers, open_session
 
 pytestmark = pytest.mark.lab
 
-CLIENT = Path(__file__).resolve().parents[2] / "client"
+CLIENT = REPOSITORY / "client"
 ADDRESS = "192.168.67.77"
 # What a DHCP server in 192.168.67.1 answers: all of a range, or another address to this one machine.
 RANGE = "--dhcp-range=192.168.67.20,192.168.67.99,120s"

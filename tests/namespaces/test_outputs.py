@@ -9,8 +9,9 @@ import pytest
 
 from tests.lab import nbd, product
 from tests.lab.net import SERVER_ADDRESS
+from tests.lab.product import outputs, settled
 from tests.lab.server import Server
-from tests.namespaces.test_server import UNITS, outputs, settled
+from tests.lab.units import UNITS
 
 pytestmark = pytest.mark.lab
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.lab.cache import REPOSITORY
+from tests import REPOSITORY
 from tests.lab.server import Server
 from tests.patience import PATIENCE
 

@@ -2,18 +2,16 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.lab import product
+from tests.lab.product import outputs, problems, settled
 from tests.lab.server import Server
+from tests.lab.units import UNITS, transient
 
 pytestmark = pytest.mark.lab
 
-UNITS = "ltspd-gateway ltspd-dnsmasq ltspd-tftp ltspd-nfs ltspd-nbd.socket ltspd-radvd"
 # Holds a port as a program would that is none of ours.
 HOLDER = """import socket, sys, time
 for word in sys.argv[1:]:
@@ -25,28 +23,6 @@ for word in sys.argv[1:]:
     globals()[word] = held
 time.sleep(600)
 """
-
-
-def outputs(server: Server) -> dict[str, Any]:
-    return {each["Name"]: each for each in product.status(server)["Outputs"]}
-
-
-def problems(server: Server) -> list[str]:
-    return list(product.status(server)["Problems"])
-
-
-@contextmanager
-def transient(server: Server, unit: str, command: str) -> Iterator[None]:
-    """Run a command as a unit of the server for a while."""
-    server.run(f"systemd-run --quiet --collect --unit={unit} {command}")
-    try:
-        yield
-    finally:
-        server.run(f"systemctl stop {unit}", check=False)
-
-
-def settled(server: Server) -> None:
-    server.wait_for(lambda: product.status(server)["State"] == "in-sync")
 
 
 def test_everything_serves(server: Server) -> None:

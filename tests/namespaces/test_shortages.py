@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab import product
+from tests.lab.apt import APT, MAKE
+from tests.lab.product import image, outputs, problems, serves, settled
 from tests.lab.server import Server
-from tests.namespaces.test_apt_hook import APT, MAKE, image
-from tests.namespaces.test_failures import cursor, said, serves, show
-from tests.namespaces.test_server import outputs, problems, settled
+from tests.lab.units import cursor, said, show
 
 pytestmark = pytest.mark.lab
 

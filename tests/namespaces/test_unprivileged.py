@@ -9,13 +9,13 @@ import pytest
 from ltspd.api.contract import NOUNS
 from ltspd.api.noun import Method
 from tests.lab import product
+from tests.lab.product import settled
 from tests.lab.server import Server
-from tests.namespaces.test_failures import cursor, said, show
-from tests.namespaces.test_polkit import RULES
-from tests.namespaces.test_server import settled
+from tests.lab.units import cursor, said, show
 
 pytestmark = pytest.mark.lab
 
+RULES = "/etc/polkit-1/rules.d/50-teachers.rules"
 PUPIL, TEACHER = "flood-pupil", "flood-teacher"
 SECRETS = ("verysecret", "$6$salt$hash")
 RULE = f"""polkit.addRule(function(action, subject) {{

@@ -8,10 +8,10 @@ import pytest
 from ltspd.gateway.reports import MARKS
 from tests.lab import product
 from tests.lab.client import Client
+from tests.lab.fleet import Fleet, Machine, wanted
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 from tests.lab.timeline import STAGES, table
-from tests.netboot.fleet import Fleet, Machine, wanted
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.booted import COVERING, FORMATS, WHOLE, Disks, check_booted, disks_of, names
 from tests.lab.laying import TABLES
 from tests.lab.server import Server
-from tests.netboot.disks import COVERING, FORMATS, WHOLE, Disks, check_booted, disks_of, names
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

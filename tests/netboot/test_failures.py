@@ -3,8 +3,8 @@
 import pytest
 
 from tests.lab import product
+from tests.lab.reading import reading, reads_on
 from tests.lab.server import Server
-from tests.netboot.reading import reading, reads_on
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

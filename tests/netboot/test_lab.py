@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.lab.cache import REPOSITORY
+from tests import REPOSITORY
 from tests.lab.client import Firmware, power_on
 from tests.lab.net import make_lan
 from tests.lab.server import Server, start_server

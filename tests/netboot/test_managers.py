@@ -6,17 +6,17 @@ what the boot initrd leaves for network managers is written by the same script.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests import REPOSITORY
 from tests.lab.net import EXTERNAL_ADDRESS, SERVER_ADDRESS, Lan, ip, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-CLIENT = Path(__file__).resolve().parents[2] / "client"
+CLIENT = REPOSITORY / "client"
 GATEWAY = "192.168.67.254"
 # The card of the root, and another one that the image's network manager is to have.
 ROOT, OTHER = "lan0", "ext0"

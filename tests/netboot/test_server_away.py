@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import product
+from tests.lab.reading import SHELL, survives
 from tests.lab.server import Server
-from tests.netboot.reading import SHELL, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

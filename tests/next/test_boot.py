@@ -6,8 +6,8 @@ import pytest
 
 from tests.lab import product
 from tests.lab.client import power_on
+from tests.lab.reading import SHELL, survives
 from tests.lab.server import Server
-from tests.netboot.reading import SHELL, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ltspd
+from tests import REPOSITORY
 from tests.lab import trees
-from tests.lab.cache import REPOSITORY, cache_dir
+from tests.lab.cache import cache_dir
 
 # Suites that the packages are for.
 SUITES = ("bookworm", "trixie")

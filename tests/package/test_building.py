@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cache import REPOSITORY
+from tests import REPOSITORY
 from tests.lab.net import Lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import REPOSITORY
 from tests.lab import nbd, product
-from tests.lab.cache import REPOSITORY
 from tests.lab.client import Client, power_on
 from tests.lab.net import Lan
 from tests.lab.server import Server
@@ -15,7 +15,7 @@ from tests.lab.session import Session
 from tests.package import packages
 from tests.package.conftest import Builds, Fresh
 from tests.package.packages import APT, NEXT
-from tests.unit.test_docs import commands
+from tests.worlds.pages import commands
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

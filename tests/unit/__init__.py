@@ -1,1 +1,1 @@
-"""Tests of one room at a time, in one process: no root, no network, no other program needed."""
+"""Tests of one room at a time, in one process. They mirror the rooms of ltspd/, as tests/pure does."""

@@ -1,0 +1,110 @@
+"""Declarations of parameters: each is sound and found, and what they give for one host."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ltspd.config import features, load
+from ltspd.config.names import is_parameter_name, is_reserved, is_unread
+from ltspd.config.parameter import CLIENT, SERVER, Parameter, Settings, Side
+from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
+from ltspd.config.readers import FLAG, TEXT, count
+from ltspd.plan import TITLES
+from tests import REPOSITORY
+
+HERE = REPOSITORY
+# Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
+DOCUMENTED = """
+ADD_IMAGE_EXCLUDES OMIT_IMAGE_EXCLUDES AUTOLOGIN RELOGIN GDM3_CONF LIGHTDM_CONF SDDM_CONF CRONTAB_POWEROFF
+CUPS_SERVER DEBUG_LOG DEBUG_SHELL DEFAULT_IMAGE KERNEL_PARAMETERS MENU_TIMEOUT DISABLE_SESSION_SERVICES
+DISABLE_SYSTEM_SERVICES KEEP_SESSION_SERVICES KEEP_SYSTEM_SERVICES MASK_SESSION_SERVICES MASK_SYSTEM_SERVICES
+DNS_SERVER FSTAB_NFS HOSTNAME HOSTS_NFS IMAGE_TO_RAM LOCAL_SWAP MULTISEAT NAT OMIT_FUNCTIONS PASSWORDS_PC01
+POST_INIT_LN_XORG PRE_INITRD_BOTTOM_X PWMERGE_SUR PWMERGE_SGR PWMERGE_DGR PWMERGE_DUR REMOTEAPPS RPI_IMAGE
+SEARCH_DOMAIN SERVER UDEV_SEAT_1_SOUND X_DRIVER X_HORIZSYNC X_MODELINE X_MODES X_PREFERREDMODE X_VERTREFRESH
+X_VIRTUAL BASE_DIR HOME_DIR TFTP_DIR OVERWRITE DNS PROXY_DHCP REAL_DHCP TFTP BACKUP CLEANUP IONICE
+KERNEL_INITRD MKSQUASHFS_PARAMS REVERT BINARIES NFS_HOME NFS_TFTP HTTP HTTP_IMAGE HTTP_INDEX HTTP_IMAGES
+HTTP_TFTP IN_PLACE IPXE_X86_32_IMG"""
+
+
+@pytest.mark.parametrize("name", DOCUMENTED.split())
+def test_ltsps_parameters_are_known(name: str) -> None:
+    assert is_known(name)
+    assert not is_reserved(name)
+
+
+@pytest.mark.parametrize("name", table())
+def test_each_declaration_is_sound(name: str) -> None:
+    each = table()[name]
+    assert is_parameter_name(name.removesuffix("*"))
+    assert not is_reserved(name)
+    assert not is_unread(name), "it has an effect now: take it from LTSP's names without one"
+    assert not is_secret(name) or each.secret
+    assert each.sides
+    assert len(each.help.split()) > 1
+    assert not each.help.endswith(".")
+    if each.stem:
+        assert not each.default, "what a family is by default, nobody could ask for"
+    else:
+        Settings()[each]
+
+
+def test_declarations_are_found_wherever_they_are() -> None:
+    assert None not in map(find, ("REAL_DHCP", "KEEP_GENERATIONS", "IPXE_X", "FSTAB_X"))
+    assert (sides("TFTP"), sides("HOSTNAME"), sides("NOTHING")) == (SERVER, CLIENT, Side(0))
+
+
+def test_the_table_needs_nothing_but_python() -> None:
+    """Pages and packages are made where none of our dependencies is installed."""
+    code = "from ltspd.config.parameters import table; assert table()"
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, check=True)
+
+
+def test_two_declarations_of_one_name_are_refused() -> None:
+    seats = Parameter("SEATS", count(), "1", SERVER, "How many seats there are")
+    assert list(collect([("a", seats), ("b", seats)])) == ["SEATS"]
+    other = Parameter("SEATS", count(), "2", SERVER, "How many seats there are")
+    with pytest.raises(ValueError, match="SEATS is declared twice: in a and in b"):
+        collect([("a", seats), ("b", other)])
+
+
+def test_a_script_of_clients_declares_what_it_reads() -> None:
+    script = """#!/bin/sh
+# Beamers show the login alone.
+# parameter: BEAMER bool "0" Show the login on the beamer alone.
+# parameter: BEAMER_* text "" A mode of one beamer
+# needs: LTSP_API 1
+echo "$BEAMER"
+# parameter: LATER bool "0" No header any more
+"""
+    beamer, modes = features.declared(script)
+    assert (beamer.name, beamer.reader, beamer.default, beamer.sides) == ("BEAMER", FLAG, "0", CLIENT)
+    assert beamer.help == "Show the login on the beamer alone"
+    assert (modes.stem, modes.reader) == ("BEAMER_", TEXT)
+
+
+@pytest.mark.parametrize(
+    "row", ["BEAMER", 'BEAMER bool "0"', "BEAMER bool 0 Help", 'BEAMER boolean "0" Help', 'beamer bool "0" x']
+)
+def test_a_header_that_cant_be_read_is_refused(row: str) -> None:
+    with pytest.raises(ValueError, match="is not # parameter: NAME"):
+        list(features.declared(f"# parameter: {row}\n"))
+
+
+def test_the_servers_settings_hold_nothing_that_it_does_not_read() -> None:
+    text = "[server]\nROOT_PASSWORD=hush\nHOSTNAME=x\nWHATEVER=1\nTFTP=0\nIPXE_A_IMG=A\n"
+    assert load({"x": text}).settings.texts == {"TFTP": "0", "IPXE_A_IMG": "A"}
+
+
+def test_a_family_is_asked_for_as_a_whole() -> None:
+    settings = Settings({"IPXE_A": "1", "IPXE_": "2", "IPX": "3"})
+    assert settings.family(TITLES) == {"A": "1"}
+    with pytest.raises(TypeError, match="family"):
+        settings[TITLES]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("HOSTNME", "HOSTNAME"), ("DNS_SERVERS", "DNS_SERVER"), ("QWERTY", "")]
+)
+def test_suggestions(wrong: str, right: str) -> None:
+    assert suggestion(wrong) == right

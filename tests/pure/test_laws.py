@@ -1,0 +1,301 @@
+"""The laws of the architecture, read from the source itself: layers, sizes, what may be in the repository."""
+
+import ast
+import re
+import statistics
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests import REPOSITORY
+
+SOURCES = {
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((REPOSITORY / "ltspd").rglob("*.py"))
+    if path.stat().st_size
+}
+
+# Rooms that only decide: a new module there is pure, too. Elsewhere a module says so in its docstring.
+WHOLLY_PURE = (
+    r"ltspd\.((outputs|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model(\..*)?|errors|names|paths)"
+)
+IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
+
+# Which rooms may know a library: the rest of the program does not depend on it.
+HOMES = {
+    "inotify_simple": r"ltspd\.observe\.files",
+    "pyroute2": r"ltspd\.observe\.links",
+    "aiohttp": r"ltspd\.gateway\..*",
+    "dbus_next": r"ltspd\.(dbus|api)\..*",
+    "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
+}
+
+# What a room, or a module at the top, may import of ours beside its own modules; `room.*` is all of a room.
+# The rooms stand in the order of their floors: none imports one that stands below it here.
+ALLOWED = {
+    "names": "",
+    "paths": "",
+    "errors": "names",
+    "model": "",
+    "system": "errors",
+    "foreign": "errors",
+    "dbus": "errors names",
+    "config": "errors model.* names paths system.files",
+    "clients": "model.* names",
+    "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
+    "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run",
+    "image": (
+        "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
+        "model.* paths system.priority system.run system.threads"
+    ),
+    "migration": "dbus.systemd errors image.source.find model.* paths",
+    "observe": (
+        "disk.use image.source.dpkg image.source.find image.store.store "
+        "migration.leftovers model.* names paths"
+    ),
+    "network": "config.* model.* names",
+    "plan": "config.* model.* network.roles paths",
+    "outputs": "clients.table config.* model.* names network.firmware paths",
+    "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
+    "trial": "errors model.* outputs.nbd paths system.run",
+    "jobs": (
+        "clients.known config.* disk.opening disk.source errors image.build image.fold "
+        "image.look.contents image.pack.increment image.source.find image.store.store "
+        "model.* observe.usage paths trial.messages trial.trial"
+    ),
+    "api": (
+        "clients.fields config.* dbus.caller dbus.connection dbus.wire disk.words errors "
+        "image.store.store migration.leftovers migration.takeover model.* names paths"
+    ),
+    "daemon": (
+        "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
+        "image.store.manifest image.store.store initrd.* jobs.builds jobs.engine "
+        "jobs.trials migration.takeover model.* observe.facts observe.files observe.links "
+        "observe.watches outputs outputs.world paths plan system.memory system.notify"
+    ),
+    "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
+    "cli": "api.remote dbus.caller dbus.wire names",
+    "notifier": "api.remote dbus.caller dbus.wire names",
+    "manual": ("api.contract api.introspection api.noun cli.applets cli.grammar config.* errors names"),
+    "__main__": (
+        "daemon.serve dbus.connection errors migration.takeover paths system.journal "
+        "system.memory system.notify"
+    ),
+    "probe": "",
+}
+
+# Pure but for one thing: it finds the declarations of parameters in our own modules and scripts, once.
+READS_OUR_SOURCE = "ltspd.config.parameters"
+
+# The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
+# the notifier runs in a user's session.
+STARTS_PROGRAMS = {"ltspd.system.run", "ltspd.api.agent", "ltspd.notifier.__main__"}
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name].read_text())
+
+
+def _imports(name: str) -> Iterator[str]:
+    """Yield every module that a module imports, also inside functions; ``from a import b`` as both."""
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            assert node.module is not None
+            found = [f"{node.module}.{each.name}" for each in node.names]
+            modules = [each for each in found if each in SOURCES]
+            yield from modules
+            if len(modules) < len(found):
+                yield node.module
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _pure(name: str) -> bool:
+    """Whether the module's docstring says that it is pure."""
+    return re.search(r"\bPure\b", ast.get_docstring(_tree(name)) or "") is not None
+
+
+PURE = [name for name in SOURCES if _pure(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if re.fullmatch(WHOLLY_PURE, name)])
+def test_rooms_that_decide_are_pure_as_a_whole(name: str) -> None:
+    assert name in PURE
+
+
+def test_the_rules_speak_of_modules_that_exist() -> None:
+    assert {"ltspd.plan", "ltspd.config.parse", "ltspd.outputs.dhcp_dnsmasq", "ltspd.api.noun"} <= set(PURE)
+    assert set(SOURCES) >= STARTS_PROGRAMS
+    for room in ALLOWED:
+        assert any(f"{name}.".startswith(f"ltspd.{room}.") for name in SOURCES), room
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_import_nothing_that_acts(name: str) -> None:
+    imports = set(_imports(name))
+    assert not {_top(each) for each in imports} & IMPURE_LIBRARIES
+    ours = {each for each in imports if _top(each) == "ltspd" and each != "ltspd"}
+    assert ours <= set(PURE), ours - set(PURE)
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_read_and_write_no_file(name: str) -> None:
+    acts = {
+        "open",
+        "read_text",
+        "read_bytes",
+        "write_text",
+        "write_bytes",
+        "exists",
+        "is_file",
+        "stat",
+        "iterdir",
+    }
+    if name == READS_OUR_SOURCE:
+        acts.remove("read_bytes")
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Call)
+    }
+    assert not called & acts
+
+
+def _room(name: str) -> str:
+    return name.split(".")[1] if name.count(".") else ""
+
+
+def _below(room: str) -> re.Pattern[str]:
+    words = (re.escape(each).replace(r"\.\*", r"(\..*)?") for each in (f"{room}.*", *ALLOWED[room].split()))
+    return re.compile(rf"ltspd(\.({'|'.join(words)}))?")
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name != "ltspd"])
+def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
+    below = _below(_room(name))
+    assert [each for each in _imports(name) if _top(each) == "ltspd" and not below.fullmatch(each)] == []
+
+
+def test_no_room_imports_one_above_it() -> None:
+    floors = list(ALLOWED)
+    for room, below in ALLOWED.items():
+        for each in below.split():
+            assert each.split(".")[0] in floors[: floors.index(room)], f"{room} imports {each}"
+
+
+def test_each_room_has_its_row() -> None:
+    assert {_room(name) for name in SOURCES if name != "ltspd"} == set(ALLOWED)
+
+
+def test_running_programs_knows_only_errors_and_priority() -> None:
+    assert set(_imports("ltspd.system.run")) & set(SOURCES) - {"ltspd"} == {
+        "ltspd.errors",
+        "ltspd.system.priority",
+    }
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_each_library_has_one_home(library: str) -> None:
+    users = [name for name in SOURCES if library in {_top(each) for each in _imports(name)}]
+    assert users, "nobody uses it any more"
+    assert [name for name in users if not re.fullmatch(HOMES[library], name)] == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_one_module_of_the_daemon_starts_programs(name: str) -> None:
+    if name in STARTS_PROGRAMS:
+        return
+    assert "subprocess" not in {_top(each) for each in _imports(name)}
+    starts = re.compile(r"create_subprocess_\w+|popen|fork\w*|exec[lv]\w*|spawn\w*|posix_spawn\w*|system")
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert not (node.value.id in ("os", "asyncio") and starts.fullmatch(node.attr)), node.attr
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_module_says_what_lives_in_it(name: str) -> None:
+    text = ast.get_docstring(_tree(name))
+    assert text
+    assert len(text.split()) >= 4
+    assert text.splitlines()[0].endswith((".", ":", ",")) or "\n" in text
+
+
+def test_modules_are_small() -> None:
+    lines = {name: len(path.read_text().splitlines()) for name, path in SOURCES.items()}
+    assert statistics.median(lines.values()) <= 150
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    vague = {"util", "utils", "helper", "helpers", "misc", "common"}
+    assert [name for name in SOURCES if name.rpartition(".")[2] in vague] == []
+
+
+def _tracked() -> Iterator[tuple[str, str]]:
+    listing = subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY), "ls-files", "-z"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        pytest.skip("this is not a git checkout")
+    for name in filter(None, listing.stdout.split("\0")):
+        path = REPOSITORY / name
+        if path.is_file() and not path.is_symlink():
+            yield name, path.read_bytes().decode("utf-8", "replace")
+
+
+def test_the_repository_names_no_registry_and_no_developers_machine() -> None:
+    # Put together here, so that this file obeys the law too.
+    hosts = ("pypi.org", "pythonhosted.org", "npmjs.org", "docker.io", "ghcr.io", "quay.io", "crates.io")
+    forbidden = {
+        "a package registry": re.compile("|".join(re.escape(host) for host in hosts) + r"|index-" + "url"),
+        "a path of a developer's machine": re.compile(r"(?<![\w.})/$])/(?:" + "work|workspace|Users)" + "/"),
+        "a path of root's home": re.compile(r"(?<![\w.})/])/" + "root/[a-z.]"),
+    }
+    found = [
+        f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {what}: {match[0]}"
+        for name, text in _tracked()
+        if name != "tests/pure/test_laws.py"
+        for what, pattern in forbidden.items()
+        for match in pattern.finditer(text)
+    ]
+    assert found == []
+
+
+def test_no_secret_is_in_the_repository() -> None:
+    # A key with a body: tests of what must not leave a server hold headers with nothing behind them.
+    key = re.compile(
+        "-----BEGIN [A-Z ]*PRIVATE "
+        + r"KEY-----\s+[A-Za-z0-9+/=]{40}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
+    )
+    assert [name for name, text in _tracked() if key.search(text)] == []
+
+
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
+# What tests share, beside what is in their own folder.
+SHARED = ("tests", "tests.lab", "tests.patience", "tests.worlds")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_no_test_imports_a_test(path: Path) -> None:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    part = ".".join(parts[:2])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and _top(node.module) == "tests":
+            for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names)):
+                assert not re.search(r"\.test_\w+", name), name
+            home = ".".join(node.module.split(".")[:2])
+            assert home in (part, *SHARED), (
+                f"what {node.module} has for others belongs to tests/worlds or tests/lab"
+            )

@@ -1,0 +1,74 @@
+"""The examples in docs/: what a page says to type, which test runs it, and what to write into ltsp.conf."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import REPOSITORY
+
+# How an example begins -> the test (or the tool of the lab) that runs it, and words that show that it does.
+RUN = {
+    "apt install ./ltspd_*.deb": ("tests/package/test_package.py", 'commands("first-boot.md")'),
+    "apt install /tmp/build/ltspd_*.deb": ("tests/package/test_package.py", 'commands("first-boot.md")'),
+    "apt install ltsp": ("tests/package/test_migration.py", "install {packages.LTSP}/*.deb"),
+    "debian/make-source": ("tests/package/packages.py", '"debian/make-source"'),
+    "cd /tmp/build/ltspd-*": ("tests/package/packages.py", "dpkg-buildpackage"),
+    "dpkg-buildpackage": ("tests/package/packages.py", '"dpkg-buildpackage", "-us", "-uc"'),
+    **dict.fromkeys(
+        (
+            "make install", "systemd-sysusers", "systemd-tmpfiles --create", "systemctl daemon-reload",
+            "systemctl reload dbus", "systemctl enable --now ltspd",
+        ),
+        ("tests/package/test_package.py", 'commands("install.md")'),
+    ),
+    "journalctl LTSPD_JOB=": ("tests/unit/jobs/test_engine.py", "LTSPD_JOB"),
+    "journalctl -u ltspd LTSPD_": ("tests/bus/test_authorization.py", "LTSPD_ACTION"),
+    **dict.fromkeys(
+        ("S=org.ltsp.Server1", "busctl ", "gdbus "), ("tests/bus/test_manual.py", '"busctl", "gdbus"')
+    ),
+    "cp classroom.qcow2": ("tests/lab/booted.py", "/srv/ltsp/{name}.img"),
+    # These run the tests.
+    "./demo": ("demo", "tests.lab.demo"),
+    "./check": ("check", "pytest"),
+}  # fmt: skip
+PROGRAMS = {
+    *(start.split()[0] for start in RUN),
+    *("ltspctl", "ltsp"),
+}
+
+
+def blocks(page: Path) -> Iterator[list[str]]:
+    """Yield the lines of each example: fenced, or indented by four or (in a list) more."""
+    fenced: list[str] | None = None
+    indented: list[str] = []
+    for line in [*page.read_text().splitlines(), ""]:
+        if line.startswith("```"):
+            if fenced is not None:
+                yield fenced
+            fenced = [] if fenced is None else None
+        elif fenced is not None:
+            fenced.append(line)
+        elif re.match(r" {4,8}\S", line):
+            indented.append(line.strip())
+        elif indented and line.strip():
+            yield indented
+            indented = []
+
+
+def is_conf(block: list[str]) -> bool:
+    """Whether an example is a piece of ltsp.conf."""
+    return any(re.fullmatch(r"\[[^]]+\]( +#.*)?", line) for line in block)
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is one to type."""
+    return line.split(" ")[0] in PROGRAMS
+
+
+def commands(name: str) -> list[str]:
+    """Return the commands of a page's examples, in their order."""
+    found = []
+    for block in blocks(REPOSITORY / "docs" / name):
+        text = "\n".join(block).replace("\\\n", " ")
+        found += [line for line in text.splitlines() if is_command(line)]
+    return found
