@@ -4,9 +4,8 @@ import asyncio
 import logging
 
 from ltspd.errors import LtspError
-from ltspd.initrd.addon import make_settings_initrd
+from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd
 from ltspd.initrd.boot import read_client
-from ltspd.initrd.nbd import make_nbd_initrd
 from ltspd.model.desired import AddOn
 from ltspd.paths import Paths
 

@@ -1,19 +1,27 @@
-"""The add-on initrd ltsp.img: what runs on clients, their settings, the server's login accounts. Pure.
+"""The add-on initrds. ltsp.img: what runs on clients, their settings, and accounts. nbd.img: our nbd-client.
 
-It is loaded before the boot initrd of whichever image, so that a change of settings or accounts, or an
-upgrade of ltspd, touches this one small file and no image. It holds no secret.
+A client loads ltsp.img before the boot initrd of any image. So a change of settings or accounts, or an
+upgrade of ltspd, changes this one small file and no image. It holds no secret. Only roots by NBD need nbd.img.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from ltspd.initrd import cpio
+from ltspd.errors import LtspError
+from ltspd.foreign.read import read_whole
+from ltspd.initrd import boot, cpio
 from ltspd.model.account import Account, Group
 
 # Every generation's ``init`` with LTSP_API=1 starts this file, and generations never change.
 _ENTRY = cpio.symlink("ltsp/client/main.sh", "boot/main.sh")
-# What ends a field or a line. Bytes that are no UTF-8 are some old account's real name, and break neither.
+# Characters that end a field or a line. Bytes that are no UTF-8, as in old accounts' real names, do not.
 _BREAKS = re.compile("[:\x00-\x1f\x7f]")
+# The program that `make install` builds from nbd/nbd-client.c.
+NBD_CLIENT = "usr/lib/ltspd/nbd-client"
+# Where the boot initrds of all generations, however old, look for it.
+_NBD_PLACE = "ltsp/nbd/bin/nbd-client"
 
 
 def make_settings_initrd(
@@ -48,3 +56,14 @@ def make_settings_initrd(
 def _lines(rows: Iterable[tuple[str, ...]]) -> bytes:
     sound = (row for row in rows if row[0] and not any(map(_BREAKS.search, row)))
     return "".join(":".join(row) + "\n" for row in sound).encode("utf-8", "surrogateescape")
+
+
+async def make_nbd_initrd(root: Path = Path("/")) -> bytes:
+    """Return nbd.img with the nbd-client of the server, whose root is ``root``.
+
+    Raises LtspError if the program is missing, ToolFailed.
+    """
+    program = await asyncio.to_thread(read_whole, root, NBD_CLIENT)
+    if program is None:
+        raise LtspError(f"{root / NBD_CLIENT} is missing: reinstall ltspd.")
+    return cpio.aligned(await boot.compress(cpio.archive([cpio.file(_NBD_PLACE, program, 0o755)])))

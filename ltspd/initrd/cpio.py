@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 _TRAILER = "TRAILER!!!"
-# cpio(5): archives are padded to a block of 512 bytes; the kernel itself only asks that an archive which
-# follows another begins at a multiple of 4.
+# cpio(5) pads archives to blocks of 512 bytes; for the kernel, an archive after another one must only begin at
+# a multiple of 4.
 _BLOCK = 512
 # A magic number and 13 fields of 8 hexadecimal digits.
 _HEADER = 110
@@ -53,8 +53,8 @@ def character_device(path: str, major: int, minor: int, mode: int = 0o600) -> En
 def archive(entries: Iterable[Entry]) -> bytes:
     """Return the archive of entries in their order, each after the directories that it lies in.
 
-    A path that comes twice keeps its first entry (so implied directories may be given explicitly before).
-    Raises ValueError for an empty, absolute or climbing path: a mistake of the caller.
+    The first entry of a path counts, so a directory may be given before the entries in it.
+    Raises ValueError for an empty or absolute path, and for one with ``..``: mistakes of the caller.
     """
     pieces: list[bytes] = []
     seen: set[str] = set()
@@ -66,7 +66,7 @@ def archive(entries: Iterable[Entry]) -> bytes:
 
 
 def aligned(compressed: bytes) -> bytes:
-    """Return a compressed archive padded with zeros so that another archive may follow it."""
+    """Return a compressed archive padded with zeros, so that another archive may follow it."""
     return compressed + b"\0" * (-len(compressed) % 4)
 
 

@@ -1,6 +1,6 @@
-"""The few facts of an ELF file that a boot initrd needs. Pure: bytes in, facts out; nothing is executed.
+"""The few facts of an ELF file that a boot initrd needs. Pure; executes nothing.
 
-Layout after the System V ABI (gABI) chapter 4 and 5, and elf(5).
+The layout is described in the System V ABI (gABI), chapters 4 and 5, and in elf(5).
 """
 
 import struct
@@ -19,7 +19,7 @@ class Elf:
 
 
 def parse(data: bytes) -> Elf | None:
-    """Return what a program or shared library says of itself; None if the bytes are no sound ELF file."""
+    """Return the facts of a program or shared library; None if the bytes are no valid ELF file."""
     try:
         machine = _format(data)[3]
         segments = list(_segments(data))

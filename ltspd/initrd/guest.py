@@ -1,7 +1,7 @@
-"""The distribution's own initrd with our client as a guest in it: found, judged, and added to.
+"""The distribution's own initrd, with our client as a guest in it: found, checked, and extended.
 
-Its own init, drivers, splash and hooks run as on a local disk; only where it would mount the root it calls
-ours. What is in it is public to the clients' network, so one with secrets is refused.
+Its init, drivers, splash and hooks run as on a local disk. Only to mount the root, it calls our scripts.
+Everybody on the clients' network can read it, so an initrd with secrets is refused.
 """
 
 import mmap
@@ -26,11 +26,11 @@ _NAMES = (
     "usr/lib/modules/{}/initrd",
     "lib/modules/{}/initrd",
 )
-# A desktop's with graphics firmware has some 100 MB.
+# Bytes of an initrd. One of a desktop, with graphics firmware, has some 100 MB.
 MAX_BYTES = 512 << 20
-# Unpacked; and what of it is looked into.
+# Bytes of an unpacked initrd, and of the files in it that are read.
 MAX_PLAIN, MAX_LOOKED_AT = 2 << 30, 64 << 20
-# Where our own programs and modules are, so that neither side overwrites what belongs to the other.
+# The directory of our programs and modules, so that neither side overwrites files of the other.
 HOME = "ltspd"
 _PROGRAMS = {
     b"\x1f\x8b": "gzip",
@@ -41,15 +41,15 @@ _PROGRAMS = {
     b"\x02\x21\x4c\x18": "lz4",
     b"\x04\x22\x4d\x18": "lz4",
 }
-# Configuration is small; nothing larger is looked into.
+# Bytes of a file that is read for secrets: configuration is small.
 _LOOKED_AT = 64 << 10
 _SECRET = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|openssh-key-v1|:\$(?:y|gy|6|5|2[aby]|1|7)\$")
-# Every version of dracut has hooks of some kind, wherever it keeps them; newer ones have none for the mount.
+# dracut's directory of hooks; its place depends on the version. Newer initrds have no hook for the mount.
 _HOOKS = re.compile(r"((?:usr/|var/)?lib/dracut/hooks)/[^/]+/.+")
-# dracut's list of what it took from the machine that it was made on.
+# dracut's list of files that it took from the machine on which it ran.
 _HOST_ONLY = re.compile(r"(?:usr/)?lib/dracut/hostonly-files")
 
-# Whether a path is one at which no image may have a file.
+# Whether no image may have a file at a path.
 IsSensitive = Callable[[str], bool]
 
 
@@ -127,12 +127,12 @@ def _moved(entry: cpio.Entry) -> cpio.Entry:
 
 
 def _additions(hooks: str) -> list[cpio.Entry]:
-    """Return the files by which the distribution's init finds us."""
+    """Return the files that make the distribution's init call our scripts."""
     home = client_home() / "guest"
     read = {each: (home / each).read_bytes() for each in boot.GUEST_HOOKS}
     if hooks:
         return [
-            # One that was made for a single machine must not wait for that machine's disks.
+            # An initrd that was made for one machine must not wait for that machine's disks.
             cpio.file("etc/cmdline.d/99-ltspd.conf", b"rd.hostonly=0\n"),
             cpio.file(f"{hooks}/cmdline/99-ltspd.sh", read["dracut-cmdline.sh"], 0o755),
             cpio.file(f"{hooks}/mount/10-ltspd.sh", read["dracut-mount.sh"], 0o755),
@@ -154,7 +154,7 @@ async def _members(where: str, data: bytes) -> dict[str, bytes]:
             elif data[at : at + 4] == bytes(4):
                 at += 4
             else:
-                # Nothing else stands behind a compressed archive that a distribution makes.
+                # In a distribution's initrd, a compressed archive is the last one.
                 await _compressed(data[at:], found)
                 break
     except (ValueError, ToolFailed) as error:
@@ -170,7 +170,7 @@ async def _compressed(data: bytes, found: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory(prefix="ltspd-initrd-") as scratch:
         packed, plain = Path(scratch, "packed"), Path(scratch, "plain")
         await priority.to_thread(packed.write_bytes, data)
-        # A disk image from anywhere may have an initrd that never ends.
+        # The limit is for a hostile disk image, whose initrd may unpack without end.
         script = 'ulimit -f "$3"; exec "$0" -dc <"$1" >"$2"'
         await run(["sh", "-c", script, program, str(packed), str(plain), str(MAX_PLAIN // 512)])
         await priority.to_thread(_collect_all, plain, found)

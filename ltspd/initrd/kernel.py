@@ -1,6 +1,6 @@
 """An image's kernel on disk: its module index, the modules themselves and their firmware, uncompressed.
 
-Only reads below the source's root. What of it goes into an initrd is decided in ``modules``.
+Only reads below the source's root. ``modules`` decides what goes into an initrd.
 """
 
 import lzma
@@ -19,15 +19,14 @@ from ltspd.system.run import run
 
 # Linux 5.9 is the first that unpacks a zstd initramfs.
 _ZSTD_SINCE = (5, 9)
-# Kernel configurations that compile a file-system's compression in the initramfs unpacker.
 _RD_ZSTD = "CONFIG_RD_ZSTD"
 _FIRMWARE = "usr/lib/firmware"
-# Some 300 modules of a distribution's kernel are 30 MB, all of its modules 500.
+# Bytes of all chosen modules. A distribution's 300 chosen ones have 30 MB, all of its modules 500.
 _MOST_IN_ALL = 512 << 20
 
 
 def _module_home(source_root: Path, version: str) -> str:
-    """Return where the version's modules are in the source: ``usr/lib`` first, then an unmerged ``lib``."""
+    """Return the directory of the version's modules: in ``usr/lib``, else in an unmerged ``lib``."""
     for home in (f"usr/lib/modules/{version}", f"lib/modules/{version}"):
         if path_inside(source_root, f"{home}/modules.dep") is not None:
             return home
@@ -48,9 +47,9 @@ def read_index(source_root: Path, version: str) -> modules.Index:
 
 
 def check_modules(source_root: Path, version: str) -> tuple[str, ...]:
-    """Return the names of what a client can't boot without and the kernel does not have; raises NoKernel.
+    """Return the names of modules that a client needs to boot and the kernel lacks; raises NoKernel.
 
-    Empty means that the kernel is fit for network boot. Modules count as well as what is built in.
+    Empty means that the kernel can boot from a network. Built-in modules count, too.
     """
     return modules.missing(read_index(source_root, version))
 
@@ -96,7 +95,7 @@ async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str,
     contents = await priority.to_thread(lambda: _modules(source_root, home, paths))
     packed = [path for path in paths if path.endswith(".zst")]
     if packed:
-        # Python has no zstd before 3.14; one run of the program for all modules costs the least.
+        # Python before 3.14 has no zstd, so the program runs once for all modules.
         with tempfile.TemporaryDirectory(prefix="ltspd-modules-") as scratch:
             files = [Path(scratch, path.rpartition("/")[2]) for path in packed]
             for path, file in zip(packed, files, strict=True):
@@ -132,7 +131,7 @@ def _read(source_root: Path, home: str, path: str) -> bytes:
             case bytes(), "xz":
                 return _limited(lzma.LZMADecompressor(), data)
             case bytes(), "gz":
-                # Bits of the window, and 16 for gzip's own head (zlib's manual).
+                # The bits of the window, plus 16 for a gzip header (zlib's manual).
                 return _limited(zlib.decompressobj(16 + zlib.MAX_WBITS), data)
             case _:
                 return data
@@ -143,7 +142,7 @@ def _read(source_root: Path, home: str, path: str) -> bytes:
 
 
 def _limited(stream: "_Stream", data: bytes) -> bytes:
-    """Return what a stream unpacks to; raises OSError if that is too much, EOFError if it is cut short."""
+    """Return the unpacked stream; raises OSError if it is too large, EOFError if it is cut short."""
     out = stream.decompress(data, read.MOST_BYTES)
     if not stream.eof:
         if len(out) >= read.MOST_BYTES:
@@ -160,11 +159,11 @@ class _Stream(Protocol):
 
 
 def _firmware(source_root: Path, version: str, contents: Iterable[bytes]) -> list[cpio.Entry]:
-    """Return the firmware files that the modules name and the source has, at the names they ask for."""
+    """Return the firmware files that the modules name and the source has, under those names."""
     names = {name for data in contents for name in elf.module_info(data, "firmware")}
     entries = []
     for name in sorted(names):
-        # The order in which the kernel looks, and the suffixes it knows (drivers/base/firmware_loader).
+        # The kernel's own order and suffixes (drivers/base/firmware_loader).
         for place in (f"updates/{version}/{name}", f"updates/{name}", f"{version}/{name}", name):
             for suffix in ("", ".zst", ".xz"):
                 data = read.read_whole(source_root, f"{_FIRMWARE}/{place}{suffix}")

@@ -1,7 +1,7 @@
-"""Which modules of a kernel a boot initrd needs, from the text of its module index. Pure; reads no file.
+"""The modules of a kernel that a boot initrd needs, chosen from its module index. Pure; reads no file.
 
-A module is named by its path in ``modules.dep`` (``kernel/fs/overlayfs/overlay.ko.xz``), or by its name in
-the spelling of the kernel (``virtio_net``, with underscores).
+A module has a path in ``modules.dep`` (``kernel/fs/overlayfs/overlay.ko.xz``) and a name in the kernel's
+spelling (``virtio_net``, with underscores).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 
 _SUFFIXES = (".xz", ".zst", ".gz")
 
-# Wired network drivers, what they are attached through, and the file systems of the root. Patterns are of
-# fnmatch, where a star also matches slashes.
+# Wired network drivers, the drivers of the buses between, and the file systems of the root. The patterns are
+# fnmatch's, where a star also matches slashes.
 _WANTED = (
     "kernel/drivers/net/ethernet/*",
     "kernel/drivers/net/phy/*",
@@ -27,7 +27,7 @@ _WANTED = (
     "kernel/drivers/hv/hv_vmbus.ko",
     "kernel/drivers/pci/controller/*",
     "kernel/drivers/usb/host/[eoux]hci*.ko",
-    # Vendors' own drivers that administrators add with DKMS, because the kernel's fail on some chips.
+    # Vendors' drivers, which administrators add with DKMS because the kernel's fail on some chips.
     "updates/*/r81[0-9][0-9].ko",
     "updates/r81[0-9][0-9].ko",
     "kernel/fs/overlayfs/overlay.ko",
@@ -41,8 +41,8 @@ _WANTED = (
     "kernel/drivers/hid/usbhid/usbhid.ko",
     "kernel/drivers/hid/hid-generic.ko",
 )
-# No client boots through these: switch chips, wireless modems, and adapters for storage fabrics, the largest
-# modules and firmware of all.
+# No client boots through switch chips, wireless modems or storage fabrics; they have the largest modules and
+# firmware of all.
 _UNWANTED = (
     "kernel/drivers/net/ethernet/mellanox/mlxsw/*",
     "kernel/drivers/net/ethernet/marvell/prestera/*",
@@ -67,8 +67,8 @@ _NIC_NAMES = frozenset({"virtio_net", "xen_netfront"})
 class Index:
     """A kernel's module index.
 
-    ``dependencies`` maps a module's path to the paths it needs, ``builtin`` are paths of what is compiled in,
-    ``aliases`` are (pattern, module name), ``softdeps`` maps a name to the names or aliases it would like.
+    ``dependencies`` maps a module's path to the paths that it needs, ``builtin`` are the paths of built-in
+    modules, ``aliases`` are (pattern, module name), ``softdeps`` maps a name to optional names or aliases.
     """
 
     dependencies: Mapping[str, tuple[str, ...]]
@@ -111,7 +111,7 @@ def name_of(path: str) -> str:
 
 
 def wanted(index: Index) -> frozenset[str]:
-    """Return the paths of every module that a client may need before its root is mounted, with closure."""
+    """Return the paths of all modules that a client may need before its root is mounted, and of theirs."""
     chosen = {path for path in index.dependencies if _is_wanted(plain(path))}
     by_name = {name_of(path): path for path in index.dependencies}
     exact = {pattern: name for pattern, name in index.aliases if not set("*?[") & set(pattern)}
@@ -128,7 +128,7 @@ def wanted(index: Index) -> frozenset[str]:
 
 
 def missing(index: Index) -> tuple[str, ...]:
-    """Return what a client could not boot without and this kernel has neither as a module nor built in."""
+    """Return the names of modules that a client needs to boot and this kernel lacks, also as built-in ones."""
     paths = [plain(path) for path in (*index.dependencies, *index.builtin)]
     names = {name_of(path) for path in paths}
     lacks = [name for name in ("overlay", "squashfs", "loop") if name not in names]
@@ -146,7 +146,7 @@ def is_nic(path: str) -> bool:
 
 
 def dep_text(index: Index, chosen: Iterable[str]) -> str:
-    """Return ``modules.dep`` of the chosen modules, as they are named once uncompressed."""
+    """Return ``modules.dep`` of the chosen modules, with their uncompressed names."""
     lines = (
         f"{plain(path)}: {' '.join(plain(need) for need in index.dependencies[path])}".rstrip()
         for path in sorted(chosen)

@@ -12,8 +12,8 @@ import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
 from ltspd.foreign import read
-from ltspd.initrd import cpio, elf, kernel, modules, nbd
-from ltspd.initrd.addon import make_settings_initrd
+from ltspd.initrd import cpio, elf, kernel, modules
+from ltspd.initrd.addon import NBD_CLIENT, make_nbd_initrd, make_settings_initrd
 from ltspd.initrd.boot import (
     GUEST_HOOKS,
     build_boot_initrd,
@@ -263,10 +263,10 @@ def test_damaged_elf_files_are_no_elf_files(cut: int) -> None:
 
 
 async def test_the_nbd_initrd_has_our_program_where_every_boot_initrd_looks_for_it(tmp_path: Path) -> None:
-    program = tmp_path / "server" / nbd.PROGRAM
+    program = tmp_path / "server" / NBD_CLIENT
     program.parent.mkdir(parents=True)
     program.write_bytes(b"our program")
-    plain = output("zstd", "-dc", data=await nbd.make_nbd_initrd(tmp_path / "server"))
+    plain = output("zstd", "-dc", data=await make_nbd_initrd(tmp_path / "server"))
     output("cpio", "-idm", "--quiet", "-D", tmp_path, data=plain)
     # It lies where it can't be in the way of the distribution's initrd.
     found = tmp_path / "ltsp/nbd/bin/nbd-client"
@@ -279,7 +279,7 @@ async def test_the_nbd_initrd_has_our_program_where_every_boot_initrd_looks_for_
 
 async def test_an_nbd_initrd_without_program_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LtspError, match=r"usr/lib/ltspd/nbd-client is missing: reinstall ltspd"):
-        await nbd.make_nbd_initrd(tmp_path)
+        await make_nbd_initrd(tmp_path)
 
 
 REAL = [
