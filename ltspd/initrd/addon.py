@@ -1,7 +1,7 @@
 """The add-on initrds. ltsp.img: what runs on clients, their settings, and accounts. nbd.img: our nbd-client.
 
 A client loads ltsp.img before the boot initrd of any image. So a change of settings or accounts, or an
-upgrade of ltspd, changes this one small file and no image. It holds no secret. Only roots by NBD need nbd.img.
+upgrade of ltspd, changes this one small file and no image. It holds no secret. Roots by NBD need nbd.img.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 _TRAILER = "TRAILER!!!"
-# cpio(5) pads archives to blocks of 512 bytes; for the kernel, an archive after another one must only begin at
+# cpio(5) pads archives to blocks of 512 bytes; to the kernel, an archive after another must only begin at
 # a multiple of 4.
 _BLOCK = 512
 # A magic number and 13 fields of 8 hexadecimal digits.

@@ -128,7 +128,7 @@ def wanted(index: Index) -> frozenset[str]:
 
 
 def missing(index: Index) -> tuple[str, ...]:
-    """Return the names of modules that a client needs to boot and this kernel lacks, also as built-in ones."""
+    """Return the names of modules that a client needs to boot and this kernel lacks, also built in."""
     paths = [plain(path) for path in (*index.dependencies, *index.builtin)]
     names = {name_of(path) for path in paths}
     lacks = [name for name in ("overlay", "squashfs", "loop") if name not in names]

@@ -1,1 +1,1 @@
-"""Every noun of the product, frozen, by subject. No behaviour but what follows from the fields. Pure."""
+"""Every noun of the product, frozen, by subject. Properties only follow from the fields. Pure."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 
-    ``stage`` is the last one that it reported; ``error`` says why it failed. What is not
-    known is empty. All of it is what the machine itself says.
+    ``stage`` is the last one that it reported; ``error`` says why it failed. Unknown fields are empty. The
+    machine reports all of this itself.
     """
 
     mac: str

@@ -1,13 +1,13 @@
-"""What a caller may ask about ltsp.conf: effective values and what is wrong with it. Pure."""
+"""What callers may ask about ltsp.conf: the values of one host, and the mistakes. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A parameter as it counts for one host. ``file`` is empty and ``line`` 0 where a default holds.
+    """A parameter's value for one host. For a default, ``file`` is empty and ``line`` 0.
 
-    A ``withheld`` one is a secret: its value is empty here whatever the file says.
+    A ``withheld`` value is a secret, so it is empty here.
     """
 
     name: str
@@ -19,7 +19,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFinding:
-    """One thing wrong with ltsp.conf. ``severity`` is error or warning; line and column from 1, 0 = none."""
+    """A mistake in ltsp.conf. ``severity`` is error or warning; line and column count from 1, 0 = none."""
 
     severity: str
     file: str

@@ -30,7 +30,7 @@ class AddOn:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that should be true, decided purely from configuration and facts."""
+    """Everything that should be true."""
 
     network: Network
     menu: Menu

@@ -22,7 +22,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something of an earlier LTSP: what it does to us, the next step, and whether taking over moves it."""
+    """A file of an earlier LTSP: its effect on ltspd, the next step, and whether taking over moves it."""
 
     path: str
     effect: str
@@ -33,10 +33,10 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that one pass looked at.
+    """All that one pass observed.
 
-    ``programs`` are those of the programs looked for that are installed. ``connected`` machines read a root,
-    ``unsent`` people can't be sent.
+    ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
+    that read a root, ``unsent`` are sentences about accounts that clients don't get.
     """
 
     hostname: str = ""

@@ -1,4 +1,4 @@
-"""Images: what one is built from, its generations and layers, and how the bus shows them. Pure."""
+"""Images: their sources, generations and layers, and their state on the bus. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class SourceKind(StrEnum):
 class Source:
     """Something on disk that an image can be built from; ``path`` is absolute on this machine.
 
-    ``partition`` says where on a disk image the system is (0: it is found). An open one has the system's root
-    for its path, never to be resolved; the disk's file is the ``origin`` then, ``stamp`` is what ``disk.use``
-    said of it, and ``pieces`` are where in it the squashfs of a medium are, the base first.
+    ``partition`` is the system's on a disk image (0: find it). While a disk image is open, ``path`` is the
+    system's root, which must not be resolved, ``origin`` is the disk's file, ``stamp`` is of ``disk.use``,
+    and ``pieces`` are offset and size of each squashfs of a live medium, the base first.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """What people know the source by, also for as long as it is open."""
+        """The source as people know it, also while it is open."""
         where = self.origin or self.path
         return f"{where},partition={self.partition}" if self.partition else where
 
@@ -54,9 +54,9 @@ class Layer:
 class Generation:
     """One published, never modified build of an image. ``created`` is in seconds since the epoch.
 
-    One without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by NFS.
-    The source of a ``direct`` one was not looked into: its ``source_files`` are 0. ``notes`` are sentences
-    about its content that a person should read. An ``outdated`` one was built when less was left out.
+    A generation without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by
+    NFS. The source of a ``direct`` generation was not read, so its ``source_files`` are 0. ``notes`` are
+    sentences about its content for people. An ``outdated`` one was built when less was left out of images.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Generation:
 
     @property
     def direct(self) -> bool:
-        """Whether clients get the source as it is."""
+        """Whether clients get the source unchanged."""
         return not self.source_files
 
     @property
@@ -91,8 +91,8 @@ class Generation:
 class Image:
     """An image's generations, oldest first, and which of them new clients boot (empty: none).
 
-    ``kept`` are the ids that a person wants to stay. ``replaced`` is when (seconds since the epoch) new
-    clients were last given each of those that are not current any more, as far as it is known.
+    ``kept`` are the ids of generations that a person protects from pruning. ``replaced`` is the time (seconds
+    since the epoch) at which each former current one stopped being that, if it is known.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """An image as published: also sources that were never built (no generations, empty current)."""
+    """An image as published; a source that was never built has no generations and no current one."""
 
     name: str
     source: str

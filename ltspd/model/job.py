@@ -1,4 +1,4 @@
-"""Jobs: long work that is watched, cancelled and remembered, and how it tells its progress. Pure."""
+"""Jobs: long work that can be watched and cancelled, and the progress it reports. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class JobState(StrEnum):
-    """Life of a job; the last three are final."""
+    """The states of a job; the last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -22,9 +22,9 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of long work. ``progress`` is 0.0 … 1.0 over the whole job; times in µs, 0 = not yet.
+    """A piece of long work. ``progress`` is 0.0 … 1.0 over the whole job; times are in µs, 0 = not yet.
 
-    ``bytes_done`` of ``bytes_total`` are those of the phase; both are 0 if it is not about bytes.
+    ``bytes_done`` and ``bytes_total`` are the phase's; both are 0 if the phase does not count bytes.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Job:
 
 
 class Progress(Protocol):
-    """What long work calls to say how far it is; a job implements it, tests may too."""
+    """What long work calls to report its progress; jobs implement it, and tests."""
 
     def phase(self, name: str, share: float, size: int = 0) -> None:
         """Begin a phase that takes about ``share`` (0 … 1) of the job's time, over ``size`` bytes if any."""

@@ -1,4 +1,4 @@
-"""Links: as the kernel shows them, as we serve them, and as the bus shows them. Pure."""
+"""Links: as the kernel shows them, as the server serves them, and as the bus shows them. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 
 class DhcpRole(StrEnum):
-    """What we answer on a link: nothing, boot options only, or addresses too."""
+    """What the server answers to DHCP on a link: nothing, only boot options, or addresses, too."""
 
     OFF = "off"
     PROXY = "proxy"
@@ -14,7 +14,7 @@ class DhcpRole(StrEnum):
 
 
 class LinkKind(StrEnum):
-    """What sort of interface a link is, as far as serving on it matters."""
+    """The kind of an interface, as far as it matters for serving."""
 
     ETHERNET = "ethernet"
     BRIDGE = "bridge"
@@ -28,7 +28,7 @@ class LinkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One network interface as the kernel shows it. ``forwards``: what comes in there is routed on."""
+    """One network interface as the kernel shows it. ``forwards``: the server routes packets that come in."""
 
     name: str
     index: int
@@ -56,7 +56,7 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class ServedLink:
-    """A link that we answer on. A REAL one has the lease range ``first`` … ``last``, and ``routers``."""
+    """A link that is served. A REAL one has the lease range ``first`` … ``last``, and ``routers``."""
 
     link: str
     address: IPv4Interface
@@ -69,7 +69,7 @@ class ServedLink:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The links that we answer on, and what clients are told of the network beyond them."""
+    """The served links, and the name servers and search domain that clients are told."""
 
     served: tuple[ServedLink, ...]
     nameservers: tuple[IPv4Address, ...] = ()

@@ -12,7 +12,7 @@ from ltspd.model.output import OutputStatus
 
 
 class ServerState(StrEnum):
-    """What the manager says of itself on the bus."""
+    """The state of the server on the bus."""
 
     STARTING = "starting"
     IN_SYNC = "in-sync"
@@ -22,7 +22,7 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something a person should know: one sentence with thing, reason and next step."""
+    """Something that people should know: a sentence with thing, reason and next step."""
 
     subject: str
     message: str

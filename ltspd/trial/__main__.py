@@ -1,7 +1,7 @@
-"""The process that runs the machine: unprivileged, alone in its network namespace, gone with the daemon.
+"""The process that runs the machine: unprivileged, in its own network namespace; it ends with the daemon.
 
-Standard input and output are one connection to the daemon: a request comes, news go back. Whatever ends
-the connection ends this process, and its unit takes everything with it that it started.
+Standard input and output are one connection to the daemon: the request comes in, news go out. When the
+connection ends, this process ends, and its unit ends all that it started.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from ltspd.trial.console import Console
 from ltspd.trial.machine import arguments
 from ltspd.trial.messages import LINE, News, Request, Verdict, read_request, to_line
 
-# What else is to come at the system's start may take this long after the login, in seconds.
+# Seconds after the login in which units that are still starting may fail.
 AFTER_LOGIN = 60.0
-# The lines that explain a failure come right after it.
+# Seconds to wait after a failure for the lines that explain it.
 AFTER_FAILURE = 1.0
 # The kernel finds archives in an initrd at multiples of this (initramfs buffer format).
 _ALIGNMENT = 4
@@ -31,11 +31,11 @@ Say = Callable[[News], None]
 
 
 async def attempt(request: Request, work: Path, say: Say) -> Verdict:
-    """Run the machine until its login is reached or can't be any more, with files below ``work``."""
+    """Run the machine until its login is reached or can't be reached, with files below ``work``."""
     initrd, serve = work / "initrd", work / "serve"
     initrd.write_bytes(b"".join(_padded(Path(each).read_bytes()) for each in request.initrds))
     (work / "nbd.conf").write_bytes(configuration(request.layers))
-    # QEMU gives the program's standard error to the client as well, which it is no part of the protocol for.
+    # Without standard error, because QEMU sends that to the client, too, where it would break the protocol.
     serve.write_text(_SERVE.format(work / "nbd.conf"))
     accelerator = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
     console, changed = Console(), asyncio.Event()
@@ -68,7 +68,7 @@ async def attempt(request: Request, work: Path, say: Say) -> Verdict:
 async def _watch(
     console: Console, changed: asyncio.Event, machine: "asyncio.Task[Completed]", seconds: float
 ) -> str:
-    """Return why there is nothing more to wait for, where the console does not say it."""
+    """Wait for the end; return why it came, if the console does not tell that."""
     try:
         async with asyncio.timeout(seconds) as limit:
             while not machine.done() and not console.complete:
@@ -104,7 +104,7 @@ async def _serve_one() -> None:
         try:
             said = os.read(sys.stdin.fileno(), LINE)
         except ConnectionError:
-            said = b""  # it left without having read all
+            said = b""  # the daemon closed it without reading all
         if not said:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             body.cancel()
@@ -135,7 +135,7 @@ def _say(news: News) -> None:
 
 
 def main() -> int:
-    """Try out what the daemon asks for; the exit status is for the journal only."""
+    """Serve one request of the daemon; the exit status is for the journal only."""
     try:
         asyncio.run(_serve_one())
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""What a machine's serial console tells of its boot. Pure; the text is the image's, so not to be trusted."""
+"""A machine's boot, read from its serial console. Pure. The text is the image's, so it is not trusted."""
 
 import re
 
@@ -6,9 +6,9 @@ from ltspd.trial.messages import PHASES
 
 _ORDER = tuple(PHASES)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78cM])")
-# The longest line that is looked at, in characters; a console without line ends must not fill the memory.
+# Characters of a line that are read, so that a console without line ends can't fill the memory.
 _LONGEST = 4096
-# What shows that a phase of messages.PHASES has begun.
+# The line with which each phase of messages.PHASES begins.
 _BEGINS = (
     ("kernel", re.compile(r"Linux version ")),
     ("root", re.compile(r"ltsp: init started")),
@@ -30,12 +30,12 @@ _PROMPT = re.compile(r"\blogin: ?$")
 class Console:
     """Reads a console piece by piece. ``phase`` is the last that began, ``reason`` why no login can come.
 
-    ``complete`` says that nothing more is to be expected: it failed, or the login was reached and all
-    that was on the way to it has ended. ``failed`` are the units that did.
+    ``complete`` means that nothing more will come: the boot failed, or the login was reached and all units
+    have started or failed. ``failed`` are the failed units.
     """
 
     def __init__(self) -> None:
-        """Nothing was read yet."""
+        """Begin with the firmware."""
         self.phase = "firmware"
         self.reason = ""
         self.complete = False
@@ -49,12 +49,12 @@ class Console:
         return self.phase == "login"
 
     def feed(self, text: str) -> None:
-        """Take what was read now."""
+        """Read a piece of the console."""
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             self._read(plain(line))
         self._line = self._line[-_LONGEST:]
-        # An image of an older version of ours tells nothing; then it counts that one is asked for a name.
+        # An image of an older version of ours does not report its login; then the prompt counts.
         if not self.complete and not self._tells and _PROMPT.search(plain(self._line)):
             self.phase, self.complete = "login", True
 
@@ -76,6 +76,6 @@ class Console:
 
 
 def plain(line: str) -> str:
-    """Return a line as it looks on a screen, without what moves cursors or changes colours."""
+    """Return a line as a screen shows it, without the codes that move cursors or change colours."""
     line = _ESCAPES.sub("", line[:_LONGEST]).rstrip("\r").rpartition("\r")[2]
     return "".join(each if each.isprintable() or each == "\t" else "?" for each in line).rstrip()

@@ -1,4 +1,4 @@
-"""The consoles of trials, kept for a person to read: few, and of bounded size."""
+"""The consoles of trials, kept in files for people to read: few, and of bounded size."""
 
 import contextlib
 import os
@@ -10,15 +10,15 @@ from typing import BinaryIO
 from ltspd.paths import Paths
 from ltspd.trial.console import plain
 
-# A console of a boot that says much has some 200 kB.
+# Bytes of a kept console. A talkative boot has some 200 kB.
 MOST_BYTES = 4 << 20
 KEPT = 10
-# So many of the last lines go into an error: a screen, with the sentence above them.
+# The last lines of a console that go into an error.
 TAIL = 15
 
 
 class Log:
-    """One console: all of it in a file up to MOST_BYTES, its last lines always."""
+    """One console: its first MOST_BYTES in a file, and its last lines."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         """Write into an open file at ``path``."""
@@ -39,18 +39,18 @@ class Log:
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines that have something to show, as a screen would show them."""
+        """The last lines that are not empty, as a screen shows them."""
         return (*self._lines, *([last] if (last := plain(self._line)) else []))[-TAIL:]
 
 
 def directory(paths: Paths) -> Path:
-    """Return where the logs are."""
+    """Return the directory of the logs."""
     return paths.state / "trials"
 
 
 @contextlib.contextmanager
 def keep(paths: Paths, image: str, generation: str) -> Iterator[Log]:
-    """Begin a log for a trial, in the place of an older one of the same generation; drop the oldest logs."""
+    """Begin the log of a trial; remove an older log of the same generation, and the oldest logs."""
     home = directory(paths)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = home / f"{image}-{generation}.log"

@@ -1,23 +1,23 @@
 """The machine that a generation is tried out in: its parts, its network, its kernel's command line. Pure.
 
-Its network is QEMU's own: nothing answers on it but NBD with the generation's layers, as clients get them,
-and nothing of it reaches the server's interfaces or processes.
+Its network is inside QEMU: only NBD answers there, with the generation's layers, as for clients. Nothing from
+it reaches the server's interfaces or processes.
 """
 
 from ltspd.outputs.nbd import PORT
 from ltspd.trial.messages import Request
 
-# A network like the one behind a server with two cards; it exists inside QEMU only.
+# A network like the one behind a server with two cards; it only exists inside QEMU.
 NETWORK, SERVER, CLIENT = "192.168.67.0/24", "192.168.67.1", "192.168.67.20"
-# QEMU's own ends of it, which must not be the server's address; nothing is reachable through them.
+# QEMU's own addresses there, which must differ from the server's; they lead nowhere.
 _OWN = "host=192.168.67.254,dns=192.168.67.253"
 MAC = "52:54:00:67:00:01"
-# More processors help systems that start much at once; each busy one is a busy one of the server.
+# Several processors start a system faster, but each one takes one of the server's.
 MOST_PROCESSORS = 2
 
 
 def command_line(request: Request) -> str:
-    """Return the kernel's command line: what the menu gives to clients, and what makes a trial of it."""
+    """Return the kernel's command line: the words that the menu gives to clients, and those of a trial."""
     words = [
         f"ltsp.server={SERVER}",
         "ltsp.root=nbd",
@@ -44,10 +44,10 @@ def arguments(request: Request, initrd: str, serve: str, processors: int) -> lis
     return [
         "qemu-system-x86_64",
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        # The first that works.
+        # QEMU takes the first that works.
         *("-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max"),
         *("-smp", str(max(1, min(MOST_PROCESSORS, processors))), "-m", str(request.memory)),
-        # Display managers want a screen.
+        # Display managers need a screen.
         *("-vga", "std"),
         *("-kernel", request.kernel, "-initrd", initrd, "-append", command_line(request)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),

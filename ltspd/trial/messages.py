@@ -1,20 +1,20 @@
-"""What the daemon and the process that runs the machine tell each other: one line of JSON each. Pure."""
+"""The messages between the daemon and the process that runs the machine: one line of JSON each. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
 
-# What the machine is doing, in order, and about which part of a trial's time it takes.
+# The phases of a trial in order, each with its share of the time.
 PHASES = {"firmware": 0.05, "kernel": 0.05, "root": 0.15, "init": 0.6, "login": 0.15}
-# One message is at most this long: a piece of a console, as JSON writes it, is far below.
+# Bytes of a message at most; a piece of a console in JSON is far smaller.
 LINE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to try out. Files are absolute paths, ``memory`` is in MiB, ``seconds`` the time until the login.
+    """What to try out. Files are absolute paths, ``memory`` is in MiB, ``seconds`` is the time for the login.
 
-    ``initrds`` are what a boot menu loads, in that order; ``layers`` maps digests to files; ``parameters``
-    are words for the kernel.
+    ``initrds`` are in the order in which a boot menu loads them; ``layers`` maps digests to files;
+    ``parameters`` are words for the kernel.
     """
 
     image: str
@@ -29,9 +29,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How it went: ``reason`` says why the login was not reached, and is empty if it was, after ``seconds``.
+    """The result: the login came after ``seconds``, or ``reason`` says why it did not.
 
-    ``failed`` are units that failed on the way, ``accelerator`` is kvm or tcg (emulation).
+    ``failed`` are the units that failed meanwhile, ``accelerator`` is kvm or tcg (emulation).
     """
 
     reason: str
@@ -40,14 +40,14 @@ class Verdict:
     accelerator: str
 
     def __str__(self) -> str:
-        """Return what to say of a trial that ended well."""
+        """Return the sentence about a trial that reached the login."""
         text = f"login after {self.seconds:.0f} s ({'KVM' if self.accelerator == 'kvm' else 'emulated'})"
         return f"{text}; failed units: {', '.join(self.failed)}" if self.failed else text
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the process says: a phase that begins, a piece of console text, or at the end the verdict."""
+    """News from the process: a phase that begins, a piece of the console, or at the end the verdict."""
 
     phase: str = ""
     console: str = ""
@@ -66,9 +66,9 @@ def read_request(line: bytes) -> Request:
 
 
 def read_news(line: bytes) -> News:
-    """Return the news of a line, whatever else is in it; ValueError if it is none.
+    """Return the news in a line; unknown fields are ignored. Raises ValueError.
 
-    The machine's content is not to be trusted, so neither is the process that read its console.
+    The image is not trusted, so the process that read its console is not, either.
     """
     fields = json.loads(line)
     if not isinstance(fields, dict):

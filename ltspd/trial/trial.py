@@ -1,6 +1,6 @@
-"""Trying a generation out, the daemon's side: it starts the unit of the machine, and listens.
+"""Trying a generation out, the daemon's side: it starts the machine's unit and reads its news.
 
-The machine itself, and whatever reads what comes from it, is in a unit of its own without any rights.
+The machine, and the process that reads its console, run in a unit of their own without any rights.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from ltspd.trial.messages import LINE, PHASES, Request, Verdict, read_news, to_l
 log = logging.getLogger(__name__)
 
 UNIT = "ltspd-trial.service"
-# Where ltspd-trial.service connects to; the unit's file has it, too.
+# The socket to which ltspd-trial.service connects; its unit file names it, too.
 SOCKET = "trial.socket"
-# What the programs around the machine's memory need, in MiB.
+# MiB that QEMU and nbd-server need beside the machine's memory.
 OVERHEAD = 256
-# systemd has started the unit by then; its connection is there already.
+# Seconds to wait for the connection, which systemd makes when it starts the unit.
 CONNECT_SECONDS = 10.0
-# The machine's process keeps the time itself; this is for one that does not.
+# Seconds after the limit: the machine's process ends itself at the limit, unless it hangs.
 LATE_SECONDS = 120.0
 _QEMU = "/usr/bin/qemu-system-x86_64"
 _NBD_SERVER = ("/usr/bin/nbd-server", "/bin/nbd-server")
 
-# services.Systemd.act: a method of systemd's and a unit -> "done", or what went wrong.
+# dbus.systemd.Systemd.act: a method of systemd's and a unit -> "done", or what went wrong.
 Act = Callable[[str, str], Awaitable[str]]
 
 
@@ -48,7 +48,7 @@ class Conditions:
 
 
 def check(paths: Paths, machine: str, memory: int) -> None:
-    """Check what can be known before; raises NotInstalled, NoMemory, WrongArchitecture. Blocks.
+    """Check what a trial needs; raises NotInstalled, NoMemory, WrongArchitecture. Blocks.
 
     ``machine`` is the image's, ``memory`` what its machine gets, in MiB.
     """
@@ -70,7 +70,7 @@ def check(paths: Paths, machine: str, memory: int) -> None:
 
 
 def _free_memory(paths: Paths) -> int:
-    """Return how much memory programs could still get, in MiB."""
+    """Return the memory that programs can still get, in MiB."""
     for line in paths.at("/proc/meminfo").read_text("ascii").splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable":
@@ -91,9 +91,9 @@ async def attempt(
     conditions: Conditions,
     progress: Progress,
 ) -> Verdict:
-    """Boot a generation and return how its login was reached; raises TestFailed, ToolFailed, OSError.
+    """Boot a generation until its login; raises TestFailed, ToolFailed, OSError.
 
-    ``files`` is the directory of its kernel and initrd, ``places`` are those that may have its layers.
+    ``files`` is the directory of its kernel and initrd, ``places`` are directories that may have its layers.
     """
     request = Request(
         image=generation.image,
@@ -142,12 +142,12 @@ async def _converse(
                 async with asyncio.timeout(request.seconds + LATE_SECONDS):
                     return await _listen(reader, console, progress)
             finally:
-                # What is at the other end stops without it.
+                # The machine ends with its connection.
                 writer.close()
         except TimeoutError:
             raise ToolFailed(f"{UNIT} does not answer; see 'journalctl -u {UNIT}'.") from None
         finally:
-            # It ends with its connection; what came of the trial is known, whatever systemd says now.
+            # The unit ends with its connection anyway, and the result is known already.
             with suppress(Unanswered):
                 await act("StopUnit", UNIT)
 
@@ -169,7 +169,7 @@ async def _listen(reader: asyncio.StreamReader, console: logs.Log, progress: Pro
 
 @contextmanager
 def _listening(path: Path) -> Iterator[socket.socket]:
-    """Listen where the unit connects to, for root only."""
+    """Listen for the unit's connection; only root may connect."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
