@@ -1,4 +1,4 @@
-"""Names: the stem of everything on the bus, and the names that links and hosts may have.
+"""Names: the stem of everything on the bus, the names that links and hosts may have, and what fits on a line.
 
 Pure.
 """
@@ -19,6 +19,13 @@ HOST_NAME_MAX = 64
 # RFC 1123's labels, and underscores inside, which the kernel and systemd accept and schools use.
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text can be written on one line of any file: it has no control character."""
+    return _CONTROL.search(text) is None
 
 
 def is_host_name(text: str) -> bool:

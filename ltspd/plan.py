@@ -3,14 +3,15 @@
 import re
 from ipaddress import IPv4Address
 
-from ltspd.config import Config, Host, exact_hosts, menu_settings, render_settings
-from ltspd.config.menu import DEFAULT_IMAGE, KERNEL_PARAMETERS, TIMEOUT, TRANSPORT
-from ltspd.config.parameter import BOTH, SERVER, Parameter, Settings
+from ltspd.config import Config, Host, exact_hosts, render_settings
+from ltspd.config.parameter import BOTH, SERVER, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT
+from ltspd.menu import channels
+from ltspd.menu.choice import Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Store
 from ltspd.model.facts import Facts
-from ltspd.model.image import Generation, SourceKind
-from ltspd.model.menu import Menu, MenuChoice, RootTransport
+from ltspd.model.image import SourceKind
+from ltspd.model.menu import Menu, Offer, RootTransport
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.network.roles import served_links
@@ -108,29 +109,26 @@ def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> byt
 
 
 def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
-    entries = tuple(
-        generation for image in facts.images if (generation := image.current_generation) is not None
+    document = config.document
+    entries = channels.entries(facts.images, config.settings.family(TITLES))
+    offer = Offer(entries, default_transport(facts), rules(document))
+    chooser = Chooser(offer)
+    # iPXE can't compare with a glob, so the static script has a choice for hosts that are named exactly.
+    named = tuple(exact_hosts(document))
+    hosts = (Host(), *(host for _, _, host in named), *examples(document))
+    wanted = [chooser.settings(host) for host in hosts]
+    for name in dict.fromkeys(filter(None, map(chooser.unknown, wanted))):
+        known = ", ".join(each.name for each in entries)
+        problems.append(
+            Problem("menu", f"DEFAULT_IMAGE={name} in ltsp.conf is not a built image; there is: {known}.")
+        )
+    default, *choices = map(chooser.choice, wanted)
+    differing = (
+        (key, value, choice)
+        for (key, value, _), choice in zip(named, choices, strict=False)
+        if choice != default
     )
-    transport = default_transport(facts)
-    # iPXE can't compare with a glob, so only hosts that are named exactly have a choice of their own.
-    named = tuple(exact_hosts(config.document))
-    wanted = menu_settings(config.document, (Host(), *(host for _, _, host in named)))
-    unknown: dict[str, Problem] = {}
-    choices = [_choice(each, entries, unknown, transport) for each in wanted]
-    problems += unknown.values()
-    default = choices[0]
-    hosts = []
-    for (key, value, _), choice in zip(named, choices[1:], strict=True):
-        if choice != default:
-            hosts.append((key, value, choice))
-    given = config.settings.family(TITLES)
-    titles = {entry.image: title for entry in entries if (title := given.get(_title_key(entry.image)))}
-    return Menu(entries, default, tuple(hosts), titles)
-
-
-def _title_key(image: str) -> str:
-    """Return how LTSP writes an image's name inside a parameter's: ``x86_64`` -> ``X86_64_IMG``."""
-    return re.sub(r"[^A-Z0-9]", "_", image.upper()) + "_IMG"
+    return Menu(offer, default, tuple(differing), frozenset(each.transport for each in (default, *choices)))
 
 
 def default_transport(facts: Facts) -> RootTransport:
@@ -139,28 +137,3 @@ def default_transport(facts: Facts) -> RootTransport:
     if "ganesha.nfsd" in programs or (facts.kernel_nfsd and "exportfs" in programs):
         return RootTransport.NFS
     return RootTransport.NBD if "nbd-server" in programs else RootTransport.HTTP
-
-
-def _choice(
-    settings: Settings,
-    entries: tuple[Generation, ...],
-    problems: dict[str, Problem],
-    default: RootTransport,
-) -> MenuChoice:
-    names = [generation.image for generation in entries]
-    image = settings[DEFAULT_IMAGE]
-    if image and names and image not in names and image not in problems:
-        known = ", ".join(names)
-        problems[image] = Problem(
-            "menu", f"DEFAULT_IMAGE={image} in ltsp.conf is not a built image; there is: {known}."
-        )
-    if image not in names:
-        image = names[0] if names else ""
-    # A menu with one entry is shown only where somebody asks for it.
-    timeout = settings[TIMEOUT] if len(entries) > 1 or settings.given(TIMEOUT) else -1
-    return MenuChoice(
-        image,
-        settings[TRANSPORT] or default,
-        settings[KERNEL_PARAMETERS],
-        timeout if timeout >= 0 else None,
-    )

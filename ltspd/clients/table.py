@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
+from typing import Any
+
+from ltspd.clients.orders import Order, Orders
+from ltspd.model.menu import Entry, Offer, RootTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,8 @@ class Table:
     """Addresses and port to listen on, and for each URL path the one file that answers it.
 
     ``networks`` are those whose clients may report, ``metrics_port`` is one of the loopback address; 0: none.
-    ``connections`` are how many one address may have at once.
+    ``connections`` are how many one address may have at once. ``offer`` is what each client's boot menu is
+    made from; None: a daemon from before an upgrade wrote the table.
     """
 
     addresses: tuple[str, ...]
@@ -20,19 +25,16 @@ class Table:
     networks: tuple[str, ...] = ()
     metrics_port: int = 0
     connections: int = 256
+    offer: Offer | None = None
+    orders: Orders = field(default_factory=Orders)
 
 
 def dump(table: Table) -> bytes:
-    """Return a table as JSON, the same bytes for the same table."""
-    whole = {
-        "addresses": list(table.addresses),
-        "port": table.port,
-        "files": dict(table.files),
-        "networks": list(table.networks),
-        "metrics_port": table.metrics_port,
-        "connections": table.connections,
-    }
-    return (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode()
+    """Return a table as JSON, the same bytes for the same table.
+
+    An older gateway may run until it is restarted, so names only come to it and none changes its meaning.
+    """
+    return (json.dumps(asdict(table), indent=1, sort_keys=True) + "\n").encode()
 
 
 def load(data: bytes) -> Table:
@@ -41,9 +43,28 @@ def load(data: bytes) -> Table:
         whole = json.loads(data)
         files = {str(url): str(path) for url, path in whole["files"].items()}
         # What has a default came later: after an upgrade, the table may still be of an older daemon.
-        networks = tuple(str(IPv4Network(each)) for each in whole.get("networks", ()))
-        addresses = tuple(map(str, whole["addresses"]))
-        metrics_port, connections = int(whole.get("metrics_port", 0)), int(whole.get("connections", 256))
-        return Table(addresses, int(whole["port"]), files, networks, metrics_port, max(1, connections))
-    except (KeyError, TypeError, AttributeError) as error:
+        return Table(
+            tuple(map(str, whole["addresses"])),
+            int(whole["port"]),
+            files,
+            tuple(str(IPv4Network(each)) for each in whole.get("networks", ())),
+            int(whole.get("metrics_port", 0)),
+            max(1, int(whole.get("connections", 256))),
+            _offer(whole["offer"]) if whole.get("offer") else None,
+            _orders(whole.get("orders", {})),
+        )
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"not a gateway table: {error!r}") from error
+
+
+def _offer(whole: Mapping[str, Any]) -> Offer:
+    rules = (
+        (str(name), tuple(tuple(map(str, entry)) for entry in entries)) for name, entries in whole["rules"]
+    )
+    entries = tuple(Entry(**each) for each in whole["entries"])
+    return Offer(entries, RootTransport(whole["transport"]), tuple(rules))
+
+
+def _orders(whole: Mapping[str, Any]) -> Orders:
+    each = {str(mac): Order(**order) for mac, order in whole.get("each", {}).items()}
+    return Orders(str(whole.get("settings", "")), each)

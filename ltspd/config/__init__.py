@@ -17,7 +17,6 @@ from ltspd.config.document import (
 )
 from ltspd.config.evaluate import Index, effective, effective_menu, effective_server, exact_hosts
 from ltspd.config.hostnames import fill_hostname
-from ltspd.config.menu import menu_settings
 from ltspd.config.parameter import SERVER, Settings
 from ltspd.config.parameters import sides
 from ltspd.config.parse import parse, parse_files
@@ -44,7 +43,6 @@ __all__ = [
     "exact_hosts",
     "fill_hostname",
     "load",
-    "menu_settings",
     "parse",
     "parse_files",
     "quote",

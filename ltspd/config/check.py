@@ -6,7 +6,7 @@ from typing import Any
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
-from ltspd.config.meant import globs_of_the_menu, misnamed
+from ltspd.config.meant import misnamed
 from ltspd.config.names import is_unread
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
 from ltspd.config.parameters import find, is_known, sides, suggestion
@@ -28,7 +28,6 @@ def check(document: Document) -> tuple[Finding, ...]:
         _includes,
         _sections,
         misnamed,
-        globs_of_the_menu,
         _shadowed,
         _unknown,
         _readers,

@@ -15,7 +15,8 @@ E = TypeVar("E", bound=StrEnum)
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+# An image as the store names it, and a channel of it if it is not the current one.
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:@[a-z0-9][a-z0-9_-]{0,31})?\Z")
 
 
 @dataclass(frozen=True, slots=True)

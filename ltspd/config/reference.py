@@ -51,10 +51,11 @@ For one machine the lines above the first section count first, then `[clients]`,
 section that fits its MAC address, its IP address, its host name; later ones win. `[server]`
 and `[common]` are the server's own.
 
-The boot menu can compare only with exact MAC addresses, IP addresses and host names, so
-`DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` have no effect in sections
-with globs. iPXE fills in its own settings in `KERNEL_PARAMETERS`, such as `ip=${net0/ip}`; all else there
-is plain text to it, `||` and `#` too.
+`DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` count when a client's boot menu asks
+the server by HTTP. Where that fails (another program has the port, a firewall), the menu that came by TFTP
+goes on by itself; it can compare only with exact MAC addresses, IP addresses and host names, so sections
+with globs don't count then. iPXE fills in its own settings in `KERNEL_PARAMETERS`, such as `ip=${net0/ip}`;
+all else there is plain text to it, `||` and `#` too.
 """
 
 

@@ -3,15 +3,15 @@
 import asyncio
 from pathlib import Path
 
-from ltspd.config import Config, Host, menu_settings
+from ltspd.config import Config, Host
 from ltspd.config.file import ConfFile
-from ltspd.config.menu import KERNEL_PARAMETERS
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration, number
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
 from ltspd.image import build
 from ltspd.image.store import store
 from ltspd.jobs.engine import JobProgress, Jobs, Share
+from ltspd.menu.choice import KERNEL_PARAMETERS, menu_settings
 from ltspd.model.image import Generation, Image
 from ltspd.model.job import Progress
 from ltspd.paths import Paths
@@ -103,7 +103,7 @@ class Trials:
 def conditions(config: Config) -> trial.Conditions:
     """Return the conditions of trials that ltsp.conf sets."""
     settings = config.settings
-    (menu,) = menu_settings(config.document, (Host(),))
+    menu = menu_settings(config.document, Host())
     return trial.Conditions(settings[MEMORY], settings[TIMEOUT], menu[KERNEL_PARAMETERS])
 
 

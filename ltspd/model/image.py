@@ -92,7 +92,8 @@ class Image:
     """An image's generations, oldest first, and which of them new clients boot (empty: none).
 
     ``kept`` are the ids of generations that a person protects from pruning. ``replaced`` is the time (seconds
-    since the epoch) at which each former current one stopped being that, if it is known.
+    since the epoch) at which each former current one stopped being that, if it is known. ``channels`` are the
+    ids to which links beside ``current`` lead, by the links' names.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Image:
     current: str = ""
     kept: frozenset[str] = frozenset()
     replaced: Mapping[str, float] = field(default_factory=dict)
+    channels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def current_generation(self) -> Generation | None:

@@ -1,10 +1,14 @@
 """The boot menu: its entries, who gets which by default, and how a root comes to a client. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from ltspd.model.image import Generation
+# The channel of clients that are not told another one.
+CURRENT = "current"
+
+# What ltsp.conf says about the menu: each section's name, and its entries in order. An entry is the name of
+# a parameter, then text and names in turn (``A="x$B"`` is ("A", "x", "B", "")), or ("INCLUDE", a section).
+Rules = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
 
 
 class RootTransport(StrEnum):
@@ -16,10 +20,39 @@ class RootTransport(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A generation of an image that can be booted, and the channel by which it is offered.
+
+    One that is not ``layered`` is a chroot that clients read by NFS, whatever transport they are to use.
+    """
+
+    image: str
+    generation: str
+    kernel: str = ""
+    layered: bool = True
+    channel: str = CURRENT
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What DEFAULT_IMAGE calls it: ``x86_64``, or ``x86_64@canary``."""
+        return self.image if self.channel == CURRENT else f"{self.image}@{self.channel}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """All that choices are made from: entries, the transport where ltsp.conf names none, and ltsp.conf."""
+
+    entries: tuple[Entry, ...]
+    transport: RootTransport
+    rules: Rules = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MenuChoice:
     """What one client, or everybody, gets from the menu. ``timeout`` in ms; None: no menu is shown."""
 
-    image: str
+    entry: str
     transport: RootTransport
     kernel_parameters: str
     timeout: int | None
@@ -27,13 +60,13 @@ class MenuChoice:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """The boot menu: bootable generations by image, the default choice, and exceptions by key.
+    """The offer, and the choices that are made beforehand for clients that can't ask the gateway.
 
-    A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares. ``titles``
-    gives images another name on the screen.
+    A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares. ``transports`` are
+    all that some client may get.
     """
 
-    entries: tuple[Generation, ...]
+    offer: Offer
     default: MenuChoice
     hosts: tuple[tuple[str, str, MenuChoice], ...] = ()
-    titles: Mapping[str, str] = field(default_factory=dict)
+    transports: frozenset[RootTransport] = frozenset()

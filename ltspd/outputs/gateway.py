@@ -1,5 +1,8 @@
 """The gateway's table: every URL that exists, and the file behind it. Pure."""
 
+from hashlib import sha256
+
+from ltspd.clients.orders import Orders
 from ltspd.clients.table import Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
@@ -34,6 +37,8 @@ def render(world: World) -> Output:
         networks,
         settings[METRICS_PORT],
         settings[CONNECTIONS],
+        world.desired.menu.offer,
+        Orders(_revision(world)),
     )
     return Output(
         name="http",
@@ -43,6 +48,11 @@ def render(world: World) -> Output:
         ports=(("tcp", settings[HTTP_PORT]),),
         port_setting=HTTP_PORT.name,
     )
+
+
+def _revision(world: World) -> str:
+    """Return what changes with the settings of clients; a client gets them anew when it boots."""
+    return sha256(world.add_ons.get("ltsp.img", b"")).hexdigest()[:16]
 
 
 def _files(world: World) -> dict[str, str]:

@@ -80,9 +80,7 @@ def render(world: World) -> Output | None:
     )
     if missing:
         # Without it clients get their roots in another way, so it is missed only where it is asked for.
-        menu = desired.menu
-        choices = (menu.default, *(choice for _, _, choice in menu.hosts))
-        asked = any(each.transport is RootTransport.NFS for each in choices)
+        asked = RootTransport.NFS in desired.menu.transports
         wanted = wanted and (asked or bool(desired.store.direct))
     core = "    allow_set_io_flusher_fail = true;\n" if FLUSHER in world.programs else ""
     return Output(

@@ -12,16 +12,14 @@ from ltspd.config.parameter import Settings
 from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image
-from ltspd.model.menu import Menu, MenuChoice
-from ltspd.names import is_link_name
+from ltspd.model.menu import Entry, Menu, MenuChoice
+from ltspd.names import is_link_name, is_one_line
 from ltspd.paths import Paths
 
 # Images, generations, boot programs, and what iPXE compares a host with.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
-# C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class World:
 
 
 def sound(world: World) -> World:
-    """Return a world without names that can't be written, and with each text on one line or empty."""
+    """Return a world without names that can't be written."""
     desired, home = world.desired, f"{world.paths.base}/"
     network, store = desired.network, desired.store
     return replace(
@@ -76,15 +74,9 @@ def sound(world: World) -> World:
         boot_programs={
             name: path
             for name, path in world.boot_programs.items()
-            if NAME.fullmatch(name) and not _CONTROL.search(path)
+            if NAME.fullmatch(name) and is_one_line(path)
         },
     )
-
-
-def line(text: str) -> str:
-    """Return a text with blanks for tabs; an empty one if it has a control character."""
-    text = text.replace("\t", " ")
-    return "" if _CONTROL.search(text) else text
 
 
 def _image(image: Image) -> Image:
@@ -97,17 +89,21 @@ def _is_sound(generation: Generation) -> bool:
 
 
 def _menu(menu: Menu) -> Menu:
-    entries = tuple(replace(each, kernel=line(each.kernel)) for each in menu.entries if _is_sound(each))
-    first = entries[0].image if entries else ""
-    names = {each.image for each in entries}
+    entries = tuple(each for each in menu.offer.entries if _can_be_booted(each))
+    first = entries[0].name if entries else ""
+    names = {each.name for each in entries}
 
     def choice(given: MenuChoice) -> MenuChoice:
-        image = given.image if given.image in names else first
-        return replace(given, image=image, kernel_parameters=line(given.kernel_parameters))
+        return replace(given, entry=given.entry if given.entry in names else first)
 
-    return Menu(
-        entries,
-        choice(menu.default),
-        tuple((key, value, choice(each)) for key, value, each in menu.hosts if NAME.fullmatch(value)),
-        {image: line(title) for image, title in menu.titles.items()},
+    hosts = ((key, value, choice(each)) for key, value, each in menu.hosts if NAME.fullmatch(value))
+    return replace(
+        menu,
+        offer=replace(menu.offer, entries=entries),
+        default=choice(menu.default),
+        hosts=tuple(hosts),
     )
+
+
+def _can_be_booted(entry: Entry) -> bool:
+    return all(NAME.fullmatch(each) for each in (entry.image, entry.generation, entry.channel))

@@ -20,7 +20,7 @@ SOURCES = {
 
 # Rooms that only decide: a new module there is pure, too. Elsewhere a module says so in its docstring.
 WHOLLY_PURE = (
-    r"ltspd\.((outputs|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model(\..*)?|errors|names|paths)"
+    r"ltspd\.((menu|outputs|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model(\..*)?|errors|names|paths)"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -44,6 +44,7 @@ ALLOWED = {
     "foreign": "errors",
     "dbus": "errors names",
     "config": "errors model.* names paths system.files",
+    "menu": "config.* model.* names",
     "clients": "model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
     "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run",
@@ -57,14 +58,14 @@ ALLOWED = {
         "migration.leftovers model.* names paths"
     ),
     "network": "config.* model.* names",
-    "plan": "config.* model.* network.roles paths",
-    "outputs": "clients.table config.* model.* names network.firmware paths",
+    "plan": "config.* menu.* model.* network.roles paths",
+    "outputs": "clients.orders clients.table config.* menu.ipxe model.* names network.firmware paths",
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.fold "
         "image.look.contents image.pack.increment image.source.find image.store.store "
-        "model.* observe.usage paths trial.messages trial.trial"
+        "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "api": (
         "clients.fields config.* dbus.caller dbus.connection dbus.wire disk.words errors "
@@ -76,7 +77,7 @@ ALLOWED = {
         "jobs.trials migration.takeover model.* observe.facts observe.files observe.links "
         "observe.watches outputs outputs.world paths plan system.memory system.notify"
     ),
-    "gateway": "clients.fields clients.table dbus.caller dbus.wire names system.journal",
+    "gateway": "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal",
     "cli": "api.remote dbus.caller dbus.wire names",
     "notifier": "api.remote dbus.caller dbus.wire names",
     "manual": ("api.contract api.introspection api.noun cli.applets cli.grammar config.* errors names"),

@@ -44,14 +44,14 @@ def test_a_negative_timeout_shows_no_menu() -> None:
 
 def test_only_images_with_a_current_generation_are_entries() -> None:
     menu = decide("", images=(image("a", current=False), image("b"))).menu
-    assert [each.image for each in menu.entries] == ["b"]
-    assert menu.default.image == "b"
+    assert [each.name for each in menu.offer.entries] == ["b"]
+    assert menu.default.entry == "b"
 
 
 def test_an_unknown_default_image_is_one_problem_and_the_first_boots() -> None:
     text = server_section("DEFAULT_IMAGE=nowhere") + "[52:54:00:00:00:01]\nKERNEL_PARAMETERS=x\n"
     desired = decide(text, link("eth0", "10.0.3.2/24"), images=TWO)
-    assert desired.menu.default.image == "bookworm"
+    assert desired.menu.default.entry == "bookworm"
     (problem,) = desired.problems
     assert "DEFAULT_IMAGE=nowhere" in problem.message
     assert "bookworm, trixie" in problem.message
@@ -60,7 +60,7 @@ def test_an_unknown_default_image_is_one_problem_and_the_first_boots() -> None:
 def test_before_the_first_build_a_default_image_is_no_problem() -> None:
     desired = decide(server_section("DEFAULT_IMAGE=soon"), link("eth0", "10.0.3.2/24"))
     assert desired.problems == ()
-    assert desired.menu.default.image == ""
+    assert desired.menu.default.entry == ""
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_before_the_first_build_a_default_image_is_no_problem() -> None:
 def test_a_choice_of_one_client(section: str, key: str, value: str) -> None:
     menu = decide(f"[{section}]\nDEFAULT_IMAGE=trixie\nROOT_TRANSPORT=http\n", images=TWO).menu
     assert menu.hosts == ((key, value, MenuChoice("trixie", RootTransport.HTTP, "", 5000)),)
-    assert menu.default.image == "bookworm"
+    assert menu.default.entry == "bookworm"
 
 
 def test_alternatives_of_a_header_are_several_clients() -> None:
@@ -90,7 +90,7 @@ def test_a_client_that_gets_the_default_needs_no_line_of_the_menu() -> None:
 def test_the_host_name_that_a_section_gives_selects_the_next_one() -> None:
     text = "[52:54:00:00:00:01]\nHOSTNAME=pc01\n[pc*]\nDEFAULT_IMAGE=trixie\n"
     ((key, value, choice),) = decide(text, images=TWO).menu.hosts
-    assert (key, value, choice.image) == ("mac", "52:54:00:00:00:01", "trixie")
+    assert (key, value, choice.entry) == ("mac", "52:54:00:00:00:01", "trixie")
 
 
 @pytest.mark.parametrize("line", ["ROOT_TRANSPORT=$T", "MENU_TIMEOUT=$T"])
@@ -121,7 +121,7 @@ FACTS = Facts(
 def test_no_text_of_ltsp_conf_makes_plan_raise(text: str) -> None:
     desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())
     choices = [desired.menu.default, *(choice for _, _, choice in desired.menu.hosts)]
-    assert {each.image for each in choices} <= {"bookworm", "trixie"}
+    assert {each.entry for each in choices} <= {"bookworm", "trixie"}
     assert all(each.timeout is None or each.timeout >= 0 for each in choices)
 
 

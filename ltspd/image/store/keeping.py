@@ -19,7 +19,7 @@ def surplus(
 ) -> tuple[str, ...]:
     """Return the ids of the generations to remove, oldest first.
 
-    The newest ``keep`` stay, those younger than ``days``, the current one, the ``needed`` ones (pinned or
+    The newest ``keep`` stay, those younger than ``days``, those of channels, the ``needed`` ones (pinned or
     in use), and what another generation took the place of less than ``grace`` seconds ago. ``now`` is in
     seconds since the epoch.
     """
@@ -27,7 +27,7 @@ def surplus(
     gone = []
     for each in generations[: max(0, len(generations) - max(1, keep))]:
         replaced = replaced_at(image, each.id)
-        if each.id == image.current or each.id in needed:
+        if each.id == image.current or each.id in needed or each.id in image.channels.values():
             continue
         if not recent(each.created, now, days * _DAY) and not recent(replaced, now, grace):
             gone.append(each.id)

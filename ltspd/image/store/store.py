@@ -21,6 +21,7 @@ from ltspd.image.store.keeping import recent, replaced_at, surplus
 from ltspd.image.store.manifest import Manifest
 from ltspd.image.store.publish import LINK_PREFIX, Step, entries, nothing, point, sync
 from ltspd.model.image import Generation, Image
+from ltspd.model.menu import CURRENT
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
 
@@ -34,6 +35,8 @@ ENTRIES = "entries"
 KEPT = "kept"
 GENERATION_FILES = ("manifest.json", "layers", "vmlinuz", "initrd.img")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+# Short enough for a name of the menu, IMAGE@CHANNEL.
+_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,10 +91,23 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
                 )
             )
             current = ""
+        channels = _channels(directory)
+        for channel in [each for each, to in channels.items() if to not in {one.id for one in generations}]:
+            missing = channels.pop(channel)
+            problems.append(
+                Problem(f"image {name}", f"Its channel {channel} leads to {missing}, which is not usable.")
+            )
         if generations or current:
             generations.sort(key=lambda each: (each.created, each.id))
             images.append(
-                Image(name, tuple(generations), current, kept(paths, name), publish.replaced(directory))
+                Image(
+                    name,
+                    tuple(generations),
+                    current,
+                    kept(paths, name),
+                    publish.replaced(directory),
+                    channels,
+                )
             )
     return tuple(images), tuple(problems)
 
@@ -141,8 +157,19 @@ def _parse(file: Path, _inode: int, _mtime: int, _size: int) -> Generation:
 
 def current_id(paths: Paths, image: str) -> str:
     """Return the id that ``current`` points to, or an empty string."""
+    return _target(paths.images / image / CURRENT)
+
+
+def _channels(home: Path) -> dict[str, str]:
+    """Return the ids that the links beside ``current`` lead to, by the links' names."""
+    found = {each.name: _target(each) for each in entries(home) if _CHANNEL.fullmatch(each.name)}
+    return {name: to for name, to in found.items() if to and name != CURRENT}
+
+
+def _target(link: Path) -> str:
+    """Return the id of the generation that a link leads to, or an empty string."""
     try:
-        target = os.readlink(paths.images / image / "current")
+        target = os.readlink(link)
     except OSError:
         return ""
     return target.removeprefix("generations/") if target.startswith("generations/") else ""
@@ -200,6 +227,8 @@ def remove_generation(
         target = _generation(found, generation)
         if target.id == current_id(paths, image):
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
+        if channel := next((name for name, to in found.channels.items() if to == target.id), ""):
+            raise InUse(f"Generation {target.id} is what channel {channel} of {image} leads to.")
         if target.id in in_use():
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
         if target.id in kept(paths, image):

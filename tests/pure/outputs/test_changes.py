@@ -101,9 +101,9 @@ def _images(*images: Image) -> Inputs:
 OLD = BASE.facts.links
 CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "nothing": (lambda: BASE, set()),
-    "an account": (lambda: facts(accounts=(ADA, replace(ADA, name="bob", uid=1001))), {IMG}),
-    "a group": (lambda: facts(groups=(Group("ada", 1000, ()), Group("class", 1001, ("ada",)))), {IMG}),
-    "a client's setting": (lambda: conf("[clients]\nTIMEZONE=UTC\n"), {IMG}),
+    "an account": (lambda: facts(accounts=(ADA, replace(ADA, name="bob", uid=1001))), {IMG, HTTP}),
+    "a group": (lambda: facts(groups=(Group("ada", 1000, ()), Group("class", 1001, ("ada",)))), {IMG, HTTP}),
+    "a client's setting": (lambda: conf("[clients]\nTIMEZONE=UTC\n"), {IMG, HTTP}),
     "the proxy link's address": (
         lambda: _links(link("eth0", 2, "10.0.4.2/24"), OLD[1]),
         {DHCP, HTTP, EXPORTS},
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
         set(),
     ),
     "a name server": (lambda: facts(nameservers=(IPv4Address("9.9.9.9"),)), {DHCP}),
-    "the search domain": (lambda: facts(search_domain="school.example"), {IMG, DHCP}),
+    "the search domain": (lambda: facts(search_domain="school.example"), {IMG, DHCP, HTTP}),
     "the lease": (lambda: conf("DHCP_LEASE=1h\n"), {DHCP}),
     "a new generation": (lambda: _images(Image("a", (FIRST, SECOND), SECOND.id)), {MENU, NBD, HTTP}),
     "a revert": (lambda: _images(Image("a", (FIRST, SECOND), FIRST.id)), {NBD, HTTP}),
@@ -134,9 +134,10 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "a source": (lambda: facts(sources=(Source("c", SourceKind.DIRECTORY, "/srv/ltsp/c"),)), set()),
     "the server's packages": (lambda: facts(packages_digest="00"), set()),
     "the server's name": (lambda: facts(hostname="other"), set()),
-    "the kernel's parameters": (lambda: conf("KERNEL_PARAMETERS=quiet\n"), {MENU}),
-    "the transport": (lambda: conf("ROOT_TRANSPORT=nbd\n"), {MENU}),
-    "the menu of one client": (lambda: conf("[52:54:00:00:00:01]\nDEFAULT_IMAGE=b\n"), {MENU, IMG}),
+    "the kernel's parameters": (lambda: conf("KERNEL_PARAMETERS=quiet\n"), {MENU, HTTP}),
+    "the transport": (lambda: conf("ROOT_TRANSPORT=nbd\n"), {MENU, HTTP}),
+    "the menu of one client": (lambda: conf("[52:54:00:00:00:01]\nDEFAULT_IMAGE=b\n"), {MENU, IMG, HTTP}),
+    "the menu of clients by a glob": (lambda: conf("[pc*]\nDEFAULT_IMAGE=b\n"), {IMG, HTTP}),
     "the HTTP port": (lambda: conf("HTTP_PORT=8080\n"), {MENU, HTTP}),
     "boot programs": (
         lambda: facts(boot_programs={**BASE.facts.boot_programs, "ipxe.efi": "/boot/ipxe.efi"}),

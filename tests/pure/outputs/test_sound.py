@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from ltspd.clients import table
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
+from ltspd.menu.ipxe import Scripts
 from ltspd.model.account import Account, Group
 from ltspd.model.desired import AddOn, Desired, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
-from ltspd.model.menu import Menu, MenuChoice, RootTransport
+from ltspd.model.menu import CURRENT, Entry, Menu, MenuChoice, Offer, RootTransport
 from ltspd.model.network import DhcpRole, Network, ServedLink
 from ltspd.model.output import Output
+from ltspd.names import is_one_line
 from ltspd.outputs import menu_ipxe, outputs
 from ltspd.outputs.world import World, sound
 from tests.worlds.planning import conf, programs, world
@@ -55,17 +57,20 @@ def worlds(draw: st.DrawFn) -> World:
         transport = draw(st.sampled_from(RootTransport))
         return MenuChoice(draw(names), transport, draw(hostile), draw(st.none() | st.integers(0, 9)))
 
-    keys = st.sampled_from(["mac", "ip", "hostname"])
+    keys, channels = st.sampled_from(["mac", "ip", "hostname"]), st.just(CURRENT) | names
     served = tuple(
         ServedLink(draw(names), IPv4Interface(f"10.0.{n}.1/24"), role, first, first, True)
         for n, role in enumerate(draw(st.lists(st.sampled_from([DhcpRole.REAL, DhcpRole.PROXY]), max_size=3)))
         for first in [IPv4Address(f"10.0.{n}.9") if role is DhcpRole.REAL else None]
     )
+    entries = tuple(
+        Entry(each.image, each.id, each.kernel, draw(st.booleans()), draw(channels), draw(hostile))
+        for each in made
+    )
     menu = Menu(
-        tuple(made),
+        Offer(entries, RootTransport.NFS),
         choice(),
         tuple((draw(keys), draw(names), choice()) for _ in range(draw(st.integers(0, 2)))),
-        {each.image: draw(hostile) for each in made},
     )
     direct = tuple(f"/srv/ltsp/{name}" for name in draw(st.lists(names, max_size=2)))
     images = tuple(Image(draw(names), (each,), each.id) for each in made)
@@ -157,14 +162,16 @@ def _harmless(menu: Menu) -> Menu:
     """Return a menu with other texts in the same places."""
 
     def choice(given: MenuChoice) -> MenuChoice:
-        return replace(given, kernel_parameters="x" if given.kernel_parameters.strip() else "")
+        text = given.kernel_parameters.replace("\t", " ")
+        return replace(given, kernel_parameters="x" if is_one_line(text) and text.strip() else "")
 
     return replace(
         menu,
         default=choice(menu.default),
         hosts=tuple((key, value, choice(each)) for key, value, each in menu.hosts),
-        entries=tuple(replace(each, kernel="x") for each in menu.entries),
-        titles=dict.fromkeys(menu.titles, "x"),
+        offer=replace(
+            menu.offer, entries=tuple(replace(each, kernel="x", title="x") for each in menu.offer.entries)
+        ),
     )
 
 
@@ -181,8 +188,12 @@ def test_no_text_adds_a_command_to_the_menu(here: World) -> None:
     (script,) = (text for path, text in texts(outputs(here)).items() if "ipxe" in path)
     assert script.startswith("#!ipxe\n")
     fit = sound(here)
-    (plain,) = texts((menu_ipxe.render(with_menu(fit, _harmless(fit.desired.menu))),)).values()
+    harmless = _harmless(fit.desired.menu)
+    (plain,) = texts((menu_ipxe.render(with_menu(fit, harmless)),)).values()
     assert commands(script) == commands(plain)
+    # The gateway makes its scripts of the same offer.
+    scripts = [Scripts(each.offer, 80).script(each.default) for each in (fit.desired.menu, harmless)]
+    assert commands(scripts[0]) == commands(scripts[1])
 
 
 @pytest.mark.parametrize("path", ["/srv/ltsp/\n/x", "/srv/ltsp/../x", "/srv/ltsp//x", "/etc/x", "x\n/y"])
@@ -216,16 +227,14 @@ def test_only_chroots_of_the_base_directory_are_exported(path: str, kernel: bool
 )
 def test_kernel_parameters_as_ipxe_reads_them(text: str, written: str) -> None:
     choice = MenuChoice("", RootTransport.NFS, text, None)
-    generation = Generation("g", "a", 0.0, "", "", "6.1", (Layer("5e" * 32, 1),), 0, 0, 0, 0, "")
-    lines = texts(outputs(with_menu(EMPTY, Menu((generation,), choice))))[
-        "/srv/tftp/ltsp/ltsp.ipxe"
-    ].splitlines()
+    offer = Offer((Entry("a", "g", "6.1"),), RootTransport.NFS)
+    lines = texts(outputs(with_menu(EMPTY, Menu(offer, choice))))["/srv/tftp/ltsp/ltsp.ipxe"].splitlines()
     assert (f"set parameters {written}" in lines) if written else ("clear parameters ||" in lines)
 
 
 def test_titles_are_not_filled_in_by_ipxe() -> None:
-    generation = Generation("g", "a", 0.0, "", "", "6.1", (Layer("5e" * 32, 1),), 0, 0, 0, 0, "")
-    menu = Menu((generation,), MenuChoice("a", RootTransport.NFS, "", None), (), {"a": "Costs ${srv} || 5$"})
+    offer = Offer((Entry("a", "g", "6.1", title="Costs ${srv} || 5$"),), RootTransport.NFS)
+    menu = Menu(offer, MenuChoice("a", RootTransport.NFS, "", None))
     text = texts(outputs(with_menu(EMPTY, menu)))["/srv/tftp/ltsp/ltsp.ipxe"]
     assert "item image_a Costs {srv} ${nothing}|| 5$\n" in text
 

@@ -68,7 +68,10 @@ async def test_changes_of_files_and_links_are_followed(world: World) -> None:
     )
     image = world.paths.tftp_dir / "ltsp.img"
     await world.until(lambda _: b"bob:x:1001" in image.read_bytes())
-    assert world.systemd.acts == [], "accounts are no business of any service"
+    await world.settled()
+    reloaded = ("ReloadUnit", "ltspd-gateway.service")
+    assert world.systemd.acts == [reloaded], "only who tells clients that there is something new"
+    world.systemd.acts.clear()
 
     world.write("/etc/ltsp/ltsp.conf", "[server]\nHTTP_PORT=8080\n")
     await world.until(lambda _: '"port": 8080' in world.output("gateway.json"))

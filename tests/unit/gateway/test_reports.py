@@ -16,11 +16,11 @@ from ltspd.gateway.limits import Limits
 from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
 from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
+from ltspd.menu.ipxe import DIRECT
 from ltspd.model.job import JobState
 from ltspd.model.menu import RootTransport
 from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, interface
-from ltspd.outputs.menu_ipxe import DIRECT
 from tests.worlds.exposition import read
 
 MAC = "52:54:00:00:00:01"

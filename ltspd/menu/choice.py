@@ -1,0 +1,149 @@
+"""What the boot menu does for one client: its parameters, the rules about them, and what follows. Pure.
+
+The gateway chooses for each client that asks it, the daemon for those hosts that the static script can name.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ltspd.config.document import Assignment, Document, Host, Include, Reference, Section
+from ltspd.config.evaluate import Index, effective_menu, effective_server
+from ltspd.config.headers import is_glob
+from ltspd.config.parameter import MENU, Parameter, Settings
+from ltspd.config.readers import IMAGE, LINE, choice, number
+from ltspd.config.secrecy import withheld
+from ltspd.model.menu import MenuChoice, Offer, RootTransport, Rules
+
+DEFAULT_IMAGE = Parameter("DEFAULT_IMAGE", IMAGE, "", MENU, "Image that the boot menu starts by itself")
+TRANSPORT = Parameter(
+    "ROOT_TRANSPORT",
+    choice("a transport", RootTransport),
+    "",
+    MENU,
+    "How the root comes to a client: nbd, nfs or http",
+)
+KERNEL_PARAMETERS = Parameter(
+    "KERNEL_PARAMETERS", LINE, "", MENU, "Words to add to the kernel's command line"
+)
+TIMEOUT = Parameter(
+    "MENU_TIMEOUT",
+    number("milliseconds", -1, 1 << 31),
+    "5000",
+    MENU,
+    "How long the menu waits, in ms; -1: no menu",
+)
+PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT)
+
+
+class Chooser:
+    """Makes the choice of any client by one offer."""
+
+    def __init__(self, offer: Offer) -> None:
+        """Prepare for many clients: this takes as long as one choice for each section."""
+        self._offer = offer
+        self._index = Index(_document(offer.rules))
+        self._server = effective_server(self._index)
+        self._names = tuple(each.name for each in offer.entries)
+
+    def choose(self, host: Host) -> MenuChoice:
+        """Return what a client gets; it is always one of the entries, if there is any."""
+        return self.choice(self.settings(host))
+
+    def settings(self, host: Host) -> Settings:
+        """Return what ltsp.conf says of one client's menu."""
+        values = effective_menu(self._index, host, self._server)
+        return Settings({each.name: values[each.name].text for each in PARAMETERS if each.name in values})
+
+    def choice(self, settings: Settings) -> MenuChoice:
+        """Return the choice that follows from settings."""
+        # A menu with one entry is shown only where somebody asks for it.
+        shown = len(self._names) > 1 or settings.given(TIMEOUT)
+        return MenuChoice(
+            self._known(settings[DEFAULT_IMAGE]),
+            settings[TRANSPORT] or self._offer.transport,
+            settings[KERNEL_PARAMETERS],
+            settings[TIMEOUT] if shown and settings[TIMEOUT] >= 0 else None,
+        )
+
+    def _known(self, name: str) -> str:
+        """Return the entry of that name; if there is none, the image's own, or else the first one."""
+        image = name.partition("@")[0]
+        return next((each for each in (name, image) if each in self._names), "".join(self._names[:1]))
+
+    def unknown(self, settings: Settings) -> str:
+        """Return the entry that settings ask for, if there are entries and it is none of them."""
+        name = settings[DEFAULT_IMAGE]
+        return name if self._names and name not in self._names else ""
+
+
+def menu_settings(document: Document, host: Host) -> Settings:
+    """Return what ltsp.conf says of one client's menu, where no choice is to be made."""
+    return Chooser(Offer((), RootTransport.HTTP, rules(document))).settings(host)
+
+
+def rules(document: Document) -> Rules:
+    """Return what a document says of the menu, and of what that is made from; it holds no secret.
+
+    Everybody on the network can fetch the menu, so there a secret counts as not set.
+    """
+    hidden = withheld(document)
+    used: dict[str, set[str]] = {}
+    for section in document.sections:
+        for each in section.assignments:
+            used.setdefault(each.name, set()).update(each.references)
+    # A host name that a section gives selects the section of that name.
+    todo = [each.name for each in PARAMETERS] + ["HOSTNAME"]
+    names: set[str] = set()
+    while todo:
+        if (name := todo.pop()) not in names and name not in hidden:
+            names.add(name)
+            todo += used.get(name, ())
+    return tuple(
+        (section.name if section.patterns else "", tuple(_entries(section, names)))
+        for place, section in enumerate(document.sections)
+        if section.patterns or place == 0
+    )
+
+
+def _entries(section: Section, names: set[str]) -> Iterator[tuple[str, ...]]:
+    for each in section.entries:
+        if isinstance(each, Include):
+            yield ("INCLUDE", each.target)
+        elif each.name in names:
+            flat = [""]
+            for part in each.parts:
+                if isinstance(part, Reference):
+                    flat += [part.name, ""]
+                else:
+                    flat[-1] += part
+            yield (each.name, *flat)
+
+
+def _document(rules: Rules) -> Document:
+    """Return a document that says what the rules say; its lines have no numbers."""
+    return Document("", tuple(_section(*each) for each in rules or (("", ()),)))
+
+
+def _section(name: str, entries: tuple[tuple[str, ...], ...]) -> Section:
+    found = tuple(
+        Include(each[1], "", 0) if each[0] == "INCLUDE" else Assignment(each[0], _parts(each[1:]), "", 0)
+        for each in entries
+    )
+    return Section(name, tuple(name.split("|")) if name else (), "", 0, found)
+
+
+def _parts(flat: tuple[str, ...]) -> tuple[str | Reference, ...]:
+    return tuple(Reference(text) if place % 2 else text for place, text in enumerate(flat) if text)
+
+
+def examples(document: Document) -> Iterator[Host]:
+    """Yield for each section's glob a host that fits it."""
+    for section in document.sections:
+        for pattern in filter(is_glob, section.patterns):
+            subject = pattern.replace("*", "").replace("?", "0")
+            if ":" in pattern:
+                yield Host(mac=subject)
+            elif re.search("[a-z_-]", pattern):
+                yield Host(hostname=subject)
+            else:
+                yield Host(ip=subject, hostname=subject)

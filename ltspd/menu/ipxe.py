@@ -1,0 +1,172 @@
+"""The menu as a script for iPXE, which names no address of the server: it changes only with its entries.
+
+Every conditional ends in "||" because a failing command without it aborts the script. Pure.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ltspd.model.menu import CURRENT, Entry, Menu, MenuChoice, Offer, RootTransport
+from ltspd.names import is_one_line
+
+# Without a menu there is still this long (ms) to ask for one.
+KEY_TIMEOUT = 300
+# The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
+DIRECT = "nfsdir"
+# How long (ms) the gateway may say nothing while it is asked for a client's own script. It answers within
+# some ms; a class that is switched on at once, or a lost packet, takes a second or two.
+ASK_TIMEOUT = 5000
+# A setting that is never set. iPXE looks for "||", "&&" and "#" among a line's words before it fills in
+# settings, and for a backslash at its end: next to this they are only text. It knows no quotes.
+NOTHING = "${nothing}"
+
+_HEAD = """#!ipxe
+# Written by ltspd; changes here are reported, not kept.
+# Behind another DHCP server the boot server is the one that sent the boot options.
+set srv ${next-server}
+isset ${proxydhcp/dhcp-server} && set srv ${proxydhcp/dhcp-server} ||
+set base http://${srv}PORT/ltsp
+set net BOOTIF=01-${mac:hexhyp} ip=${ip}::${gateway}:${netmask}:${hostname}::off:${dns}"""
+
+# With --replace the script that comes takes the place of this one, also when it ends.
+_ASK = f"""# The gateway's script for this client obeys sections with globs, too. Without it this one goes on.
+chain --timeout {ASK_TIMEOUT} --replace \
+${{base}}/boot?mac=${{mac}}&ip=${{ip}}&hostname=${{hostname:uristring}} ||"""
+
+_TAIL = """:local
+echo Starting the next boot device...
+exit 0
+
+:restart
+reboot
+
+:nothing
+echo The server has no image yet. On the server: ltspctl image build
+prompt --timeout 30000 Trying again in 30 seconds; press a key to try now. ||
+reboot
+
+:failed
+echo Kernel or initrd could not be loaded from ${srv}, neither by HTTP nor by TFTP.
+echo On the server: ltspctl status
+prompt --timeout 30000 Restarting in 30 seconds; press a key to restart now. ||
+reboot"""
+
+
+def static_script(menu: Menu, port: int) -> str:
+    """Return the script for all clients: it asks the gateway, or compares with hosts by itself."""
+    lines = [_head(port)]
+    if not menu.offer.entries:
+        return _text_of([*lines, "goto nothing", "", _TAIL])
+    lines += [_ASK, *_choice(menu.default)]
+    lines += (f"iseq ${{{key}}} {value} && goto host{n} ||" for n, (key, value, _) in enumerate(menu.hosts))
+    lines.append("goto start")
+    for number, (_, _, choice) in enumerate(menu.hosts):
+        lines += [f"\n:host{number}", *_choice(choice), "goto start"]
+    return _text_of([*lines, *_rest(menu.offer)])
+
+
+class Scripts:
+    """Makes the scripts of single clients; what all of them have in common is made once."""
+
+    def __init__(self, offer: Offer, port: int) -> None:
+        """Make scripts for an offer whose files are served at a TCP port."""
+        self._head, self._rest = _text_of([_head(port)]), _text_of(_rest(offer))
+
+    def script(self, choice: MenuChoice) -> str:
+        """Return the script for one client."""
+        return f"{self._head}{_text_of(_choice(choice))}{self._rest}"
+
+
+def _text_of(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _head(port: int) -> str:
+    return _HEAD.replace("PORT", "" if port == 80 else f":{port}")
+
+
+def _choice(choice: MenuChoice) -> Iterator[str]:
+    yield f"set image {choice.entry}"
+    yield f"set root {choice.transport}"
+    parameters = _text(choice.kernel_parameters)
+    yield f"set parameters {parameters}" if parameters else "clear parameters ||"
+    yield f"set timeout {choice.timeout}" if choice.timeout is not None else "clear timeout ||"
+
+
+def _text(value: str) -> str:
+    """Return the words of a text as iPXE must read them; ``${...}`` is still filled in.
+
+    A text with a control character other than a tab gives no word.
+    """
+    text = value.replace("\t", " ")
+    words = (
+        f"{NOTHING}{word}" if word in ("||", "&&") or word.startswith("#") else word
+        for word in (text.split() if is_one_line(text) else ())
+    )
+    text = " ".join(words)
+    return f"{text}{NOTHING}" if text.endswith("\\") else text
+
+
+def _rest(offer: Offer) -> Iterator[str]:
+    yield from _start(offer)
+    for entry in offer.entries:
+        yield from _boot(entry)
+    yield from _roots()
+    yield ""
+    yield _TAIL
+
+
+def _start(offer: Offer) -> Iterator[str]:
+    yield "\n:start"
+    yield "isset ${timeout} && goto menu ||"
+    yield f"prompt --key m --timeout {KEY_TIMEOUT} Press m for the boot menu... && goto menu ||"
+    yield "goto image_${image}"
+    yield "\n:menu"
+    yield "menu Network boot from ${srv}"
+    yield "item --gap Images"
+    for entry in offer.entries:
+        title = _title(entry.title) or _title(f"{entry.image} ({entry.kernel})")
+        channel = "" if entry.channel == CURRENT else f", {entry.channel}"
+        yield f"item image_{entry.name} {title}{channel}"
+    yield "item --gap This computer"
+    yield "item local Boot from the local disk"
+    yield "item restart Restart"
+    yield "isset ${timeout} || set timeout 0"
+    yield "choose --timeout ${timeout} --default image_${image} selected && goto ${selected} ||"
+    yield "goto start"
+
+
+def _title(text: str) -> str:
+    # Settings are filled in again and again until none is left, so there is no way to quote one.
+    return _text(re.sub(r"[$]+{", "{", text))
+
+
+def _boot(entry: Entry) -> Iterator[str]:
+    yield f"\n:image_{entry.name}"
+    yield f"set dir images/{entry.image}/generations/{entry.generation}"
+    yield f"set args ltsp.image={entry.image} ltsp.generation={entry.generation}"
+    if not entry.layered:
+        yield f"set root {DIRECT}"
+    yield "goto load"
+
+
+def _roots() -> Iterator[str]:
+    """Load by HTTP, and by TFTP where HTTP fails; NBD clients get one more add-on initrd."""
+    yield "\n:load"
+    yield "set args ltsp.server=${srv} ltsp.root=${root} ltsp.base=${base} ${args} ${net} ${parameters}"
+    for way, after in (("http", "tftp"), ("tftp", "failed")):
+        yield f"\n:{way}"
+        if way == "tftp":
+            yield "set base tftp://${srv}/ltsp"
+        yield "imgfree ||"
+        fail = f"|| goto {after}"
+        yield f"iseq ${{root}} {RootTransport.NBD} && set extra initrd=nbd.img || clear extra ||"
+        # UEFI kernels find their initrds by these names.
+        names = "initrd=ltsp.img ${extra} initrd=initrd.img"
+        yield f"kernel ${{base}}/${{dir}}/vmlinuz {names} ${{args}} {fail}"
+        yield f"initrd --name ltsp.img ${{base}}/ltsp.img {fail}"
+        yield f"iseq ${{root}} {RootTransport.NBD} || goto {way}_last"
+        yield f"initrd --name nbd.img ${{base}}/nbd.img {fail}"
+        yield f"\n:{way}_last"
+        yield f"initrd --name initrd.img ${{base}}/${{dir}}/initrd.img {fail}"
+        yield "boot || goto failed"
