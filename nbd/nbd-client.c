@@ -1,12 +1,12 @@
 /*
- * nbd-client: a layer of a client's root over NBD, that waits while its server is away.
+ * nbd-client: a layer of a client's root over NBD; reads wait while its server is away.
  *
  *     nbd-client SERVER PORT /dev/nbdN -N EXPORT
  *
  * Connects the device by the kernel's netlink interface and returns when it can be read. A process stays behind: when
- * the connection ends, it makes another one and gives it to the kernel. Until then the kernel lets reads wait, as NFS
- * does. The distributions' nbd-client can't ask it for that. Words after EXPORT, which boot initrds of earlier versions
- * say to that program, mean nothing here. Protocols: doc/proto.md of NBD, <linux/nbd-netlink.h>.
+ * the connection ends, it makes another one and gives it to the kernel. Meanwhile the kernel lets reads wait, as with
+ * NFS. The distributions' nbd-client can't ask for that. Words after EXPORT are ignored: boot initrds of earlier
+ * versions pass them. Protocols: doc/proto.md of NBD, <linux/nbd-netlink.h>.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,13 +30,13 @@
 
 /* The longest silence of a server while a connection is made, in seconds. */
 #define SILENCE 10
-/* A request that got no answer for so long is sent again, over a new connection; the kernel's own default. */
+/* Seconds after which the kernel sends an unanswered request again, over a new connection; its own default. */
 #define REQUEST_TIMEOUT 30
-/* How long reads wait for another connection. The kernel counts ticks in a long: at most 24 days on 32 bits. */
+/* Seconds that reads wait for another connection. The kernel counts ticks in a long: 24 days at most on 32 bits. */
 #define DEAD_TIMEOUT (7 * 24 * 3600)
 /* A layer's digest has 64 characters. */
 #define LONGEST_NAME 128
-/* More than any server has to say about an export. */
+/* More replies than any server sends about an export. */
 #define MOST_REPLIES 32
 /* doc/proto.md: the fixed newstyle negotiation. */
 #define REPLY_MAGIC 0x3e889045565a9ULL
@@ -44,7 +44,7 @@ enum { OPT_GO = 7, REP_ACK = 1, REP_INFO = 3, INFO_EXPORT = 0 };
 #define REP_ERROR (1U << 31)
 #define REP_ERR_UNKNOWN (REP_ERROR + 6)
 
-/* What a server tells of an export. */
+/* A server's description of an export. */
 struct export {
     uint64_t size;
     uint16_t flags;
@@ -64,17 +64,17 @@ static uint32_t number_of_device;
 static uint16_t family;
 static int netlink;
 
-/* Of a line of the kernel's log, where standard error goes as soon as we are in the background. */
+/* Priority and program in a line of the kernel's log, which is standard error in the background. */
 static const char *prefix = "";
 
-/* Say a reason, but not again and again. Returns -1. */
+/* Print a reason, unless it is the last one again. Returns -1. */
 static int say(const char *what, const char *why)
 {
     static const char *last;
     char text[256];
     int length = snprintf(text, sizeof text, "%s%s: %s%s%s\n", prefix, device, what, why ? ": " : "", why ? why : "");
 
-    /* Not by dprintf(): it seeks first, which the kernel's log does not allow. */
+    /* Not with dprintf(), which seeks first: the kernel's log can't. */
     if ((!why || !last || strcmp(why, last)) && length < (int)sizeof text && write(STDERR_FILENO, text, length) < 0)
         return -1;
     last = why;
@@ -98,10 +98,10 @@ static int receive(int line, unsigned char *data, size_t size)
     return got == (ssize_t)size ? 0 : say("the server", why);
 }
 
-/* Ask for the export and fill in what the server tells of it. Nothing that it says is longer than our buffer. */
+/* Ask for the export and fill in its description. No valid reply is longer than the buffer. */
 static int negotiate(int line, struct export *export)
 {
-    /* Client flags (fixed newstyle); the option and its length; the name's length, the name; no wish for more. */
+    /* Client flags (fixed newstyle); the option and its length; the length and the name; no information requests. */
     unsigned char data[1024], request[24 + LONGEST_NAME + 2] = "\0\0\0\1IHAVEOPT";
     size_t length = strlen(name), whole = 24 + length + 2;
 
@@ -174,7 +174,7 @@ static void put(struct message *message, int type, const void *data, size_t size
     message->head.nlmsg_len += NLA_ALIGN(attribute->nla_len);
 }
 
-/* Send a command and wait for the kernel's verdict, an errno or 0; the family's number is noted if it tells that. */
+/* Send a command and return the kernel's answer, an errno or 0; keep the family's number if the answer has it. */
 static int ask(struct message *message)
 {
     struct nlmsghdr answer[512];
@@ -200,7 +200,7 @@ static int ask(struct message *message)
     }
 }
 
-/* Give the kernel a connection: the device's first one, or one instead of that which ended. */
+/* Give the kernel a connection: the device's first one, or a replacement for the ended one. */
 static int attach(int command, int line, const struct export *export)
 {
     const uint64_t timeout = REQUEST_TIMEOUT, dead = DEAD_TIMEOUT, block = 512;
@@ -223,13 +223,13 @@ static int attach(int command, int line, const struct export *export)
     return ask(&message);
 }
 
-/* Become a process that nothing ends, and that needs neither the root that it looks after nor free memory. */
-static void settle(char *mark)
+/* Become a process that no signal ends, and that needs neither the root, whose reads may wait, nor free memory. */
+static void persist(char *mark)
 {
     int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), adjust = open("/proc/self/oom_score_adj", O_WRONLY);
 
     setsid();
-    /* systemd leaves such a process alone when it goes over to the root, and at shutdown. */
+    /* systemd does not end a process with this mark, neither when it changes to the root nor at shutdown. */
     *mark = '@';
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_IGN);
@@ -242,7 +242,7 @@ static void settle(char *mark)
     prefix = "<5>ltsp: ";
 }
 
-/* Whenever the connection ends, make another one. Returns only when somebody has disconnected the device. */
+/* Whenever the connection ends, make another one. Returns only when the device was disconnected. */
 static void watch(int line, const struct export *export)
 {
     for (;;) {
@@ -256,11 +256,11 @@ static void watch(int line, const struct export *export)
         shutdown(line, SHUT_RDWR);
         close(line);
         for (unsigned int pause = 1; error; pause += pause < 10) {
-            /* The kernel has to notice the end, too; and a server that starts is not to be run down. */
+            /* The kernel must notice the end, too, and clients must not flood a server that starts. */
             sleep(pause);
             if ((line = dial(&again)) < 0)
                 continue;
-            /* A name is a digest, so another size is another file. */
+            /* The name is a digest, so another size means another file. */
             error = again.size == export->size ? attach(NBD_CMD_RECONFIGURE, line, export) : ESTALE;
             if (error)
                 close(line);
@@ -298,7 +298,7 @@ int main(int argc, char **argv)
     case -1:
         return say("nobody can look after the connection", strerror(errno)), 1;
     case 0:
-        settle(argv[0]);
+        persist(argv[0]);
         watch(line, &export);
     }
     return 0;
