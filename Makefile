@@ -19,7 +19,7 @@ install:
 	    $(DESTDIR)/usr/share/polkit-1/actions
 	find ltspd -path ltspd/manual -prune -o -name '*.py' -print | while read -r file; do \
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
-	find client -type f | while read -r file; do \
+	find client -type f ! -name '*.md' | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client nbd/nbd-client.c
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \

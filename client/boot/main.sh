@@ -5,6 +5,8 @@
 # Lines that begin with "ltsp:" are read by people on the console and by the tests.
 
 umask 022
+# What ltsp.img has brought, what will be /run of the booted system, and the programs of this initrd.
+ltsp=/ltsp run=/run busybox=/bin/busybox
 # As a guest in the distribution's initrd (guest/enter.sh) we are not the first process, and all this is there.
 if [ $$ = 1 ]; then
     mount -t devtmpfs -o mode=755,nosuid devtmpfs /dev
@@ -63,7 +65,8 @@ fail() {
 . /ltsp/client/boot/report.sh
 . /ltsp/client/boot/net.sh
 . /ltsp/client/boot/root.sh
-. /ltsp/client/boot/setup.sh
+. /ltsp/client/boot/settings.sh
+. /ltsp/client/boot/features.sh
 
 marks=''
 mark init
@@ -104,7 +107,8 @@ wait "$modules"
 mount_root
 say "root mounted ($transport)"
 report root
-set_up
+echo "$hostname" >/proc/sys/kernel/hostname
+run_features
 [ $$ != 1 ] || start "$@"
 directories
 say "the distribution's own initrd goes on"

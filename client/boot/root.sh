@@ -193,3 +193,27 @@ broken() {
     fail "layer $1 of image $image is not a squashfs that this kernel can mount." \
         "'dmesg | tail' here, and 'ltspctl image build $image' on the server."
 }
+
+# directories: make those on which the kernel's file systems will be mounted.
+directories() {
+    local each
+    for each in run dev proc sys; do
+        [ -d "$new/$each" ] || mkdir "$new/$each"
+    done
+}
+
+# start: hand over to the distribution's init, with its kernel file systems in place.
+start() {
+    local each
+    init=${init:-/sbin/init}
+    # Its links are meant for the new root and may look broken from here.
+    [ -e "$new$init" ] || [ -L "$new$init" ] || fail "the image has no $init." "init= of KERNEL_PARAMETERS, or the image."
+    directories
+    say "starting $init"
+    for each in run dev sys proc; do
+        mount -o move "/$each" "$new/$each"
+    done
+    # shellcheck disable=SC2093
+    exec switch_root -c /dev/console "$new" "$init" "$@"
+    fail "$init of the image can't be started." "the image."
+}

@@ -4,7 +4,7 @@
 
 # parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial.
 parse_cmdline() {
-    local word
+    local word name
     server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell='' trial=''
     set -f
     for word in $1; do
@@ -19,6 +19,12 @@ parse_cmdline() {
             BOOTIF=*) mac=$(mac_of_bootif "${word#*=}") ;;
             ip=*) ip_words=${word#*=} ;;
             init=*) init=${word#*=} ;;
+        esac
+        # The kernel makes a variable of its first process of NAME=value; only ltsp.conf makes settings.
+        name=${word%%=*}
+        case "$name" in
+            "$word" | PATH | LTSP_* | [!A-Z]* | *[!A-Z0-9_]*) ;;
+            *) unset "$name" ;;
         esac
     done
     set +f
@@ -107,88 +113,24 @@ is_digest() {
     esac
 }
 
-# words TEXT: print the words of a setting as the shell splits them, with one space between.
-words() {
+# split TEXT [SEPARATORS]: set words to the words of a setting, with one space between. Blanks, line ends and
+# SEPARATORS stand between words.
+split() {
+    local IFS=" 	
+${2-}"
     set -f
     # shellcheck disable=SC2086
     set -- $1
+    IFS=" 	
+"
+    # The separators may have left empty words; they go here.
+    # shellcheck disable=SC2048,SC2086
+    set -- $*
     set +f
-    echo "$*"
-}
-
-# name_unit WORD: set unit to the name of the unit that a setting means: as systemctl(1) has it, a service where
-# nothing else is said.
-name_unit() {
-    unit=$1
-    case "$1" in
-        *.service | *.socket | *.target | *.mount | *.automount | *.swap | *.path | *.timer | *.slice | *.scope | \
-            *.device) ;;
-        *) unit=$1.service ;;
-    esac
-}
-
-# keeps LIST UNIT: whether a list of settings has a unit, as a whole or without its suffix.
-keeps() {
-    case " $1 " in *" $2 "* | *" ${2%.*} "*) ;; *) return 1 ;; esac
+    words=$*
 }
 
 # megabytes BYTES: print them as a person reads them.
 megabytes() {
     echo "$((($1 + 500000) / 1000000)) MB"
-}
-
-# merge_accounts PASSWD GROUP SHADOW NEW_PASSWD NEW_GROUP: add the server's accounts to the image's files.
-# An account of the image wins, by name and by number: its services run as it and its files belong to it. So
-# a server's account whose name or uid is taken is left out and named on stdout, and so is one whose own group has
-# the number of another group here, as it would get the rights of that. A group that both have keeps the image's
-# number and gets the server's members too (sudo, audio …), as far as they are accounts here. Names are carried
-# over as they are; the server has left out those that would be more than a name here.
-# Nobody gets a password: `!` locks the entry, whoever checks the password asks the server.
-merge_accounts() {
-    [ -f "$3" ] || : >"$3"
-    awk -F: -v OFS=: -v passwd="$1" -v group="$2" -v shadow="$3" '
-        function sound(name, number) {
-            return name !~ "^$|^[-+~.]|[,/[:space:][:cntrl:]]" && number ~ /^[0-9]+$/
-        }
-        part == 1 { accounts = accounts $0 "\n"; known[$1] = 1; uid[$3] = $1; next }
-        part == 2 && NF == 4 { theirs[$3] = $1; next }
-        part == 4 && NF == 7 && sound($1, $3) && $3 > 0 {
-            if ($1 in known) next
-            if ($3 in uid) {
-                print "account " $1 " is left out: its number " $3 " is " uid[$3] " in this image"
-                next
-            }
-            if (($4 in gid) && ($4 in theirs) && gid[$4] != theirs[$4]) {
-                print "account " $1 " is left out: the number " $4 " of its group " theirs[$4] \
-                    " is " gid[$4] " in this image"
-                next
-            }
-            known[$1] = 1; uid[$3] = $1
-            accounts = accounts $1 ":x:" $3 ":" $4 ":" $5 ":" $6 ":" $7 "\n"
-            locked = locked $1 ":!:19000:0:99999:7:::\n"
-            next
-        }
-        part == 3 { names[++count] = $1; at[$1] = count; gid[$3] = $1; line[count] = $1 ":" $2 ":" $3; members[count] = $4; next }
-        part == 5 && NF == 4 && sound($1, $3) {
-            if (!($1 in at)) {
-                if ($3 in gid) {
-                    print "group " $1 " is left out: its number " $3 " is " gid[$3] " in this image"
-                    next
-                }
-                at[$1] = ++count; gid[$3] = $1; line[count] = $1 ":x:" $3
-            }
-            number = split($4, wanted, ",")
-            for (i = 1; i <= number; i++) {
-                has = "," members[at[$1]] ","
-                if ((wanted[i] in known) && !index(has, "," wanted[i] ","))
-                    members[at[$1]] = members[at[$1]] (members[at[$1]] == "" ? "" : ",") wanted[i]
-            }
-        }
-        END {
-            printf "%s", accounts >passwd
-            printf "" >group
-            for (i = 1; i <= count; i++) print line[i] ":" members[i] >group
-            printf "%s", locked >>shadow
-        }
-    ' part=1 "$1" part=2 "$5" part=3 "$2" part=4 "$4" part=5 "$5"
 }

@@ -62,7 +62,8 @@ def _lines(world: World, served: list[ServedLink]) -> Iterator[str]:
     # Some firmware misreads options in the file and sname fields.
     yield "dhcp-no-override"
     # It would try each new address for three seconds, one machine after the other, so that of ten machines
-    # that are switched on together the last waits 18 s. Clients renew their leases (client/boot/setup.sh).
+    # that are switched on together the last waits 18 s. Clients renew their leases
+    # (client/features/80-lease.sh).
     yield "no-ping"
     for link in served:
         yield from _range(world, link)

@@ -1,5 +1,6 @@
 """Real DHCP servers of Debian 12 and 13 with our configuration: what each kind of machine is answered."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,11 +42,10 @@ def test_machines_switched_on_together_do_not_wait_for_each_other(dhcp: Answerin
 
 MAC = "52:54:00:0d:ff:01"
 # Prints the unit that keeps the lease, of which only the command is run here.
-UNIT = """mount -t tmpfs run /run
-store=$1 nic=eth0 address=$2 hostname=pc1
-. "$3/client/boot/setup.sh"
-set_lease
-cat /run/systemd/system/ltsp-lease.service"""
+UNIT = """run=$1/run store=$1 busybox=$4 nic=eth0 address=$2 hostname=pc1 trial=''
+. "$3/client/boot/features.sh"
+. "$3/client/features/80-lease.sh"
+cat "$run/systemd/system/ltsp-lease.service\""""
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -56,8 +56,9 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def lease_command(store: Path, address: str) -> list[str]:
-    """Return what a client with that address runs, as client/boot/setup.sh writes it."""
-    argv = ["unshare", "--mount", "busybox", "sh", "-euc", UNIT, "sh", str(store), address, str(REPOSITORY)]
+    """Return what a client with that address runs, as client/features/80-lease.sh writes it."""
+    argv = ["busybox", "sh", "-euc", UNIT, "sh", str(store), address, str(REPOSITORY)]
+    argv.append(shutil.which("busybox") or "")
     unit = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     (command,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
     return command.removeprefix("ExecStart=").split()

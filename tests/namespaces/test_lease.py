@@ -1,5 +1,6 @@
 """A client keeps its address: the unit that renews the lease, with the real busybox and the real dnsmasq."""
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -48,12 +49,11 @@ def serve(lan: Lan, *options: str) -> Path:
 def renew(lan: Lan) -> Path:
     """Start what the client's boot initrd has left for its system, and return its log."""
     directory = lan.session.directory
-    script = (CLIENT / "boot/setup.sh").read_text()
-    (directory / "setup.sh").write_text(script.replace("/run/", f"{directory}/run/"))
-    for name in ("systemd/system", "initramfs/ltsp"):
-        (directory / "run" / name).mkdir(parents=True)
-    known = f"store={directory}/run/initramfs/ltsp nic=lan address={ADDRESS} hostname=pc1"
-    subprocess.run(["busybox", "sh", "-c", f". {directory}/setup.sh; {known}; set_lease"], check=True)
+    (directory / "run/initramfs/ltsp").mkdir(parents=True)
+    known = f"run={directory}/run store={directory}/run/initramfs/ltsp nic=lan address={ADDRESS} hostname=pc1"
+    scripts = f". {CLIENT}/boot/features.sh; . {CLIENT}/features/80-lease.sh"
+    words = ["busybox", "sh", "-euc", f"{known} trial='' busybox={shutil.which('busybox')}; {scripts}"]
+    subprocess.run(words, check=True)
     wants = directory / "run/systemd/system/multi-user.target.wants/ltsp-lease.service"
     unit = dict(line.split("=", 1) for line in wants.read_text().splitlines() if "=" in line)
     lan.session.start(unit["ExecStart"].split(), log="lease.log", netns=lan.switch)

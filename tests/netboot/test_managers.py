@@ -135,11 +135,11 @@ def test_no_network_manager_touches_the_card_of_the_root(machine: Server, name: 
 
 def prepare(machine: Server) -> None:
     """Do what the boot initrd does, and what systemd's generators do after it."""
-    for script in ("text.sh", "setup.sh"):
-        machine.write(f"/tmp/{script}", (CLIENT / "boot" / script).read_text())
+    scripts = [CLIENT / "boot/features.sh", CLIENT / "features/30-network.sh"]
+    for script in scripts:
+        machine.write(f"/tmp/{script.name}", script.read_text())
     mac = json.loads(machine.run(f"ip -j link show dev {ROOT}"))[0]["address"]
     machine.run(
-        "mkdir -p /run/systemd/network; "
-        f". /tmp/text.sh; . /tmp/setup.sh; new= nic={ROOT} mac={mac} dns=; set_network; "
+        f"new= run=/run nic={ROOT} mac={mac} dns= search=; . /tmp/features.sh; . /tmp/30-network.sh; "
         "systemctl daemon-reload"
     )

@@ -23,7 +23,7 @@ NEWEST = {
 # What is built into the shell, and the words of its grammar that a command may follow.
 BUILTINS = frozenset(
     """
-    . : [ cd continue break echo exec exit export kill local read return set shift test umask wait
+    . : [ cd continue break echo exec exit export kill local read return set shift test umask unset wait
     """.split()  # noqa: SIM905
 )
 GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split())  # noqa: SIM905

@@ -1,58 +1,42 @@
-"""What a client makes of its settings, run by busybox sh in a root of its own."""
+"""What a client makes of its settings, run by busybox sh."""
 
 import random
-import shutil
 import subprocess
 from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
 
-from ltspd.config import fill_hostname, parse, render_settings
-from tests import REPOSITORY
-from tests.worlds.daemon import NEEDS_ROOT
+from ltspd.config import fill_hostname
+from tests.worlds.features import CLIENT, run
 
-pytestmark = NEEDS_ROOT
-
-CLIENT = REPOSITORY / "client"
-KNOWN = (
-    "mac=52:54:00:12:34:56 address=192.168.67.20 netmask=255.255.255.0 given_name='' server=192.168.67.1 "
-    "base=http://192.168.67.1/ltsp transport=nfs dns='' debug_shell='' trial='' new=/new"
-)
-
-
-def run(root: Path, conf: str, script: str) -> str:
-    """Run a script after text.sh and setup.sh; the client's command line and network are KNOWN."""
-    for name in ("bin", "ltsp", "new/etc", "dev"):
-        (root / name).mkdir(parents=True)
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    shutil.copy(busybox, root / "bin/busybox")
-    (root / "ltsp/settings").write_bytes(render_settings(parse(conf)))
-    for name in ("text.sh", "setup.sh"):
-        shutil.copy(CLIENT / "boot" / name, root / "ltsp")
-    whole = f"/bin/busybox --install -s /bin; . /ltsp/text.sh; . /ltsp/setup.sh; {KNOWN}; {script}"
-    argv = ["chroot", str(root), "/bin/busybox", "sh", "-c", whole]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+SHOW = 'echo "$server $transport $base $debug_shell"'
 
 
 @pytest.mark.parametrize(
-    ("conf", "named"), [("", "192.168.67.1"), ("[clients]\nSERVER=192.168.67.9\n", "192.168.67.9")]
+    ("conf", "expected"),
+    [
+        ("", "192.168.67.1 nfs http://192.168.67.1/ltsp \n"),
+        # The root stays with the machine that it was booted from.
+        ("SERVER=192.168.67.9", "192.168.67.1 nfs http://192.168.67.1/ltsp \n"),
+        ("IMAGE_TO_RAM=1\nDEBUG_SHELL=1", "192.168.67.1 http http://192.168.67.1/ltsp 1\n"),
+    ],
 )
-def test_server_is_a_name_and_the_root_stays_where_it_was_booted_from(
-    tmp_path: Path, conf: str, named: str
-) -> None:
-    show = 'load_settings; set_names; echo "$server $transport $base"'
-    assert run(tmp_path, conf, show) == "192.168.67.1 nfs http://192.168.67.1/ltsp\n"
-    assert f"\n{named} server\n" in (tmp_path / "new/etc/hosts").read_text()
+def test_what_the_boot_itself_obeys(tmp_path: Path, conf: str, expected: str) -> None:
+    assert run(tmp_path, conf=f"[clients]\n{conf}\n", commands=f"load_settings; {SHOW}").said == expected
 
 
-def test_families_of_lines_come_in_the_order_of_their_names(tmp_path: Path) -> None:
-    conf = "[clients]\nFSTAB_b='two / x'\nFSTAB_A='one / x'\nHOSTS_x='10.0.0.9 nas'\n"
-    run(tmp_path, conf, "load_settings; set_names")
-    lines = (tmp_path / "new/etc/fstab").read_text().splitlines()
-    assert lines[1:] == ["one / x", "two / x"]
-    assert (tmp_path / "new/etc/hosts").read_text().endswith("10.0.0.9 nas\n")
+def test_the_kernels_command_line_makes_no_settings(tmp_path: Path) -> None:
+    # The first process has them as variables.
+    words = {"MASK_SYSTEM_SERVICES": "ssh", "IMAGE_TO_RAM": "1", "HOSTS_X": "nas"}
+    line = " ".join(f"{name}={value}" for name, value in words.items())
+    commands = f"""
+        parse_cmdline "{line} PATH=/none LTSP_API=9 a-B=c ltsp.root=nfs ltsp.server=10.0.0.1"
+        load_settings
+        {SHOW}
+        echo "${{MASK_SYSTEM_SERVICES-none}} ${{HOSTS_X-none}} $LTSP_API"; type cut >/dev/null
+    """
+    assert run(tmp_path, facts=words, commands=commands).said == "10.0.0.1 nfs  \nnone none 1\n"
 
 
 def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
@@ -81,10 +65,3 @@ def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     address = IPv4Interface("10.0.1.20/16")
     assert told == [fill_hostname(each, "52:54:00:12:34:56", address) for each in names]
-
-
-def test_name_servers_may_have_commas_between_them(tmp_path: Path) -> None:
-    told = run(
-        tmp_path, "[clients]\nDNS_SERVER='8.8.8.8,9.9.9.9'\n", "load_settings; set -- $dns; echo $1 $2"
-    )
-    assert told == "8.8.8.8 9.9.9.9\n"

@@ -110,8 +110,7 @@ def run(booted: Booted, script: str, directory: Path) -> str:
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_trial_tells(case: str, tmp_path: Path) -> None:
     booted, told = TOLD[case]
-    _, _, rest = (CLIENT / "boot/setup.sh").read_text().partition(">/run/ltsp-trial <<'EOF'\n")
-    script = (CLIENT / "live/login.sh").read_text() + rest.partition("\nEOF\n")[0]
+    script = "".join((CLIENT / f"live/{name}.sh").read_text() for name in ("login", "trial"))
     assert script.count(">/dev/kmsg") == 1
     said = run(booted, script.replace(">/dev/kmsg", ""), tmp_path)
     failed = "".join(
@@ -123,8 +122,7 @@ def test_what_a_trial_tells(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_client_that_is_up_tells(case: str, tmp_path: Path) -> None:
     booted, told = TOLD[case]
-    _, _, rest = (CLIENT / "boot/setup.sh").read_text().partition("login.sh - <<'EOF'\n")
-    script = (CLIENT / "live/login.sh").read_text() + rest.partition("\nEOF\n")[0]
+    script = "".join((CLIENT / f"live/{name}.sh").read_text() for name in ("login", "report"))
     said = run(booted, f'report() {{ echo "$1|$2"; }}\nset -- login\n{script}', tmp_path)
     if booted.gettys == ((CONSOLE, "agetty"),):
         told = "login"

@@ -1,0 +1,80 @@
+# shellcheck shell=dash disable=SC2154,SC2034,SC1090
+# Run the features, which make one client of many out of the image, and what they call. The contract is in
+# client/features/README.md. Uses text.sh, settings.sh and report.sh.
+
+# run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
+run_features() {
+    local feature level line name why
+    failed_features=''
+    set -- "$ltsp"/client/features/*.sh
+    while [ $# -gt 0 ]; do
+        # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
+        # another one goes on with the next feature; the first process of the machine never ends by that.
+        (
+            # Programs find settings in their environment, but the distribution's init does not inherit them.
+            set -a
+            settings
+            set +a
+            set -e
+            for feature in "$@"; do
+                echo "$feature" >"$run/ltsp-feature"
+                read -r _ _ _ level <"$feature"
+                if [ "$level" -le "$LTSP_API" ]; then
+                    . "$feature"
+                else
+                    say "${feature##*/} is left out: it needs a newer boot initrd; 'ltspctl image build' makes one"
+                fi
+            done
+            echo all >"$run/ltsp-feature"
+        ) 2>"$run/ltsp-features"
+        why=''
+        while read -r line; do
+            say "$line"
+            why=$line
+        done <"$run/ltsp-features"
+        read -r feature <"$run/ltsp-feature" || feature=$1
+        [ "$feature" != all ] || return 0
+        while [ $# -gt 1 ] && [ "$1" != "$feature" ]; do shift; done
+        name=${1##*/} name=${name%.sh}
+        shift
+        failed_features="${failed_features:+$failed_features }$name"
+        say "the feature $name failed; the boot goes on"
+        # Only signs that are surely fit for a report.
+        case "$why" in *[!\ -~]*) why='' ;; esac
+        report failed "part of its setup, $name, failed${why:+: $why}; the boot goes on."
+    done
+}
+
+# write FILE TEXT: write a file anew, with its directory. What the image has there, a link or not, goes.
+write() {
+    if [ -e "$1" ] || [ -L "$1" ]; then rm -f "$1"; fi
+    [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+    echo "$2" >"$1"
+}
+
+# family NAME: print the values of all settings NAME_x, in the order of their names. awk finds them in its environment.
+family() {
+    awk -v start="$1_" 'BEGIN {
+        for (name in ENVIRON) if (index(name, start) == 1) names[++count] = name
+        for (i = 2; i <= count; i++)
+            for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
+                swap = names[j]; names[j] = names[j - 1]; names[j - 1] = swap
+            }
+        for (i = 1; i <= count; i++) print ENVIRON[names[i]]
+    }'
+}
+
+# is_masked UNIT: whether MASK_SYSTEM_SERVICES has masked it.
+is_masked() {
+    [ -e "$run/systemd/system.control/$1" ]
+}
+
+# want UNIT: have the booted system start a unit of ours. For its programs it has this initrd's busybox, because images
+# differ in what they have. That is kept in 2 MB of RAM, in $store: if the distribution's own initrd has made /run, no
+# program may run from there.
+want() {
+    local wants="$run/systemd/system/multi-user.target.wants"
+    [ -d "$wants" ] || mkdir -p "$wants"
+    [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
+    ln -s "../$1" "$wants/$1"
+}

@@ -1,0 +1,36 @@
+# shellcheck shell=dash disable=SC2154,SC2034,SC1091,SC2153
+# What ltsp.conf says for this client, and what follows from that for everything after it. Uses text.sh. DNS_SERVER and
+# SEARCH_DOMAIN are read here too; the server reads them as well and declares them (ltspd/plan.py).
+#
+# parameter: HOSTNAME hostname "ltsp%{IP}" Host name; may contain %{IP} and %{MAC}
+# parameter: IMAGE_TO_RAM bool "0" Copy the image to memory
+# parameter: DEBUG_SHELL bool "0" Open a shell where the boot of a client fails
+
+# settings: set a variable for each setting of this client, of the same name.
+settings() {
+    [ ! -f "$ltsp/settings" ] || ltsp_settings "$mac" "$address" "$given_name" "$server"
+}
+
+# load_settings: read the settings from ltsp.img; set hostname, dns and search, and where they say so also transport
+# and debug_shell.
+load_settings() {
+    local key value servers=''
+    # If ltsp.img has no settings, these two count.
+    HOSTNAME=$given_name SERVER=$server
+    [ ! -f "$ltsp/settings" ] || . "$ltsp/settings"
+    settings
+    [ "$DEBUG_SHELL" != 1 ] || debug_shell=1
+    [ "$IMAGE_TO_RAM" != 1 ] || [ -z "$base" ] || transport=http
+    hostname=$(host_name "$HOSTNAME" "$address" "$netmask" "$mac")
+    split "$SEARCH_DOMAIN"
+    search=$words
+    # The server's own domain and name servers count also where another DHCP server gave the address.
+    while read -r key value; do
+        case "$key" in
+            search) search=${search:-$value} ;;
+            nameserver) servers=${servers:+$servers }$value ;;
+        esac
+    done 2>/dev/null <"$ltsp/resolver"
+    split "$DNS_SERVER" ,
+    dns=${words:-${servers:-$dns}}
+}

@@ -1,0 +1,8 @@
+# needs: LTSP_API 1
+# shellcheck shell=dash disable=SC2154
+# The host name, and a machine id that belongs to the card: the same machine has the same id at each boot, so that
+# it has one journal, one D-Bus id and one entry in the homes on the server, not a new one each time.
+
+write "$new/etc/hostname" "$hostname"
+sum=$(echo "ltsp $mac" | md5sum)
+write "$new/etc/machine-id" "${sum%% *}"

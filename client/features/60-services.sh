@@ -1,0 +1,61 @@
+# needs: LTSP_API 1
+# parameter: KEEP_SYSTEM_SERVICES text "" Services that clients keep although we stop them
+# parameter: MASK_SYSTEM_SERVICES text "" Services that clients never start
+# shellcheck shell=dash disable=SC2154
+# What a server needs and a client must not run. An empty unit file means "masked"; those in system.control come
+# before the administrator's own in /etc, so nothing in the image has to be changed.
+
+# name_unit WORD: set unit to the name of the unit that a setting means: as systemctl(1) has it, a service where
+# nothing else is said.
+name_unit() {
+    unit=$1
+    case "$1" in
+        *.service | *.socket | *.target | *.mount | *.automount | *.swap | *.path | *.timer | *.slice | *.scope | \
+            *.device) ;;
+        *) unit=$1.service ;;
+    esac
+}
+
+# keeps LIST UNIT: whether a list of settings has a unit, with its suffix or without.
+keeps() {
+    case " $1 " in *" $2 "* | *" ${2%.*} "*) ;; *) return 1 ;; esac
+}
+
+control=$run/systemd/system.control
+mkdir -p "$control" "$run/systemd/system-generators" "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" \
+    "$run/sysctl.d" "$run/systemd/system/ssh.service.d"
+split "$KEEP_SYSTEM_SERVICES"
+# NFS before version 4 needs rpcbind, on the client too.
+while read -r _ _ type _; do
+    case "$type" in nfs*) words="$words rpcbind" ;; esac
+done <"$new/etc/fstab"
+# No word of a setting is a pattern of file names.
+set -f
+for each in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
+    rpcbind rpcbind.socket nbd-server radvd isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
+    apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
+    fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
+    dpkg-db-backup dpkg-db-backup.timer $MASK_SYSTEM_SERVICES; do
+    name_unit "$each"
+    keeps "$words" "$unit" && continue
+    case "$unit" in */*) ;; *) : >"$control/$unit" ;; esac
+done
+set +f
+for each in "$new"/usr/lib/systemd/system/ltspd-*; do
+    [ ! -e "$each" ] || : >"$control/${each##*/}"
+done
+# This generator looks for partitions of the client's own disk and mounts them.
+: >"$run/systemd/system-generators/systemd-gpt-auto-generator"
+write "$run/systemd/system.conf.d/ltsp.conf" "[Manager]
+DefaultTimeoutStopSec=10s"
+# The journal's own directory lies in the overlay, in RAM without a bound; in /run its size has a bound.
+write "$run/systemd/journald.conf.d/ltsp.conf" "[Journal]
+Storage=volatile
+RuntimeMaxUse=8M"
+# Browsers need user namespaces for their sandboxes; AppArmor's profiles, which allow them that, are not loaded.
+write "$run/sysctl.d/50-ltsp.conf" "-kernel.apparmor_restrict_unprivileged_userns=0"
+# Images have no host keys, so sshd's own check before its start fails. The keys are made anew at each boot.
+write "$run/systemd/system/ssh.service.d/ltsp.conf" "[Service]
+ExecStartPre=
+ExecStartPre=/usr/bin/ssh-keygen -A
+ExecStartPre=/usr/sbin/sshd -t"

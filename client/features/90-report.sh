@@ -1,0 +1,41 @@
+# needs: LTSP_API 1
+# shellcheck shell=dash disable=SC2154
+# The running system tells the server once that people can log in, and once that it is shut down. No timer, and no
+# process that stays.
+
+mark setup
+# A trial reports to nobody but its console.
+if [ "$trial" = 1 ] || is_masked ltsp-report.service; then return 0; fi
+want ltsp-report.service
+
+# keep NAME VALUE: print an assignment for a script that root runs. A value that would need quoting is left out.
+keep() {
+    case "$2" in
+        *[!A-Za-z0-9.:/_=\ -]*) echo "$1=''" ;;
+        *) echo "$1='$2'" ;;
+    esac
+}
+
+{
+    keep base "$base"
+    keep server "$server"
+    keep mac "$mac"
+    keep address "$address"
+    keep hostname "$hostname"
+    keep image "$image"
+    keep generation "$generation"
+    keep transport "$transport"
+    keep marks "$marks"
+    keep failed_features "$failed_features"
+    echo "busybox=$store/busybox"
+    cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/login.sh" "$ltsp/client/live/report.sh"
+} >"$store/report"
+# It starts after the targets that want it, so it does not hold up the login that it tells of.
+write "$run/systemd/system/ltsp-report.service" "[Unit]
+Description=Tell the network boot server how far this client is
+After=multi-user.target graphical.target
+[Service]
+RemainAfterExit=yes
+ExecStart=-$store/busybox sh $store/report login
+ExecStop=-$store/busybox sh $store/report off
+TimeoutSec=10"

@@ -1,0 +1,16 @@
+# shellcheck shell=dash disable=SC2154
+# Tell the server how a trial's boot has ended. Runs in the booted system (features/70-trial.sh), after login.sh.
+
+# tell WORDS: say it on the console. The kernel's log puts each line there in one piece, whoever else writes.
+tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
+
+# systemd starts a getty on the console that the trial has chosen; clients have it only if they choose it as well.
+own=serial-getty@ttyS0.service
+read -r line </proc/cmdline
+case "$line" in *console=ttyS0*console=ttyS0*) own='' ;; esac
+[ ! -e "/etc/systemd/system/getty.target.wants/$own" ] || own=''
+judge_login "$own"
+if [ -n "$why" ]; then tell "no login: $why"; else tell "login"; fi
+state=$(systemctl is-system-running --wait)
+systemctl list-units --state=failed --plain --no-legend --no-pager | while read -r unit _; do tell "failed $unit"; done
+tell "ended $state"

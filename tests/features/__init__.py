@@ -1,0 +1,1 @@
+"""What the features of a client do, without a client."""
