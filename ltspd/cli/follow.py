@@ -1,5 +1,6 @@
 """Following a job to its end by signals: a bar on a terminal, a line for each phase elsewhere."""
 
+import argparse
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from typing import Any
 
 from ltspd.api import remote as server
 from ltspd.cli import show
+from ltspd.cli.answer import as_json
 from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.names import STEM, object_path
 
@@ -90,3 +92,13 @@ def verdict(job: Mapping[str, Any]) -> tuple[str, int]:
         ), server.OK
     # A test that failed shows the end of its machine's console, line by line.
     return show.clean_lines(f"{what}: {job['State']} after {took}. {job['Error'][1]}".rstrip()), server.FAILED
+
+
+def report(job: Mapping[str, Any], options: argparse.Namespace) -> int:
+    """Print how a job ended, and return the exit status."""
+    sentence, status = verdict(job)
+    if options.json:
+        as_json(job)
+    else:
+        print(sentence, file=sys.stdout if status == server.OK else sys.stderr)
+    return status

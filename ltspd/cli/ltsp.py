@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from ltspd.api import remote as server
 from ltspd.cli import show
-from ltspd.cli.answer import coloured
+from ltspd.cli.answer import coloured, guarded
 from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read
-from ltspd.cli.run import guarded
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, object_path
 
@@ -176,10 +175,10 @@ def _quoted(text: str) -> str:
 
 
 def _info(client: Client, manager: server.Properties) -> int:
-    from ltspd.cli import overview
+    from ltspd.cli.nouns import image
 
     print(show.fields([("Version", manager["Version"]), ("State", manager["State"])], coloured()))
-    print("\n" + overview.LISTS["Image"](server.objects(client, "Image"), coloured()))
+    print("\n" + image.table(server.objects(client, "Image"), coloured()))
     if manager["Problems"]:
         print("\nProblems:\n" + "\n".join(f"  {show.clean(each)}" for each in manager["Problems"]))
     return server.OK
@@ -216,14 +215,14 @@ def _revert(client: Client, found: Sequence[server.Properties], name: str) -> in
 
 
 def _build(client: Client, name: str, given: Given) -> int:
-    from ltspd.cli.commands import build_image
+    from ltspd.cli.nouns.image import build
 
     # Behind the kernel's pattern LTSP has one for the initrd.
     kernel = next(iter(given["kernel-initrd"].split()), "") if "kernel-initrd" in given else None
     background = bool(given.get("ionice"))
     wanted = {"name": name, "background": background, "kernel": kernel, "initrd": None, "full": False}
     rest = {"test": False, "no_test": False, "no_wait": False, "json": False}
-    return build_image(client, argparse.Namespace(**wanted, **rest))
+    return build(client, argparse.Namespace(**wanted, **rest))
 
 
 if __name__ == "__main__":

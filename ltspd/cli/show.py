@@ -1,7 +1,7 @@
 """How things look: tables, colours, sizes, times, progress bars. Pure: text in, text out."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
 COLOURS = {
@@ -62,6 +62,29 @@ def fields(pairs: Iterable[tuple[str, object]], coloured: bool) -> str:
     )
 
 
+def properties(found: Mapping[str, Any], coloured: bool, but: str = "") -> str:
+    """Return the properties of an object, all ``but`` one that has a table of its own."""
+    return fields([(name, _value(name, value)) for name, value in found.items() if name != but], coloured)
+
+
+def _value(name: str, value: Any) -> str:
+    match name, value:
+        case (("StartedAt" | "FinishedAt" | "AppliedAt" | "LastSeen"), int()):
+            return moment(value)
+        case "Progress", float():
+            return f"{value:.0%}"
+        case (("Size" | "BytesDone" | "BytesTotal"), int()):
+            return size(value) if value else ""
+        case "Job", str():
+            return value.rpartition("/")[2]
+        case "Error", (str(), str(sentence)):
+            return sentence.replace("\n", " |")
+        case _, list():
+            return " ".join(str(each) for each in value)
+        case _:
+            return str(value)
+
+
 def size(amount: int) -> str:
     """Return bytes in the unit that people read best (powers of 1000)."""
     digits, divisor, unit = _scale(amount)
@@ -87,6 +110,8 @@ def moment(microseconds: int) -> str:
     """Return a time since the epoch as local time; empty for 0."""
     if not microseconds:
         return ""
+    from datetime import datetime
+
     return datetime.fromtimestamp(microseconds / 1e6).strftime("%Y-%m-%d %H:%M:%S")
 
 

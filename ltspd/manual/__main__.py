@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ltspd.api import introspection
 from ltspd.api.contract import NOUNS
+from ltspd.cli import nouns
 from ltspd.config import reference
 from ltspd.manual import applets, commands, completion, dbus
 from ltspd.manual.roff import Page, roff
@@ -22,7 +23,7 @@ WRITTEN = "docs/ltspd.md"
 def docs() -> Mapping[str, str]:
     """Return the made pages, which are kept in the repository."""
     return {
-        "docs/ltspctl.md": commands.page(),
+        "docs/ltspctl.md": commands.page(nouns.commands()),
         "docs/ltsp.md": applets.page(),
         "docs/dbus.md": dbus.page(),
         "docs/ltsp.conf.md": reference.page(),
@@ -45,9 +46,9 @@ def shared(read: Callable[[str], str]) -> Mapping[str, str]:
     return {
         **{f"man/man{page.section}/{page.name}.{page.section}": roff(page) for page in pages},
         f"dbus-1/interfaces/{STEM}.xml": introspection.document(NOUNS),
-        "bash-completion/completions/ltspctl": completion.bash(),
-        "zsh/vendor-completions/_ltspctl": completion.zsh(),
-        "fish/vendor_completions.d/ltspctl.fish": completion.fish(),
+        "bash-completion/completions/ltspctl": completion.bash(nouns.nouns().values()),
+        "zsh/vendor-completions/_ltspctl": completion.zsh(nouns.nouns().values()),
+        "fish/vendor_completions.d/ltspctl.fish": completion.fish(nouns.nouns().values()),
     }
 
 

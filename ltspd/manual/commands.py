@@ -1,8 +1,8 @@
-"""The grammar of ``ltspctl`` → its page, in Markdown. Pure."""
+"""The nouns of ``ltspctl`` → its page, in Markdown. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from ltspd.cli.grammar import COMMANDS, EXIT, JSON, NOUNS, VERSION, Argument, Command
+from ltspd.cli.grammar import EXIT, JSON, VERSION, Argument, Command
 
 _HEAD = """# ltspctl
 
@@ -39,9 +39,9 @@ _TAIL = """
 """
 
 
-def page() -> str:
+def page(commands: Iterable[Command]) -> str:
     """Return the whole page."""
-    return "\n".join([_HEAD, *_commands(), "## Exit status", "", *_exit()]) + _TAIL
+    return "\n".join([_HEAD, *_commands(commands), "## Exit status", "", *_exit()]) + _TAIL
 
 
 def usage(command: Command) -> str:
@@ -67,19 +67,18 @@ def _option(argument: Argument) -> str:
     return f"`{argument.names[0]}`{value}"
 
 
-def _commands() -> Iterator[str]:
+def _commands(commands: Iterable[Command]) -> Iterator[str]:
     yield "## Commands"
     yield ""
-    for noun in NOUNS:
-        for each in (command for command in COMMANDS if command.noun == noun):
-            yield f"### {usage(each)}"
+    for each in commands:
+        yield f"### {usage(each)}"
+        yield ""
+        text = each.help[0].upper() + each.help[1:] + "."
+        yield f"{text} {each.more}".rstrip()
+        yield ""
+        if each.arguments:
+            yield from _arguments(each.arguments)
             yield ""
-            text = each.help[0].upper() + each.help[1:] + "."
-            yield f"{text} {each.more}".rstrip()
-            yield ""
-            if each.arguments:
-                yield from _arguments(each.arguments)
-                yield ""
     yield "## Options of every command"
     yield ""
     yield from _arguments((JSON, VERSION))

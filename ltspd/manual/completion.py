@@ -1,13 +1,13 @@
-"""The grammar of ``ltspctl`` → completions for bash, zsh and fish. Pure.
+"""The nouns of ``ltspctl`` → completions for bash, zsh and fish. Pure.
 
 A word's position is the number of words before it that are not options: noun, verb, then arguments.
 Names come from ``ltspctl complete``, which never starts the daemon.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ltspd.cli.grammar import COMMANDS, HELP, JSON, NOUNS, VERSION, Command
+from ltspd.cli.grammar import HELP, JSON, VERSION, Command, Noun, commands
 
 
 class Offer(NamedTuple):
@@ -22,13 +22,16 @@ class Offer(NamedTuple):
     names: str = ""
 
 
-def offers() -> Iterator[Offer]:
+Nouns = Iterable[Noun]
+
+
+def offers(nouns: Nouns) -> Iterator[Offer]:
     """Yield what can be offered for words that are no options."""
-    yield Offer((), 0, tuple(NOUNS.items()))
-    for noun in NOUNS:
-        if verbs := tuple((each.verb, each.help) for each in COMMANDS if each.noun == noun and each.verb):
-            yield Offer((noun,), 1, verbs)
-    for command in COMMANDS:
+    yield Offer((), 0, tuple((noun.name, noun.help) for noun in nouns))
+    for noun in nouns:
+        if verbs := tuple((each.verb, each.help) for each in noun.commands if each.verb):
+            yield Offer((noun.name,), 1, verbs)
+    for command in commands(nouns):
         words = tuple(command.words.split())
         for at, argument in enumerate((each for each in command.arguments if not each.option), len(words)):
             if argument.complete:
@@ -41,23 +44,26 @@ def options(command: Command) -> tuple[tuple[str, str], ...]:
     return tuple((each.names[-1], each.help) for each in found)
 
 
-# Options whose next word is their value, which is no word of the command.
-_VALUED = tuple(
-    dict.fromkeys(each.names[-1] for command in COMMANDS for each in command.arguments if each.valued)
-)
+def _valued(nouns: Nouns) -> tuple[str, ...]:
+    """Return the options whose next word is their value, and not a word of the command."""
+    found = (each.names[-1] for command in commands(nouns) for each in command.arguments if each.valued)
+    return tuple(dict.fromkeys(found))
+
+
 _TOP = tuple((each.names[-1], each.help) for each in (VERSION, HELP))
-_HEAD = "# Made from the grammar of ltspctl (ltspd/cli/grammar.py).\n"
+_HEAD = "# Made from the nouns of ltspctl (ltspd/cli/nouns/).\n"
 
 
-def bash() -> str:
+def bash(nouns: Nouns) -> str:
     """Return the completion for bash."""
     lines = []
-    for offer in offers():
+    for offer in offers(nouns):
         asked = f'$(ltspctl complete {offer.names} "${{words[2]-}}" 2>/dev/null)'
         words = asked if offer.names else " ".join(word for word, _ in offer.choices)
         lines.append(f'    "{_key(offer)}") offered="{words}" ;;')
     flags = [
-        f'    "{each.words}") offered="{" ".join(name for name, _ in options(each))}" ;;' for each in COMMANDS
+        f'    "{each.words}") offered="{" ".join(name for name, _ in options(each))}" ;;'
+        for each in commands(nouns)
     ]
     top = " ".join(name for name, _ in _TOP)
     return f"""{_HEAD}# shellcheck shell=bash
@@ -66,7 +72,7 @@ _ltspctl() {{
   local -a words=()
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
     case "$word" in
-    {" | ".join(_VALUED)} | =) value=1 ;;
+    {" | ".join(_valued(nouns))} | =) value=1 ;;
     -*) value='' ;;
     *)
       [[ -n $value ]] || words+=("$word")
@@ -81,7 +87,7 @@ _ltspctl() {{
 {chr(10).join(flags)}
     *)
       case "${{words[0]-}}" in
-{chr(10).join(_bare(each) for each in COMMANDS if not each.verb)}
+{chr(10).join(_bare(each) for each in commands(nouns) if not each.verb)}
       esac
       ;;
     esac
@@ -104,10 +110,10 @@ def _key(offer: Offer) -> str:
     return f"{offer.at} {' '.join(offer.words)}"
 
 
-def zsh() -> str:
+def zsh(nouns: Nouns) -> str:
     """Return the completion for zsh."""
     lines = []
-    for offer in offers():
+    for offer in offers(nouns):
         if offer.names:
             asked = f'offered=(${{(f)"$(ltspctl complete {offer.names} "${{seen[3]-}}" 2>/dev/null)"}})'
         else:
@@ -115,7 +121,7 @@ def zsh() -> str:
         lines.append(f'    "{_key(offer)}") {asked} ;;')
     flags = [
         f'    "{each.words}") offered=({" ".join(_zsh(one) for one in options(each))}) ;;'
-        for each in COMMANDS
+        for each in commands(nouns)
     ]
     return f"""#compdef ltspctl
 {_HEAD}
@@ -124,7 +130,7 @@ _ltspctl() {{
   local -a seen offered
   for word in "${{(@)words[2,CURRENT-1]}}"; do
     case "$word" in
-    {" | ".join(_VALUED)}) value=1 ;;
+    {" | ".join(_valued(nouns))}) value=1 ;;
     -*) value='' ;;
     *)
       [[ -n $value ]] || seen+=("$word")
@@ -159,20 +165,20 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def fish() -> str:
+def fish(nouns: Nouns) -> str:
     """Return the completion for fish."""
     lines = []
-    for offer in offers():
+    for offer in offers(nouns):
         condition = _quoted(f"__ltspctl_at {_key(offer)}".rstrip())
         if offer.names:
             asked = f"(ltspctl complete {offer.names} (__ltspctl_words)[3] 2>/dev/null)"
             lines.append(f"complete -c ltspctl -n {condition} -a {_quoted(asked)}")
         for word, text in offer.choices:
             lines.append(f"complete -c ltspctl -n {condition} -a {word} -d {_fish(text)}")
-    for command in COMMANDS:
+    for command in commands(nouns):
         for name, text in options(command):
             condition = _quoted(f"__ltspctl_in {command.words}")
-            needs = " -x" if name in _VALUED else ""
+            needs = " -x" if name in _valued(nouns) else ""
             lines.append(
                 f"complete -c ltspctl -n {condition} -l {name.removeprefix('--')}{needs} -d {_fish(text)}"
             )
@@ -183,7 +189,7 @@ function __ltspctl_words
     # The words before the cursor, the program and options left out.
     set -l value
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
-        if contains -- $word {" ".join(_VALUED)}
+        if contains -- $word {" ".join(_valued(nouns))}
             set value 1
         else if string match --quiet -- '-*' $word
             set value

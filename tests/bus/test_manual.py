@@ -15,7 +15,7 @@ from ltspd.api.contract import NOUNS, contract
 from ltspd.api.introspection import described, document
 from ltspd.api.noun import Method, signature
 from ltspd.api.service import Service
-from ltspd.cli import complete, grammar
+from ltspd.cli.nouns import names, nouns
 from ltspd.manual.__main__ import docs, shared
 from ltspd.manual.roff import Page, roff
 from ltspd.names import STEM
@@ -168,7 +168,7 @@ async def test_shells_complete(
     async def ask(*words: str) -> set[str]:
         return await offered(shell, bus_address, tmp_path, "ltspctl", *words)
 
-    assert await ask("") == set(grammar.NOUNS)
+    assert await ask("") == set(nouns())
     assert await ask("st") == {"status"}
     assert await ask("image", "re") == {"revert", "remove"}
     assert await ask("image", "build", "--json", "") == {"x86_64", "/"}, (
@@ -194,4 +194,4 @@ async def test_completion_without_a_daemon_is_silent(bus_address: str, tmp_path:
 
 def test_jobs_are_offered_too() -> None:
     found = {"/j": {f"{STEM}.Job": {"Id": "0a1b", "StartedAt": 1}}}
-    assert complete.names(found, "job", "") == ["0a1b"]
+    assert names()["job"](found, "") == ["0a1b"]

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from ltspd.api.contract import NOUNS
-from ltspd.cli import grammar
+from ltspd.cli.__main__ import parser
 from ltspd.cli.applets import APPLETS
-from ltspd.cli.commands import COMMANDS
 from ltspd.cli.ltsp import usage
-from ltspd.cli.parser import parser
+from ltspd.cli.nouns import commands, names, nouns
 from ltspd.model.configuration import ConfigFinding
 from ltspd.model.job import Job, JobState
 from tests.worlds.bus_fakes import STATE, FakeServer
@@ -35,7 +34,7 @@ JOBS = (
 # What can be read without changing anything, or is refused before it changes anything.
 PAGES = {
     each.words: [*each.words.split(), *words]
-    for each in grammar.COMMANDS
+    for each in commands()
     for words in [{
         "image show": ["x86_64"], "link show": ["eth0"], "client show": ["pc01"],
         "output show": ["dnsmasq"], "job show": ["0a1b2c3d"],
@@ -100,13 +99,14 @@ def test_every_snapshot_has_its_page() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == {name.replace(" ", "-") for name in names}
 
 
-def test_every_command_of_the_grammar_is_one() -> None:
-    assert {(each.noun, each.verb or None) for each in grammar.COMMANDS} == set(COMMANDS) - {
-        (grammar.HIDDEN, None)
-    }
-    assert {each.noun for each in grammar.COMMANDS} == set(grammar.NOUNS)
-    assert {each.complete for one in grammar.COMMANDS for each in one.arguments} - {""} == set(grammar.KINDS)
-    assert not any(each.nargs and each.option for one in grammar.COMMANDS for each in one.arguments)
+def test_the_rows_of_the_commands_fit_together() -> None:
+    for noun in nouns().values():
+        verbs = [each.verb for each in noun.commands]
+        assert len(set(verbs)) == len(verbs)
+        assert "" not in verbs or verbs == [""]
+    assert len({noun.place for noun in nouns().values()}) == len(nouns())
+    assert {each.complete for one in commands() for each in one.arguments} - {""} == set(names())
+    assert not any(each.nargs and each.option for one in commands() for each in one.arguments)
 
 
 def test_every_method_of_the_contract_has_its_command() -> None:

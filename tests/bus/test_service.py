@@ -266,6 +266,9 @@ async def test_no_reply_when_none_is_wanted(client: Connection, server: FakeServ
     flags = int(MessageFlag.NO_REPLY_EXPECTED)
     await ask(client, "Manager", "Reload", flags=flags)
     await ask(client, "Manager", "NoSuchMethod", flags=flags)
+    async with asyncio.timeout(PATIENCE):
+        while not server.calls:  # noqa: ASYNC110 (nothing is sent when it is done)
+            await asyncio.sleep(0.01)
     await ask(client, "org.freedesktop.DBus.Peer", "Ping")
     assert server.calls == [("reload",)]
     assert signals.heard == []

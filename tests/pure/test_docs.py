@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 import ltspd
+from ltspd.cli.__main__ import parser
 from ltspd.cli.applets import APPLETS
-from ltspd.cli.grammar import COMMANDS
-from ltspd.cli.parser import parser
+from ltspd.cli.nouns import commands
 from ltspd.config import load
 from ltspd.config.parameters import find
 from tests import REPOSITORY
@@ -23,7 +23,7 @@ from tests.worlds.pages import RUN, blocks, is_command, is_conf
 
 PAGES = sorted([*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"])
 
-VERBS = {each.noun for each in COMMANDS if each.verb}
+VERBS = {each.noun for each in commands() if each.verb}
 
 
 def every_command() -> Iterator[tuple[str, str]]:

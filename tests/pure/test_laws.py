@@ -80,7 +80,9 @@ ALLOWED = {
     "gateway": "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal",
     "cli": "api.remote dbus.caller dbus.wire names",
     "notifier": "api.remote dbus.caller dbus.wire names",
-    "manual": ("api.contract api.introspection api.noun cli.applets cli.grammar config.* errors names"),
+    "manual": (
+        "api.contract api.introspection api.noun cli.applets cli.grammar cli.nouns config.* errors names"
+    ),
     "__main__": (
         "daemon.serve dbus.connection errors migration.takeover paths system.journal "
         "system.memory system.notify"

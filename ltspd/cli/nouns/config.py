@@ -5,6 +5,7 @@ import argparse
 from ltspd.api import remote as server
 from ltspd.cli import show
 from ltspd.cli.answer import as_json, coloured
+from ltspd.cli.grammar import Argument, Command, Noun
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
 
@@ -22,7 +23,7 @@ def host_of(words: list[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def explain(client: Client, options: argparse.Namespace) -> int:
+def _explain(client: Client, options: argparse.Namespace) -> int:
     """Show settings with the line that set each."""
     wanted = host_of(options.host)
     (settings,) = server.act(client, ROOT_PATH, "Manager", "ExplainConfig", "a{sv}", [wanted])
@@ -46,7 +47,7 @@ def _where(setting: server.Properties) -> str:
     return f"{setting['File']}:{setting['Line']}" if setting["File"] else "default"
 
 
-def check(client: Client, options: argparse.Namespace) -> int:
+def _check(client: Client, options: argparse.Namespace) -> int:
     """List findings as compilers do; errors make the status FAILED, warnings do not."""
     (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
     errors = [each for each in findings if each["Severity"] == "error"]
@@ -62,3 +63,29 @@ def check(client: Client, options: argparse.Namespace) -> int:
             where = show.clean(f"{each['File']}:{each['Line']}{column}")
             print(f"{where}: {severity}: {show.clean(each['Message'])}")
     return server.FAILED if errors else server.OK
+
+
+COMMANDS = (
+    Command(
+        "show",
+        "show the settings of a client, or of the server, and which line sets each",
+        _explain,
+        (
+            Argument(
+                ("host",),
+                "a client's MAC address, IP address or host name; give all that you know, because sections "
+                "are chosen by each of them; none: the server itself",
+                "HOST",
+                "*",
+            ),
+            Argument(("--all",), "show defaults, too"),
+        ),
+        "Secrets are withheld. What is shown is in force; 'ltspctl config check' looks at the file.",
+    ),
+    Command(
+        "check",
+        "check ltsp.conf as it is on disk, without applying it; fails if there are errors",
+        _check,
+    ),
+)
+NOUNS = (Noun("config", 80, "what ltsp.conf says", COMMANDS),)

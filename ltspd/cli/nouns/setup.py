@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ltspd.api import remote as server
 from ltspd.cli import migration, show
 from ltspd.cli.answer import agree, as_json, coloured
+from ltspd.cli.grammar import NO_WAIT, Argument, Command, Noun
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
 
@@ -18,7 +19,7 @@ ROLES = {
 }
 
 
-def setup(client: Client, options: argparse.Namespace) -> int:
+def _setup(client: Client, options: argparse.Namespace) -> int:
     """Show the roles, take over from LTSP, build the first image, and say what to do next."""
     if options.undo:
         return migration.undo(client, options)
@@ -139,3 +140,23 @@ def _next(
             f"it gets {', '.join(built)}. 'ltspctl status' shows how the server is doing."
         )
     return "Next:\n" + "\n".join(f"  {each}" for each in steps)
+
+
+COMMANDS = (
+    Command(
+        "",
+        "show what is answered on each interface, take over from LTSP, and build the first image",
+        _setup,
+        (
+            Argument(("--yes",), "ask nothing"),
+            NO_WAIT,
+            Argument(("--undo",), "put files of LTSP that were moved aside back, and do nothing else"),
+        ),
+        "Where LTSP was set up, what it left is shown, and files that stand in the way are moved aside: they "
+        "stay where they are, with .before-ltspd~ added to their names. "
+        "Builds the only source there is: the one chroot below /srv/ltsp, or else the server's own root. "
+        "With several sources, or an image built already, it builds nothing and says what to do next, "
+        "so it can be run as often as you like.",
+    ),
+)
+NOUNS = (Noun("setup", 20, "what is served where, and the first image", COMMANDS),)

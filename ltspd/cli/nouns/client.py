@@ -1,0 +1,68 @@
+"""``ltspctl client``: machines that boot from this server, as they report themselves."""
+
+import argparse
+from collections.abc import Sequence
+
+from ltspd.api import remote as server
+from ltspd.cli import show
+from ltspd.cli.answer import lists, shows
+from ltspd.cli.grammar import Argument, Command, Noun
+from ltspd.dbus.caller import Client
+
+# The stages in the order in which a person asks for them: who is there, who is coming, who is not.
+STAGES = ("login", "root", "network", "failed", "off")
+
+
+def table(clients: Sequence[server.Properties], coloured: bool) -> str:
+    """Return a line for each client."""
+    head = ("CLIENT", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "LAST SEEN", "ERROR")
+    rows = [
+        (
+            each["Hostname"],
+            each["Mac"],
+            each["Address"],
+            each["Stage"],
+            each["Image"],
+            each["Generation"],
+            each["Transport"],
+            show.moment(each["LastSeen"]),
+            each["Error"],
+        )
+        for each in clients
+    ]
+    return show.table(head, rows, coloured) if rows else "No client has reported."
+
+
+def counted(clients: Sequence[server.Properties]) -> str:
+    """Return how many clients there are, and at which stages, the usual order first."""
+    stages: dict[str, int] = {}
+    for each in clients:
+        stages[str(each["Stage"])] = stages.get(str(each["Stage"]), 0) + 1
+    order = sorted(stages, key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
+    told = ", ".join(f"{stages[stage]} {show.clean(stage) or 'unknown'}" for stage in order)
+    return f"{len(clients)} ({told})" if clients else "none has reported"
+
+
+def _show(client: Client, options: argparse.Namespace) -> int:
+    options.name = server.client_mac(client, options.name)
+    return shows("Client")(client, options)
+
+
+def _names(found: server.Objects, _before: str) -> list[str]:
+    # Shells split words at the colons of a MAC address.
+    return [each["Hostname"] or each["Address"] for each in server.select(found, "Client")]
+
+
+_NAME = Argument(("name",), "a client's MAC address, host name or IP address", "NAME", complete="client")
+
+COMMANDS = (
+    Command(
+        "list",
+        "list clients and how far each has come",
+        lists("Client", table),
+        more="Clients tell this themselves, when they boot and when they are shut down, and send nothing "
+        "in between; LAST SEEN of one that runs may be long ago.",
+    ),
+    Command("show", "show a client", _show, (_NAME,)),
+)
+NOUNS = (Noun("client", 50, "machines that boot from this server", COMMANDS, names={"client": _names}),)
