@@ -199,6 +199,11 @@ def test_each_room_has_its_row() -> None:
     assert {_room(name) for name in SOURCES if name != "ltspd"} == set(ALLOWED)
 
 
+def test_the_page_about_the_architecture_has_the_rooms_in_the_order_of_their_floors() -> None:
+    page = (REPOSITORY / "docs/architecture.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ALLOWED)
+
+
 def test_running_programs_knows_only_errors_and_priority() -> None:
     assert set(_imports("ltspd.system.run")) & set(SOURCES) - {"ltspd"} == {
         "ltspd.errors",
