@@ -7,13 +7,13 @@ import pytest
 
 from ltspd.config import features, load
 from ltspd.config.names import is_parameter_name, is_reserved, is_unread
-from ltspd.config.parameter import CLIENT, SERVER, Parameter, Settings, Side
+from ltspd.config.parameter import CLIENT, MENU, SERVER, Parameter, Settings, Side
 from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
 from ltspd.config.readers import FLAG, TEXT, count
+from ltspd.menu.choice import PARAMETERS
 from ltspd.plan import TITLES
 from tests import REPOSITORY
 
-HERE = REPOSITORY
 # Every parameter in ltsp.conf(5) and the long options of LTSP's commands, which may stand there too.
 DOCUMENTED = """
 ADD_IMAGE_EXCLUDES OMIT_IMAGE_EXCLUDES AUTOLOGIN RELOGIN GDM3_CONF LIGHTDM_CONF SDDM_CONF CRONTAB_POWEROFF
@@ -54,10 +54,15 @@ def test_declarations_are_found_wherever_they_are() -> None:
     assert (sides("TFTP"), sides("HOSTNAME"), sides("NOTHING")) == (SERVER, CLIENT, Side(0))
 
 
+def test_the_gateway_knows_all_parameters_of_the_menu_without_the_table() -> None:
+    # It makes the menu of each client, and must not load what the table is collected from.
+    assert {*PARAMETERS} == {each for each in table().values() if MENU in each.sides}
+
+
 def test_the_table_needs_nothing_but_python() -> None:
     """Pages and packages are made where none of our dependencies is installed."""
     code = "from ltspd.config.parameters import table; assert table()"
-    subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, check=True)
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=REPOSITORY, check=True)
 
 
 def test_two_declarations_of_one_name_are_refused() -> None:
