@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ltspd import __version__
+from ltspd.apply.commands import undo_all
 from ltspd.daemon.serve import Daemon
 from ltspd.dbus.connection import connect
 from ltspd.errors import LtspError
@@ -32,8 +33,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--give-back",
         action="store_true",
-        help="put files of LTSP that were moved aside back, print their names, and end; "
-        "for the package's removal, when no daemon runs",
+        help="undo what commands of outputs did, put files of LTSP that were moved aside back, print their "
+        "names, and end; for the package's removal, when no daemon runs",
     )
     return parser.parse_args()
 
@@ -66,6 +67,7 @@ def main() -> int:
     status = 0
     try:
         if arguments.give_back:
+            asyncio.run(undo_all(Paths(arguments.root)))
             for name in takeover.put_back(Paths(arguments.root)):
                 print(name)
             return status

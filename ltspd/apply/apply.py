@@ -41,7 +41,7 @@ class Applier:
         """
         self._paths = paths
         self._ours = {each for each in units if each.startswith(UNIT_PREFIX)}
-        self._file = RecordFile(paths.state / "outputs.json")
+        self._file = RecordFile(paths)
         self._record = self._file.record
         self._units = Units(paths, systemd, self._record)
         self._commands = Commands(paths, self._record)

@@ -5,7 +5,7 @@ import logging
 import shlex
 import time
 
-from ltspd.apply.record import Record
+from ltspd.apply.record import Record, RecordFile
 from ltspd.errors import ToolFailed
 from ltspd.model.output import Command, Finding, Output, OutputState
 from ltspd.paths import Paths
@@ -102,6 +102,15 @@ class Commands:
             why = f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s"
         self._failed[key] = (argv, time.monotonic(), why)
         return why
+
+
+async def undo_all(paths: Paths) -> None:
+    """Undo every command that is recorded: for the package's removal, when no daemon runs. Raises OSError."""
+    file = RecordFile(paths)
+    commands = Commands(paths, file.record)
+    for key in tuple(file.record.commands):
+        await commands.leave(key, force=True)
+    file.save()
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ import logging
 import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from ltspd.model.output import Command, Output, Unit
+from ltspd.paths import Paths
 from ltspd.system.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class Record:
 class RecordFile:
     """The record in its file, which is written only when the record has changed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, paths: Paths) -> None:
         """Use the record of an earlier run if there is one."""
-        self._path = path
+        self._path = paths.state / "outputs.json"
         self.record = self._load()
         self._saved = self._dump()
 

@@ -84,7 +84,7 @@ ALLOWED = {
         "api.contract api.introspection api.noun cli.applets cli.grammar cli.nouns config.* errors names"
     ),
     "__main__": (
-        "daemon.serve dbus.connection errors migration.takeover paths system.journal "
+        "apply.commands daemon.serve dbus.connection errors migration.takeover paths system.journal "
         "system.memory system.notify"
     ),
     "probe": "",

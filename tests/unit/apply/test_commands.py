@@ -1,6 +1,9 @@
 """Commands that put files into force: when they run, what is told of failures, and how they are undone."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,6 +240,19 @@ async def test_an_undo_is_recorded_before_the_command_runs(
         await apply(applier, kernel.output())
     await fresh(paths, systemd).apply([])
     assert kernel.events() == ["undone"]
+
+
+async def test_the_packages_removal_undoes_them_without_a_daemon(
+    applier: Applier, paths: Paths, kernel: Kernel
+) -> None:
+    failing = Output("failing", activation=Command(("true",), ("false",)))
+    await applier.apply([kernel.output(), failing])
+    kernel.events()
+    argv = [sys.executable, "-m", "ltspd", "--root", str(paths.root), "--give-back"]
+    for _ in range(2):
+        done = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=True)
+        assert done.stdout == ""
+    assert (kernel.events(), kernel.now) == (["undone"], "")
 
 
 @pytest.mark.parametrize("key", ["", "rules", "rules: ", "rules: 'open"])
