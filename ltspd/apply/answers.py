@@ -1,7 +1,7 @@
-"""Whether servers that run do answer: each is asked when it was started, and when there is reason to doubt.
+"""Whether running servers answer: each is asked when it was started, and when there is a reason to doubt.
 
-Asked by a throwaway unit (``ltspd.probe``), because the daemon speaks to no network. Nothing polls: only a
-server that did not answer is asked again after a while.
+A throwaway unit asks (``ltspd.probe``), because the daemon itself never uses the network. Nothing polls: only
+a server that did not answer is asked again after a while.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from ltspd.model.output import Output
 
 log = logging.getLogger(__name__)
 
-# Seconds until one that was silent is asked again.
+# Seconds until a server that did not answer is asked again.
 PAUSE = 30.0
-# What systemd says of a probe that got no answer (its SILENT); all else says nothing of the server.
+# The result of the probe's unit if no answer came; any other result says nothing about the server.
 SILENT = "failed"
 _PROTOCOLS = {
     "real": "DHCP on {link} ({address}, port 67)",
@@ -27,7 +27,7 @@ _PROTOCOLS = {
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an output's server was last asked, in which of its runs, and what it left unanswered."""
+    """What an output's server was asked last, in which of its runs, and which questions it did not answer."""
 
     invocation: str
     questions: tuple[str, ...]
@@ -36,10 +36,10 @@ class _Asked:
 
 
 class Answers:
-    """Remembers of each output what its server was asked last."""
+    """Remembers for each output what its server was asked last."""
 
     def __init__(self, systemd: Systemd, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when it turned out that a server answers no more, or again."""
+        """Call ``wake`` when a server turns out to have stopped answering, or to answer again."""
         self._systemd = systemd
         self._wake = wake
         self._asked: dict[str, _Asked] = {}
@@ -51,14 +51,15 @@ class Answers:
         return PAUSE if any(each.silent for each in self._asked.values()) else None
 
     def heard(self, reports: Iterable[Mapping[str, object]]) -> None:
-        """Take note of what clients report: trouble of one may be a server that does not answer any more."""
+        """Hear what clients report: the cause of a client's error may be a server that stopped answering."""
         if any(each.get("Error") for each in reports) and self.doubt():
             self._wake()
 
     def doubt(self, seconds: float | None = None) -> bool:
-        """Have those that answered so long ago be asked again at the next look; return whether there are any.
+        """Ask servers again that answered ``seconds`` ago or earlier; return whether there are any.
 
-        Clients can bring this about, so by default it is not done for those asked within PAUSE.
+        They are asked in the next pass. Clients can cause this, so servers asked within PAUSE are left out by
+        default.
         """
         since = _now() - (PAUSE if seconds is None else seconds)
         old = [name for name, each in self._asked.items() if not each.silent and each.at <= since]
@@ -67,13 +68,13 @@ class Answers:
         return bool(old)
 
     async def stop(self) -> None:
-        """Ask nobody any more."""
+        """Stop asking."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def look(self, output: Output) -> str:
-        """Return why an output whose unit runs does not serve, or nothing; have it asked if that is due."""
+        """Return why an output whose unit runs does not serve, or nothing; ask its server if that is due."""
         if not output.questions:
             return ""
         status = await self._systemd.status(output.unit)

@@ -53,17 +53,12 @@ class Applier:
     @property
     def again(self) -> float | None:
         """Seconds after which to look again though nothing may wake us; None: there is no need."""
-        waits = (
-            RETRY if self._open else None,
-            self._units.over_in,
-            self._commands.again,
-            self.answers.again,
-        )
+        waits = (RETRY if self._open else None, self._units.over_in, self.answers.again)
         return min((each for each in waits if each), default=None)
 
     @property
     def _open(self) -> bool:
-        return self._unwritten or self._units.unanswered
+        return self._unwritten or self._units.unanswered or self._commands.failing
 
     def pending(self, outputs: Iterable[Output]) -> bool:
         """Return whether applying would write any file."""
@@ -72,10 +67,10 @@ class Applier:
     async def apply(
         self, outputs: Iterable[Output], *, force: bool = False, retry: bool = False
     ) -> tuple[OutputStatus, ...]:
-        """Apply each output on its own, so that one that fails takes no other along.
+        """Apply each output by itself, so that a failure of one does not stop the others.
 
-        ``retry`` starts units again that failed with their present files; ``force`` also overwrites edits,
-        and forgets commands that can't be undone.
+        ``retry`` starts units and commands again that failed with their present files. So does ``force``,
+        which also overwrites edited files and gives up on commands that can't be undone.
         """
         if force or retry:
             self._units.forgive()
@@ -89,8 +84,8 @@ class Applier:
                 hindered[output.name] = why
                 await self._keep_running(output)
             await self._save()
-        # What is gone ends before its successor begins: they may need the same port. An output whose new
-        # files are not there goes on with what it had.
+        # What is not needed ends before its successor starts, because both may need the same port. An output
+        # whose new files could not be written keeps what it had.
         gone = await self._leave(outputs, hindered.keys(), force)
         await self._save()
         statuses = []
@@ -110,7 +105,7 @@ class Applier:
             log.warning("What was applied can't be recorded; it will be tried again: %s", error)
 
     def preview(self, output: Output) -> str:
-        """Return what applying would change: the wanted text of each file that differs."""
+        """Return as text what applying would change: files written and removed, and commands undone."""
         parts = []
         for file in self._changes(output) if output.needed else ():
             text = (
@@ -134,11 +129,11 @@ class Applier:
         return OutputStatus(output.name, paths, output.unit, state, message, applied)
 
     async def _files(self, output: Output, force: bool) -> Finding | None:
-        """Write what differs, and return what hinders that; the unit then runs with the files that it has."""
+        """Write the files that differ; return what hinders that, or None."""
         edited = [] if force else await asyncio.to_thread(self._edited, output)
         if edited:
             names = ", ".join(edited)
-            # A file of before the first pass was nobody's change of ours.
+            # Before its first pass we had written nothing that somebody could have changed.
             how = "was changed by hand" if output.name in self._record.applied else "was there before ltspd"
             why = f"{names} {how} and is left alone; 'ltspctl apply --force' replaces it."
             return OutputState.EDITED, why
@@ -184,7 +179,7 @@ class Applier:
             if leads_to(self._paths.at(path), record.links[path]):
                 left += await asyncio.to_thread(self._unlink, path)
             else:
-                record.forget(path)  # somebody's own by now
+                record.forget(path)  # somebody has replaced it
         known = {
             *record.units,
             *self._ours,
@@ -200,6 +195,7 @@ class Applier:
             for key, (state, message) in gone.items()
             if state is OutputState.FAILED and key not in told
         )
+        record.keep_times(each.name for each in outputs)
         self.left = tuple(left)
         return gone
 
@@ -264,7 +260,7 @@ class Applier:
             self._record.applied[output.name] = time.time_ns() // 1000
 
     def _put(self, output: Output, changes: Iterable[File]) -> bool:
-        """Write files and links; return whether anything was another before."""
+        """Write files and links; return whether anything changed."""
         changed = False
         for file in changes:
             write_atomically(self._paths.at(file.path), file.data, file.mode)
@@ -275,7 +271,7 @@ class Applier:
         return changed
 
     def _keep_copy(self, place: Path) -> None:
-        """Keep beside a file what it holds, for somebody may have changed it; no server reads such names."""
+        """Copy a file beside itself, because somebody may have changed it; no server reads such names."""
         if place.is_file():
             copy = place.with_name(f"{place.name}.kept~")
             write_atomically(copy, place.read_bytes(), 0o600)
@@ -284,7 +280,7 @@ class Applier:
     async def _check(self, output: Output, file: File) -> None:
         if not output.check:
             return
-        # Not beside the file: that directory is watched, and a candidate that fails would wake us for ever.
+        # Not beside the file: that directory is watched, so each failing candidate would cause another pass.
         candidate = self._paths.run / f"{output.name}.candidate"
         try:
             await asyncio.to_thread(write_atomically, candidate, file.data, 0o600)

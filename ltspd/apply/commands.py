@@ -1,4 +1,4 @@
-"""Commands that put an output's files into force, and what undoes them once no output needs them any more."""
+"""Commands that put an output's files into force; each is undone when no output needs it any more."""
 
 import asyncio
 import logging
@@ -28,17 +28,17 @@ class Commands:
         """Find files below ``paths.root``; what is undone leaves ``record``."""
         self._paths = paths
         self._record = record
-        # By the key of each command: with what it was run by this daemon; and how and when it failed.
+        # By the output's key: the digest of what this daemon ran; and what failed, when and why.
         self._done: dict[str, str] = {}
         self._failed: dict[str, tuple[tuple[str, ...], float, str]] = {}
 
     @property
-    def again(self) -> float | None:
-        """Seconds after which to run one that failed again; None: none failed."""
-        return RETRY if self._failed else None
+    def failing(self) -> bool:
+        """Whether a command failed when it was last run."""
+        return bool(self._failed)
 
     def forgive(self) -> None:
-        """Run those that failed at the next occasion, however soon that is."""
+        """Run those that failed in the next pass, however soon that is."""
         self._failed.clear()
 
     async def follow(self, output: Output, command: Command) -> Finding:
@@ -54,13 +54,14 @@ class Commands:
         return OutputState.IN_SYNC, ""
 
     async def keep_running(self, output: Output, command: Command) -> None:
-        """Run a command once with the files as they are, when those could not be brought up to date."""
+        """Run a command once with the files as they are, when those could not be brought up to date.
+
+        One that never ran does not run now: the files may be somebody else's.
+        """
+        if output.key in self._done or output.key not in self._record.commands:
+            return
         there = all(digest_of(self._paths.at(each.path)) for each in output.files)
-        if (
-            there
-            and output.key not in self._done
-            and not await self._run(output.key, self._argv(output, command))
-        ):
+        if there and not await self._run(output.key, self._argv(output, command)):
             self._done[output.key] = ""
 
     async def leave(self, key: str, *, force: bool) -> Finding:
@@ -87,7 +88,7 @@ class Commands:
         return tuple(each.replace("{}", place) for each in command.do)
 
     async def _run(self, key: str, argv: tuple[str, ...]) -> str:
-        """Run a program and return what is wrong, or nothing; one that failed a moment ago is not run."""
+        """Run a program and return why it failed, or nothing; after a failure it waits for RETRY seconds."""
         before, at, why = self._failed.get(key, ((), 0.0, ""))
         if why and before == argv and time.monotonic() - at < RETRY:
             return why

@@ -50,6 +50,11 @@ class Record:
         needed = {name for each in outputs if each.needed for name in _names(each)}
         return sorted(each for each in known if each not in needed and self.owners.get(each) not in holding)
 
+    def keep_times(self, names: Iterable[str]) -> None:
+        """Drop the times of outputs that are not among ``names`` and own nothing any more."""
+        kept = {*names, *self.owners.values()}
+        self.applied = {name: time for name, time in self.applied.items() if name in kept}
+
     def forget(self, name: str) -> None:
         """Drop a file, link, unit or command that is gone."""
         for slot in (self.files, self.writing, self.links, self.units, self.commands, self.owners):

@@ -1,6 +1,6 @@
-"""Why a unit doesn't run, as a sentence with its last words; and which units keep ending between two looks.
+"""Why a unit doesn't run, as a sentence with the last line it printed; and which units keep restarting.
 
-Only looks; what is done about it is systemd's (``Restart=``) and ``units``'s.
+This only looks. Restarting is done by systemd (``Restart=``) and by ``units``.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from ltspd.observe.ports import holders
 from ltspd.paths import Paths
 from ltspd.system.run import run
 
-# A unit that was started again so often within so many seconds keeps ending: systemd starts ours again after
-# 5 s, so between two ends it may well look as if all were fine. One hiccup is none of anybody's business.
+# A unit counts as crash-looping after OFTEN restarts within WINDOW seconds; a single restart is not reported.
+# Systemd restarts our units after 5 s, so a unit that keeps failing often looks fine when a pass looks.
 OFTEN = 2
 WINDOW = 30.0
-# The journal of a busy server takes this long to search at most, in seconds.
+# Searching the journal may take this long, in seconds; on a busy server it can be slow.
 JOURNAL_SECONDS = 5.0
-# How much of a program's last words a Problem repeats.
+# How many characters of the line that a program printed last a Problem repeats.
 WORDS = 240
 
 
 class Troubles:
-    """What is remembered of each unit: when it was started again, and what it said last."""
+    """What is remembered of each unit: when it was restarted, and what it printed last."""
 
     def __init__(self, paths: Paths, clock: Callable[[], float] = time.monotonic) -> None:
         """Look for holders of ports below ``paths``; ``clock`` is in seconds."""
@@ -38,9 +38,9 @@ class Troubles:
         self._ends: dict[str, str] = {}
 
     def keeps_ending(self, status: UnitStatus) -> bool:
-        """Take note of a unit's restarts, and return whether it was started again too often of late."""
+        """Remember a unit's restarts, and return whether there were too many lately."""
         name, now = status.name, self._clock()
-        # What it did before we looked for the first time is not known to be of late.
+        # When restarts before our first look happened is not known, so they don't count.
         before = self._counted.get(name, status.restarts)
         self._counted[name] = status.restarts
         new = [now] * min(OFTEN, status.restarts - before)
@@ -54,12 +54,15 @@ class Troubles:
     def over_in(self) -> float | None:
         """Seconds after which a unit that kept ending counts as well if it stays; None: there is none."""
         ends = [each[-OFTEN] + WINDOW for each in self._restarts.values() if len(each) >= OFTEN]
-        # Units that nobody looks at any more stay in the list, and their time is over.
+        # Units that are no longer looked at stay in the list; their time is over.
         waits = [each - self._clock() + 0.1 for each in ends]
         return min((each for each in waits if each > 0), default=None)
 
     async def why(self, output: Output, status: UnitStatus, result: str = "") -> str:
-        """Return why a unit does not run; most often somebody else has its port. ``result`` is of a start."""
+        """Return why a unit does not run; most often another process has its port.
+
+        ``result`` is how systemd's job to start it ended.
+        """
         unit = output.unit
         for holder in holders(self._paths, output.ports):
             if holder.unit != unit:
@@ -75,12 +78,12 @@ class Troubles:
         often = len(self._restarts.get(unit, ())) >= OFTEN
         if how not in ("", "success"):
             self._ends[unit] = how
-        elif often:  # just being started once more
+        elif often:  # it is being restarted now
             how = self._ends.get(unit, how)
         if how == "success" and not again:
             return f"{unit} was stopped by somebody; 'systemctl start {unit}' starts it again."
         words = await self._last_words(status)
-        # What was started again by itself and is no longer has met systemd's limit, whatever its Result says.
+        # If systemd restarted it and does so no longer, its limit was reached, whatever Result says.
         if how == "start-limit-hit" or (often and status.active == "failed"):
             return (
                 f"{unit} ended too often in a short time, so systemd has given it up{words}. Mend the cause "
@@ -118,5 +121,5 @@ class Troubles:
 
 
 def _same(words: str) -> str:
-    """Return what two ends for the same reason have in common: not times of day and numbers of processes."""
+    """Return a line without its numbers: times and process IDs differ each time a program fails."""
     return re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "0", words[-WORDS:])

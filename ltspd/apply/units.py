@@ -1,4 +1,4 @@
-"""Units that follow their output: started, reloaded or stopped when there is reason to, and only then."""
+"""Units that run with their output's files: started, reloaded or stopped only when there is a reason."""
 
 import logging
 import time
@@ -23,10 +23,10 @@ class Units:
         self._paths = paths
         self._systemd = systemd
         self._record = record
-        # What a unit was last asked to run with: one that failed with it is systemd's to retry.
+        # The digest that a unit was last asked to run with. If it failed with that, only systemd retries.
         self._asked: dict[str, str] = {}
         self._troubles = Troubles(paths)
-        # Whether systemd left a question open since this was last set to False.
+        # Whether systemd did not answer since this was last set to False.
         self.unanswered = False
 
     @property
@@ -61,19 +61,19 @@ class Units:
             self._record.units[unit] = self._asked[unit] = wanted
             return OutputState.IN_SYNC, ""
         starting = status.active == "activating" and status.sub != "auto-restart"
-        # Between two runs it is dead for a moment, with systemd's job to start it waiting.
+        # Between two runs it is inactive for a moment, while systemd's job to start it waits.
         if asked and (starting or (status.active == "inactive" and status.job)):
             return OutputState.PENDING, f"{unit} is starting."
         if status.active != "active" and asked:
-            # Started once with these very files: what ended it since was systemd's to mend (Restart=), or
-            # somebody's wish. Starting it at every wake-up would hammer it.
+            # It was started with these files before. If it failed, systemd restarts it (Restart=); otherwise
+            # somebody stopped it. Starting it in each pass would do so again and again.
             return OutputState.FAILED, await self._troubles.why(output, status)
         self._asked[unit] = wanted
         reload = how.reload and status.active == "active"
         try:
             result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
         except Unanswered:
-            # Whether it has the new files is not known, so it is asked again to take them.
+            # Nobody knows whether it has the new files, so it is asked again to take them.
             del self._asked[unit]
             self._record.units[unit] = ""
             raise
@@ -89,7 +89,7 @@ class Units:
         return OutputState.IN_SYNC, ""
 
     async def leave(self, unit: str) -> Finding:
-        """Stop a unit that no output needs any more, or let the distribution's note that its files are gone.
+        """Stop a unit that no output needs any more; one of the distribution is told to read its files again.
 
         Returns DISABLED once that is done, else why not.
         """
@@ -98,7 +98,7 @@ class Units:
             return OutputState.DISABLED, ""
         try:
             status = await self._systemd.status(unit)
-            # One of ours that failed is no concern of anybody's any more: it isn't listed as failed, either.
+            # One of ours that failed is stopped, too, so that systemd no longer lists it as failed.
             if status.active != "inactive" if ours else status.active == "active":
                 result = await self._systemd.act("StopUnit" if ours else "ReloadUnit", unit)
                 if result != "done":
@@ -113,13 +113,13 @@ class Units:
         return OutputState.DISABLED, ""
 
     async def keep_running(self, output: Output) -> None:
-        """Start a unit as its files are, once, when those could not be brought up to date."""
+        """Start a unit once with the files as they are, when those could not be brought up to date."""
         unit = output.unit
         if not (unit and self._systemd.present):
             return
         if unit in self._asked or not all(digest_of(self._paths.at(each.path)) for each in output.files):
             return
-        # One that it had before serves on; both may need the same port.
+        # A unit that the output had before goes on; both may need the same port.
         if any(each != unit and self._record.owners.get(each) == output.name for each in self._record.units):
             return
         try:

@@ -1,7 +1,7 @@
-"""What outputs are rendered from, without what can't stand in files that other programs read. Pure.
+"""What outputs are rendered from, without names that would break a file of another program. Pure.
 
-Names and texts come from ltsp.conf, from the store, from the kernel and from the network. Each was checked
-where it came in; ``sound`` relies on none of that, so that no output has to look at a value twice.
+Names come from ltsp.conf, the store, the kernel and the network. Each was checked when it was read; ``sound``
+checks all of them once more, so that outputs need not check any.
 """
 
 import re
@@ -24,7 +24,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that an output is rendered from; what is missing here, an output can't depend on.
+    """All that outputs are rendered from; what an output needs besides is added here.
 
     ``programs`` are those of the outputs' ``PROGRAMS`` that are installed; ``boot_programs`` leads from the
     names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names.
@@ -52,7 +52,7 @@ class World:
 
 
 def sound(world: World) -> World:
-    """Return a world without names that can't be written."""
+    """Return the world without entries whose names are unsafe in files that other programs read."""
     desired, home = world.desired, f"{world.paths.base}/"
     network, store = desired.network, desired.store
     return replace(
@@ -68,7 +68,7 @@ def sound(world: World) -> World:
             store=replace(
                 store,
                 images=tuple(_image(each) for each in store.images if NAME.fullmatch(each.name)),
-                direct=tuple(each for each in store.direct if NAME.fullmatch(each.removeprefix(home))),
+                direct=tuple(each for each in store.direct if _is_below(each, home)),
             ),
         ),
         boot_programs={
@@ -77,6 +77,10 @@ def sound(world: World) -> World:
             if NAME.fullmatch(name) and is_one_line(path)
         },
     )
+
+
+def _is_below(path: str, home: str) -> bool:
+    return path.startswith(home) and NAME.fullmatch(path.removeprefix(home)) is not None
 
 
 def _image(image: Image) -> Image:

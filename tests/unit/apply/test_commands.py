@@ -136,6 +136,15 @@ async def test_edited_files_are_in_force_after_a_restart(
     assert kernel.events() == ["did by hand"]
 
 
+async def test_a_command_never_runs_with_a_file_that_was_there_before(
+    applier: Applier, paths: Paths, kernel: Kernel
+) -> None:
+    paths.at("/etc").mkdir()
+    paths.at(FORCE).write_text("somebody's")
+    assert (await apply(applier, kernel.output())).state is OutputState.EDITED
+    assert kernel.events() == []
+
+
 @pytest.mark.parametrize("gone", [{"wanted": False}, {"missing": "its program is not installed."}])
 async def test_an_output_that_is_not_needed_any_more_is_undone_once(
     applier: Applier, paths: Paths, kernel: Kernel, gone: dict[str, Any]
@@ -163,9 +172,7 @@ async def test_what_a_release_does_not_know_any_more_is_undone_from_the_record(
     left = [paths.at(each) for each in (FORCE, "/etc/x.conf", link.path)]
     assert not any(each.exists() or each.is_symlink() for each in left)
     record = json.loads((paths.state / "outputs.json").read_text())
-    assert {name: record[name] for name in ("files", "links", "units", "commands", "owners")} == {
-        name: {} for name in ("files", "links", "units", "commands", "owners")
-    }
+    assert [name for name, entries in record.items() if entries] == []
     await new.apply([])
     assert kernel.events() == []
 
