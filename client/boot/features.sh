@@ -64,6 +64,15 @@ family() {
     }'
 }
 
+# keep NAME VALUE: print an assignment for a script that the booted system runs as root. A value that would need quoting
+# is left out.
+keep() {
+    case "$2" in
+        *[!A-Za-z0-9.:/_=\ -]*) echo "$1=''" ;;
+        *) echo "$1='$2'" ;;
+    esac
+}
+
 # is_masked UNIT: whether MASK_SYSTEM_SERVICES has masked it.
 is_masked() {
     [ -e "$run/systemd/system.control/$1" ]

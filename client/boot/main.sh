@@ -1,7 +1,7 @@
 # shellcheck shell=dash disable=SC2154,SC2034,SC1091,SC2015
 # A client's way from the kernel to the distribution's own init. Runs in its first process (`init`).
 #
-# Every process costs time on a slow machine, so what the shell itself can do is done without one.
+# A process costs time on a slow machine, so the shell does itself whatever it can.
 # Lines that begin with "ltsp:" are read by people on the console and by the tests.
 
 umask 022
@@ -38,7 +38,7 @@ once() {
     say "$@"
 }
 
-# fail WHAT LOOK: the end of the road: a plain sentence, then a shell if one was asked for, else a reboot.
+# fail WHAT LOOK: give up. Say what went wrong and where to look, then open a shell if one was asked for, else reboot.
 fail() {
     echo
     echo "ltsp: This client can't boot: $1"
@@ -75,7 +75,7 @@ images=/srv/ltsp/images
 read -r line </proc/cmdline
 parse_cmdline "$line"
 wanted_image=$image wanted_generation=$generation
-# The initrd itself knows best what it belongs to; the command line is only compared.
+# The initrd says which image it belongs to. The command line should say the same, else the console shows both.
 read -r image generation </ltsp/image || fail "this boot initrd does not say which image it is of." \
     "the server: 'ltspctl image build'."
 is_name "$image" && is_name "$generation" || fail "image $image or generation $generation is not a name." \
@@ -92,7 +92,7 @@ modules=$!
 find_nic || fail "no network card ${mac:-with a link}; cards:$(cards)." \
     "is the card's driver in the image's kernel, is its firmware installed there?"
 if [ $$ != 1 ]; then
-    # The host's udev gives the card its name about now.
+    # The host's udev may be renaming the card at this moment.
     chroot /proc/1/root /bin/udevadm settle --timeout=10
     find_nic
 fi

@@ -83,7 +83,7 @@ cards() {
     echo "${list:- none}"
 }
 
-# wait_for_link: switches that look for loops (STP) let a port wait for up to 30 s.
+# wait_for_link: wait until the card has a link. A switch that looks for loops (STP) opens a port after up to 30 s.
 wait_for_link() {
     local carrier deadline
     tick

@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2154,SC2034
-# What this client tells the server about itself: how far its boot has come, or why it can't go on. Used by
-# `init`, and once more by the running system (see set_report). Nothing waits for it, nothing fails by it.
+# What this client tells the server about itself: how far its boot has come, or why it can't go on. Used
+# during the boot, and by the running system (features/90-report.sh). No boot waits for a report, or fails by one.
 # The other side is ltspd/gateway/reports.py; what is told, and to whom, is in docs/clients.md.
 
 # mark NAME: note that the boot has come so far, in seconds since the kernel started.

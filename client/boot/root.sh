@@ -6,13 +6,13 @@
 
 store=/run/initramfs/ltsp
 new=/sysroot
-# How long a server that does not answer is asked again: it may be starting, or serving a whole class.
+# For so many seconds a server that does not answer is asked again: it may be starting, or serve a whole class.
 patience=60
 # A read-ahead of 128 KiB: far larger ones were a default of NFS in some kernels and cost a slow network
 # seconds for what nobody reads; smaller ones cost throughput.
 readahead=128
 
-# retry WHAT COMMAND…: run it until it succeeds, for $patience seconds, ever more seldom.
+# retry WHAT COMMAND…: run it until it succeeds, for $patience seconds, with growing pauses.
 retry() {
     local what=$1 pause=0.2 deadline
     shift
@@ -50,7 +50,7 @@ mount_root() {
     [ "$count" -gt 0 ] || fail "this boot initrd lists no layers." "'ltspctl image build $image' on the server."
     mount -t overlay -o "lowerdir=$lower,upperdir=$store/up,workdir=$store/work" "$store" "$new" 2>/run/ltsp-error ||
         fail "the writable root can't be put together." "'dmesg | tail': is overlayfs in this kernel?"
-    # Root's home is closed to us on the server, and a login would end there.
+    # The server does not let us read the home of root, who could not log in without one.
     [ "$transport" != nfsdir ] || mount -t tmpfs -o mode=700,size=10% root "$new/root" 2>/dev/null
 }
 

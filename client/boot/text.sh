@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2034
-# Words and numbers only: no mount, no device, no network. Everything here is tried on a workstation.
-# Values of the kernel command line come from the network: they are matched, never evaluated.
+# Words and numbers only: no mount, no device, no network, so all of this can be tested on a workstation.
+# Values of the kernel command line come from the network: they are compared with patterns, never run.
 
 # parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial.
 parse_cmdline() {

@@ -3,12 +3,12 @@
 # The server's accounts beside those of the image, so that people can log in.
 
 # merge_accounts PASSWD GROUP SHADOW NEW_PASSWD NEW_GROUP: add the server's accounts to the image's files.
-# An account of the image wins, by name and by number: its services run as it and its files belong to it. So
-# a server's account whose name or uid is taken is left out and named on stdout, and so is one whose own group has
-# the number of another group here, as it would get the rights of that. A group that both have keeps the image's
-# number and gets the server's members too (sudo, audio …), as far as they are accounts here. Names are carried
-# over as they are; the server has left out those that would be more than a name here.
-# Nobody gets a password: `!` locks the entry, whoever checks the password asks the server.
+# An account of the image wins, by name and by number, because services run as it and files belong to it. So a server's
+# account whose name or uid the image has is left out and named on stdout. So is one whose own group has the number of
+# another group of the image: it would get that group's rights. A group that both have keeps the image's number and
+# gets the server's members too (sudo, audio …), as far as they are accounts here. Names are taken as they are; the
+# server has left out those that would be more than a name in these files.
+# Nobody gets a password: `!` locks the entry, and whatever checks passwords has to ask the server.
 merge_accounts() {
     [ -f "$3" ] || : >"$3"
     awk -F: -v OFS=: -v passwd="$1" -v group="$2" -v shadow="$3" '

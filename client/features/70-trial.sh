@@ -13,5 +13,8 @@ After=default.target getty.target display-manager.service
 ConditionPathExists=!/etc/initrd-release
 [Service]
 ExecStart=/bin/sh /run/ltsp-trial"
-cat "$ltsp/client/live/login.sh" "$ltsp/client/live/trial.sh" >"$run/ltsp-trial"
+{
+    keep failed_features "$failed_features"
+    cat "$ltsp/client/live/login.sh" "$ltsp/client/live/trial.sh"
+} >"$run/ltsp-trial"
 say "trial: its login will be told"

@@ -8,14 +8,6 @@ mark setup
 if [ "$trial" = 1 ] || is_masked ltsp-report.service; then return 0; fi
 want ltsp-report.service
 
-# keep NAME VALUE: print an assignment for a script that root runs. A value that would need quoting is left out.
-keep() {
-    case "$2" in
-        *[!A-Za-z0-9.:/_=\ -]*) echo "$1=''" ;;
-        *) echo "$1='$2'" ;;
-    esac
-}
-
 {
     keep base "$base"
     keep server "$server"

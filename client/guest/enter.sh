@@ -21,7 +21,7 @@ firmware=/sys/module/firmware_class/parameters/path
 "$box" chroot "$home" /init || exit 1
 "$box" printf '\n' >"$firmware"
 "$box" mount -o rbind "$home/sysroot" "$root" || exit 1
-# From here on, what is taken away on this side must not vanish on the other.
+# From here on, an unmount on this side must not reach the other side.
 "$box" mount --make-rprivate "$home/run"
 "$box" mount --make-rprivate "$home/sysroot"
 for each in sysroot ltsp run sys proc dev; do

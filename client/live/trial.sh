@@ -11,6 +11,7 @@ case "$line" in *console=ttyS0*console=ttyS0*) own='' ;; esac
 [ ! -e "/etc/systemd/system/getty.target.wants/$own" ] || own=''
 judge_login "$own"
 if [ -n "$why" ]; then tell "no login: $why"; else tell "login"; fi
+for each in $failed_features; do tell "failed client/features/$each.sh"; done
 state=$(systemctl is-system-running --wait)
 systemctl list-units --state=failed --plain --no-legend --no-pager | while read -r unit _; do tell "failed $unit"; done
 tell "ended $state"

@@ -119,6 +119,21 @@ def test_what_a_trial_tells(case: str, tmp_path: Path) -> None:
     assert said == f"<1>ltsp: trial: {told}\n{failed}<1>ltsp: trial: ended degraded\n"
 
 
+def test_features_that_failed_are_told_once_people_can_log_in(tmp_path: Path) -> None:
+    booted, _ = TOLD["a getty"]
+    known = "failed_features='40-accounts 60-services'\n"
+    login = (CLIENT / "live/login.sh").read_text()
+    trial = (CLIENT / "live/trial.sh").read_text().replace(">/dev/kmsg", "")
+    (tmp_path / "trial").mkdir()
+    told = run(booted, known + login + trial, tmp_path / "trial").splitlines()
+    tells = [f"<1>ltsp: trial: failed client/features/{each}.sh" for each in ("40-accounts", "60-services")]
+    assert told[:3] == ["<1>ltsp: trial: login", *tells]
+    (tmp_path / "report").mkdir()
+    script = f'report() {{ echo "$1|$2"; }}\nset -- login\n{known}{login}'
+    said = run(booted, script + (CLIENT / "live/report.sh").read_text(), tmp_path / "report")
+    assert said.startswith("failed|it is up, but part of its setup failed: 40-accounts 60-services. ")
+
+
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_client_that_is_up_tells(case: str, tmp_path: Path) -> None:
     booted, told = TOLD[case]
