@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from ltspd.model.image import Source
 from ltspd.paths import Paths
@@ -19,11 +18,8 @@ from tests.lab.net import Lan, make_lan
 from tests.lab.server import Server, start_server
 from tests.lab.session import Session, leftovers, open_session
 from tests.lab.trees import SOURCES
+from tests.worlds import examples  # noqa: F401  (it sets how many examples are drawn)
 from tests.worlds.image_trees import make_source
-
-# Other work on the machine is no failure; tests of what hostile data may cost name a deadline of their own.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

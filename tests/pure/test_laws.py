@@ -4,7 +4,7 @@ import ast
 import re
 import statistics
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -103,9 +103,19 @@ def _tree(name: str) -> ast.Module:
     return ast.parse(SOURCES[name].read_text())
 
 
-def _imports(name: str) -> Iterator[str]:
-    """Yield every module that a module imports, also inside functions; ``from a import b`` as both."""
-    for node in ast.walk(_tree(name)):
+@cache
+def _nodes(name: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_tree(name)))
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Return every module that a module imports, also inside functions; ``from a import b`` as both."""
+    return tuple(_each_import(name))
+
+
+def _each_import(name: str) -> Iterator[str]:
+    for node in _nodes(name):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -167,7 +177,7 @@ def test_pure_modules_read_and_write_no_file(name: str) -> None:
         acts.remove("read_bytes")
     called = {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        for node in ast.walk(_tree(name))
+        for node in _nodes(name)
         if isinstance(node, ast.Call)
     }
     assert not called & acts
@@ -204,6 +214,67 @@ def test_the_page_about_the_architecture_has_the_rooms_in_the_order_of_their_flo
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ALLOWED)
 
 
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
+    """Return what puts text at the end of a module's copy, which the laws then read instead of the module."""
+    caches = (_tree, _nodes, _imports)
+
+    def add(name: str, text: str) -> None:
+        copy = tmp_path / f"{name}.py"
+        there = SOURCES[name].read_text() if name in SOURCES else '"""A module that is new."""\n'
+        copy.write_text(f"{there}\n{text}\n")
+        monkeypatch.setitem(SOURCES, name, copy)
+        for each in caches:
+            each.cache_clear()
+
+    yield add
+    for each in caches:
+        each.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("ltspd.model.image", "from ltspd.config import load"),
+        ("ltspd.image.store.store", "import ltspd.daemon.serve"),
+        ("ltspd.gateway.web", "def late():\n    from ltspd import plan"),
+        ("ltspd.outputs.radvd", "from ltspd.plan import plan"),
+        ("ltspd.names", "from ltspd.errors import LtspError"),
+        ("ltspd.plan", "from ltspd.outputs import dhcp_dnsmasq"),
+        ("ltspd.__main__", "from ltspd.image.store import store"),
+    ],
+)
+def test_a_forbidden_import_is_found(scratch: Callable[[str, str], None], name: str, line: str) -> None:
+    test_each_room_imports_only_what_lies_below_it(name)
+    scratch(name, line)
+    with pytest.raises(AssertionError):
+        test_each_room_imports_only_what_lies_below_it(name)
+
+
+@pytest.mark.parametrize("line", ["import os", "from asyncio import sleep", "from ltspd.system import run"])
+def test_a_pure_module_that_acts_is_found(scratch: Callable[[str, str], None], line: str) -> None:
+    test_pure_modules_import_nothing_that_acts("ltspd.plan")
+    scratch("ltspd.plan", line)
+    with pytest.raises(AssertionError):
+        test_pure_modules_import_nothing_that_acts("ltspd.plan")
+
+
+@pytest.mark.parametrize("name", ["ltspd.loose", "ltspd.room.module"])
+def test_a_module_without_a_row_is_found(scratch: Callable[[str, str], None], name: str) -> None:
+    scratch(name, "")
+    with pytest.raises(AssertionError):
+        test_each_room_has_its_row()
+
+
+@pytest.mark.parametrize(
+    ("room", "below"), [("names", "plan"), ("plan", "daemon.serve"), ("image", "jobs.*")]
+)
+def test_a_row_that_points_upward_is_found(monkeypatch: pytest.MonkeyPatch, room: str, below: str) -> None:
+    monkeypatch.setitem(ALLOWED, room, f"{ALLOWED[room]} {below}")
+    with pytest.raises(AssertionError):
+        test_no_room_imports_one_above_it()
+
+
 def test_running_programs_knows_only_errors_and_priority() -> None:
     assert set(_imports("ltspd.system.run")) & set(SOURCES) - {"ltspd"} == {
         "ltspd.errors",
@@ -224,7 +295,7 @@ def test_only_one_module_of_the_daemon_starts_programs(name: str) -> None:
         return
     assert "subprocess" not in {_top(each) for each in _imports(name)}
     starts = re.compile(r"create_subprocess_\w+|popen|fork\w*|exec[lv]\w*|spawn\w*|posix_spawn\w*|system")
-    for node in ast.walk(_tree(name)):
+    for node in _nodes(name):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             assert not (node.value.id in ("os", "asyncio") and starts.fullmatch(node.attr)), node.attr
 

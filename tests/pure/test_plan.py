@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from ltspd.config import load
 from ltspd.model.account import Account, Group
@@ -14,6 +14,7 @@ from ltspd.model.menu import MenuChoice, RootTransport
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
+from tests.worlds.examples import examples
 from tests.worlds.ltsp_confs import texts
 from tests.worlds.planning import conf, decide, image, link, programs, server_section, world
 
@@ -116,7 +117,7 @@ FACTS = Facts(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(texts())
 def test_no_text_of_ltsp_conf_makes_plan_raise(text: str) -> None:
     desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())

@@ -6,12 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
 from ltspd.config.evaluate import PREDEFINED
 from tests.patience import PATIENCE
+from tests.worlds.examples import examples
 
 SHELLS = [
     pytest.param(shell.split(), id=shell)
@@ -107,7 +108,7 @@ def expected(source: str, host: Host) -> dict[str, str]:
     return {"HOSTNAME": host.hostname, "SERVER": host.server} | values
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(250)
 @given(documents(), st.sampled_from(HOSTS), st.integers(1, 2))
 def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, times: int) -> None:
     document = parse(source)
@@ -155,7 +156,7 @@ def test_learning_the_host_name_first(folder: Path) -> None:
     assert done.stdout == "ltsp%{IP}|\nltsp%{IP}|+|ltsp%{IP}"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(st.lists(st.one_of(text, spiteful), min_size=1, max_size=40))
 def test_quote_is_undone_by_the_shell(folder: Path, values: list[str]) -> None:
     file = folder / "quotes"
