@@ -23,6 +23,7 @@ from tests.worlds.pages import RUN, blocks, is_command, is_conf
 
 PAGES = sorted([*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"])
 
+PARSER = parser()
 VERBS = {each.noun for each in commands() if each.verb}
 
 
@@ -80,7 +81,7 @@ def test_commands_of_ours_are_right(page: str, command: str, capsys: pytest.Capt
     # In a sentence, "ltspctl image show" stands for the command with whatever words it takes.
     for missing in range(3):
         try:
-            parser().parse_args([*words, *["x"] * missing])
+            PARSER.parse_args([*words, *["x"] * missing])
         except SystemExit as end:
             if not end.code:
                 return

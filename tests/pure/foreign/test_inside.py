@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import inotify_simple
 import pytest
 
 from ltspd.disk import use
@@ -119,6 +118,7 @@ def test_a_file_is_copied_up_to_a_size(root: Path, tmp_path: Path) -> None:
 )
 def test_what_is_no_file_is_not_even_opened(root: Path, touch: Callable[[Path], object]) -> None:
     """To open a device can be an order to it: a tape is wound back, a watchdog begins to count."""
+    inotify_simple = pytest.importorskip("inotify_simple")
     os.mkfifo(root / "etc/special")
     with inotify_simple.INotify() as watch:
         watch.add_watch(root / "etc/special", inotify_simple.flags.OPEN)
