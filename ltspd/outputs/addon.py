@@ -9,8 +9,8 @@ ORDER = 10
 def render(world: World) -> Output:
     """Return the output of what machines fetch before they have a root.
 
-    The boot programs are links, so that an upgrade of their package needs nothing from us; the store is one,
-    so that TFTP can stand in for HTTP without a second copy of each kernel.
+    Boot programs are links, so that an upgrade of their package takes effect by itself. The store is a link,
+    so that kernels can come by TFTP, too, without a second copy.
     """
     home = world.paths.tftp
     files = (File(f"{home}/{name}", data) for name, data in world.add_ons.items())

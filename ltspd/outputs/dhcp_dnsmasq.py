@@ -48,22 +48,22 @@ def render(world: World) -> Output:
 def _lines(world: World, served: list[ServedLink]) -> Iterator[str]:
     yield "# Written by ltspd from /etc/ltsp/ltsp.conf and the network; changes here are reported, not kept."
     yield "port=0"
-    # bind-dynamic: only these interfaces, so that the distribution's dnsmasq, libvirt's and
-    # resolved keep theirs, and interfaces may come and go.
+    # bind-dynamic: it uses only these interfaces, which may come and go; the distribution's dnsmasq,
+    # libvirt's and systemd-resolved keep the others.
     yield "bind-dynamic"
     yield "except-interface=lo"
     for link in served:
         yield f"interface={link.link}"
-    # Otherwise it stops answering as soon as the journal takes no more lines.
+    # Without this it stops answering when the journal takes no more lines.
     yield "log-async=100"
     yield f"dhcp-leasefile={LEASES}"
-    # Firmware, iPXE and the system each name themselves differently; one MAC keeps one address.
+    # Firmware, iPXE and the system of one machine send different client IDs; its address follows its MAC.
     yield "dhcp-ignore-clid"
     # Some firmware misreads options in the file and sname fields.
     yield "dhcp-no-override"
-    # It would try each new address for three seconds, one machine after the other, so that of ten machines
-    # that are switched on together the last waits 18 s. Clients renew their leases
-    # (client/features/80-lease.sh).
+    # Else it pings each new address for three seconds, one machine after the other, so that of ten machines
+    # switched on together the last waits 18 s. Running clients keep their addresses without that, because
+    # they renew their leases (client/features/80-lease.sh).
     yield "no-ping"
     for link in served:
         yield from _range(world, link)
@@ -71,9 +71,10 @@ def _lines(world: World, served: list[ServedLink]) -> Iterator[str]:
 
 
 def _range(world: World, link: ServedLink) -> Iterator[str]:
-    """Yield a link's range and its options, tied to it by the tag that dnsmasq sets itself: its name.
+    """Yield a link's range and its options.
 
-    It is the only tag of a link that all versions of dnsmasq answer with.
+    They are tied to the link by the tag that dnsmasq itself sets, the link's name: not all versions of
+    dnsmasq answer by other tags.
     """
     network, here = link.address.network, f"tag:{link.link}"
     desired = world.desired.network
@@ -81,7 +82,7 @@ def _range(world: World, link: ServedLink) -> Iterator[str]:
         yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
         return
     yield f"dhcp-range={link.first},{link.last},{network.netmask},{world.settings[LEASE]}"
-    # Without an address it keeps dnsmasq from naming the server as the router.
+    # Without an address, this option stops dnsmasq from naming the server as the router.
     yield f"dhcp-option={here},option:router" + "".join(f",{each}" for each in link.routers)
     servers = _join(desired.nameservers)
     if servers:
@@ -95,7 +96,7 @@ def _join(addresses: tuple[IPv4Address, ...]) -> str:
 
 
 def _programs(proxied: list[ServedLink]) -> Iterator[str]:
-    """Tell what boots: names of tags have a slash, so that no interface can be called like one."""
+    """Yield what boots which client. Our tags have a slash, so that none is an interface's name."""
     for each in ARCHITECTURES:
         for number in each.numbers:
             yield f"dhcp-match=set:arch/{each.name},option:client-arch,{number}"
@@ -110,8 +111,8 @@ def _programs(proxied: list[ServedLink]) -> Iterator[str]:
         yield f"dhcp-boot=tag:!boot/menu,tag:arch/{each.name},ltsp/{each.program}"
     if not proxied:
         return
-    # Behind another DHCP server only. What we have nothing for gets no answer there: one without a file
-    # would keep it from another boot server.
+    # Only beside another DHCP server. A machine that we have no boot file for gets no answer there: an answer
+    # without a file would keep it from asking another boot server.
     for tag in ("boot/menu", *(f"arch/{each.name}" for each in ARCHITECTURES)):
         yield f"tag-if=set:boot/any,tag:{tag}"
     for link in proxied:

@@ -17,7 +17,7 @@ PORT = 10809
 
 def configuration(layers: Mapping[str, str]) -> bytes:
     """Return nbd-server's configuration that exports files, given by their digests, read-only."""
-    # No port: the unit's command line has it, and a port here would make it listen instead.
+    # No port here, or nbd-server would listen itself; it gets its connection from systemd.
     lines = ["[generic]"]
     for digest, path in sorted(layers.items()):
         lines += [f"[{digest}]", f"    exportname = {path}", "    readonly = true", "    multifile = false"]
@@ -37,7 +37,7 @@ def render(world: World) -> Output:
     return Output(
         name="nbd",
         files=(File(PATH, configuration(layers)),),
-        # Each connection is served by a process of its own that reads the exports when it starts.
+        # Each connection has a process of its own, which reads the exports when it starts.
         activation=Unit(UNIT, follows=True),
         wanted=bool(layers) and bool(world.desired.network.served),
         ports=(("tcp", PORT),),

@@ -17,12 +17,12 @@ PROGRAMS = (GANESHA, FLUSHER)
 UNIT = "ltspd-nfs.service"
 UNITS = (UNIT,)
 
-# Lease_Lifetime: with a 1 s lease every client stalls for seconds again and again. Graceless: there
-# is no state worth reclaiming on a read-only export. NFSv4.1 alone: v3 would need rpcbind, and 4.2
-# clients of kernel 6.12 fail in READ_PLUS against ganesha 4. Only_Numeric_Owners: a boot initrd has nothing
-# that could map names.
-# allow_set_io_flusher_fail: without it, versions that know it end at once where PR_SET_IO_FLUSHER is refused,
-# as it is in containers; versions that don't know it refuse it.
+# Lease_Lifetime: with a lease of 1 s every client stalls for seconds, again and again.
+# Graceless: a read-only export has no state that clients must reclaim after a restart.
+# Minor_Versions: NFSv3 would need rpcbind; NFSv4.2 clients of kernel 6.12 fail in READ_PLUS with ganesha 4.
+# Only_Numeric_Owners: a boot initrd has nothing that could map names.
+# allow_set_io_flusher_fail: without it, versions that know it exit where PR_SET_IO_FLUSHER is refused, as in
+# containers; versions that don't know it don't accept the file with it.
 _GANESHA = """NFS_CORE_PARAM {{
     Protocols = 4;
     NFS_Port = 2049;
@@ -41,7 +41,7 @@ LOG {{
     Default_Log_Level = WARN;
 }}
 """
-# All_Squash: a client's root is nobody here, so what only root may read stays unread, hashes for one.
+# All_Squash: a client's root is nobody here, so it can't read what only root may read, as password hashes.
 _EXPORT = """EXPORT {{
     Export_Id = {number};
     Path = "{path}";
@@ -56,16 +56,15 @@ _EXPORT = """EXPORT {{
     FSAL {{ Name = VFS; }}
 }}
 """
-# An export's number is part of the handles that clients hold, so it must not depend on other exports.
+# An export's number is part of the file handles that clients hold, so other exports must not change it.
 _NUMBERS = range(2, 1 << 16)
 
 
 def render(world: World) -> Output | None:
     """Return the output that exports store and chroots, to whoever can reach this server.
 
-    All callers are squashed to nobody. What everybody may read in the store is not secret (the build sees to
-    that, and lets nobody into its work directories), and of a chroot no more than that is to be had. So
-    reading needs no authentication.
+    Everybody may read without authentication, as nobody: what nobody may read in the store is not secret (the
+    build ensures that, and its work directories are closed to others), and neither is it in a chroot.
     """
     if nfs_kernel.serves(world):
         return None
@@ -79,7 +78,7 @@ def render(world: World) -> Output | None:
         )
     )
     if missing:
-        # Without it clients get their roots in another way, so it is missed only where it is asked for.
+        # Clients can get their roots in other ways, so this is a problem only where NFS is asked for.
         asked = RootTransport.NFS in desired.menu.transports
         wanted = wanted and (asked or bool(desired.store.direct))
     core = "    allow_set_io_flusher_fail = true;\n" if FLUSHER in world.programs else ""

@@ -10,7 +10,7 @@ EXPORTFS = Program("exportfs")
 PROGRAMS = (EXPORTFS,)
 UNIT = "nfs-server.service"
 UNITS = (UNIT,)
-# All callers are nobody: see ``nfs_ganesha``, which serves where this can't.
+# all_squash: all clients read as nobody; nfs_ganesha says why that is enough.
 _OPTIONS = "ro,all_squash,no_subtree_check,insecure,crossmnt"
 
 

@@ -1,4 +1,4 @@
-"""Router advertisements that advertise nothing: they end iPXE's wait for a real one. Pure."""
+"""Router advertisements that offer no route and no address; they only end iPXE's wait for one. Pure."""
 
 from ltspd.model.facts import Program
 from ltspd.model.output import File, Output, Unit

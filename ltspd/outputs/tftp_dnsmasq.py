@@ -15,7 +15,7 @@ UNITS = (UNIT,)
 
 TFTP = Parameter("TFTP", FLAG, "1", SERVER, "Serve TFTP")
 
-# dnsmasq(8), tftp-max: 50 by default, which stalls a lab of more; 500 needs about 1,000 descriptors.
+# tftp-max is 50 by default (dnsmasq(8)), which stalls larger labs; 500 needs about 1,000 file descriptors.
 MAX_TRANSFERS = 500
 
 
@@ -28,7 +28,7 @@ def render(world: World) -> Output:
         "port=0",
         "bind-dynamic",
         "except-interface=lo",
-        # Otherwise transfers stop as soon as the journal takes no more lines.
+        # Without this, transfers stop when the journal takes no more lines.
         "log-async=100",
         *(f"interface={name}" for name in sorted({link.link for link in served})),
         "enable-tftp",
