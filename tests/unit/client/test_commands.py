@@ -20,6 +20,11 @@ NEWEST = {
     if not line.startswith("#")
     for word in line.split()
 }
+# For each LTSP_API the applets that its generations have. Generations never change, so neither do these.
+GENERATIONS = {
+    int(path.parent.name.removeprefix("api-")): set(path.read_text().split())
+    for path in (REPOSITORY / "tests/unit/initrd/generations").glob("api-*/applets")
+}
 # What is built into the shell, and the words of its grammar that a command may follow.
 BUILTINS = frozenset(
     """
@@ -141,8 +146,15 @@ seventeen() { (eighteen); }
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_bare_name_is_an_applet_that_is_meant(script: Path) -> None:
-    names = called(script)
-    assert names - BUILTINS - set(_APPLETS) - functions() - ELSEWHERE == set()
+    needs = re.match(r"# needs: LTSP_API ([0-9]+)", script.read_text())
+    # Scripts that say nothing run in every generation.
+    applets = GENERATIONS[int(needs[1]) if needs else min(GENERATIONS)]
+    assert called(script) - BUILTINS - applets - functions() - ELSEWHERE == set()
+
+
+def test_a_new_boot_initrd_has_what_its_number_promises() -> None:
+    (level,) = re.findall(r"^LTSP_API=([0-9]+)$", (CLIENT / "boot/init").read_text(), re.MULTILINE)
+    assert set(_APPLETS) >= GENERATIONS[int(level)]
 
 
 def test_no_function_and_no_program_has_the_name_of_an_applet() -> None:
