@@ -58,11 +58,8 @@ def load(data: bytes) -> Table:
 
 
 def _offer(whole: Mapping[str, Any]) -> Offer:
-    rules = (
-        (str(name), tuple(tuple(map(str, entry)) for entry in entries)) for name, entries in whole["rules"]
-    )
     entries = tuple(Entry(**each) for each in whole["entries"])
-    return Offer(entries, RootTransport(whole["transport"]), tuple(rules))
+    return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]))
 
 
 def _orders(whole: Mapping[str, Any]) -> Orders:

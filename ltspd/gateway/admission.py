@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
+from typing import NamedTuple
 
 from ltspd.gateway.limits import Limits
 
@@ -13,6 +14,13 @@ TABLE = Path("/proc/self/net/arp")
 FRESH = 1.0
 # linux/if_arp.h: ATF_COM, the entry is complete.
 _COMPLETE = 0x2
+
+
+class Refusal(NamedTuple):
+    """Why a sender is not listened to: the word for the metrics, and the status of HTTP."""
+
+    reason: str
+    status: int
 
 
 class Admission:
@@ -27,11 +35,11 @@ class Admission:
         """Listen to senders of these networks and to no others."""
         self._networks = tuple(IPv4Network(each) for each in networks)
 
-    def refusal(self, address: str, limits: Limits) -> str:
-        """Return why a sender is not listened to now, ``foreign`` or ``limited``; empty if it is."""
+    def refusal(self, address: str, limits: Limits) -> Refusal | None:
+        """Return why a sender is not listened to now; None if it is."""
         if not self._served(address):
-            return "foreign"
-        return "" if limits.allow(address, time.monotonic()) else "limited"
+            return Refusal("foreign", 403)
+        return None if limits.allow(address, time.monotonic()) else Refusal("limited", 429)
 
     def may_be(self, address: str, mac: str) -> bool:
         """Whether the sender may be this machine, as far as the kernel knows."""
@@ -48,9 +56,9 @@ class Admission:
 class Neighbours:
     """The kernel's table of MAC addresses by IPv4 address, read when it is asked for."""
 
-    def __init__(self, table: Path = TABLE) -> None:
-        """Read from a file like /proc/net/arp."""
-        self._table = table
+    def __init__(self, table: Path | None = None) -> None:
+        """Read from a file like /proc/net/arp; None: from that of the kernel."""
+        self._table = table or TABLE
         self._known: dict[str, str] = {}
         self._read_at = -FRESH
 

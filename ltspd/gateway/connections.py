@@ -10,7 +10,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from aiohttp import web
@@ -32,6 +32,8 @@ LINGER_SECONDS = 2.0
 
 # However many descriptors there may be: each connection takes up to 25 KB of memory.
 ALL_MOST = 4096
+# Connections of clients that wait for news: as many as there are clients in the registry.
+HELD_MOST = 2000
 # Descriptors that are not for connections: D-Bus, sockets that listen, files of the program, and one round of
 # new connections, which are accepted before they are counted.
 BACKLOG = 512
@@ -45,8 +47,16 @@ LOOPBACK = "127.0.0.0/8"
 
 def all_most() -> int:
     """Return how many connections there may be in all: each may have a socket and a file open."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, min(ALL_MOST, (descriptors - RESERVED) // 2))
+    return max(16, min(ALL_MOST, (_descriptors() - RESERVED) // 2))
+
+
+def held_most() -> int:
+    """Return how many connections may be held beside them: each has a socket."""
+    return max(0, min(HELD_MOST, _descriptors() - RESERVED - 2 * all_most()))
+
+
+def _descriptors() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -155,6 +165,7 @@ class Connection(web.RequestHandler):
         self._first: asyncio.TimerHandle | None = None
         self._bytes = self._lines = 0
         self._raw: asyncio.Transport | None = None
+        self._lost: Callable[[], object] | None = None
         self.sender = ""
         self.waits = True
 
@@ -179,19 +190,30 @@ class Connection(web.RequestHandler):
         if self.waits:
             self.drop()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+    def hold(self, lost: Callable[[], object]) -> None:
+        """Be counted no more, until the request is answered some day; if this ends before, call ``lost``."""
+        self._lost = lost
+        self._stop_waiting()
+        self._connections.leave(self)
+
+    def _stop_waiting(self) -> None:
         if self._first is not None:
             self._first.cancel()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._stop_waiting()
         self._connections.leave(self)
+        if self._lost is not None:
+            self._lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and no more than clients send before they are answered."""
         self._bytes += len(data)
         self._lines += data.count(b"\n")
-        # aiohttp 3.8 keeps as many requests in memory as somebody sends.
-        if self._lines > UNANSWERED_LINES:
+        # aiohttp 3.8 keeps as many requests in memory as somebody sends. A client that is held says nothing.
+        if self._lines > UNANSWERED_LINES or self._lost is not None:
             self.drop()
             return
         super().data_received(data)
@@ -202,8 +224,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; returns when it has gone out."""
-        if self._first is not None:
-            self._first.cancel()
+        self._stop_waiting()
         self._turn(waits=False)
         try:
             return await super().finish_response(request, resp, start_time)

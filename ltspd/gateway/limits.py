@@ -1,8 +1,8 @@
-"""How often reports are taken, from one address and in all: token buckets. Pure; time is handed in."""
+"""How often clients may ask for work, one address and all of them: token buckets. Pure; time is handed in."""
 
 from collections import OrderedDict
 
-# A boot sends four reports and a shutdown one; a client that can't boot tries again every minute.
+# The limits of reports. A boot sends four and a shutdown one; a client that can't boot sends one a minute.
 EACH_BURST, EACH_RATE = 20.0, 0.2
 # A whole school that is switched on at one moment is taken as it comes: 500 clients, all stages at once.
 ALL_BURST, ALL_RATE = 2000.0, 200.0
@@ -33,16 +33,17 @@ class Bucket:
 class Limits:
     """All addresses, each with its bucket, and one bucket for everybody."""
 
-    def __init__(self, now: float) -> None:
-        """Begin with nothing taken."""
+    def __init__(self, now: float, burst: float = EACH_BURST, rate: float = EACH_RATE) -> None:
+        """Begin with nothing taken; ``burst`` and ``rate`` are those of one address."""
+        self._burst, self._rate = burst, rate
         self._all = Bucket(ALL_BURST, ALL_RATE, now)
         self._each: OrderedDict[str, Bucket] = OrderedDict()
 
     def allow(self, address: str, now: float) -> bool:
-        """Return whether a report from this address may be looked at now."""
+        """Return whether a request from this address may be looked at now."""
         bucket = self._each.get(address)
         if bucket is None:
-            bucket = self._each[address] = Bucket(EACH_BURST, EACH_RATE, now)
+            bucket = self._each[address] = Bucket(self._burst, self._rate, now)
             if len(self._each) > ADDRESSES_MOST:
                 self._each.popitem(last=False)
         self._each.move_to_end(address)

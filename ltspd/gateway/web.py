@@ -1,55 +1,31 @@
-"""What is answered over HTTP: listed files and reports to clients, metrics to this machine alone.
-
-A request's path is only ever looked up in the table, never joined to a directory.
-"""
+"""What is answered over HTTP: files, menus, news and reports to clients, metrics to this machine alone."""
 
 import asyncio
 import errno
 import logging
-import os
-import time
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 from ltspd.clients.table import Table
 from ltspd.gateway.admission import Admission, Neighbours
-from ltspd.gateway.connections import BACKLOG, Connection, Connections, all_most
+from ltspd.gateway.boot import Boot
+from ltspd.gateway.connections import BACKLOG, Connection, Connections, all_most, held_most
 from ltspd.gateway.exposition import CONTENT_TYPE, text
+from ltspd.gateway.files import Files
 from ltspd.gateway.handover import Handover
-from ltspd.gateway.limits import Limits
 from ltspd.gateway.listening import Listeners, Place
+from ltspd.gateway.live import Live
 from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.registry import Registry
-from ltspd.gateway.reports import BYTES_MOST, BadReport, parse
+from ltspd.gateway.reporting import Reporting
 
 log = logging.getLogger("ltspd.gateway")
 
 LOOPBACK = "127.0.0.1"
-REPORT = "/ltsp/report"
-# A report comes in one packet; whoever takes longer than this for it isn't a client that boots. Seconds.
-REPORT_SECONDS = 5.0
+BOOT, LIVE, REPORT = "/ltsp/boot", "/ltsp/live", "/ltsp/report"
 # Seconds a transfer under way may go on when the service stops.
 STOP_SECONDS = 2.0
-
-
-class _File(web.FileResponse):
-    """A file whose bytes are counted once they have gone out."""
-
-    def __init__(self, counts: Counts, path: str) -> None:
-        super().__init__(path, chunk_size=1 << 20, headers={"Content-Type": "application/octet-stream"})
-        self._counts = counts
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        # Sends everything; what is cut off raises.
-        try:
-            writer = await super().prepare(request)
-        except TimeoutError as error:  # nothing was taken for long: aiohttp knows other ends of a connection
-            raise ConnectionResetError(str(error)) from error
-        if request.method == "GET" and self.status in (200, 206):
-            self._counts.bytes += self.content_length or 0
-        return writer
 
 
 class Gateway:
@@ -62,14 +38,19 @@ class Gateway:
         self._listeners = Listeners(BACKLOG, self._tell)
         self._connections = Connections(all_most())
         self._counts, self._registry = Counts(), Registry()
-        self._limits, self._admission = Limits(time.monotonic()), Admission(Neighbours())
+        self._admission = Admission(Neighbours())
         self._handover = Handover(self._registry, self._counts)
+        self._files, self._boot = Files(self._counts), Boot()
+        self._live = Live(self._admission, held_most())
+        reporting = Reporting(self._admission, self._registry, self._counts, self._handover.news)
         self._problems: tuple[str, ...] = ()
         app = web.Application(client_max_size=1)
         app.on_response_prepare.append(self._answered)
         # HEAD comes with it: UEFI firmware asks for the size first.
-        app.router.add_get("/{path:.*}", self._get)
-        app.router.add_post(REPORT, self._report)
+        app.router.add_get(BOOT, self._boot.answer)
+        app.router.add_get(LIVE, self._live.answer, allow_head=False)
+        app.router.add_get("/{path:.*}", self._files.answer)
+        app.router.add_post(REPORT, reporting.answer)
         self._clients = web.AppRunner(app, access_log=None)
         own = web.Application(client_max_size=1)
         own.router.add_get("/metrics", self._metrics)
@@ -91,6 +72,7 @@ class Gateway:
     async def stop(self) -> None:
         """End all sockets, and after a moment the transfers too."""
         await self._listeners.close()
+        self._live.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 for runner in (self._own, self._clients):
@@ -106,11 +88,14 @@ class Gateway:
         """
         self._table = table
         self._admission.follow(table.networks)
-        self._connections.each_most = table.connections
+        self._files.paths = table.files
+        self._boot.follow(table)
+        self._connections.each_most = self._live.each_most = table.connections
         places = {(address, table.port): self._accepting(self._clients) for address in table.addresses}
         if table.metrics_port:
             places.setdefault((LOOPBACK, table.metrics_port), self._accepting(self._own))
         await self._listeners.follow(places)
+        self._live.follow(table.orders)
         self._tell()
 
     def _accepting(self, runner: web.AppRunner) -> Callable[[], Connection]:
@@ -144,45 +129,6 @@ class Gateway:
         del request
         self._counts.requests[response.status] += 1
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        file = self._table.files.get(request.path)
-        if file is None:
-            # The path as it came: decoded it could hold control characters.
-            log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])
-            raise web.HTTPNotFound(
-                text="No such boot file. 'ltspctl output list' on the server tells more.\n"
-            )
-        span = request.headers.get("Range", "")[:60]
-        log.info("%s %s %s %s", request.remote, request.method, request.path, span)
-        # aiohttp 3.8 gives no answer at all if it can't open the file.
-        if not await asyncio.to_thread(os.access, file, os.R_OK):
-            log.error("%s of the table can't be read", file)
-            raise web.HTTPNotFound(text="This boot file is not there now. The server's journal tells more.\n")
-        return _File(self._counts, file)
-
-    async def _report(self, request: web.Request) -> web.Response:
-        result, answer = await self._taken(request, request.remote or "")
-        answer.force_close()
-        self._counts.reports[result] += 1
-        return answer
-
-    async def _taken(self, request: web.Request, address: str) -> tuple[str, web.Response]:
-        """Return what becomes of a report, and the answer. The cheap reasons against it come first."""
-        if refusal := self._admission.refusal(address, self._limits):
-            return refusal, web.Response(status=429 if refusal == "limited" else 403)
-        try:
-            report = parse(await _body(request))
-        except (BadReport, TimeoutError) as error:
-            log.info("%s sent a report that is none: %s", address, error or "too slow")
-            return "malformed", web.Response(status=400)
-        if not self._admission.may_be(address, report.mac):
-            log.warning("%s reports as %s, which it is not", address, report.mac)
-            return "impostor", web.Response(status=403)
-        log.info("%s is %s, %s at %s", address, report.mac, report.hostname or "-", report.stage)
-        self._counts.marked(self._registry.take(report, address, time.time_ns() // 1000))
-        self._handover.news()
-        return "taken", web.Response(status=204)
-
     async def _metrics(self, request: web.Request) -> web.Response:
         del request
         objects = await self._handover.objects()
@@ -207,13 +153,3 @@ def _problem(place: Place, error: OSError, *, clients: bool) -> str:
         else "see whether the server has that address ('ip address')"
     )
     return f"{what} {address}:{port}, {_reason(error)}; {step}. It is tried again by itself."
-
-
-async def _body(request: web.Request) -> bytes:
-    """Return what was sent, if it isn't too much; raises BadReport, TimeoutError."""
-    # Not read(), which the application's own limit of one byte is for.
-    body = b""
-    async with asyncio.timeout(REPORT_SECONDS):
-        while len(body) <= BYTES_MOST and (piece := await request.content.read(BYTES_MOST + 1)):
-            body += piece
-    return body

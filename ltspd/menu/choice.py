@@ -3,6 +3,7 @@
 The gateway chooses for each client that asks it, the daemon for those hosts that the static script can name.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from ltspd.config.headers import is_glob
 from ltspd.config.parameter import MENU, Parameter, Settings
 from ltspd.config.readers import IMAGE, LINE, choice, number
 from ltspd.config.secrecy import withheld
-from ltspd.model.menu import MenuChoice, Offer, RootTransport, Rules
+from ltspd.model.menu import MenuChoice, Offer, RootTransport
 
 DEFAULT_IMAGE = Parameter("DEFAULT_IMAGE", IMAGE, "", MENU, "Image that the boot menu starts by itself")
 TRANSPORT = Parameter(
@@ -40,7 +41,7 @@ class Chooser:
 
     def __init__(self, offer: Offer) -> None:
         """Prepare for many clients: this takes as long as one choice for each section."""
-        self._offer = offer
+        self._transport = offer.transport
         self._index = Index(_document(offer.rules))
         self._server = effective_server(self._index)
         self._names = tuple(each.name for each in offer.entries)
@@ -60,7 +61,7 @@ class Chooser:
         shown = len(self._names) > 1 or settings.given(TIMEOUT)
         return MenuChoice(
             self._known(settings[DEFAULT_IMAGE]),
-            settings[TRANSPORT] or self._offer.transport,
+            settings[TRANSPORT] or self._transport,
             settings[KERNEL_PARAMETERS],
             settings[TIMEOUT] if shown and settings[TIMEOUT] >= 0 else None,
         )
@@ -81,10 +82,12 @@ def menu_settings(document: Document, host: Host) -> Settings:
     return Chooser(Offer((), RootTransport.HTTP, rules(document))).settings(host)
 
 
-def rules(document: Document) -> Rules:
+def rules(document: Document) -> str:
     """Return what a document says of the menu, and of what that is made from; it holds no secret.
 
-    Everybody on the network can fetch the menu, so there a secret counts as not set.
+    Everybody on the network can fetch the menu, so there a secret counts as not set. The text is JSON: each
+    section's name and entries. An entry is ["INCLUDE", section], or a parameter's name, then text and names
+    of parameters in turn: ``A="x$B"`` is ["A", "x", "B", ""].
     """
     hidden = withheld(document)
     used: dict[str, set[str]] = {}
@@ -98,11 +101,12 @@ def rules(document: Document) -> Rules:
         if (name := todo.pop()) not in names and name not in hidden:
             names.add(name)
             todo += used.get(name, ())
-    return tuple(
-        (section.name if section.patterns else "", tuple(_entries(section, names)))
+    found = [
+        (section.name if section.patterns else "", list(_entries(section, names)))
         for place, section in enumerate(document.sections)
         if section.patterns or place == 0
-    )
+    ]
+    return json.dumps(found, separators=(",", ":"))
 
 
 def _entries(section: Section, names: set[str]) -> Iterator[tuple[str, ...]]:
@@ -119,12 +123,12 @@ def _entries(section: Section, names: set[str]) -> Iterator[tuple[str, ...]]:
             yield (each.name, *flat)
 
 
-def _document(rules: Rules) -> Document:
+def _document(rules: str) -> Document:
     """Return a document that says what the rules say; its lines have no numbers."""
-    return Document("", tuple(_section(*each) for each in rules or (("", ()),)))
+    return Document("", tuple(_section(*each) for each in json.loads(rules or '[["", []]]')))
 
 
-def _section(name: str, entries: tuple[tuple[str, ...], ...]) -> Section:
+def _section(name: str, entries: list[list[str]]) -> Section:
     found = tuple(
         Include(each[1], "", 0) if each[0] == "INCLUDE" else Assignment(each[0], _parts(each[1:]), "", 0)
         for each in entries
@@ -132,7 +136,7 @@ def _section(name: str, entries: tuple[tuple[str, ...], ...]) -> Section:
     return Section(name, tuple(name.split("|")) if name else (), "", 0, found)
 
 
-def _parts(flat: tuple[str, ...]) -> tuple[str | Reference, ...]:
+def _parts(flat: list[str]) -> tuple[str | Reference, ...]:
     return tuple(Reference(text) if place % 2 else text for place, text in enumerate(flat) if text)
 
 

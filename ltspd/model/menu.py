@@ -6,10 +6,6 @@ from enum import StrEnum
 # The channel of clients that are not told another one.
 CURRENT = "current"
 
-# What ltsp.conf says about the menu: each section's name, and its entries in order. An entry is the name of
-# a parameter, then text and names in turn (``A="x$B"`` is ("A", "x", "B", "")), or ("INCLUDE", a section).
-Rules = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
-
 
 class RootTransport(StrEnum):
     """How a client reaches its root: the value of ``ltsp.root=``."""
@@ -41,11 +37,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """All that choices are made from: entries, the transport where ltsp.conf names none, and ltsp.conf."""
+    """All that choices are made from.
+
+    ``transport`` counts where ltsp.conf names none. ``rules`` are what ltsp.conf says, in the form of
+    ``ltspd.menu.choice``: one text, because with thousands of sections anything else takes much memory.
+    """
 
     entries: tuple[Entry, ...]
     transport: RootTransport
-    rules: Rules = ()
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,9 @@ ALLOWED = {
         "jobs.trials migration.takeover model.* observe.facts observe.files observe.links "
         "observe.watches outputs outputs.world paths plan system.memory system.notify"
     ),
-    "gateway": "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal",
+    "gateway": (
+        "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"
+    ),
     "cli": "api.remote dbus.caller dbus.wire names",
     "notifier": "api.remote dbus.caller dbus.wire names",
     "manual": (

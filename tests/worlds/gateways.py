@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -165,3 +166,22 @@ def request(path: str, method: str = "GET", **headers: str) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: server", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def memory(gateway: Gateway) -> int:
+    """Return the resident set, in bytes."""
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) << 10
+
+
+def descriptors(gateway: Gateway) -> list[str]:
+    """Return what its descriptors lead to."""
+    found = []
+    for each in Path(f"/proc/{gateway.process.pid}/fd").iterdir():
+        try:
+            found.append(str(each.readlink()))
+        except OSError:
+            continue
+    return found

@@ -55,14 +55,14 @@ def test_reduced_rules_say_of_any_host_what_the_whole_file_says(
 def test_reduced_rules_hold_nothing_but_what_the_menu_needs(text: str) -> None:
     document = parse(text)
     hidden = withheld(document)
-    names = {entry[0] for _, found in rules(document) for entry in found}
+    names = {entry[0] for _, found in json.loads(rules(document)) for entry in found}
     assert not names & hidden
 
 
 def test_secrets_and_other_settings_stay_out_of_the_table() -> None:
     text = "[clients]\nROOT_PASSWORD=hunter2\nTIMEZONE=UTC\nKERNEL_PARAMETERS=x$ROOT_PASSWORD\n"
     text += "FSTAB_HOME=//server/x cifs pass=hunter3\nA=1\nMENU_TIMEOUT=$A\n"
-    made = json.dumps(rules(parse(text)))
+    made = rules(parse(text))
     assert [word for word in ("hunter", "TIMEZONE", "KERNEL", "FSTAB") if word in made] == []
     assert "MENU_TIMEOUT" in made
 

@@ -1,6 +1,5 @@
 """The gateway among clients that hold connections, read slowly or say too much: the others are served."""
 
-import re
 import resource
 import socket
 import time
@@ -19,7 +18,9 @@ from tests.worlds.gateways import (
     PYTHONS,
     Gateway,
     ask,
+    descriptors,
     listed,
+    memory,
     request,
     running,
     served_folder,
@@ -92,24 +93,6 @@ def fetched(gateway: Gateway, source: str, name: str = "vmlinuz") -> bytes:
     with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE, (source, 0)) as sock:
         sock.sendall(request(f"/ltsp/{name}"))
         return b"".join(iter(lambda: sock.recv(1 << 20), b"")).partition(b"\r\n\r\n")[2]
-
-
-def memory(gateway: Gateway) -> int:
-    """Return the resident set, in bytes."""
-    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found
-    return int(found[1]) << 10
-
-
-def descriptors(gateway: Gateway) -> list[str]:
-    found = []
-    for each in Path(f"/proc/{gateway.process.pid}/fd").iterdir():
-        try:
-            found.append(str(each.readlink()))
-        except OSError:
-            continue
-    return found
 
 
 # ---- who says nothing ------------------------------------------------------------------------------

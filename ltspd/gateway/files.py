@@ -1,0 +1,58 @@
+"""Files that clients fetch: a request's path is looked up in the table, and never joined to a directory."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from ltspd.gateway.metrics import Counts
+
+log = logging.getLogger("ltspd.gateway")
+
+
+class Files:
+    """The files of the table."""
+
+    def __init__(self, counts: Counts) -> None:
+        """Count the bytes that go out; there is no file yet."""
+        self._counts = counts
+        self.paths: Mapping[str, str] = {}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Return the file that a request asks for; raises HTTPNotFound."""
+        file = self.paths.get(request.path)
+        if file is None:
+            # The path as it came: decoded it could hold control characters.
+            log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])
+            raise web.HTTPNotFound(
+                text="No such boot file. 'ltspctl output list' on the server tells more.\n"
+            )
+        span = request.headers.get("Range", "")[:60]
+        log.info("%s %s %s %s", request.remote, request.method, request.path, span)
+        # aiohttp 3.8 gives no answer at all if it can't open the file.
+        if not await asyncio.to_thread(os.access, file, os.R_OK):
+            log.error("%s of the table can't be read", file)
+            raise web.HTTPNotFound(text="This boot file is not there now. The server's journal tells more.\n")
+        return _File(self._counts, file)
+
+
+class _File(web.FileResponse):
+    """A file whose bytes are counted once they have gone out."""
+
+    def __init__(self, counts: Counts, path: str) -> None:
+        super().__init__(path, chunk_size=1 << 20, headers={"Content-Type": "application/octet-stream"})
+        self._counts = counts
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        # Sends everything; a transfer that is cut off raises.
+        try:
+            writer = await super().prepare(request)
+        except TimeoutError as error:
+            # The client took nothing for long. aiohttp handles the end of a connection only as this error.
+            raise ConnectionResetError(str(error)) from error
+        if request.method == "GET" and self.status in (200, 206):
+            self._counts.bytes += self.content_length or 0
+        return writer

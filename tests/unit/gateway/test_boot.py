@@ -1,0 +1,148 @@
+"""The gateway's script for one client: by its own settings, and whatever it says, without harm to others."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from ltspd.clients.table import Table, dump, load
+from ltspd.config import parse
+from ltspd.menu.choice import rules
+from ltspd.menu.ipxe import Scripts
+from ltspd.model.menu import Entry, MenuChoice, Offer, RootTransport
+from tests.worlds.gateways import PYTHONS, Gateway, ask, listed, memory, request, running, served_folder
+
+CONF = """
+[clients]
+KERNEL_PARAMETERS="quiet name=$HOSTNAME"
+[52:54:00:*]
+KERNEL_PARAMETERS="room=1 mac=$MAC_ADDRESS"
+[10.9.*]
+DEFAULT_IMAGE=b
+[pc*]
+ROOT_TRANSPORT=http
+"""
+OFFER = Offer((Entry("a", "1"), Entry("b", "2")), RootTransport.NFS, rules(parse(CONF)))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with served_folder() as path:
+        yield path
+
+
+def table(gateway: Gateway, offer: Offer | None = OFFER, connections: int = 1000) -> Table:
+    return replace(listed(gateway.folder, gateway.port), offer=offer, connections=connections)
+
+
+def booted(gateway: Gateway, **query: str) -> tuple[int, str]:
+    status, _, body = ask(gateway.port, request(f"/ltsp/boot?{urlencode(query)}"))
+    return status, body.decode()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_client_gets_the_script_of_its_own_choice(python: str, folder: Path) -> None:
+    with running(folder, python) as gateway:
+        gateway.hang_up(table(gateway))
+        scripts = Scripts(OFFER, gateway.port)
+        for query, choice in (
+            ({}, MenuChoice("a", RootTransport.NFS, "quiet name=", 5000)),
+            ({"hostname": "x1"}, MenuChoice("a", RootTransport.NFS, "quiet name=x1", 5000)),
+            (
+                {"mac": "52:54:00:00:00:01", "ip": "10.9.0.3", "hostname": "pc1"},
+                MenuChoice("b", RootTransport.HTTP, "room=1 mac=52:54:00:00:00:01", 5000),
+            ),
+        ):
+            assert booted(gateway, **query) == (200, scripts.script(choice))
+        # As iPXE writes it, which leaves colons as they are.
+        raw = ask(gateway.port, request("/ltsp/boot?mac=52:54:00:00:00:01&ip=10.0.0.1&hostname="))
+        assert b"set parameters room=1 mac=52:54:00:00:00:01\n" in raw[2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "x\nreboot", "a b", "x\rgoto failed", "${net0/mac}", "x||reboot", "#", "%0a", "\0", "é", "x" * 300,
+        "../..", "\\", '"; reboot', "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
+    ],
+)  # fmt: skip
+def test_nothing_that_a_client_says_becomes_a_line_or_a_word(shared: Gateway, wrong: str) -> None:
+    honest = booted(shared)
+    assert booted(shared, mac=wrong, ip=wrong, hostname=wrong, later=wrong) == honest
+    assert honest[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/ltsp/boot", "/ltsp/boot?", "/ltsp/boot?mac", "/ltsp/boot?mac=1&mac=2&&&==",
+     "/ltsp/boot?%ff=%ff&mac=%ff%00"],
+)  # fmt: skip
+def test_any_query_gets_the_script_for_everybody(shared: Gateway, path: str) -> None:
+    assert ask(shared.port, request(path))[2].decode() == booted(shared)[1]
+
+
+def test_what_is_too_long_is_refused(shared: Gateway) -> None:
+    assert ask(shared.port, request("/ltsp/boot?hostname=" + "x" * 5000))[0] in (400, 414)
+    assert booted(shared)[0] == 200
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Gateway]:
+    with served_folder() as folder, running(folder) as gateway:
+        gateway.hang_up(table(gateway))
+        yield gateway
+
+
+def test_without_an_offer_the_script_by_tftp_goes_on(folder: Path) -> None:
+    with running(folder) as gateway:
+        assert booted(gateway)[0] == 404, "the table of an older daemon"
+        gateway.hang_up(table(gateway, Offer((), RootTransport.NFS)))
+        assert booted(gateway)[0] == 404, "no image yet: the script by TFTP says so"
+        gateway.hang_up(table(gateway))
+        assert booted(gateway)[0] == 200
+
+
+def test_thousands_of_sections_take_little_memory_while_nobody_boots(folder: Path) -> None:
+    sections = (f"[52:54:00:00:{n >> 8:02x}:{n & 255:02x}]\nKERNEL_PARAMETERS=x={n}\n" for n in range(2000))
+    offer = replace(OFFER, rules=rules(parse("".join(sections))))
+    with running(folder, boot__KEEP_SECONDS=0.2) as gateway:
+        before = memory(gateway)
+        gateway.hang_up(table(gateway, offer))
+        assert memory(gateway) - before < 1 << 20
+        for _ in range(3):
+            assert "set parameters x=1999\n" in booted(gateway, mac="52:54:00:00:07:cf")[1]
+            # After that it has forgotten, and makes it again.
+            time.sleep(0.4)
+        assert "Traceback" not in gateway.log.read_text()
+
+
+def test_a_room_behind_one_address_boots_at_once_but_not_for_ever(folder: Path) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, connections=40))
+        statuses = [booted(gateway)[0] for _ in range(120)]
+        assert statuses[:40] == [200] * 40
+        assert 429 in statuses
+        assert ask(gateway.port, request("/ltsp/vmlinuz"))[0] == 200
+
+
+def test_tables_of_daemons_before_and_after_an_upgrade() -> None:
+    new = Table(("10.0.0.1",), 80, {"/ltsp/x": "/x"}, ("10.0.0.0/8",), 1, 9, OFFER)
+    assert load(dump(new)) == new
+    old = b'{"addresses": ["10.0.0.1"], "port": 80, "files": {}, "later": {"any": "thing"}}'
+    assert load(old) == Table(("10.0.0.1",), 80, {})
+    # What an older gateway reads, with the meaning that it had.
+    assert b'"files": {\n  "/ltsp/x": "/x"\n }' in dump(new)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b'"offer": {"entries": 1}', b'"offer": {"entries": [], "transport": "ftp", "rules": ""}',
+     b'"orders": []', b'"offer": {"entries": [{"x": 1}], "transport": "nfs", "rules": ""}', b'"offer": []x',
+     b'"offer": {"entries": [], "transport": "nfs"}'],
+)  # fmt: skip
+def test_what_is_no_table_is_refused_as_a_whole(wrong: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever json, IPv4Network or this module says
+        load(b'{"addresses": [], "port": 80, "files": {}, ' + wrong + b"}")
