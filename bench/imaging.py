@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import operation, synthetic, upgrade
 from bench.figures import Figure
 from bench.operation import Took
-from ltspd.image.pack.squashfs import LEVEL
+from ltspd.image.context import LEVEL
 from tests.lab import trees
 from tests.lab.cache import cache_dir
 

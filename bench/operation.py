@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ltspd.image.build import BuildOptions, build, preflight
+from ltspd.image.build import Build, BuildOptions, build, preflight
 from ltspd.image.fold import fold
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
@@ -70,8 +70,8 @@ async def _operate(kind: str, store: Path, source: Path, watch: _Watch) -> tuple
     if kind == "fold":
         return await fold(paths, source.name, watch, background=False), True
     found = Source(source.name, SourceKind.DIRECTORY, str(source))
-    plan = await preflight(paths, found, BuildOptions(full=kind == "full"))
-    built = await build(paths, plan, watch)
+    wanted = Build(paths, found, BuildOptions(full=kind == "full"), watch)
+    built = await build(wanted, await preflight(wanted))
     return built.generation, built.changed
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from ltspd.api.service import Service
 from ltspd.daemon.passes import Passes
 from ltspd.dbus.connection import Connection
-from ltspd.image.store import store
+from ltspd.image.store import removal
 from ltspd.observe import links
 from ltspd.paths import Paths
 from ltspd.system import memory
@@ -44,7 +44,7 @@ class Daemon:
     async def run(self) -> None:
         """Serve until ``stop``; raises what breaks."""
         try:
-            await asyncio.to_thread(store.sweep, self._paths)
+            await asyncio.to_thread(removal.sweep, self._paths)
         except OSError as error:
             log.warning("The leftovers of killed builds stay for now: %s", error)
         await self._passes.systemd.start()

@@ -2,22 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd import __version__
 from ltspd.foreign.inside import stat_inside
 from ltspd.foreign.read import copy_inside
+from ltspd.image.context import Build
 from ltspd.image.source.excludes import SENSITIVE, compile_patterns
 from ltspd.image.source.kernels import Kernel
-from ltspd.image.store.manifest import BootPart, Manifest
+from ltspd.image.store.manifest import Manifest
 from ltspd.initrd import guest
 from ltspd.initrd.boot import installed_files
 from ltspd.paths import Paths
 from ltspd.system.threads import in_thread, together
 
-MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
 # What of a source gets into its boot part: modules, firmware, and a busybox if the server has none for it.
 _INGREDIENTS = (b"usr/lib/modules", b"lib/modules", b"usr/lib/firmware", b"lib/firmware")
 _BUSYBOX = (b"usr/bin/busybox", b"bin/busybox")
@@ -70,15 +70,18 @@ async def check(root: Path, kernel: Kernel) -> None:
         await guest.check(root, kernel.initrd, is_sensitive)
 
 
-async def make(root: Path, kernel: Kernel, target: Path, make_boot_part: MakeBootPart) -> BootFiles:
-    """Copy the kernel to ``target`` and make the boot part; raises what ``build_boot_part`` does, OSError."""
-    now = await in_thread(key, root, kernel)
+async def make(build: Build, kernel: Kernel) -> BootFiles:
+    """Copy the kernel and make the boot part; raises what ``build.make_boot_part`` does, OSError."""
+    target = build.work.kernel
+    target.unlink(missing_ok=True)
+    # Before anything is read: what changes from now on makes the key another one.
+    now = await in_thread(key, build.root, kernel)
     making: Awaitable[bytes]
     if kernel.initrd:
-        making = guest.build(root, kernel.release, kernel.initrd, is_sensitive)
+        making = guest.build(build.root, kernel.release, kernel.initrd, is_sensitive)
     else:
-        making = make_boot_part(root, kernel.release)
-    part, kernel_bytes = await together(making, in_thread(copy_inside, root, kernel.path, target))
+        making = build.make_boot_part(build.root, kernel.release)
+    part, kernel_bytes = await together(making, in_thread(copy_inside, build.root, kernel.path, target))
     return BootFiles(kernel_bytes, part, now)
 
 
@@ -103,8 +106,3 @@ def reuse(paths: Paths, previous: Manifest, target: Path) -> BootFiles:
     # A generation's files are never modified, so two may share one.
     os.link(home / "vmlinuz", target)
     return BootFiles(facts.kernel_bytes, part, previous.boot.key)
-
-
-def as_manifest(files: BootFiles) -> BootPart:
-    """Return what a manifest says of the boot files."""
-    return BootPart(files.key, len(files.part))

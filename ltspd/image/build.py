@@ -1,63 +1,50 @@
-"""Building one generation of an image: a layer of what changed in its source or of all, then publishing."""
+"""Building one generation of an image, phase by phase: a layer of what changed in its source, or of all."""
 
 import errno
-import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, NoSpace
 from ltspd.image import bootfiles, direct
-from ltspd.image.bootfiles import BootFiles, MakeBootPart
-from ltspd.image.describe import describe
-from ltspd.image.look import remarks
-from ltspd.image.look.contents import (
-    BuildOptions,
-    BuildPlan,
-    Contents,
-    Seen,
-    check_space,
-    check_steady,
-    chosen,
-    contents,
-    excludes_setting,
-    look,
-    look_first,
-    look_locked,
-    settle,
-)
-from ltspd.image.look.entries import Changes, Table, compare, to_bytes
-from ltspd.image.pack import base, increment
-from ltspd.image.source import dpkg
-from ltspd.image.store import manifest, publish, store
+from ltspd.image.bootfiles import BootFiles
+from ltspd.image.context import Build, BuildOptions
+from ltspd.image.generation import write_packed
+from ltspd.image.look import contents
+from ltspd.image.look.contents import Scan, scan_first, scan_source, wait_for_tick
+from ltspd.image.look.plan import Plan, check_steady, make_plan
+from ltspd.image.pack.base import NewBase, Packed, changes_since, pack_base
+from ltspd.image.pack.increment import copy, pack_increment
+from ltspd.image.previous import Outcome, Previous, comparable, difference
+from ltspd.image.source.dpkg import package_lock
+from ltspd.image.store import publish
 from ltspd.image.store.manifest import Manifest
-from ltspd.image.store.workdir import Workshop, seal, workshop, write
-from ltspd.image.verify import layer as verify
-from ltspd.image.verify import packed
-from ltspd.initrd.boot import build_boot_part
-from ltspd.initrd.kernel import check_modules
-from ltspd.model.image import Generation, Layer, Source
-from ltspd.model.job import Progress
-from ltspd.paths import Paths
+from ltspd.image.store.removal import prune_locked
+from ltspd.image.store.store import current_manifest, locked
+from ltspd.image.store.workdir import made, seal
+from ltspd.image.verify.layer import check_tree, verify
+from ltspd.image.verify.packed import check_tool
+from ltspd.model.image import Generation, Layer
 from ltspd.system import priority
 from ltspd.system.threads import in_thread, to_the_end, together
 
-__all__ = ["BuildOptions", "BuildPlan", "Built", "build", "excludes_setting", "preflight"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Build", "BuildOptions", "Built", "Ready", "build", "preflight"]
 
 # A caller waits 25 s for an answer (D-Bus's default); a huge source on a cold disk takes longer to walk.
 # What is found until then still counts, and the build walks it all before it packs.
 PREFLIGHT_SECONDS = 8.0
-# A source may be changed without end while it is packed without its lock; so often it is tried again.
+# A source may be changed without end while it is packed without its lock: after so many tries a build fails.
 ATTEMPTS = 3
 # The work of minutes is not given up because packages are being installed at its very end.
 LAST_LOCK_TIMES = 10
-# Tries a generation out before it is published: it, the work directory that holds it, and how far that is.
-Trial = Callable[[Generation, Path, Progress], Awaitable[None]]
-MissingModules = Callable[[Path, str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a preflight found; ``scan`` is None if it did not walk the source, or not to the end."""
+
+    plan: Plan
+    scan: Scan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,326 +55,211 @@ class Built:
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a generation is put together from; ``layers`` are all of them, base first.
-
-    If the base is new, ``above`` is what the layer above it is for, and packing took so many ``seconds``.
-    """
-
-    plan: BuildPlan
-    contents: Contents
-    table: Table
-    layers: tuple[Layer, ...]
-    boot: BootFiles
-    above: Changes | None = None
-    seconds: float = 0.0
-
-
-async def preflight(
-    paths: Paths,
-    source: Source,
-    options: BuildOptions | None = None,
-    *,
-    missing_modules: MissingModules = check_modules,
-) -> BuildPlan:
+async def preflight(build: Build) -> Ready:
     """Check everything that can be known before a build; nothing is written.
 
     Raises NoKernel, NoInit, WrongArchitecture, InconsistentSource, NoSpace. A source that was built
     before is not walked: the build does that, and how big it is is known.
     """
     ended = threading.Event()
-    until = time.monotonic() + PREFLIGHT_SECONDS
-
-    def check() -> BuildPlan:
-        if options is not None and options.direct:
-            direct.check(source)
-        previous = increment.find_previous(paths, source.name)
-        plan = look(paths, source, chosen(options or BuildOptions(), previous))
-        if missing := missing_modules(Path(source.path), plan.kernel.release):
-            raise NoKernel(
-                f"Kernel {plan.kernel.release} of {source.shown} can't boot from a network: it has no "
-                f"{', '.join(missing)}. Install a kernel package that has."
-            )
-        if plan.options.direct:
-            return plan
-        if previous is not None:
-            # A layer of changes is small, and what it needs is checked when that is known.
-            check_space(paths, source.shown, previous.generation.source_bytes if plan.options.full else 0)
-            return plan
-        stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
-        settle()
-        found = contents(source, plan.excludes, stop, plan.wanted)
-        if found.tree.complete:
-            verify.check_tree(Path(source.path), plan.kernel, found.table)
-        check_space(paths, source.shown, found.tree.size)
-        return replace(plan, seen=Seen(found, time.monotonic())) if found.tree.complete else plan
-
     try:
-        ready = await in_thread(check)
-        if not ready.options.direct:
-            await packed.check_tool()
-        await bootfiles.check(Path(source.path), ready.kernel)
+        ready = await in_thread(_foresee, build, ended)
+        if not build.options.direct:
+            await check_tool()
+        await bootfiles.check(build.root, ready.plan.kernel)
         return ready
     finally:
         ended.set()
 
 
-async def build(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    *,
-    make_boot_part: MakeBootPart = build_boot_part,
-    in_use: store.Used = frozenset,
-    trial: Trial | None = None,
-    step: publish.Step = publish.nothing,
-) -> Built:
+def _foresee(build: Build, ended: threading.Event) -> Ready:
+    until = time.monotonic() + PREFLIGHT_SECONDS
+    source = build.source
+    if build.options.direct:
+        direct.check(source)
+    current = current_manifest(build.paths, source.name)
+    plan = make_plan(_chosen(build, current))
+    if missing := build.missing_modules(build.root, plan.kernel.release):
+        raise NoKernel(
+            f"Kernel {plan.kernel.release} of {source.shown} can't boot from a network: it has no "
+            f"{', '.join(missing)}. Install a kernel package that has."
+        )
+    if build.options.direct:
+        return Ready(plan)
+    if current is not None:
+        # A layer of changes is small, and what it needs is checked when that is known.
+        build.check_space(source.shown, current.generation.source_bytes if build.options.full else 0)
+        return Ready(plan)
+    wait_for_tick()
+    stop = lambda: ended.is_set() or time.monotonic() > until  # noqa: E731
+    found = contents.contents(source, plan.excludes, stop, plan.wanted)
+    if found.tree.complete:
+        check_tree(build.root, plan.kernel, found.table)
+    build.check_space(source.shown, found.tree.size)
+    return Ready(plan, Scan(plan, found, time.monotonic()) if found.tree.complete else None)
+
+
+def _chosen(build: Build, current: Manifest | None) -> Build:
+    """Return the build with kernel and initrd of the current generation where nobody chose them now."""
+    kernel, initrd = build.options.kernel, build.options.initrd
+    if kernel is None:
+        kernel = current.kernel_pattern if current else ""
+    if initrd is None:
+        initrd = current.initrd if current else None
+    return replace(build, options=replace(build.options, kernel=kernel, initrd=initrd))
+
+
+async def build(build: Build, ready: Ready) -> Built:
     """Build and publish a generation; on any error or cancel all is as it was before.
 
-    Nothing is published if the source is as the current generation has it. Pruning asks ``in_use`` what to
-    leave. What ``trial`` raises for the new generation keeps it from being published. Raises what preflight
-    and ``trial`` do, and Busy, ToolFailed.
+    Nothing is published if the source is as the current generation has it. Pruning asks ``build.in_use`` what
+    to leave. What ``build.trial`` raises for the new generation keeps it from being published. Raises what
+    preflight and ``build.trial`` do, and Busy, ToolFailed.
     """
-    name = plan.source.name
-    with store.locked(paths, name), workshop(paths, name) as work, priority.low(plan.options.background):
+    with locked(build.paths, build.source.name), priority.low(build.options.background):
         try:
-            return await _build(paths, plan, progress, work, make_boot_part, in_use, trial, step)
+            current = await in_thread(current_manifest, build.paths, build.source.name)
+            build = _chosen(build, current)
+            with made(build.work):
+                return await _build(build, ready, current)
         except OSError as error:
-            raise _explain(error, paths, plan.source) from error
+            raise _explain(error, build) from error
 
 
-async def _build(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    work: Workshop,
-    make_boot_part: MakeBootPart,
-    in_use: store.Used,
-    trial: Trial | None,
-    step: publish.Step,
-) -> Built:
-    name = plan.source.name
-    step("work")
-    current = await in_thread(increment.find_previous, paths, name)
-    if plan.options.direct:
-        generation = await direct.make(paths, plan, progress, work, make_boot_part, current, step)
-        if current is not None and generation is current.generation:
-            return _unchanged(current, progress)
-        return await _publish(paths, plan, progress, work, generation, in_use, step)
-    tools = {"mksquashfs": await packed.check_tool()}
-    previous = await in_thread(increment.comparable, paths, current, plan, tools)
-    made = None
-    if previous is not None:
-        made = await _increment(paths, plan, progress, work, previous, make_boot_part, step)
-        if made is previous:
-            return _unchanged(previous.manifest, progress)
-    if not isinstance(made, _Made):
-        made = await _everything(paths, plan, progress, work, make_boot_part, step)
-    progress.phase("initrd", 0.05)
-    generation = await _describe(paths, made, current, tools, work)
-    progress.phase("verify", 0.05)
-    await _verify(made, work)
-    await in_thread(check_steady, plan.source)
-    if trial is not None:
-        await in_thread(publish.share, work.home)
-        await trial(generation, work.home, progress)
-    return await _publish(paths, plan, progress, work, generation, in_use, step)
-
-
-async def _verify(made: _Made, work: Workshop) -> None:
-    """Raise an error if what was made can't boot, has secrets in it, or is not what was to be packed."""
-    root, files, layers = Path(made.plan.source.path), made.contents.tree, made.layers
-
-    async def compare_packed() -> None:
-        # A layer of changes has been compared when it was packed.
-        if (above := made.above) is not None:
-            base, table = work.layers / layers[0].file_name, work.generation / store.ENTRIES
-            seconds = made.seconds * packed.SHARE
-            await packed.check_everything(base, root, table, made.contents, above, work.scratch, seconds)
-
-    await together(
-        verify.verify(root, made.plan.kernel, made.table, files, layers, work.layers),
-        # Publishing would wait for the disk; so gigabytes are on it by then.
-        together(in_thread(publish.sync_work, work.home), compare_packed()),
+async def _build(build: Build, ready: Ready, current: Manifest | None) -> Built:
+    build.step("work")
+    if build.options.direct:
+        generation = await direct.make(build, current)
+    else:
+        generation = await _make(build, ready, current)
+    if current is not None and generation is current.generation:
+        build.progress.phase("unchanged", 1.0)
+        build.progress.done(1.0)
+        return Built(generation, changed=False)
+    build.step("written")
+    build.progress.phase("publish", 0.05)
+    await in_thread(publish.sync_work, build.work.home)
+    await to_the_end(
+        publish.publish, build.paths, generation.image, build.work.home, generation.id, build.step
     )
-
-
-def _unchanged(current: Manifest, progress: Progress) -> Built:
-    progress.phase("unchanged", 1.0)
-    progress.done(1.0)
-    return Built(current.generation, changed=False)
-
-
-async def _publish(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    work: Workshop,
-    generation: Generation,
-    in_use: store.Used,
-    step: publish.Step,
-) -> Built:
-    name = plan.source.name
-    step("written")
-    progress.phase("publish", 0.05)
-    await in_thread(publish.sync_work, work.home)
-    await to_the_end(lambda: publish.publish(paths, name, work.home, generation.id, step))
-    keep, days, grace = plan.options.keep, plan.options.keep_days, plan.options.grace
-    await to_the_end(lambda: store.prune_locked(paths, name, keep, in_use, step, days=days, grace=grace))
-    progress.done(1.0)
+    await to_the_end(_prune, build)
+    build.progress.done(1.0)
     return Built(generation, changed=True)
 
 
-async def _increment(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    work: Workshop,
-    previous: increment.Previous,
-    make_boot_part: MakeBootPart,
-    step: publish.Step,
-) -> "_Made | increment.Previous | None":
-    """Make a layer of what changed; return ``previous`` if nothing did, None if too much did."""
-    root = Path(plan.source.path)
-    facts = previous.manifest.generation
-    async with dpkg.package_lock(root, plan.options.lock_timeout):
+async def _make(build: Build, ready: Ready, current: Manifest | None) -> Generation:
+    """Pack, write, verify and try out a generation; return the current one if the source is the same."""
+    tools = {"mksquashfs": await check_tool()}
+    previous = await in_thread(comparable, build, current, ready.plan, tools)
+    layer = await _pack_changes(build, previous) if previous is not None else Outcome.EVERYTHING
+    if previous is not None and layer is Outcome.NOTHING:
+        return previous.manifest.generation
+    packed, boot = layer if isinstance(layer, tuple) else await _pack_everything(build, ready.scan)
+    build.progress.phase("initrd", 0.05)
+    generation = await in_thread(write_packed, build, packed, boot, current, tools)
+    build.progress.phase("verify", 0.05)
+    # Gigabytes are on the disk by the end of the comparing, so that publishing need not wait for that.
+    await together(verify(build, packed), in_thread(publish.sync_work, build.work.home))
+    await in_thread(check_steady, build.source)
+    if build.trial is not None:
+        await in_thread(publish.share, build.work.home)
+        await build.trial(generation, build.work.home, build.progress)
+    return generation
+
+
+async def _pack_changes(build: Build, previous: Previous) -> tuple[Packed, BootFiles] | Outcome:
+    """Make a layer of what changed, if that is what has to be made."""
+    progress, work = build.progress, build.work
+    async with package_lock(build.root, build.options.lock_timeout):
         progress.phase("scan", 0.35)
-        plan, now = await look_locked(paths, plan, work.ended.is_set)
-        step("scanned")
-        changes = await in_thread(compare, previous.table, now.table)
-        key = await in_thread(bootfiles.key, root, plan.kernel)
-        touched = (*changes.put, *changes.gone)
-        same_boot = key == previous.manifest.boot.key and not bootfiles.concerned(touched)
-        # A disk image that was written to has a new stamp, whatever of it was changed.
-        as_it_was = plan.digest == facts.packages_digest
-        if (
-            same_boot
-            and as_it_was
-            and not changes
-            and plan.options.kernel == previous.manifest.kernel_pattern
-        ):
-            return previous
-        if plan.excludes != previous.manifest.excludes or increment.too_much(changes, now):
-            return None
-        if changes and now.tree.was_public(previous.table):
-            # Its layers below would still have it.
-            return None
-        copied = await increment.copy(paths, plan, work, previous.table, now, changes, progress, 0.2)
-        step("copied")
-        kernel = work.generation / "vmlinuz"
-        if not same_boot:
-            boot = await bootfiles.make(root, plan.kernel, kernel, make_boot_part)
-    if same_boot:
-        boot = await in_thread(bootfiles.reuse, paths, previous.manifest, kernel)
+        scan = await in_thread(scan_source, build)
+        build.step("scanned")
+        found = await in_thread(difference, build, previous, scan)
+        if found.outcome is not Outcome.LAYER:
+            return found.outcome
+        copied = await in_thread(copy, build, previous.table, scan, found.changes, 0.2)
+        build.step("copied")
+        if not found.same_boot:
+            boot = await bootfiles.make(build, scan.plan.kernel)
+    if found.same_boot:
+        boot = await in_thread(bootfiles.reuse, build.paths, previous.manifest, work.kernel)
     progress.phase("squashfs", 0.3, copied.size)
-    layers = facts.layers
-    if changes:
-        file = await increment.pack(plan, work, copied, progress.done)
-        step("packed")
-        layer = await in_thread(seal, file, work.ended.is_set)
+    layers = previous.manifest.generation.layers
+    if found.changes:
+        file = await pack_increment(build, copied, progress.done)
+        build.step("packed")
+        layer = await in_thread(seal, file, work.stopped)
         # A file that changed there and back can make a layer that is there already.
         layers = (*(each for each in layers if each != layer), layer)
-    return _Made(plan, now, copied.table, layers, boot)
+    return Packed(scan, copied.table, layers), boot
 
 
-async def _everything(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    work: Workshop,
-    make_boot_part: MakeBootPart,
-    step: publish.Step,
-) -> _Made:
-    """Pack the whole source, and above it what changed while that took: the last look counts."""
-    for _attempt in range(ATTEMPTS):
-        progress.phase("scan", 0.05)
-        async with dpkg.package_lock(Path(plan.source.path), plan.options.lock_timeout):
-            plan, before = await look_first(paths, plan, work.ended.is_set)
-        check_space(paths, plan.source.shown, before.tree.size)
-        step("scanned")
-        made = await _attempt_everything(paths, plan, before, progress, work, make_boot_part, step)
-        if made is not None:
-            return made
+async def _pack_everything(build: Build, known: Scan | None) -> tuple[Packed, BootFiles]:
+    """Pack the whole source, and above it what changed while that took: the last scan counts."""
+    for _ in range(ATTEMPTS):
+        build.progress.phase("scan", 0.05)
+        async with package_lock(build.root, build.options.lock_timeout):
+            before = await in_thread(scan_first, build, known)
+        build.check_space(build.source.shown, before.contents.tree.size)
+        build.step("scanned")
+        if (packed := await _try_everything(build, before)) is not None:
+            return packed
+        known = None
     raise InconsistentSource(
-        f"Configuration, logs or private files of {plan.source.shown} changed during each of {ATTEMPTS} "
+        f"Configuration, logs or private files of {build.source.shown} changed during each of {ATTEMPTS} "
         "attempts to pack it. Stop what changes them, and build again."
     )
 
 
-async def _attempt_everything(
-    paths: Paths,
-    plan: BuildPlan,
-    before: Contents,
-    progress: Progress,
-    work: Workshop,
-    make_boot_part: MakeBootPart,
-    step: publish.Step,
-) -> _Made | None:
-    root = Path(plan.source.path)
-    kernel = work.generation / "vmlinuz"
-    progress.phase("squashfs", 0.65, before.tree.size)
-    kernel.unlink(missing_ok=True)
+async def _try_everything(build: Build, before: Scan) -> tuple[Packed, BootFiles] | None:
+    """Pack the whole source, or return None if what changed meanwhile must be in no layer."""
+    progress, work = build.progress, build.work
+    progress.phase("squashfs", 0.65, before.contents.tree.size)
     began = time.monotonic()
-    boot, file = await together(
-        bootfiles.make(root, plan.kernel, kernel, make_boot_part), base.pack(plan, work, before, progress)
-    )
+    boot, file = await together(bootfiles.make(build, before.plan.kernel), pack_base(build, before))
     seconds = time.monotonic() - began
-    step("packed")
+    build.step("packed")
     progress.phase("digest", 0.1, file.stat().st_size)
-    async with dpkg.package_lock(root, plan.options.lock_timeout * LAST_LOCK_TIMES):
-        # Naming a layer of gigabytes takes as long as the look at its source.
-        (plan, now), layer = await together(
-            look_locked(paths, plan, work.ended.is_set),
-            in_thread(seal, file, work.ended.is_set, progress.done),
+    async with package_lock(build.root, build.options.lock_timeout * LAST_LOCK_TIMES):
+        # To read a layer of gigabytes for its digest takes as long as to scan its source.
+        scan, layer = await together(
+            in_thread(scan_source, build), in_thread(seal, file, work.stopped, progress.done)
         )
         file = work.layers / layer.file_name
-        changes = await base.changes_since(file, before, now)
+        changes = await changes_since(file, before.contents, scan.contents)
         if changes is None:
             file.unlink()
             return None
-        copied = await increment.copy(paths, plan, work, before.table, now, changes, progress, 0.05)
+        copied = await in_thread(copy, build, before.contents.table, scan, changes, 0.05)
         touched = (*changes.put, *changes.gone)
-        if boot.key != await in_thread(bootfiles.key, root, plan.kernel) or bootfiles.concerned(touched):
-            kernel.unlink()
-            boot = await bootfiles.make(root, plan.kernel, kernel, make_boot_part)
-    step("copied")
-    layers = [layer]
+        key = await in_thread(bootfiles.key, build.root, scan.plan.kernel)
+        if boot.key != key or bootfiles.concerned(touched):
+            boot = await bootfiles.make(build, scan.plan.kernel)
+    build.step("copied")
+    layers: tuple[Layer, ...] = (layer,)
     if changes:
-        layers.append(await in_thread(seal, await increment.pack(plan, work, copied), work.ended.is_set))
-    step("sealed")
-    return _Made(plan, now, copied.table, tuple(layers), boot, changes, seconds)
+        layers += (await in_thread(seal, await pack_increment(build, copied), work.stopped),)
+    build.step("sealed")
+    return Packed(scan, copied.table, layers, NewBase(layer, changes, seconds)), boot
 
 
-async def _describe(
-    paths: Paths, made: _Made, previous: Manifest | None, tools: dict[str, str], work: Workshop
-) -> Generation:
-    """Write all that a generation has beside its layers and kernel, and return it."""
-    plan = made.plan
-    record, initrd = await in_thread(describe, paths, plan, made.boot, made.layers)
-    tree = made.contents.tree
-    notes = remarks.unused(plan.own_excludes, plan.wanted, plan.never, tree.used)
-    notes += (*remarks.copies(plan.reasons, tree.used), *remarks.private(tree.private, tree.told))
-    notes += await in_thread(remarks.large, made.table)
-    for each in notes:
-        log.info("%s: %s", plan.source.name, each)
-    generation = replace(
-        record.generation,
-        source_bytes=tree.size,
-        source_files=tree.files,
-        summary=manifest.summarize(previous, plan.packages.installed, plan.kernel.release),
-        notes=notes,
+def _prune(build: Build) -> None:
+    options = build.options
+    prune_locked(
+        build.paths,
+        build.source.name,
+        options.keep,
+        build.in_use,
+        build.step,
+        days=options.keep_days,
+        grace=options.grace,
     )
-    record = replace(
-        record, generation=generation, excludes=plan.excludes, tools=tools, level=plan.options.level
-    )
-    await in_thread(lambda: write(work, record, initrd, to_bytes(made.table)))
-    return generation
 
 
-def _explain(error: OSError, paths: Paths, source: Source) -> LtspError:
+def _explain(error: OSError, build: Build) -> LtspError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace(f"{paths.images} ran full during the build. Make room there and build again.")
+        return NoSpace(f"{build.paths.images} ran full during the build. Make room there and build again.")
     return LtspError(
-        f"The build of {source.name} from {source.shown} failed: {error}. Mend that and build again."
+        f"The build of {build.source.name} from {build.source.shown} failed: {error}. "
+        "Mend that and build again."
     )

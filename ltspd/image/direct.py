@@ -11,17 +11,15 @@ from pathlib import Path
 from ltspd.errors import BadDisk, InvalidOption
 from ltspd.foreign.inside import list_inside, read_inside
 from ltspd.image import bootfiles
-from ltspd.image.bootfiles import MakeBootPart
-from ltspd.image.describe import describe
-from ltspd.image.look.contents import BuildPlan, check_space, look
-from ltspd.image.source import dpkg
+from ltspd.image.bootfiles import BootFiles
+from ltspd.image.context import Build
+from ltspd.image.generation import describe, write
+from ltspd.image.look.plan import Plan, make_plan
+from ltspd.image.source.dpkg import package_lock
 from ltspd.image.store.manifest import Manifest
-from ltspd.image.store.publish import Step
-from ltspd.image.store.workdir import Workshop, seal, write
-from ltspd.image.verify import layer as verify
+from ltspd.image.store.workdir import seal
+from ltspd.image.verify.layer import check_medium
 from ltspd.model.image import Generation, Layer, Source, SourceKind
-from ltspd.model.job import Progress
-from ltspd.paths import Paths
 from ltspd.system.threads import in_thread
 
 _PIECE = 4 << 20
@@ -43,71 +41,66 @@ def check(source: Source) -> None:
         )
 
 
-async def make(
-    paths: Paths,
-    plan: BuildPlan,
-    progress: Progress,
-    work: Workshop,
-    make_boot_part: MakeBootPart,
-    current: Manifest | None,
-    step: Step,
-) -> Generation:
-    """Write a generation into the work directory, or return the current one if it is the same already.
+async def make(build: Build, current: Manifest | None) -> Generation:
+    """Write a generation into the work directory; return the current one if it is the same.
 
-    Raises what a look at the source does, InvalidOption, BadDisk, SecretInImage, ToolFailed, OSError.
+    Raises what ``make_plan`` does, InvalidOption, BadDisk, SecretInImage, ToolFailed, OSError.
     """
-    await in_thread(check, plan.source)
-    root = Path(plan.source.path)
-    progress.phase("initrd", 0.2)
-    async with dpkg.package_lock(root, plan.options.lock_timeout):
-        plan = await in_thread(lambda: look(paths, plan.source, plan.options, owned=True))
-        boot = await bootfiles.make(root, plan.kernel, work.generation / "vmlinuz", make_boot_part)
-    progress.phase("copy", 0.7, sum(size for _, size in plan.source.pieces))
-    layers = await in_thread(_layers, paths, plan.source, work, progress)
+    await in_thread(check, build.source)
+    build.progress.phase("initrd", 0.2)
+    async with package_lock(build.root, build.options.lock_timeout):
+        plan = await in_thread(lambda: make_plan(build, owned=True))
+        boot = await bootfiles.make(build, plan.kernel)
+    build.progress.phase("copy", 0.7, sum(size for _, size in build.source.pieces))
+    layers = await in_thread(_copy, build)
     for each in layers:
-        await verify.check_medium(work.layers / each.file_name)
-    if current is not None and await in_thread(_same, paths, current, plan, layers, boot):
+        await check_medium(build.work.layers / each.file_name)
+    if current is not None and await in_thread(_same, build, current, plan, layers, boot):
         return current.generation
-    step("copied")
-    record, initrd = await in_thread(describe, paths, plan, boot, layers)
+    build.step("copied")
+    return await in_thread(_write, build, plan, boot, layers)
+
+
+def _write(build: Build, plan: Plan, boot: BootFiles, layers: tuple[Layer, ...]) -> Generation:
+    record, initrd = describe(build, plan, boot, layers)
     generation = replace(
         record.generation,
-        summary=f"{plan.source.shown} as it is, kernel {plan.kernel.release}",
-        directory="" if layers else plan.source.path,
+        summary=f"{build.source.shown} as it is, kernel {plan.kernel.release}",
+        directory="" if layers else build.source.path,
     )
-    await in_thread(lambda: write(work, replace(record, generation=generation), initrd, b""))
+    write(build.work, replace(record, generation=generation), initrd, b"")
     return generation
 
 
-def _layers(paths: Paths, source: Source, work: Workshop, progress: Progress) -> tuple[Layer, ...]:
+def _copy(build: Build) -> tuple[Layer, ...]:
     """Copy a live medium's squashfs files into the work directory; raises NoSpace, BadDisk, OSError."""
+    source = build.source
     total = sum(size for _, size in source.pieces)
-    check_space(paths, source.shown, total, share=1.0)
+    build.check_space(source.shown, total, share=1.0)
     layers, done = [], 0
     for number, (offset, size) in enumerate(source.pieces):
-        target = work.layers / f"{number}"
+        target = build.work.layers / f"{number}"
         with open(source.origin, "rb") as medium, open(target, "xb") as out:
             end = offset + size
-            while offset < end and not work.ended.is_set():
+            while offset < end and not build.stopped():
                 sent = os.sendfile(out.fileno(), medium.fileno(), offset, min(_PIECE, end - offset))
                 if not sent:
                     raise BadDisk(f"{source.shown} ends in the middle of its system; get it anew.")
                 offset, done = offset + sent, done + sent
-                progress.done(done / total)
-        layers.append(seal(target, work.ended.is_set))
+                build.progress.done(done / total)
+        layers.append(seal(target, build.stopped))
     return tuple(layers)
 
 
-def _same(
-    paths: Paths, current: Manifest, plan: BuildPlan, layers: tuple[Layer, ...], boot: bootfiles.BootFiles
-) -> bool:
+def _same(build: Build, current: Manifest, plan: Plan, layers: tuple[Layer, ...], boot: BootFiles) -> bool:
     """Return whether clients would get the same kernel, initrd and root, and the bus say the same."""
     facts = current.generation
-    if (facts.source, facts.layers, facts.direct) != (plan.source.shown, layers, True):
+    if (facts.source, facts.layers, facts.direct) != (build.source.shown, layers, True):
         return False
     if current.boot.key != boot.key or facts.packages_digest != plan.digest:
         return False
-    with open(paths.images / facts.image / "generations" / facts.id / "initrd.img", "rb") as file:
+    home = build.paths.images / facts.image / "generations" / facts.id
+    with open(home / "initrd.img", "rb") as file:
         return file.read(current.boot.size) == boot.part
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
 from ltspd.image import bootfiles
-from ltspd.image.describe import identify
-from ltspd.image.look.contents import check_space
-from ltspd.image.pack import increment, squashfs
-from ltspd.image.store import publish, store
+from ltspd.image.context import ENTRIES, FOLD_PREFIX, Step, Workdir, check_space, name_workdir, nothing
+from ltspd.image.generation import identify, write
+from ltspd.image.pack import squashfs
+from ltspd.image.store import publish
 from ltspd.image.store.manifest import Manifest
-from ltspd.image.store.workdir import Workshop, seal, workshop, write
+from ltspd.image.store.store import current_manifest, folding, locked
+from ltspd.image.store.workdir import made, seal
 from ltspd.image.verify import packed
 from ltspd.model.image import Generation, Layer
 from ltspd.model.job import Progress
@@ -38,7 +39,7 @@ async def fold(
     *,
     level: int = LEVEL,
     background: bool = True,
-    step: publish.Step = publish.nothing,
+    step: Step = nothing,
 ) -> Generation:
     """Make one base of the current generation's layers, publish it with the same kernel, and return it.
 
@@ -47,13 +48,10 @@ async def fold(
     and nothing was changed. Raises NoSuchGeneration, Busy (a fold is under way), NoSpace, ToolFailed.
     Needs root: the layers are mounted, in a namespace of their own.
     """
-    with (
-        store.folding(paths, image),
-        workshop(paths, image, store.FOLD_PREFIX) as work,
-        priority.low(background),
-    ):
+    work = name_workdir(paths, image, FOLD_PREFIX)
+    with folding(paths, image), made(work), priority.low(background):
         try:
-            return await _fold(paths, image, progress, work, level, background, step)
+            return await _fold(paths, image, progress, work, level, step)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoSpace(f"{paths.images} ran full during the fold. Make room there.") from error
@@ -66,10 +64,9 @@ async def _fold(
     paths: Paths,
     image: str,
     progress: Progress,
-    work: Workshop,
+    work: Workdir,
     level: int,
-    background: bool,
-    step: publish.Step,
+    step: Step,
 ) -> Generation:
     await packed.check_tool()
     start = await in_thread(_current, paths, image)
@@ -81,18 +78,16 @@ async def _fold(
     file = work.layers / "base"
     files = [paths.images / image / "layers" / each.file_name for each in layers]
     began = time.monotonic()
-    await squashfs.pack_layers(
-        files, file, work.scratch, level=level, background=background, progress=progress.done
-    )
+    await squashfs.pack_layers(files, file, work.scratch, level=level, progress=progress.done)
     seconds = (time.monotonic() - began) * packed.SHARE
     step("packed")
     await packed.check_folded(file, files, work.scratch, seconds)
     progress.phase("digest", 0.05, file.stat().st_size)
-    new = await in_thread(seal, file, work.ended.is_set, progress.done)
+    new = await in_thread(seal, file, work.stopped, progress.done)
     progress.phase("publish", 0.1)
     while True:
         try:
-            with store.locked(paths, image):
+            with locked(paths, image):
                 generation = await _publish(paths, image, work, layers, new, step)
                 progress.done(1.0)
                 return generation
@@ -101,7 +96,7 @@ async def _fold(
 
 
 async def _publish(
-    paths: Paths, image: str, work: Workshop, folded: tuple[Layer, ...], new: Layer, step: publish.Step
+    paths: Paths, image: str, work: Workdir, folded: tuple[Layer, ...], new: Layer, step: Step
 ) -> Generation:
     current = await in_thread(_current, paths, image)
     layers = rebased(current.generation.layers, folded, new)
@@ -115,14 +110,14 @@ async def _publish(
 
 
 def _current(paths: Paths, image: str) -> Manifest:
-    found = increment.find_previous(paths, image)
+    found = current_manifest(paths, image)
     if found is None:
         raise NoSuchGeneration(f"Image {image} has no current generation to fold; build it first.")
     return found
 
 
 def _write(
-    paths: Paths, current: Manifest, work: Workshop, layers: tuple[Layer, ...], folded: int
+    paths: Paths, current: Manifest, work: Workdir, layers: tuple[Layer, ...], folded: int
 ) -> Generation:
     """Write a generation that differs from the current one in its layers only."""
     facts = current.generation
@@ -131,8 +126,8 @@ def _write(
             f"Generation {facts.id} of {facts.image} was built by an older version and can't be folded. "
             "Build it again."
         )
-    boot = bootfiles.reuse(paths, current, work.generation / "vmlinuz")
-    table = (paths.images / facts.image / "generations" / facts.id / store.ENTRIES).read_bytes()
+    boot = bootfiles.reuse(paths, current, work.kernel)
+    table = (paths.images / facts.image / "generations" / facts.id / ENTRIES).read_bytes()
     identity, now, initrd = identify(paths, facts.image, boot, layers)
     generation = replace(
         facts,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ltspd.clients import known as clients
 from ltspd.config import Config
@@ -16,10 +17,11 @@ from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption, LtspError, NoSpace, from_system
 from ltspd.image import build, fold
-from ltspd.image.look import contents as look
-from ltspd.image.pack import increment
+from ltspd.image.context import ASKED, Build, BuildOptions, Used
+from ltspd.image.look.plan import excludes_setting
 from ltspd.image.source import find as source
 from ltspd.image.store import store
+from ltspd.image.store.removal import remove_generation
 from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.model.client import ClientState
@@ -86,13 +88,6 @@ def _free(paths: Paths) -> int:
     return figures.f_bavail * figures.f_frsize
 
 
-def _whose_initrd(asked: Mapping[str, object]) -> str | None:
-    whose = str(asked["initrd"]) if "initrd" in asked else None
-    if whose not in (None, *look.INITRDS):
-        raise InvalidOption(f"Option 'initrd' must be one of {', '.join(look.INITRDS)}, not {whose[:40]!r}.")
-    return whose
-
-
 class Builds:
     """Starts builds; ``served`` is awaited after each, so that a job is done once clients get its result."""
 
@@ -125,20 +120,20 @@ class Builds:
         self._failed: dict[str, str] = {}
         self._starved: dict[str, int] = {}
 
-    async def start(self, name: str, options: Mapping[str, object], started_by: int) -> str:
+    async def start(self, name: str, options: Mapping[str, Any], started_by: int) -> str:
         """Check everything foreseeable, start the build and return the id of its job."""
-        found = await asyncio.to_thread(lambda: self._as_before(source.resolve(self._paths, name)))
+        found = await asyncio.to_thread(source.resolve, self._paths, name)
         if other := self._jobs.running("build", found.name):
             raise Busy(
                 f"Image {found.name} is already being built as job {other.id}; watch or cancel that one."
             )
         config, _ = await asyncio.to_thread(self._conf.read)
-        wanted = self._options(config, options)
-        ready = await self._preflight(found, wanted, CALL_SECONDS)
-        test = await self._tested(config, ready, options)
+        new = await asyncio.to_thread(self._new, found, config, options)
+        ready = await self._preflight(new, CALL_SECONDS)
+        test = await self._tested(config, new, ready, options)
 
         async def work(progress: JobProgress) -> str:
-            return await self._build(ready, progress, test)
+            return await self._build(new, ready, progress, test)
 
         return self._jobs.start("build", found.name, started_by, work).id
 
@@ -148,11 +143,11 @@ class Builds:
         grace = config.settings[GRACE]
 
         def work() -> None:
-            store.remove_generation(self._paths, name, generation, self._used(name), grace=grace)
+            remove_generation(self._paths, name, generation, self._used(name), grace=grace)
 
         await asyncio.to_thread(work)
 
-    def _used(self, name: str) -> store.Used:
+    def _used(self, name: str) -> Used:
         """Return what tells which generations of an image clients use, whenever it is asked."""
         return lambda: in_use_of(self._paths, name, self._clients())
 
@@ -213,9 +208,10 @@ class Builds:
         async def work(progress: JobProgress) -> str:
             self._starved.pop(found.name, None)
             try:
-                options = replace(self._options(config, {"background": True}), direct=direct)
-                ready = await self._preflight(await asyncio.to_thread(self._as_before, found), options)
-                built = await self._build(ready, progress, await self._tested(config, ready, {}))
+                asked = {"background": True, "direct": direct}
+                new = await asyncio.to_thread(self._new, found, config, asked)
+                ready = await self._preflight(new)
+                built = await self._build(new, ready, progress, await self._tested(config, new, ready, {}))
             except (LtspError, OSError) as error:
                 wrong = error if isinstance(error, LtspError) else from_system(error, "The build failed")
                 self._failed[found.name] = wrong.message.partition("\n")[0]
@@ -245,60 +241,57 @@ class Builds:
             for name, why in self._failed.items()
         )
 
-    def _options(self, config: Config, asked: Mapping[str, object]) -> build.BuildOptions:
-        """Return what ltsp.conf and a caller say; a kernel that nobody chooses is the image's own choice."""
+    def _options(self, config: Config, asked: Mapping[str, Any]) -> BuildOptions:
+        """Return what ltsp.conf says, and what the caller asked for besides; raises InvalidOption."""
         settings = config.settings
-        return build.BuildOptions(
-            add_excludes=build.excludes_setting(self._paths, settings[ADD_EXCLUDES]),
-            omit_excludes=build.excludes_setting(self._paths, settings[OMIT_EXCLUDES]),
+        options = BuildOptions(
+            add_excludes=excludes_setting(self._paths, settings[ADD_EXCLUDES]),
+            omit_excludes=excludes_setting(self._paths, settings[OMIT_EXCLUDES]),
             keep=settings[KEEP],
             keep_days=settings[KEEP_DAYS],
             grace=settings[GRACE],
-            background=bool(asked.get("background", False)),
-            full=bool(asked.get("full", False)),
-            direct=bool(asked.get("direct", False)),
-            kernel=str(asked["kernel"]) if "kernel" in asked else None,
-            initrd=_whose_initrd(asked),
         )
+        return replace(options, **{name: asked[name] for name in ASKED if name in asked})
 
     def _as_before(self, found: Source) -> Source:
         """Return a disk with the partition that its image was made from last, unless one was asked for."""
-        previous = increment.find_previous(self._paths, found.name)
+        previous = store.current_manifest(self._paths, found.name)
         if found.kind is not SourceKind.DISK or found.partition or previous is None:
             return found
         file, _, number = previous.generation.source.rpartition(",partition=")
         return replace(found, partition=int(number)) if file == found.path and number.isdigit() else found
 
-    async def _preflight(
-        self, found: Source, options: build.BuildOptions, seconds: float = OPEN_SECONDS
-    ) -> build.BuildPlan:
-        async with readable(self._paths, found, seconds) as opened:
-            ready = await build.preflight(self._paths, opened, options)
-        return replace(ready, source=found)
+    def _new(self, found: Source, config: Config, asked: Mapping[str, Any]) -> Build:
+        """Return a build of a source; blocks for the reading of lists that ltsp.conf names."""
+        options, in_use = self._options(config, asked), self._used(found.name)
+        return Build(self._paths, self._as_before(found), options, in_use=in_use)
+
+    async def _preflight(self, new: Build, seconds: float = OPEN_SECONDS) -> build.Ready:
+        async with readable(self._paths, new.source, seconds) as opened:
+            return await build.preflight(replace(new, source=opened))
 
     async def _tested(
-        self, config: Config, ready: build.BuildPlan, asked: Mapping[str, object]
+        self, config: Config, new: Build, ready: build.Ready, asked: Mapping[str, Any]
     ) -> Config | None:
         """Return the settings to test the result with, or None if it is not to be tested.
 
         Raises InvalidOption, NotInstalled, NoMemory, WrongArchitecture.
         """
-        direct = ready.options.direct
+        direct = new.options.direct
         if not asked.get("test", config.settings[TEST] and not direct):
             return None
         if direct:
             raise InvalidOption("A direct generation can't be tested: its clients read the chroot by NFS.")
-        await self._trials.check(config, ready.architecture)
+        await self._trials.check(config, ready.plan.architecture)
         return config
 
-    async def _build(self, ready: build.BuildPlan, progress: Progress, test: Config | None) -> str:
+    async def _build(self, new: Build, ready: build.Ready, progress: Progress, test: Config | None) -> str:
         """Build, and test the result before it is published if there is a configuration to test it with."""
         trial = None
         if test is not None:
             progress, trial = self._trials.within(test, progress)
-        in_use = self._used(ready.source.name)
-        async with readable(self._paths, ready.source) as opened:
-            plan = replace(ready, source=opened)
-            built = await build.build(self._paths, plan, progress, in_use=in_use, trial=trial)
+        async with readable(self._paths, new.source) as opened:
+            begun = replace(new, source=opened, progress=progress, trial=trial)
+            built = await build.build(begun, ready)
         await self._served()
         return built.generation.id

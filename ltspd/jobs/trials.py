@@ -8,7 +8,7 @@ from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration, number
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
-from ltspd.image import build
+from ltspd.image import context
 from ltspd.image.store import store
 from ltspd.jobs.engine import JobProgress, Jobs, Share
 from ltspd.menu.choice import KERNEL_PARAMETERS, menu_settings
@@ -68,7 +68,7 @@ class Trials:
         """Check what a trial needs; raises NotInstalled, NoMemory, WrongArchitecture."""
         await asyncio.to_thread(trial.check, self._paths, machine, config.settings[MEMORY])
 
-    def within(self, config: Config, whole: Progress) -> tuple[Progress, build.Trial]:
+    def within(self, config: Config, whole: Progress) -> tuple[Progress, context.Trial]:
         """Return the build's part of a job's progress, and the function that tries its generation out."""
 
         async def attempt(generation: Generation, work: Path, _: Progress) -> None:

@@ -12,8 +12,8 @@ from ltspd.config.file import ConfFile
 from ltspd.disk.source import readable
 from ltspd.errors import BadDisk, Busy, InconsistentSource, InvalidOption, LtspError, NoKernel, ToolFailed
 from ltspd.image.build import BuildOptions, Built
+from ltspd.image.context import Step, nothing
 from ltspd.image.source.find import resolve
-from ltspd.image.store.publish import Step, nothing
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials

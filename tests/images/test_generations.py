@@ -12,13 +12,15 @@ import pytest
 from ltspd.errors import Busy, InconsistentSource, NoSpace
 from ltspd.image import fold as folding
 from ltspd.image.build import BuildOptions
+from ltspd.image.context import ENTRIES, Silent
 from ltspd.image.fold import fold
 from ltspd.image.look import contents as look
-from ltspd.image.store import store
+from ltspd.image.store import removal, store
 from ltspd.model.image import Layer, Source
 from ltspd.paths import Paths
 from tests.patience import PATIENCE, processor_seconds
-from tests.worlds.generations import Quiet, boot_part, check_nothing_left, check_whole, files_of, make, seen
+from tests.worlds.generations import check_nothing_left, check_whole, files_of, make, seen
+from tests.worlds.image_builds import boot_part
 from tests.worlds.image_trees import HASH, RELEASE, write
 from tests.worlds.layers import Seen, difference, through_layers
 
@@ -87,7 +89,7 @@ async def test_other_excludes_options_or_tools_need_a_full_build(paths: Paths, s
         assert built.changed
         assert len(built.generation.layers) == 1
     home = paths.images / "tiny/generations" / built.generation.id
-    (home / store.ENTRIES).write_bytes(b"rubbish")
+    (home / ENTRIES).write_bytes(b"rubbish")
     write(Path(source.path), "usr/new")
     assert len((await make(paths, source, BuildOptions(level=3))).generation.layers) == 1
 
@@ -160,7 +162,6 @@ class Looks:
         self.before: dict[int, Callable[[], object]] = {}
         self.after: dict[int, Callable[[], object]] = {}
         self.real = look.contents
-        monkeypatch.setattr("ltspd.image.build.contents", self.walk)
         monkeypatch.setattr("ltspd.image.look.contents.contents", self.walk)
 
     def walk(
@@ -209,7 +210,7 @@ async def test_a_build_that_waited_long_looks_for_itself(
     paths: Paths, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = Looks(monkeypatch)
-    monkeypatch.setattr("ltspd.image.look.contents.SEEN_SECONDS", -1)
+    monkeypatch.setattr("ltspd.image.look.contents.FRESH_SECONDS", -1)
     looks.after[1] = lambda: write(Path(source.path), "usr/share/new")
     built = await make(paths, source)
     assert (looks.count, len(built.generation.layers)) == (3, 1)
@@ -255,7 +256,7 @@ async def test_a_fold_changes_nothing_that_is_seen(paths: Paths, source: Source)
         (root / f"usr/n{number - 1}").unlink(missing_ok=True)
         before = (await make(paths, source)).generation
     assert len(before.layers) == 4
-    folded = await fold(paths, "tiny", Quiet())
+    folded = await fold(paths, "tiny", Silent())
     assert len(folded.layers) == 1
     assert folded.kernel_bytes == before.kernel_bytes
     assert check_whole(paths, "tiny") == folded
@@ -265,7 +266,7 @@ async def test_a_fold_changes_nothing_that_is_seen(paths: Paths, source: Source)
     write(root, "usr/later")
     assert (await make(paths, source)).generation.layers[:-1] == folded.layers
     # Another fold of what is one layer already makes it as dense.
-    assert await fold(paths, "tiny", Quiet())
+    assert await fold(paths, "tiny", Silent())
 
 
 async def test_a_build_may_come_in_between(paths: Paths, source: Source) -> None:
@@ -278,13 +279,13 @@ async def test_a_build_may_come_in_between(paths: Paths, source: Source) -> None
         if name == "packed":
             with pytest.raises(Busy), store.folding(paths, "tiny"):
                 pass
-            assert store.sweep(paths) == ()
+            assert removal.sweep(paths) == ()
             write(root, "usr/two", "2")
             other = threading.Thread(target=lambda: asyncio.run(make(paths, source)))
             other.start()
             other.join()
 
-    folded = await fold(paths, "tiny", Quiet(), step=build_meanwhile)
+    folded = await fold(paths, "tiny", Silent(), step=build_meanwhile)
     current = check_whole(paths, "tiny")
     assert current is not None
     assert current == folded
@@ -302,18 +303,18 @@ async def test_a_fold_of_what_is_current_no_more_is_dropped(paths: Paths, source
         if name == "packed":
             store.revert(paths, "tiny")
 
-    current = await fold(paths, "tiny", Quiet(), step=go_back)
+    current = await fold(paths, "tiny", Silent(), step=go_back)
     assert store.current_id(paths, "tiny") == current.id
     assert len(current.layers) == 1
     assert len(store.find(paths, "tiny").generations) == 2
-    store.sweep(paths)
+    removal.sweep(paths)
     check_nothing_left(paths, "tiny")
 
 
 async def test_a_cancelled_fold_leaves_nothing(paths: Paths, source: Source) -> None:
     write(Path(source.path), "usr/big", os.urandom(32 << 20))
     await make(paths, source)
-    task = asyncio.create_task(fold(paths, "tiny", Quiet(), level=19))
+    task = asyncio.create_task(fold(paths, "tiny", Silent(), level=19))
     async with asyncio.timeout(PATIENCE):
         while not list((paths.images / "tiny").glob(".work-fold-*/layers/base")):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -341,7 +342,7 @@ async def test_layers_need_room_that_is_foreseen(
     with pytest.raises(NoSpace):
         await make(paths, source)
     with pytest.raises(NoSpace):
-        await fold(paths, "tiny", Quiet())
+        await fold(paths, "tiny", Silent())
     check_nothing_left(paths, "tiny")
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from ltspd.image.build import BuildOptions
+from ltspd.image.context import Silent, Step
 from ltspd.image.fold import fold
-from ltspd.image.store import store
-from ltspd.image.store.publish import Step
+from ltspd.image.store import removal, store
 from ltspd.model.image import Source
 from ltspd.paths import Paths
-from tests.worlds.generations import Quiet, boot_part, check_nothing_left, check_whole, make
+from tests.worlds.generations import check_nothing_left, check_whole, make
+from tests.worlds.image_builds import boot_part
 from tests.worlds.image_trees import make_source, write
 
 Act = Callable[[Paths, Source, Step], None]
@@ -44,7 +45,7 @@ def build_all(paths: Paths, source: Source, step: Step) -> None:
 
 
 def fold_layers(paths: Paths, source: Source, step: Step) -> None:
-    asyncio.run(fold(paths, source.name, Quiet(), step=step))
+    asyncio.run(fold(paths, source.name, Silent(), step=step))
 
 
 def revert(paths: Paths, source: Source, step: Step) -> None:
@@ -53,7 +54,7 @@ def revert(paths: Paths, source: Source, step: Step) -> None:
 
 def remove(paths: Paths, source: Source, step: Step) -> None:
     (image,), _ = store.read_images(paths)
-    store.remove_generation(paths, source.name, image.generations[0].id, step=step)
+    removal.remove_generation(paths, source.name, image.generations[0].id, step=step)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def test_a_kill_at_any_step_leaves_a_bootable_whole(world: World, act: Act) -> N
         for _ in range(2):
             after = check_whole(world.paths, "tiny")
             assert after is not None or before is None, step
-            store.sweep(world.paths)
+            removal.sweep(world.paths)
         check_nothing_left(world.paths, "tiny")
         if act is not remove:
             # The new one is current once the rename is done, and not a step before.

@@ -4,25 +4,22 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ltspd.errors import Busy, NoSpace
-from ltspd.image.build import BuildOptions, build, preflight
+from ltspd.image import build
+from ltspd.image.build import BuildOptions
+from ltspd.image.context import Silent
 from ltspd.image.source import dpkg
-from ltspd.image.store import store
+from ltspd.image.store import removal
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.patience import processor_seconds
-from tests.worlds.generations import (
-    Quiet,
-    boot_part,
-    check_nothing_left,
-    check_whole,
-    make,
-    no_module_missing,
-)
+from tests.worlds.generations import check_nothing_left, check_whole, make
+from tests.worlds.image_builds import boot_part, order
 from tests.worlds.image_trees import write
 
 
@@ -74,15 +71,16 @@ async def test_a_build_waits_for_an_upgrade_that_began_while_it_packed(paths: Pa
 async def test_a_held_lock_leaves_the_current_generation(paths: Paths, source: Source) -> None:
     before = (await make(paths, source)).generation
     write(Path(source.path), "usr/new")
-    plan = await preflight(paths, source, BuildOptions(lock_timeout=0.1), missing_modules=no_module_missing)
+    wanted = order(paths, source, BuildOptions(lock_timeout=0.1))
+    ready = await build.preflight(wanted)
     async with dpkg.package_lock(Path(source.path), 0):
         with pytest.raises(Busy, match="being worked on"):
-            await build(paths, plan, Quiet(), make_boot_part=boot_part)
+            await build.build(wanted, ready)
     assert check_whole(paths, "tiny") == before
     check_nothing_left(paths, "tiny")
 
 
-class CancelAt(Quiet):
+class CancelAt(Silent):
     """Cancels the task that is being watched when a phase begins."""
 
     def __init__(self, phase: str, after: float) -> None:
@@ -110,9 +108,10 @@ async def test_a_layer_of_changes_is_cancelled_soon(
     write(root, "usr/much", os.urandom(20 << 20))
     before = (await make(paths, source, BuildOptions(level=1))).generation
     write(root, "usr/more", os.urandom(9 << 20))
-    plan = await preflight(paths, source, BuildOptions(level=1), missing_modules=no_module_missing)
+    wanted = order(paths, source, BuildOptions(level=1))
+    ready = await build.preflight(wanted)
     watch = CancelAt(phase, after)
-    watch.task = asyncio.create_task(build(paths, plan, watch, make_boot_part=boot_part))
+    watch.task = asyncio.create_task(build.build(replace(wanted, progress=watch), ready))
     with pytest.raises(asyncio.CancelledError):
         await watch.task
     assert processor_seconds() - watch.asked < 2
@@ -131,9 +130,10 @@ async def test_a_full_build_is_cancelled_soon_in_every_phase(
 ) -> None:
     write(Path(source.path), "usr/much", os.urandom(20 << 20))
     options = BuildOptions(level=1, background=background)
-    plan = await preflight(paths, source, options, missing_modules=no_module_missing)
+    wanted = order(paths, source, options)
+    ready = await build.preflight(wanted)
     watch = CancelAt(phase, after)
-    watch.task = asyncio.create_task(build(paths, plan, watch, make_boot_part=boot_part))
+    watch.task = asyncio.create_task(build.build(replace(wanted, progress=watch), ready))
     with pytest.raises(asyncio.CancelledError):
         await watch.task
     assert processor_seconds() - watch.asked < 2
@@ -171,5 +171,5 @@ async def test_a_disk_that_runs_full_keeps_the_current_generation(
     filler.unlink()
     assert check_whole(paths, "tiny") == before
     check_nothing_left(paths, "tiny")
-    assert store.sweep(paths) == ()
+    assert removal.sweep(paths) == ()
     assert (await make(paths, source)).changed

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ltspd.jobs import engine as jobs
 from ltspd.jobs.engine import JobProgress
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
-from tests.worlds.generations import boot_part, no_module_missing
+from tests.worlds.image_builds import boot_part, order, run_build
 from tests.worlds.image_trees import make_source, make_tree, write
 
 MIB = 1 << 20
@@ -60,9 +61,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 async def make(
     paths: Paths, source: Source, told: Told | None = None, options: BuildOptions | None = None
 ) -> Generation:
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
+    wanted = order(paths, source, options)
+    ready = await build.preflight(wanted)
     progress = (told or Told()).progress
-    return (await build.build(paths, plan, progress, make_boot_part=boot_part)).generation
+    return (await build.build(replace(wanted, progress=progress), ready)).generation
 
 
 async def test_a_full_build_packs_the_bytes_that_the_look_found(
@@ -116,8 +118,7 @@ async def test_what_came_while_a_source_was_packed_is_told_as_it_is_copied(
         write(root, "usr/late", os.urandom(MIB))
         return await boot_part(root, release)
 
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
-    await build.build(paths, plan, told.progress, make_boot_part=meanwhile)
+    await run_build(order(paths, source, progress=told.progress, make_boot_part=meanwhile))
     assert told.ends()["copy"] == (MIB, MIB)
 
 

@@ -63,8 +63,8 @@ ALLOWED = {
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
-        "clients.known config.* disk.opening disk.source errors image.build image.fold "
-        "image.look.contents image.pack.increment image.source.find image.store.store "
+        "clients.known config.* disk.opening disk.source errors image.build image.context image.fold "
+        "image.look.plan image.source.find image.store.removal image.store.store "
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "api": (
@@ -73,7 +73,7 @@ ALLOWED = {
     ),
     "daemon": (
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
-        "image.store.manifest image.store.store initrd.* jobs.builds jobs.engine "
+        "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
         "jobs.trials migration.takeover model.* observe.facts observe.files observe.links "
         "observe.watches outputs outputs.world paths plan system.memory system.notify"
     ),
@@ -94,6 +94,17 @@ ALLOWED = {
 
 # Pure but for one thing: it finds the declarations of parameters in our own modules and scripts, once.
 READS_OUR_SOURCE = "ltspd.config.parameters"
+
+# What the parts of image/ may import of image/, from the bottom up: what looks at a source and what packs it
+# know nothing of the store. The modules beside them put the phases together.
+IMAGE_PARTS = {
+    "context": "",
+    "source": "",
+    "look": "context source",
+    "pack": "context source look",
+    "verify": "context source look pack",
+    "store": "context source",
+}
 
 # The polkit agent of the terminal is the caller's program, not the daemon's, and shares its terminal;
 # the notifier runs in a user's session.
@@ -275,6 +286,25 @@ def test_a_row_that_points_upward_is_found(monkeypatch: pytest.MonkeyPatch, room
     monkeypatch.setitem(ALLOWED, room, f"{ALLOWED[room]} {below}")
     with pytest.raises(AssertionError):
         test_no_room_imports_one_above_it()
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith("ltspd.image.")])
+def test_each_part_of_image_imports_only_what_lies_below_it(name: str) -> None:
+    part = name.split(".")[2]
+    if part not in IMAGE_PARTS:
+        assert name.count(".") == 2, f"{part}/ has no row"
+        return
+    below = {part, *IMAGE_PARTS[part].split()}
+    ours = [each.split(".")[2] for each in _imports(name) if each.startswith("ltspd.image.")]
+    assert set(ours) <= below
+
+
+@pytest.mark.parametrize("line", ["from ltspd.image.store import publish", "from ltspd.image import build"])
+def test_a_part_of_image_that_reaches_up_is_found(scratch: Callable[[str, str], None], line: str) -> None:
+    test_each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
+    scratch("ltspd.image.pack.base", line)
+    with pytest.raises(AssertionError):
+        test_each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
 
 
 def test_running_programs_knows_only_errors_and_priority() -> None:

@@ -3,32 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from ltspd.image import build
-from ltspd.image.bootfiles import MakeBootPart
 from ltspd.image.build import BuildOptions, Built
+from ltspd.image.context import MakeBootPart, Step, nothing
 from ltspd.image.store import store
-from ltspd.image.store.publish import REPLACED, Step, nothing
+from ltspd.image.store.publish import REPLACED
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
+from tests.worlds.image_builds import boot_part, order, run_build
 from tests.worlds.layers import Seen, through_layers
-
-
-class Quiet:
-    """A Progress that nobody watches."""
-
-    def phase(self, name: str, share: float, size: int = 0) -> None:
-        pass
-
-    def done(self, fraction: float) -> None:
-        pass
-
-
-async def boot_part(_root: Path, release: str) -> bytes:
-    return f"boot part of {release}".encode()
-
-
-def no_module_missing(_root: Path, _release: str) -> tuple[str, ...]:
-    return ()
 
 
 async def make(
@@ -39,8 +21,7 @@ async def make(
     make_boot_part: MakeBootPart = boot_part,
     step: Step = nothing,
 ) -> Built:
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
-    return await build.build(paths, plan, Quiet(), make_boot_part=make_boot_part, step=step)
+    return await run_build(order(paths, source, options, make_boot_part=make_boot_part, step=step))
 
 
 def files_of(paths: Paths, generation: Generation) -> list[Path]:

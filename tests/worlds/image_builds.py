@@ -4,8 +4,10 @@ import asyncio
 from pathlib import Path
 
 from ltspd.image import build
-from ltspd.image.build import BuildOptions
+from ltspd.image.build import Build, BuildOptions, Built
+from ltspd.image.context import MakeBootPart, Silent, Step, nothing
 from ltspd.model.image import Generation, Source
+from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from tests.worlds.image_trees import RELEASE, names
 
@@ -66,9 +68,33 @@ def no_module_missing(_root: Path, _release: str) -> tuple[str, ...]:
     return ()
 
 
+def order(
+    paths: Paths,
+    source: Source,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    make_boot_part: MakeBootPart = boot_part,
+    step: Step = nothing,
+) -> Build:
+    """Return a build with a boot part that takes no time, of a source whose kernel has no modules."""
+    return Build(
+        paths,
+        source,
+        options or BuildOptions(),
+        progress or Silent(),
+        make_boot_part=make_boot_part,
+        missing_modules=no_module_missing,
+        step=step,
+    )
+
+
+async def run_build(wanted: Build) -> Built:
+    return await build.build(wanted, await build.preflight(wanted))
+
+
 async def make(paths: Paths, source: Source, options: BuildOptions | None = None) -> Generation:
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
-    return (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
+    return (await run_build(order(paths, source, options))).generation
 
 
 def layer_of(paths: Paths, generation: Generation) -> Path:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ltspd.image.store import manifest, publish, store
+from ltspd.image.context import WORK_PREFIX
+from ltspd.image.store import manifest, publish, removal
 from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths
 
@@ -30,7 +31,7 @@ def prepare(
 ) -> Path:
     """Make a finished work directory."""
     facts = generation(number, digests)
-    work = paths.images / "lab" / f"{store.WORK_PREFIX}{number}"
+    work = paths.images / "lab" / f"{WORK_PREFIX}{number}"
     (work / "layers").mkdir(parents=True)
     (work / "generation").mkdir()
     for layer in facts.layers:
@@ -48,5 +49,5 @@ def add(paths: Paths, number: int, *digests: str) -> str:
     facts = generation(number, tuple(each * 64 for each in digests))
     work = prepare(paths, number, tuple(each * 64 for each in digests))
     publish.publish(paths, "lab", work, facts.id)
-    store.sweep(paths)
+    removal.sweep(paths)
     return facts.id

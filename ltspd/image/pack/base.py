@@ -1,38 +1,56 @@
-"""A layer of everything, and what of a living source got into it that no look before or after has seen."""
+"""The phase that packs a layer of everything, and what got into it that no scan before or after has seen."""
 
 import os
 from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
-from ltspd.image.look.contents import BuildPlan, Contents
+from ltspd.image.context import Build
+from ltspd.image.look.contents import Contents, Scan
 from ltspd.image.look.entries import Changes, Table, compare, records
 from ltspd.image.pack import squashfs
-from ltspd.image.store.workdir import Workshop
-from ltspd.image.verify import layer as verify
-from ltspd.model.image import SourceKind
-from ltspd.model.job import Progress
+from ltspd.image.pack.listing import undecided
+from ltspd.model.image import Layer, SourceKind
 from ltspd.system.run import run
 
 _TOP = b"squashfs-root"
 
 
-async def pack(plan: BuildPlan, work: Workshop, contents: Contents, progress: Progress) -> Path:
+@dataclass(frozen=True, slots=True)
+class NewBase:
+    """A new layer of everything: what the layer above it is for, and for how many seconds it was packed."""
+
+    layer: Layer
+    above: Changes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What the packing adds: all layers of the generation, base first, and the table of what is in them."""
+
+    scan: Scan
+    table: Table
+    layers: tuple[Layer, ...]
+    base: NewBase | None = None
+
+
+async def pack_base(build: Build, scan: Scan) -> Path:
     """Pack a whole source and return the layer's file; raises ToolFailed, NoSpace, InconsistentSource.
 
-    What ``progress`` is told is mksquashfs's share of blocks.
+    ``build.progress`` is told mksquashfs's share of blocks.
     """
-    target = work.layers / "base"
+    target = build.work.layers / "base"
     target.unlink(missing_ok=True)
     await squashfs.pack(
-        Path(plan.source.path),
+        build.root,
         target,
-        work.scratch,
-        (*plan.excludes, *contents.tree.patterns),
-        contents.replaced.values(),
-        level=plan.options.level,
-        background=plan.options.background,
-        still=plan.source.kind is SourceKind.DISK,
-        progress=progress.done,
+        build.work.scratch,
+        (*scan.plan.excludes, *scan.contents.tree.patterns),
+        scan.contents.replaced.values(),
+        level=build.options.level,
+        still=build.source.kind is SourceKind.DISK,
+        progress=build.progress.done,
     )
     return target
 
@@ -49,7 +67,7 @@ async def changes_since(base: Path, before: Contents, after: Contents) -> Change
         return changes
     if after.tree.was_public(before.table):
         return None
-    if after.tree.strict and await verify.undecided(base, before.table):
+    if after.tree.strict and await undecided(base, before.table):
         return None
     moved = _moved(before.table, after.table)
     surplus = [path for path in await _listed(base, moved) if not _has(before.table, path)]

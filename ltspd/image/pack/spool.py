@@ -17,9 +17,10 @@ from ltspd.errors import InconsistentSource
 from ltspd.foreign.inside import open_file
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD, Changes, Table
+from ltspd.image.look.replaced import Replacement
 from ltspd.image.look.scan import MOUNT_POINT, record
 from ltspd.image.pack import tarstream
-from ltspd.image.pack.squashfs import BLOCK, Replacement
+from ltspd.image.pack.squashfs import BLOCK
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
@@ -128,16 +129,6 @@ def measure(new: Table, links: Iterable[tuple[bytes, ...]], changes: Changes) ->
 def _again(links: Iterable[tuple[bytes, ...]]) -> frozenset[bytes]:
     """Return all names but the first of each file that has several: in the tar they refer to the first."""
     return frozenset(path for group in links for path in group[1:])
-
-
-def with_replaced(table: Table, replaced: Mapping[bytes, Replacement]) -> Table:
-    """Return the table of the image: replaced files as they will be in it, not as the source has them."""
-    return entries.with_records(table, {path: _replaced_record(each) for path, each in replaced.items()})
-
-
-def _replaced_record(each: Replacement) -> bytes:
-    mode = stat.S_IFREG | each.mode
-    return RECORD.pack(mode, each.uid, each.gid, 0, len(each.content), each.mtime * 10**9, each.digest)
 
 
 def _records(table: Table, paths: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -1,65 +1,24 @@
 """Driving mksquashfs 4.5 and newer: one source directory to one layer, some files replaced on the way."""
 
-import hashlib
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ltspd.errors import InconsistentSource, NoSpace, ToolFailed
+from ltspd.image.context import LEVEL
+from ltspd.image.look.replaced import PLAIN_NAME, Replacement
 from ltspd.image.source.excludes import literal
 from ltspd.system.run import Completed, run
 
-# A minimal Debian, 399 MB to pack, in CPU seconds: 1: 2.9 s, 128.8 MB; 2: 2.7 s, 125.4 MB;
-# 3: 3.4 s, 123.4 MB; 4: 4.3 s, 121.9 MB; 6: 7.4 s, 115.9 MB; 9: 10.6 s, 114.5 MB. Blocks of 256 KiB
-# would save 4 % but make clients read twice as much for each small file.
-LEVEL = 2
 # mksquashfs would take a quarter of the machine's memory for its queues; this much keeps two processors
 # as busy as twice that does, and its peak at 230 MB for 300,000 files.
 MEMORY = "128M"
 # What mksquashfs takes of a file at once, and counts its progress in.
 BLOCK = 128 << 10
-# Names that mksquashfs's list of replaced files can carry.
-PLAIN_NAME = re.compile(rb"[A-Za-z0-9._/-]+")
 _BAR = re.compile(rb"(\d+)/(\d+)")
 _UNREADABLE = re.compile(rb"Failed to read file (.*), creating empty file")
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """A file of the image that is not the source's own: name, content, and an inode's attributes."""
-
-    name: str
-    content: bytes
-    mode: int = 0o644
-    uid: int = 0
-    gid: int = 0
-    mtime: int = 0
-
-    @property
-    def digest(self) -> int:
-        """What ``digest_of`` says of the content."""
-        return digest_of(self.content)
-
-
-def digest_of(content: bytes) -> int:
-    """Return a number of 63 bits that changes when the content does."""
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
-
-
-def like(root: Path, name: str, content: bytes, mode: int = 0o644) -> Replacement:
-    """Return a replacement with the attributes that the source's file has, if it has one."""
-    try:
-        status = os.lstat(root / name)
-    except OSError:
-        return Replacement(name, content, mode)
-    if not stat.S_ISREG(status.st_mode):
-        return Replacement(name, content, mode)
-    return Replacement(
-        name, content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns // 10**9
-    )
 
 
 async def pack(
@@ -70,7 +29,6 @@ async def pack(
     replaced: Iterable[Replacement] = (),
     *,
     level: int = LEVEL,
-    background: bool = False,
     still: bool = False,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> None:
@@ -87,7 +45,7 @@ async def pack(
     (scratch / "pseudo").write_text("".join(_pseudo(each, scratch, n) for n, each in enumerate(replaced)))
     argv = [*_command(str(root), target, level), "-wildcards", "-ef", "excludes", "-pf", "pseudo"]
     argv += ["-exit-on-error"] if still else []
-    done = await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
+    done = await _run(argv, target, scratch, lambda piece: _report(piece, progress))
     _check_unreadable(root, done.stderr)
 
 
@@ -97,7 +55,6 @@ async def pack_spooled(
     top: os.stat_result,
     *,
     level: int = LEVEL,
-    background: bool = False,
     blocks: int = 0,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> None:
@@ -112,7 +69,7 @@ async def pack_spooled(
     argv += ["-root-uid", str(top.st_uid), "-root-gid", str(top.st_gid)]
     argv += ["-root-time", str(max(0, top.st_mtime_ns // 10**9))]
     argv = ["sh", "-c", 'exec "$@" <"$0"', str(spooled), *argv]
-    await _run(argv, target, spooled.parent, background, lambda piece: _report(piece, progress, blocks))
+    await _run(argv, target, spooled.parent, lambda piece: _report(piece, progress, blocks))
 
 
 async def pack_layers(
@@ -121,7 +78,6 @@ async def pack_layers(
     scratch: Path,
     *,
     level: int,
-    background: bool = False,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> None:
     """Write ``target``, a squashfs of what is seen through layers, base first; raises ToolFailed, NoSpace.
@@ -129,7 +85,7 @@ async def pack_layers(
     Needs root. The mounts are in a namespace of the packing process and end with it.
     """
     argv = [*PRIVATE, *mounted(layers, scratch), *_command("view", target, level)]
-    await _run(argv, target, scratch, background, lambda piece: _report(piece, progress))
+    await _run(argv, target, scratch, lambda piece: _report(piece, progress))
 
 
 # A program with mounts that nobody else sees, and that end with it, however that ends.
@@ -174,7 +130,6 @@ async def _run(
     argv: list[str],
     target: Path,
     scratch: Path,
-    background: bool,
     on_output: Callable[[bytes], None],
 ) -> Completed:
     # Names are bytes: in the C locale wildcards match any of them. SOURCE_DATE_EPOCH would clash
@@ -182,9 +137,7 @@ async def _run(
     env: Mapping[str, str] = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
     try:
         # Into a pipe mksquashfs draws its bar at multiples of 100 blocks only, if it happens to look then.
-        return await run(
-            argv, env=env, cwd=scratch, background=background, on_output=on_output, terminal=True
-        )
+        return await run(argv, env=env, cwd=scratch, on_output=on_output, terminal=True)
     except ToolFailed as error:
         if "No space left" in error.message:
             raise NoSpace(

@@ -2,9 +2,6 @@
 
 from ltspd.model.image import Image
 
-# A client that has fetched its kernel a moment ago is not seen before it mounts its root; also where
-# everything is slow that has happened after so many seconds.
-GRACE_SECONDS = 600.0
 _DAY = 86400.0
 
 
@@ -37,7 +34,8 @@ def surplus(
 def recent(then: float, now: float, seconds: float) -> bool:
     """Return whether something was less than ``seconds`` ago.
 
-    What lies farther ahead than that was noted by a clock that was wrong, and would else be recent for years.
+    A time further in the future than ``seconds`` was written under a wrong clock; it does not count as
+    recent.
     """
     return abs(now - then) < seconds
 

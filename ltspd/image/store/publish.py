@@ -8,10 +8,10 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from ltspd.image.context import Step, nothing
 from ltspd.paths import Paths
 
 LINK_PREFIX = ".current-"
@@ -19,11 +19,6 @@ LINK_PREFIX = ".current-"
 REPLACED = "replaced"
 # What clients fetch of a generation. Its other files tell of the source, and are for the server alone.
 FETCHED = ("layers", "vmlinuz", "initrd.img")
-Step = Callable[[str], None]
-
-
-def nothing(_step: str) -> None:
-    """Do nothing between two steps; tests kill the process here."""
 
 
 def publish(paths: Paths, image: str, work: Path, identity: str, step: Step = nothing) -> None:

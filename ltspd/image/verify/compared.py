@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD
+from ltspd.image.look.replaced import digest_of
 from ltspd.image.look.scan import MOUNT_POINT, record
-from ltspd.image.pack.squashfs import digest_of
 from ltspd.image.verify.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
 
 # So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.

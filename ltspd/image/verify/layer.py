@@ -13,12 +13,15 @@ from pathlib import Path
 from ltspd.errors import InconsistentSource, NoInit, NoKernel, SecretInImage
 from ltspd.foreign.inside import path_inside
 from ltspd.foreign.inspect import INITS
+from ltspd.image.context import Build
 from ltspd.image.look.entries import Table, record_of
-from ltspd.image.look.privacy import HASH, LIST_BYTES, LOOK_BYTES, is_host_key, secret_in, worth_a_look
+from ltspd.image.look.privacy import HASH, LIST_BYTES, secret_in
 from ltspd.image.look.scan import Tree
-from ltspd.image.source.excludes import SENSITIVE, Matcher, compile_patterns
+from ltspd.image.pack.base import Packed
+from ltspd.image.pack.listing import Listing, read_listing
+from ltspd.image.source.excludes import SENSITIVE
 from ltspd.image.source.kernels import Kernel
-from ltspd.model.image import Layer
+from ltspd.image.verify.packed import SHARE, check_everything, check_spooled
 from ltspd.system.run import run
 from ltspd.system.threads import in_thread
 
@@ -29,31 +32,36 @@ _SUPER = struct.Struct("<4sI32xQ")
 _SHARE = 0.9
 # Files to read by one program: as many long names fit into a command line, and what is in them into memory.
 _AT_ONCE = 300
-_TOP = b"squashfs-root/"
-_FILE = re.compile(rb"-\S+ \S+ +(\d+) \S+ \S+ ")
 _SHADOW = ("etc/shadow", "etc/gshadow", "etc/passwd", "etc/group")
 # What stands for "no password can be right": see clean.
 _NO_HASH = re.compile(rb"x?|\*?|!.{0,2}|\*LK\*")
 
 
-async def verify(
-    root: Path, kernel: Kernel, table: Table, tree: Tree, layers: tuple[Layer, ...], home: Path
-) -> None:
-    """Raise an error if an image could not boot, or a new layer of it, one in ``home``, is not right.
+async def verify(build: Build, packed: Packed) -> None:
+    """Raise an error if an image could not boot, or a new layer of it is not right or not what was meant.
 
     Raises NoInit, NoKernel, InconsistentSource, SecretInImage, ToolFailed.
     """
-    new = [file for layer in layers if (file := home / layer.file_name).exists()]
+    scan, layers = packed.scan, packed.layers
+    tree, work = scan.contents.tree, build.work
+    new = [file for layer in layers if (file := work.layers / layer.file_name).exists()]
 
     def check() -> None:
-        check_tree(root, kernel, table)
+        check_tree(build.root, scan.plan.kernel, packed.table)
         for file in new:
             # A layer that is all of the image has all that was found.
-            check_whole(file, _inodes(table, tree) if len(layers) == 1 else 0)
+            check_whole(file, _inodes(packed.table, tree) if len(layers) == 1 else 0)
 
     await in_thread(check)
+    table = packed.table if tree.strict else None
     for file in new:
-        await check_secrets(file, tree.known, table if tree.strict else None)
+        await check_secrets(file, tree.known, table)
+    if (base := packed.base) is not None:
+        file, seconds = work.layers / base.layer.file_name, base.seconds * SHARE
+        contents, scratch = scan.contents, work.scratch
+        await check_everything(file, build.root, work.entries, contents, base.above, scratch, seconds)
+    if work.spool.exists():
+        await check_spooled(work.layers / layers[-1].file_name, work.spool, work.scratch)
 
 
 def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
@@ -96,7 +104,7 @@ async def check_secrets(
     that are called like keys or lists of accounts, but for ``known``. With a ``table`` what others may not
     read must be in it: somebody may have made it while the source was packed.
     """
-    listing = await _list(layer, _Listing(SENSITIVE, known, table))
+    listing = await read_listing(layer, Listing(SENSITIVE, known, table))
     secrets = [*listing.secrets]
     for each in (each for each in listing.small if each in _SHADOW):
         if _has_hash(await _cat(layer, [each])):
@@ -110,17 +118,12 @@ async def check_secrets(
         )
 
 
-async def undecided(layer: Path, table: Table) -> list[str]:
-    """Return what in a layer others may not read although it is not in a table; raises ToolFailed."""
-    return (await _list(layer, _Listing((), frozenset(), table))).secrets
-
-
 async def check_medium(layer: Path) -> None:
     """Raise SecretInImage if a live medium's layer holds hashes or host keys anywhere; raises ToolFailed.
 
     Many media have other keys, which everybody who fetched them has as well.
     """
-    listing = await _list(layer, _Listing((), frozenset(), None))
+    listing = await read_listing(layer, Listing((), frozenset(), None))
     found = await _look_into(layer, listing.small)
     secrets = [*listing.secrets, *(f"/{each}" for each, what in found.items() if what == HASH)]
     if secrets:
@@ -128,12 +131,6 @@ async def check_medium(layer: Path) -> None:
             f"The medium holds {', '.join(secrets[:5])}, which everybody on the clients' network could read. "
             "Leave 'direct' out to build an image of it without that."
         )
-
-
-async def _list(layer: Path, listing: "_Listing") -> "_Listing":
-    # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
-    await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
-    return listing
 
 
 async def _look_into(layer: Path, names: list[str]) -> dict[str, str]:
@@ -144,63 +141,6 @@ async def _look_into(layer: Path, names: list[str]) -> dict[str, str]:
         if secret_in(await _cat(layer, some)):
             found |= {each: what for each in some if (what := secret_in(await _cat(layer, [each])))}
     return found
-
-
-class _Listing:
-    """Looks through what ``unsquashfs -lln`` prints, as it comes: all of it can be 50 MB.
-
-    ``secrets`` are what may not be in a layer, ``small`` the small files to look into.
-    """
-
-    def __init__(self, patterns: tuple[str, ...], known: frozenset[bytes], table: Table | None) -> None:
-        self.secrets: list[str] = []
-        self.small: list[str] = []
-        self._logs = b"var/log/" if patterns else None
-        # By directory, each of which is listed before what is in it.
-        self._known: dict[bytes, Matcher | None] = {b"": compile_patterns(patterns)}
-        self._rest = b""
-        self._shipped = known
-        self._table = table
-        self._closed: set[bytes] = set()
-
-    def take(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            attributes, _, path = line.partition(_TOP)
-            if path and attributes[:1] != b"c":
-                self._look(attributes, path)
-
-    def _look(self, attributes: bytes, path: bytes) -> None:
-        if attributes[:1] == b"l":
-            path = path.partition(b" -> ")[0]
-        parent, _, name = path.rpartition(b"/")
-        matcher = self._known.get(parent)
-        below = matcher.enter(name) if matcher is not None else None
-        if below is None:
-            self.secrets.append("/" + os.fsdecode(path))
-        if attributes[:1] == b"d":
-            self._known[path] = below
-        file = _FILE.match(attributes)
-        size = int(file[1]) if file else 0
-        if self._table is not None:
-            self._look_at_mode(attributes, path, size)
-        in_etc = path.startswith(b"etc/") and 0 < size <= LOOK_BYTES
-        if file and (in_etc or worth_a_look(name, size)) and path not in self._shipped:
-            self.small.append(os.fsdecode(path))
-            if is_host_key(path):
-                self.secrets.append("/" + os.fsdecode(path))
-        if self._logs and path.startswith(self._logs) and size:
-            self.secrets.append("/" + os.fsdecode(path))
-
-    def _look_at_mode(self, attributes: bytes, path: bytes, size: int) -> None:
-        """Note what others may not read and nobody has decided on, by the last three letters of its mode."""
-        closed = path.rpartition(b"/")[0] in self._closed
-        if attributes[:1] == b"d" and (closed or attributes[7:8] != b"r" or attributes[9:10] not in b"xt"):
-            self._closed.add(path)
-        if closed or (size and attributes[7:8] != b"r"):
-            table = self._table
-            if table is not None and record_of(table, path) is None:
-                self.secrets.append("/" + os.fsdecode(path))
 
 
 async def _cat(layer: Path, names: Iterable[str]) -> bytes:

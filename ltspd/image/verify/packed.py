@@ -55,8 +55,8 @@ async def check_everything(
 ) -> None:
     """Compare a layer of everything with its source, the content of its files for so many seconds.
 
-    ``table`` is the file with the generation's entries, ``now`` the last look at the source. What changed
-    between the looks, so that a layer ``above`` has it, is not judged, nor what changed since. Where
+    ``table`` is the file with the generation's entries, ``now`` the last scan of the source. What changed
+    between the scans, so that a layer ``above`` has it, is not judged, nor what changed since. Where
     squashfs can't be mounted a warning is logged. Raises ToolFailed.
     """
     apart = members(above, now.tree.links) | frozenset(above.gone) if above else ()

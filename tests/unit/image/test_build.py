@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ltspd.errors import InconsistentSource, NoKernel
 from ltspd.image import build
-from ltspd.image.build import BuildOptions
+from ltspd.image.build import Build, BuildOptions
+from ltspd.image.context import WORK_PREFIX
+from ltspd.image.look.plan import excludes_setting
 from ltspd.image.look.scan import scan
 from ltspd.image.store import manifest, store
 from ltspd.model.image import Generation, Source, SourceKind
@@ -20,10 +23,10 @@ from tests.worlds.image_builds import (
     SECRET,
     SECRETS,
     Said,
-    boot_part,
     layer_of,
     make,
-    no_module_missing,
+    order,
+    run_build,
     untouched,
 )
 from tests.worlds.image_trees import HASH, RELEASE, names, unpack, write
@@ -32,9 +35,10 @@ from tests.worlds.image_trees import HASH, RELEASE, names, unpack, write
 async def test_a_build_publishes_root_kernel_and_initrd_together(paths: Paths, source: Source) -> None:
     before = names(Path(source.path))
     said = Said()
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     assert not paths.images.exists()
-    built = await build.build(paths, plan, said, make_boot_part=boot_part)
+    built = await build.build(replace(wanted, progress=said), ready)
     generation = built.generation
     assert built.changed
     (image,), problems = store.read_images(paths)
@@ -83,14 +87,13 @@ async def test_nobody_can_fetch_what_is_being_made(paths: Paths, source: Source,
     def step(name: str) -> None:
         if "begin" not in told:
             told[name] = readable_by_all(paths.images)
-            work = [each for each in paths.images.rglob("*") if store.WORK_PREFIX in str(each)]
+            work = [each for each in paths.images.rglob("*") if WORK_PREFIX in str(each)]
             files[name] = sum(each.is_file() for each in work)
             assert {each.stat().st_mode & 0o077 for each in work if each.parent.name == "tiny"} == {0}
 
     old = os.umask(0)
     try:
-        plan = await build.preflight(paths, source, missing_modules=no_module_missing)
-        await build.build(paths, plan, Said(), make_boot_part=boot_part, step=step)
+        await run_build(order(paths, source, step=step))
     finally:
         os.umask(old)
     assert set(told) >= {"scanned", "packed", "copied", "written", "begin"}
@@ -130,9 +133,10 @@ async def test_no_secret_gets_into_an_image(paths: Paths, source: Source, tmp_pa
 async def test_an_unchanged_source_is_left_as_it_is(paths: Paths, source: Source) -> None:
     first = await make(paths, source)
     before = untouched(paths)
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     said = Said()
-    built = await build.build(paths, plan, said, make_boot_part=boot_part)
+    built = await build.build(replace(wanted, progress=said), ready)
     assert (built.generation, built.changed) == (first, False)
     assert said.phases == ["scan", "unchanged"]
     assert untouched(paths) == before
@@ -158,8 +162,7 @@ async def test_a_changed_source_gets_a_layer_above_its_base(paths: Paths, source
     with open(Path(source.path) / "var/lib/dpkg/status", "a") as file:
         file.write("\nPackage: cups\nStatus: install ok installed\nVersion: 2\n")
     said = Said()
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
-    second = (await build.build(paths, plan, said, make_boot_part=boot_part)).generation
+    second = (await run_build(order(paths, source, progress=said))).generation
     assert said.phases == ["scan", "copy", "squashfs", "initrd", "verify", "publish"]
     assert said.shares == pytest.approx(1.0)
     assert second.layers[:-1] == first.layers
@@ -184,15 +187,14 @@ async def test_what_a_client_began_to_use_during_a_build_stays(paths: Paths, sou
     await make(paths, source)
     write(Path(source.path), "usr/share/third", "x")
     options = BuildOptions(keep=1, grace=0)
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
+    wanted = order(paths, source, options)
+    ready = await build.preflight(wanted)
     used: set[str] = set()
 
     async def boot(_generation: Generation, _home: Path, _progress: Progress) -> None:
         used.add(first.id)
 
-    built = await build.build(
-        paths, plan, Said(), make_boot_part=boot_part, in_use=lambda: frozenset(used), trial=boot
-    )
+    built = await build.build(replace(wanted, in_use=lambda: frozenset(used), trial=boot), ready)
     generations = paths.images / "tiny/generations"
     assert {each.name for each in generations.iterdir()} == {first.id, built.generation.id}
 
@@ -213,11 +215,11 @@ async def test_excludes_of_file_and_options_apply(paths: Paths, source: Source, 
 
 
 def test_a_setting_has_patterns_one_a_line_or_names_a_file(paths: Paths) -> None:
-    assert build.excludes_setting(paths, "") == ()
-    assert build.excludes_setting(paths, " opt/a b/* \n\n... *.o\n") == ("opt/a b/*", "... *.o")
+    assert excludes_setting(paths, "") == ()
+    assert excludes_setting(paths, " opt/a b/* \n\n... *.o\n") == ("opt/a b/*", "... *.o")
     write(paths.root, "etc/ltsp/more", "x/*\ny/*\n")
-    assert build.excludes_setting(paths, "/etc/ltsp/more") == ("x/*", "y/*")
-    assert build.excludes_setting(paths, "/no/file") == ("/no/file",)
+    assert excludes_setting(paths, "/etc/ltsp/more") == ("x/*", "y/*")
+    assert excludes_setting(paths, "/no/file") == ("/no/file",)
 
 
 async def test_the_server_itself_never_packs_its_store(paths: Paths, source: Source, tmp_path: Path) -> None:
@@ -233,8 +235,9 @@ async def test_the_server_itself_never_packs_its_store(paths: Paths, source: Sou
 
 async def test_foreseeable_errors_are_the_preflights_and_leave_nothing(paths: Paths, source: Source) -> None:
     root = Path(source.path)
+    wanted = replace(order(paths, source), missing_modules=lambda _root, _release: ("squashfs",))
     with pytest.raises(NoKernel, match="it has no squashfs"):
-        await build.preflight(paths, source, missing_modules=lambda _root, _release: ("squashfs",))
+        await build.preflight(wanted)
     write(root, "var/lib/dpkg/updates/0001", "x")
     with pytest.raises(InconsistentSource):
         await make(paths, source)
@@ -249,11 +252,12 @@ async def test_foreseeable_errors_are_the_preflights_and_leave_nothing(paths: Pa
 async def test_a_real_debian_is_built_small(paths: Paths) -> None:
     tree = trees.tree("client")
     source = Source("client", SourceKind.DIRECTORY, str(tree))
-    plan = await build.preflight(paths, source)
-    generation = (await build.build(paths, plan, Said())).generation
+    wanted = Build(paths, source)
+    ready = await build.preflight(wanted)
+    generation = (await build.build(wanted, ready)).generation
     # LTSP makes 155 MB of this tree (its defaults, gzip); half of its 428 MB is a layer gone wrong.
     assert 80e6 < generation.layers[0].size < 1.1 * 155e6
-    assert generation.source_files == scan(tree, plan.excludes).files
+    assert generation.source_files == scan(tree, ready.plan.excludes).files
     listing = (await run(["unsquashfs", "-lls", str(layer_of(paths, generation))], whole=16 << 20)).stdout
     assert b"/usr/lib/systemd/systemd\n" in listing
     assert b"/etc/shadow-" not in listing

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NoKernel
-from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.store import store
 from ltspd.image.store.manifest import Manifest
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, boot_part, no_module_missing
+from tests.worlds.image_builds import order, run_build
 from tests.worlds.image_trees import RELEASE, make_source, write
 
 OTHER = "6.1.0-10-amd64"
@@ -28,8 +27,7 @@ def source(paths: Paths) -> Source:
 
 async def make(paths: Paths, source: Source, **options: object) -> tuple[Generation, Manifest]:
     wanted = BuildOptions(**options)  # type: ignore[arg-type]
-    plan = await build.preflight(paths, source, wanted, missing_modules=no_module_missing)
-    made = (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
+    made = (await run_build(order(paths, source, wanted))).generation
     return made, store.read_manifest(paths, source.name, made.id)
 
 

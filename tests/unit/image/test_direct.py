@@ -6,20 +6,19 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import InvalidOption
-from ltspd.image import build, fold
+from ltspd.image import fold
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.store import store
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, boot_part, no_module_missing
+from tests.worlds.image_builds import order, run_build
 from tests.worlds.image_trees import RELEASE, make_source
 
 DIRECT = BuildOptions(direct=True)
 
 
 async def make(paths: Paths, source: Source, options: BuildOptions) -> Built:
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
-    return await build.build(paths, plan, Said(), make_boot_part=boot_part)
+    return await run_build(order(paths, source, options))
 
 
 async def test_a_direct_generation_is_kernel_and_initrd_of_the_chroot(paths: Paths) -> None:

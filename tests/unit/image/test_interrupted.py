@@ -15,26 +15,27 @@ import pytest
 from ltspd.errors import Busy, InconsistentSource, LtspError, NoSpace
 from ltspd.image import build
 from ltspd.image.build import BuildOptions
-from ltspd.image.store import publish, store
+from ltspd.image.context import Step
+from ltspd.image.store import publish, removal, store
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests import REPOSITORY
 from tests.patience import PATIENCE, processor_seconds
 from tests.worlds.image_builds import (
     Said,
-    boot_part,
     make,
-    no_module_missing,
+    order,
     untouched,
 )
 from tests.worlds.image_trees import write
 
 
 async def test_what_breaks_between_preflight_and_build_is_seen(paths: Paths, source: Source) -> None:
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     write(Path(source.path), "var/lib/dpkg/updates/0001", "x")
     with pytest.raises(InconsistentSource):
-        await build.build(paths, plan, Said(), make_boot_part=boot_part)
+        await build.build(wanted, ready)
     assert untouched(paths) == set()
 
 
@@ -44,22 +45,23 @@ async def test_a_failing_initrd_ends_the_packing_and_leaves_nothing(paths: Paths
     async def fail(_root: Path, _release: str) -> bytes:
         raise LtspError("no busybox")
 
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     with pytest.raises(LtspError, match="no busybox"):
-        await build.build(paths, plan, Said(), make_boot_part=fail)
+        await build.build(replace(wanted, make_boot_part=fail), ready)
     assert untouched(paths) == set()
 
 
 async def test_a_cancel_ends_soon_and_leaves_nothing(paths: Paths, source: Source) -> None:
     write(Path(source.path), "usr/big", os.urandom(96 << 20))
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
-    plan = replace(plan, options=BuildOptions(level=19))
+    wanted = order(paths, source, BuildOptions(level=19))
+    ready = await build.preflight(wanted)
     said = Said()
-    task = asyncio.create_task(build.build(paths, plan, said, make_boot_part=boot_part))
+    task = asyncio.create_task(build.build(replace(wanted, progress=said), ready))
     await said.began.wait()
     await asyncio.sleep(0.2)
     with pytest.raises(Busy):
-        await build.build(paths, plan, Said(), make_boot_part=boot_part)
+        await build.build(wanted, ready)
     started = processor_seconds()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -76,7 +78,7 @@ async def test_a_cancel_while_publishing_comes_too_late_and_is_not_reported(
 ) -> None:
     begun = threading.Event()
 
-    def slowly(paths: Paths, image: str, work: Path, identity: str, step: publish.Step) -> None:
+    def slowly(paths: Paths, image: str, work: Path, identity: str, step: Step) -> None:
         begun.set()
         time.sleep(0.3)
         real(paths, image, work, identity, step)
@@ -107,8 +109,10 @@ async def boot_part(root, release): return b"x"
 async def main():
     paths = Paths(root=Path(sys.argv[1]))
     source = Source("tiny", SourceKind.DIRECTORY, str(paths.base_dir / "tiny"))
-    plan = await build.preflight(paths, source, missing_modules=lambda root, release: ())
-    await build.build(paths, plan, Said(), make_boot_part=boot_part)
+    wanted = build.Build(
+        paths, source, progress=Said(), make_boot_part=boot_part, missing_modules=lambda root, release: ()
+    )
+    await build.build(wanted, await build.preflight(wanted))
 
 asyncio.run(main())
 """
@@ -149,7 +153,7 @@ async def test_a_killed_build_leaves_the_old_image_and_is_swept(
     if image.current == old.id:
         # A program of the dead build may hold its lock for as long as it takes to end.
         async with asyncio.timeout(PATIENCE):
-            while store.sweep(paths) == () and untouched(paths) != before:  # noqa: ASYNC110 - other processes
+            while removal.sweep(paths) == () and untouched(paths) != before:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(0.05)
         assert untouched(paths) == before
     else:
@@ -169,12 +173,13 @@ def small_store(paths: Paths) -> Iterator[Path]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def test_a_full_store_is_foreseen_and_survived(paths: Paths, source: Source, small_store: Path) -> None:
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     write(Path(source.path), "usr/big", os.urandom(16 << 20))
     with pytest.raises(NoSpace, match=r"may need \d+ MiB in .*, but only \d+ MiB are free"):
-        await build.preflight(paths, source, missing_modules=no_module_missing)
+        await build.preflight(order(paths, source))
     with pytest.raises(NoSpace):
-        await build.build(paths, plan, Said(), make_boot_part=boot_part)
+        await build.build(wanted, ready)
     assert list(small_store.iterdir()) == []
 
     async def fill(_root: Path, _release: str) -> bytes:
@@ -182,7 +187,8 @@ async def test_a_full_store_is_foreseen_and_survived(paths: Paths, source: Sourc
         return b"x" * (2 << 20)
 
     (Path(source.path) / "usr/big").unlink()
-    plan = await build.preflight(paths, source, missing_modules=no_module_missing)
+    wanted = order(paths, source)
+    ready = await build.preflight(wanted)
     with pytest.raises(NoSpace, match="ran full"):
-        await build.build(paths, plan, Said(), make_boot_part=fill)
+        await build.build(replace(wanted, make_boot_part=fill), ready)
     assert [each.name for each in small_store.iterdir()] == ["filler"]

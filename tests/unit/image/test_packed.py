@@ -17,7 +17,7 @@ from ltspd.image.store import store
 from ltspd.image.verify import packed
 from ltspd.model.image import Source
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, make, no_module_missing
+from tests.worlds.image_builds import Said, make, order
 from tests.worlds.image_trees import write
 from tests.worlds.layers import through_layers
 
@@ -204,7 +204,7 @@ async def test_a_packer_that_is_known_to_err_is_refused_before_anything_is_writt
     write(tmp_path, "programs/mksquashfs", text, 0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
     with pytest.raises(NotInstalled, match=rf"{version} may pack files that have holes wrongly.*4\.7\.5"):
-        await build.preflight(paths, source, missing_modules=no_module_missing)
+        await build.preflight(order(paths, source))
     assert not paths.images.exists()
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import SecretInImage
-from ltspd.image import build
 from ltspd.image.build import BuildOptions
+from ltspd.image.context import Step, nothing
 from ltspd.image.look import privacy, remarks
 from ltspd.image.look.scan import scan
 from ltspd.image.source import homes
-from ltspd.image.store import publish, store
+from ltspd.image.store import store
 from ltspd.image.verify import layer as verify
 from ltspd.model.image import Generation, Source, SourceKind
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, boot_part, no_module_missing
+from tests.worlds.image_builds import order, run_build
 from tests.worlds.image_trees import HASH, make_tree, names, pack, unpack, write
 
 CANARY = "canary-4711"
@@ -37,10 +37,9 @@ def server(paths: Paths, root: Path) -> Source:
 
 
 async def make(
-    paths: Paths, source: Source, options: BuildOptions | None = None, step: publish.Step = publish.nothing
+    paths: Paths, source: Source, options: BuildOptions | None = None, step: Step = nothing
 ) -> Generation:
-    plan = await build.preflight(paths, source, options, missing_modules=no_module_missing)
-    return (await build.build(paths, plan, Said(), make_boot_part=boot_part, step=step)).generation
+    return (await run_build(order(paths, source, options, step=step))).generation
 
 
 def seen(paths: Paths, generation: Generation, target: Path) -> dict[str, bytes]:

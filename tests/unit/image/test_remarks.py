@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.look import remarks
 from ltspd.image.look.scan import scan
 from ltspd.image.store import store
 from ltspd.model.image import Generation, Source
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, boot_part, no_module_missing
+from tests.worlds.image_builds import order, run_build
 from tests.worlds.image_trees import unpack, write
 
 
@@ -78,8 +77,7 @@ def test_odd_names_are_shown_without_a_hint_that_would_not_work(tmp_path: Path, 
 
 
 async def make(paths: Paths, source: Source, *add: str, omit: tuple[str, ...] = ()) -> Generation:
-    plan = await build.preflight(paths, source, BuildOptions(add, omit), missing_modules=no_module_missing)
-    made = (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
+    made = (await run_build(order(paths, source, BuildOptions(add, omit)))).generation
     assert store.find(paths, source.name).current_generation == made, "also as it is read again"
     return made
 

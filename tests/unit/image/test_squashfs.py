@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltspd.errors import NoSpace, ToolFailed
+from ltspd.image.look.replaced import Replacement, like
 from ltspd.image.pack import squashfs
-from ltspd.image.pack.squashfs import Replacement
 from tests.worlds.image_trees import names, unpack, write
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -75,7 +75,7 @@ async def test_replaced_files_have_new_content_and_the_given_attributes(tmp_path
     layer = await _pack(
         root,
         tmp_path,
-        squashfs.like(root, "etc/shadow", b"clean\n"),
+        like(root, "etc/shadow", b"clean\n"),
         Replacement("etc/machine-id", b"", 0o444),
     )
     out = unpack(layer, tmp_path / "unpacked")

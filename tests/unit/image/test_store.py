@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ltspd.errors import Busy, InUse, InvalidName, NoSuchGeneration, NoSuchImage, NothingToRevert
-from ltspd.image.store import manifest, publish, store
+from ltspd.image.store import manifest, publish, removal, store
 from ltspd.image.store.keeping import surplus
 from ltspd.model.image import Image
 from ltspd.paths import Paths
@@ -81,7 +81,7 @@ def test_a_kill_at_any_step_leaves_a_bootable_whole(paths: Paths, step: str) -> 
         assert problems == ()
         assert image.current == (new if step == "published" else old)
         assert image.current_generation is not None
-        store.sweep(paths)
+        removal.sweep(paths)
     assert not [each for each in (paths.images / "lab").iterdir() if each.name.startswith(".")]
     complete = step in ("generation", "link", "published")
     assert layers(paths) == ({"a", "b"} if complete else {"a"})
@@ -129,10 +129,10 @@ def test_revert_goes_back_one_or_to_the_one_named(paths: Paths) -> None:
 def test_removing_keeps_shared_layers_current_and_used_generations(paths: Paths) -> None:
     first, second, third = add(paths, 1, "a"), add(paths, 2, "a", "b"), add(paths, 3, "a", "c")
     with pytest.raises(InUse, match="clients of lab boot"):
-        store.remove_generation(paths, "lab", third)
+        removal.remove_generation(paths, "lab", third)
     with pytest.raises(InUse, match="in use"):
-        store.remove_generation(paths, "lab", second, lambda: frozenset([second]))
-    store.remove_generation(paths, "lab", second)
+        removal.remove_generation(paths, "lab", second, lambda: frozenset([second]))
+    removal.remove_generation(paths, "lab", second)
     assert layers(paths) == {"a", "c"}
     assert [each.id for each in store.find(paths, "lab").generations] == [first, third]
 
@@ -140,10 +140,10 @@ def test_removing_keeps_shared_layers_current_and_used_generations(paths: Paths)
 def test_prune_keeps_the_newest_the_current_and_the_used(paths: Paths) -> None:
     ids = [add(paths, number, letter) for number, letter in enumerate("abcde")]
     store.revert(paths, "lab", ids[0])
-    assert store.prune(paths, "lab", 2, lambda: frozenset([ids[1]])) == (ids[2],)
+    assert removal.prune(paths, "lab", 2, lambda: frozenset([ids[1]])) == (ids[2],)
     assert layers(paths) == {"a", "b", "d", "e"}
-    assert store.prune(paths, "lab", 2) == (ids[1],)
-    assert store.prune(paths, "lab", 2) == ()
+    assert removal.prune(paths, "lab", 2) == (ids[1],)
+    assert removal.prune(paths, "lab", 2) == ()
 
 
 def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
@@ -153,10 +153,10 @@ def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
     store.keep_generation(paths, "lab", second)
     assert store.kept(paths, "lab") == {first, second}
     with pytest.raises(InUse, match=r"is kept.*keep lab .*--undo"):
-        store.remove_generation(paths, "lab", first)
-    assert store.prune(paths, "lab", 1) == ()
+        removal.remove_generation(paths, "lab", first)
+    assert removal.prune(paths, "lab", 1) == ()
     store.keep_generation(paths, "lab", second, keep=False)
-    assert store.prune(paths, "lab", 1) == (second,)
+    assert removal.prune(paths, "lab", 1) == (second,)
     assert store.kept(paths, "lab") == {first}
     with pytest.raises(NoSuchGeneration):
         store.keep_generation(paths, "lab", second)
@@ -168,20 +168,20 @@ def test_what_was_current_a_moment_ago_is_not_removed(paths: Paths, monkeypatch:
     monkeypatch.setattr(time, "time", lambda: clock)
     first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
     clock = 9000.0
-    store.remove_generation(paths, "lab", second, grace=600)
+    removal.remove_generation(paths, "lab", second, grace=600)
     # Clients booted the first until this build, though the one after it was built long ago.
     store.revert(paths, "lab", first)
     clock = 20000.0
     fourth = add(paths, 4, "d")
     clock = 20100.0
     with pytest.raises(InUse, match=r"current until a moment ago.*in 9 min \(KEEP_GRACE\)"):
-        store.remove_generation(paths, "lab", first, grace=600)
-    assert store.prune(paths, "lab", 1, grace=600) == (third,), "not the first, for the same reason"
+        removal.remove_generation(paths, "lab", first, grace=600)
+    assert removal.prune(paths, "lab", 1, grace=600) == (third,), "not the first, for the same reason"
     store.keep_generation(paths, "lab", first)
     clock = 20601.0
-    assert store.prune(paths, "lab", 1, grace=600) == ()
+    assert removal.prune(paths, "lab", 1, grace=600) == ()
     store.keep_generation(paths, "lab", first, keep=False)
-    store.remove_generation(paths, "lab", first, grace=600)
+    removal.remove_generation(paths, "lab", first, grace=600)
     assert [each.id for each in store.find(paths, "lab").generations] == [fourth]
 
 
@@ -233,7 +233,7 @@ def test_a_corrupt_generation_is_a_problem_not_a_crash(
     assert image.current == ""
     assert why in problems[0].message
     assert bad in problems[1].message
-    store.sweep(paths)
+    removal.sweep(paths)
     assert "a" in layers(paths)
 
 
@@ -266,11 +266,11 @@ def test_a_sweep_leaves_a_running_build_alone(paths: Paths) -> None:
     add(paths, 1, "a")
     work = prepare(paths, 2, ("b" * 64,))
     with store.locked(paths, "lab"):
-        assert store.sweep(paths) == ()
+        assert removal.sweep(paths) == ()
         with pytest.raises(Busy), store.locked(paths, "lab"):
             pass
         assert work.is_dir()
-    assert store.sweep(paths) == (str(work),)
+    assert removal.sweep(paths) == (str(work),)
 
 
 def test_ltsps_own_files_in_the_store_are_not_ours(paths: Paths) -> None:
@@ -278,7 +278,7 @@ def test_ltsps_own_files_in_the_store_are_not_ours(paths: Paths) -> None:
     (paths.images / "x86_64.img").write_bytes(b"squashfs")
     (paths.images / "old").symlink_to("/")
     assert store.read_images(paths) == ((), ())
-    assert store.sweep(paths) == ()
+    assert removal.sweep(paths) == ()
     assert (paths.images / "x86_64.img").exists()
 
 

@@ -10,22 +10,21 @@ import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoInit, NoKernel, SecretInImage
 from ltspd.image import build
-from ltspd.image.build import BuildOptions
+from ltspd.image.build import Build, BuildOptions
 from ltspd.image.source import clean, excludes, kernels
 from ltspd.image.store import store
 from ltspd.image.verify import layer as verify
 from ltspd.model.image import Source, SourceKind
 from ltspd.paths import Paths
 from ltspd.system.run import run
-from tests.worlds.image_builds import SECRETS, Said, boot_part, no_module_missing
+from tests.worlds.image_builds import SECRETS, boot_part, order, run_build
 from tests.worlds.image_trees import HASH, RELEASE, pack, unpack, write
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 
 
 async def make(paths: Paths, source: Source, *add: str) -> None:
-    plan = await build.preflight(paths, source, BuildOptions(add), missing_modules=no_module_missing)
-    await build.build(paths, plan, Said(), make_boot_part=boot_part)
+    await run_build(order(paths, source, BuildOptions(add)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ async def test_a_kernel_that_is_cut_short_is_foreseen(
     await make(paths, source)
     write(Path(source.path), name, whole[:-1])
     with pytest.raises(NoKernel, match=f"{name} is cut short: it has {len(whole) - 1} bytes"):
-        await build.preflight(paths, source, missing_modules=no_module_missing)
+        await build.preflight(order(paths, source))
 
 
 def test_debians_own_kernel_is_whole(root_tree: Callable[[str], Path]) -> None:
@@ -174,8 +173,8 @@ async def test_a_real_systems_image_holds_no_secret(
     await run(["mount", "-t", "overlay", "-o", options, "real", str(root)])
     try:
         real = Source("real", SourceKind.DIRECTORY, str(root))
-        plan = await build.preflight(paths, real)
-        made = (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
+        wanted = Build(paths, real, make_boot_part=boot_part)
+        made = (await run_build(wanted)).generation
     finally:
         await run(["umount", str(root)])
     for number, each in enumerate(made.layers):

@@ -81,8 +81,8 @@ async def test_options_are_what_ltsp_conf_and_the_caller_say(
     (tmp_path / "srv/ltsp/x/usr").mkdir(parents=True)
     seen: list[build.BuildOptions] = []
 
-    async def preflight(_paths: Paths, _source: Source, options: build.BuildOptions) -> None:
-        seen.append(options)
+    async def preflight(wanted: build.Build) -> None:
+        seen.append(wanted.options)
         raise NoSpace("full")
 
     monkeypatch.setattr(build, "preflight", preflight)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.image import build
 from ltspd.image.build import BuildOptions
 from ltspd.image.store import store
 from ltspd.image.store.keeping import surplus
@@ -17,7 +16,7 @@ from ltspd.jobs import engine
 from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.model.image import Generation, Image, Source
 from ltspd.paths import Paths
-from tests.worlds.image_builds import Said, boot_part, no_module_missing
+from tests.worlds.image_builds import order, run_build
 from tests.worlds.image_trees import make_source, write
 
 YEAR = 365 * 86400.0
@@ -60,8 +59,7 @@ async def test_finished_jobs_linger_as_long(step: Callable[[float], None], secon
 
 
 async def make(paths: Paths, source: Source) -> Generation:
-    plan = await build.preflight(paths, source, BuildOptions(keep=3), missing_modules=no_module_missing)
-    return (await build.build(paths, plan, Said(), make_boot_part=boot_part)).generation
+    return (await run_build(order(paths, source, BuildOptions(keep=3)))).generation
 
 
 @pytest.mark.parametrize("seconds", STEPS)

@@ -14,7 +14,7 @@ from ltspd.paths import Paths
 from ltspd.system import priority
 from ltspd.system.run import run
 from ltspd.system.threads import in_thread
-from tests.worlds.image_builds import Said, no_module_missing
+from tests.worlds.image_builds import order
 from tests.worlds.image_trees import make_source
 
 
@@ -76,11 +76,10 @@ async def test_all_of_a_build_in_the_background_is_low(
         seen.append(await of_program())
         return b"boot part"
 
-    plan = await build.preflight(
-        paths, source, BuildOptions(background=background), missing_modules=no_module_missing
-    )
+    wanted = order(paths, source, BuildOptions(background=background), make_boot_part=boot_part)
+    ready = await build.preflight(wanted)
     monkeypatch.setattr(look, "contents", contents)
-    await build.build(paths, plan, Said(), make_boot_part=boot_part)
+    await build.build(wanted, ready)
     assert set(seen) == {usual + priority.NICE if background else usual}
     # The look after the packing, a thread and a program of the boot part.
     assert len(seen) == 3
