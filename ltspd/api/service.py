@@ -183,7 +183,6 @@ class Service:
             return False
         if message.message_type is not MessageType.METHOD_CALL:
             return False
-        connection.bound_signature_cache()
         sender = message.sender
         calls = len(self._calls.get(sender, ())) + len(self._waiting.get(sender, ()))
         if self._stopping:

@@ -5,10 +5,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dbus_next import BusType, Message, MessageFlag, MessageType, SignatureTree
-from dbus_next.aio import MessageBus
+from dbus_next import Message, MessageFlag, MessageType
 
-from ltspd.dbus import wire
+from ltspd.dbus import library, wire
 from ltspd.dbus.reader import PIECE, Reader
 from ltspd.errors import LtspError
 
@@ -23,8 +22,6 @@ LETTER = 65536
 CALL_TIMEOUT = 25.0
 # How long close() waits for the last messages to leave, and for the end, in seconds.
 FAREWELL = 2.0
-# The contract needs fewer than 50 distinct signatures.
-SIGNATURES_KEPT = 1000
 DAEMON = "org.freedesktop.DBus"
 DAEMON_PATH = "/org/freedesktop/DBus"
 FAILED = f"{DAEMON}.Error.Failed"
@@ -46,44 +43,6 @@ class NoBus(LtspError):
     """The bus can't be reached, or its connection ended."""
 
 
-class _Bus(MessageBus):  # type: ignore[misc]
-    """The library's connection, but it reads as ``reader`` does, and no message is the end of it."""
-
-    def __init__(self, address: str | None) -> None:
-        """Prepare to connect to the system bus, or to the bus at ``address``."""
-        super().__init__(bus_address=address, bus_type=BusType.SYSTEM)
-        self._reader = Reader(self._on_message, self._refuse)
-        # How a call that is too long gets its answer; a Connection puts its own way of sending here.
-        self.answer: Callable[[Message], None] = self.send
-
-    def _message_reader(self) -> None:
-        try:
-            data = self._sock.recv(PIECE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._finalize(error)
-            return
-        if data:
-            self._reader.feed(data)
-        else:
-            self._finalize(EOFError("the bus closed it"))
-
-    def _refuse(self, head: wire.Message, flags: int) -> None:
-        if flags & MessageFlag.NO_REPLY_EXPECTED.value:
-            return
-        self.answer(
-            Message(
-                message_type=MessageType.ERROR,
-                destination=head.sender,
-                reply_serial=head.serial,
-                error_name=f"{DAEMON}.Error.LimitsExceeded",
-                signature="s",
-                body=["The call is too long; nothing here takes that much."],
-            )
-        )
-
-
 class Connection:
     """One connection, around dbus-next's, with the two things that its own lacks.
 
@@ -92,10 +51,10 @@ class Connection:
     And whoever waits for a reply is told when the connection ends.
     """
 
-    def __init__(self, bus: _Bus) -> None:
-        """Take over a connected bus; nothing else may send on it."""
+    def __init__(self, bus: library.Bus, reader: Reader) -> None:
+        """Take over a connected bus, and what reads from it; nothing else may send on it."""
         self._bus = bus
-        bus.answer = self.send
+        reader.refuse = self._refuse
         self._outbox: asyncio.Queue[Message | Packed] = asyncio.Queue()
         self._sending = False
         self._then: list[Callable[[], None]] = []
@@ -163,12 +122,14 @@ class Connection:
         for task in (self._end, self._postman):
             task.cancel()
         await asyncio.gather(self._end, self._postman, return_exceptions=True)
-        # dbus-next shuts its socket down but leaves the descriptor to the garbage collector.
-        for part in ("_stream", "_sock"):
-            try:
-                getattr(self._bus, part).close()
-            except (AttributeError, OSError):
-                pass
+        self._bus.close()
+
+    def _refuse(self, head: wire.Message, flags: int) -> None:
+        """Answer a call that is too long."""
+        if not flags & MessageFlag.NO_REPLY_EXPECTED.value:
+            fields = {4: f"{DAEMON}.Error.LimitsExceeded", 5: head.serial, 6: head.sender, 8: "s"}
+            body = wire.content("s", ["The call is too long; nothing here takes that much."])
+            self.send(lambda serial: wire.assemble(wire.ERROR, serial, fields, body))
 
     async def _deliver(self) -> None:
         while True:
@@ -185,7 +146,7 @@ class Connection:
                 letter += self._bytes(batch[-1])
             try:
                 if letter:
-                    await self._bus.send(_envelope(letter))
+                    await self._bus.send(library.envelope(letter))
             except (EOFError, OSError):
                 return  # _watch() sees the same end, and says so
             finally:
@@ -197,29 +158,13 @@ class Connection:
             if not isinstance(message, Message):
                 return message(self._bus.next_serial())
             message.serial = message.serial or self._bus.next_serial()
-            return bytes(message._marshall())
+            return library.packed(message)
         except Exception:
             # A body that doesn't fit its signature: a mistake of ours, and no reason to go silent.
             log.exception("Can't send %s", getattr(message, "member", None) or "a reply or signal")
-            if isinstance(message, Message):
-                self._unsendable(message)
+            if isinstance(message, Message) and (future := self._waiting.get(message.serial)):
+                future.set_exception(BusError(FAILED, f"{message.member}: the arguments can't be sent"))
             return b""
-
-    def _unsendable(self, message: Message) -> None:
-        why = "The reply could not be sent; see the journal."
-        if message.message_type is MessageType.METHOD_RETURN:
-            self._outbox.put_nowait(
-                Message(
-                    message_type=MessageType.ERROR,
-                    destination=message.destination,
-                    reply_serial=message.reply_serial,
-                    error_name=FAILED,
-                    signature="s",
-                    body=[why],
-                )
-            )
-        elif future := self._waiting.get(message.serial):
-            future.set_exception(BusError(FAILED, f"{message.member}: the arguments can't be sent"))
 
     def _reply(self, message: Message) -> bool:
         if message.message_type not in (MessageType.METHOD_RETURN, MessageType.ERROR):
@@ -240,22 +185,19 @@ class Connection:
                     future.set_exception(BusError(DISCONNECTED, "the bus connection ended"))
 
 
-def _envelope(data: bytes) -> Message:
-    """Return a message that dbus-next sends as these bytes, which are whole messages."""
-    message = Message.new_signal("/", DAEMON, "Envelope")
-    message.serial = 1  # not sent: the messages inside have theirs
-    message._marshall = lambda negotiate_unix_fd=False: data
-    return message
-
-
 async def connect(address: str | None = None) -> Connection:
-    """Connect to the system bus, or to the bus at ``address``; raises NoBus.
+    """Connect to the system bus, or to the bus at ``address``; raises NoBus, Unsuitable.
 
     ``DBUS_SYSTEM_BUS_ADDRESS`` is honoured, as every D-Bus library does.
     """
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
-            return Connection(await _Bus(address).connect())
+            bus = library.Bus(address)
+            reader = Reader(bus.take)
+            bus.readable = lambda: reader.feed(bus.receive(PIECE))
+            return Connection(await bus.connect(), reader)
+    except LtspError:
+        raise
     except Exception as error:  # dbus-next documents plain Exception here
         where = address or "the system bus"
         raise NoBus(
@@ -309,10 +251,3 @@ async def daemon_call(
 ) -> list[Any]:
     """Call a method of the message bus daemon itself; raises BusError."""
     return await call(bus, DAEMON, DAEMON_PATH, DAEMON, member, signature, body, timeout=timeout)
-
-
-def bound_signature_cache() -> None:
-    """Keep dbus-next from remembering every signature that any local user ever sent us, for ever."""
-    seen = getattr(SignatureTree, "_cache", None)
-    if isinstance(seen, dict) and len(seen) > SIGNATURES_KEPT:
-        seen.clear()

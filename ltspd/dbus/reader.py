@@ -9,9 +9,8 @@ import logging
 from collections.abc import Callable
 
 from dbus_next import Message
-from dbus_next._private.unmarshaller import Unmarshaller
 
-from ltspd.dbus import wire
+from ltspd.dbus import library, wire
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +30,14 @@ class Reader:
     ``take`` gets each, with its ``size`` in bytes, ``refuse`` the header and the flags of calls too long.
     """
 
-    def __init__(self, take: Callable[[Message], None], refuse: Callable[[wire.Message, int], None]) -> None:
+    def __init__(
+        self,
+        take: Callable[[Message], None],
+        refuse: Callable[[wire.Message, int], None] = lambda head, flags: None,
+    ) -> None:
         """Begin at the start of a message."""
         self._take = take
-        self._refuse = refuse
+        self.refuse = refuse
         self._buffer = bytearray()
         self._skip = 0
         self._complained = False
@@ -68,7 +71,7 @@ class Reader:
         if head <= LONGEST_HEADER and call:
             if len(buffer) < head:
                 return False
-            self._refuse(wire.parse_head(bytes(buffer[:head])), buffer[2])
+            self.refuse(wire.parse_head(bytes(buffer[:head])), buffer[2])
         else:
             self._complain("it is too long")
         self._skip = size
@@ -76,7 +79,7 @@ class Reader:
 
     def _decode(self, whole: bytes) -> None:
         try:
-            message = Unmarshaller(io.BytesIO(whole)).unmarshall()
+            message = library.parsed(io.BytesIO(whole))
         except Exception as error:  # the library's own, ValueError, and whatever a stranger may think of
             self._complain(str(error) or type(error).__name__)
         else:

@@ -11,7 +11,7 @@ from ltspd.api.contract import contract, tree
 from ltspd.api.noun import arguments
 from ltspd.api.service import CALLS_PER_SENDER
 from ltspd.api.standard import PROPERTIES, STANDARD
-from ltspd.dbus import connection, wire
+from ltspd.dbus import connection, library, wire
 from ltspd.dbus.caller import Client
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.names import ERROR_PREFIX, ROOT_PATH, STEM, interface
@@ -166,12 +166,12 @@ async def test_signatures_of_strangers_are_not_kept_for_ever(client: Connection)
     from dbus_next import SignatureTree
 
     letters = "bdinqstuxy"
-    for n in range(connection.SIGNATURES_KEPT + 500):
+    for n in range(library.SIGNATURES_KEPT + 500):
         signature = "".join(letters[int(digit)] for digit in str(n))
         SignatureTree(signature)
         SignatureTree._get(signature)
     await ask(client, "org.freedesktop.DBus.Peer", "Ping")
-    assert len(SignatureTree._cache) <= connection.SIGNATURES_KEPT
+    assert len(SignatureTree._cache) <= library.SIGNATURES_KEPT
 
 
 async def test_many_senders_together_shut_nobody_out(
