@@ -38,13 +38,18 @@ PROGRAMS = {
 
 
 def blocks(page: Path) -> Iterator[list[str]]:
-    """Yield the lines of each example: fenced, or indented by four or (in a list) more."""
+    """Yield the lines of each example: fenced, or indented by four or (in a list) more.
+
+    A fence with a second word is a file of an example of CONTRIBUTING.md, which other tests run.
+    """
     fenced: list[str] | None = None
     indented: list[str] = []
+    is_file = False
     for line in [*page.read_text().splitlines(), ""]:
         if line.startswith("```"):
-            if fenced is not None:
+            if fenced is not None and not is_file:
                 yield fenced
+            is_file = " " in line
             fenced = [] if fenced is None else None
         elif fenced is not None:
             fenced.append(line)
