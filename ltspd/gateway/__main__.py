@@ -15,7 +15,7 @@ log = logging.getLogger("ltspd.gateway")
 
 
 async def _reload(gateway: Gateway, path: Path) -> None:
-    """Read the table again; one that can't be used changes nothing."""
+    """Read the table again; if it can't be used, nothing changes."""
     try:
         table = load(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -39,7 +39,7 @@ async def serve(path: Path) -> None:
         stopping = asyncio.create_task(stop.wait())
         while not stopping.done():
             again = asyncio.create_task(reload.wait())
-            # Handing over never ends by itself: if it does, it broke, and so do we.
+            # Handing over never ends by itself; if it does, it failed, and the service fails, too.
             await asyncio.wait({stopping, again, handing_over}, return_when=asyncio.FIRST_COMPLETED)
             again.cancel()
             if handing_over.done():

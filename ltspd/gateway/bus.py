@@ -12,7 +12,7 @@ from ltspd.names import ROOT_PATH, STEM, interface
 
 log = logging.getLogger("ltspd.gateway")
 
-# Seconds between attempts while the bus is away, ever more seldom; then there is nothing to wait for either.
+# Seconds between attempts while the bus is away. They become rare, because without a bus there is no daemon.
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 # A call that hands clients over may wait for the daemon's first look at its images.
 CALL_SECONDS = 60.0
@@ -42,7 +42,7 @@ class BusConnection:
         return bool(self._owner)
 
     async def run(self) -> None:
-        """Keep a connection, for ever."""
+        """Keep a connection; this never ends by itself."""
         failed = 0
         while True:
             try:
@@ -78,7 +78,7 @@ class BusConnection:
                 error = why
                 continue
             try:
-                # We are whom the socket's credentials say (the EXTERNAL mechanism).
+                # The EXTERNAL mechanism: the socket's credentials prove the user that is named here.
                 writer.write(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
                 if not (await reader.readuntil(b"\r\n")).startswith(b"OK "):
                     raise ConnectionError("it refuses us")
@@ -103,7 +103,7 @@ class BusConnection:
                 try:
                     message = wire.parse(data)
                 except Exception:
-                    # Anyone on the bus can send us a signal, and none of them may end this connection.
+                    # Anyone on the bus can send us a signal; a malformed one must not end this connection.
                     log.debug("A message on the bus made no sense", exc_info=True)
                     continue
                 self._take(message)
@@ -125,7 +125,7 @@ class BusConnection:
             try:
                 (name,) = await self._bus("GetNameOwner", "s", [STEM])
             except CallError:
-                return  # nobody has it; we hear of it when somebody does
+                return  # The daemon is away; a signal tells when it comes.
             self._owned(str(name))
         except (CallError, Unreachable) as error:
             log.warning("The system bus won't talk to us: %s", error)
@@ -164,7 +164,7 @@ class BusConnection:
                 future.set_result(message)
         elif message.kind != wire.SIGNAL:
             return
-        # Anyone on the bus can send us a signal: who sent it counts, not what it says.
+        # Anyone on the bus can send us a signal, so the sender is checked.
         elif message.sender == BUS and message.member == "NameOwnerChanged" and len(message.body) == 3:
             if message.body[0] == STEM:
                 self._owned(str(message.body[2]))

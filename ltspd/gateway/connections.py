@@ -1,6 +1,6 @@
-"""Connections of clients: how many an address and all may hold, and for how long without asking for anything.
+"""Connections of clients: how many one address and all together may have, and how long one may say nothing.
 
-aiohttp bounds a request's lines and an idle connection that was used before; the rest is bounded here.
+aiohttp limits the lines of a request, and how long a used connection may be idle; this module the rest.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ log = logging.getLogger("ltspd.gateway")
 # emulated machine on a busy server within a second or two.
 WAIT_SECONDS = 20.0
 # Bytes and lines that a client may have sent without being answered. Firmware's requests have 10 lines and
-# 400 bytes, a browser's 20 lines; a report has 32 lines at most. Requests are not sent before the answer to
-# the one before by any client that boots.
+# 400 bytes, a browser's 20 lines; a report has 32 lines at most. A client that boots waits for each answer
+# before it sends the next request.
 UNANSWERED_BYTES = 16 << 10
 UNANSWERED_LINES = 64
 # The longest line of a request. The longest URL of ours has about 150 characters.
 LINE_MOST = 4096
-# What is still read of a request's body after it was answered. Seconds.
+# How long the rest of a request's body is read after the answer. Seconds.
 LINGER_SECONDS = 2.0
 
-# However many descriptors there may be: each connection takes up to 25 KB of memory.
+# A limit for memory, even if there are more descriptors: a connection takes up to 25 KB.
 ALL_MOST = 4096
-# Connections of clients that wait for news: as many as there are clients in the registry.
+# Connections of clients that wait for news: as many as the registry has clients. Each takes 15 KB.
 HELD_MOST = 2000
-# Descriptors that are not for connections: D-Bus, sockets that listen, files of the program, and one round of
+# Descriptors that are not for connections: D-Bus, listening sockets, files of the program, and a backlog of
 # new connections, which are accepted before they are counted.
 BACKLOG = 512
 RESERVED = 64 + BACKLOG
 
-# Seconds between two lines of the log about clients that were turned away.
+# Seconds between two log lines about refused connections.
 QUIET_SECONDS = 60.0
 
 LOOPBACK = "127.0.0.0/8"
@@ -61,22 +61,22 @@ def _descriptors() -> int:
 
 @lru_cache(maxsize=4096)
 def sender(address: str) -> str:
-    """Return as whom an address counts: every user of this machine can have all addresses of loopback."""
+    """Return the sender that an address counts as; loopback is one: any local user can have all of it."""
     return LOOPBACK if ipaddress.ip_address(address).is_loopback else address
 
 
 class Connections:
-    """All connections by sender, each sender's in the order in which they last had something to do."""
+    """All connections by sender; each sender's are in the order in which a request last began or ended."""
 
     def __init__(self, most: int) -> None:
         """Begin with none; ``most`` is the limit for all of them."""
         self._most = most
-        # The limit for one sender; the table of what is served says it.
+        # The limit for one sender; the table sets it.
         self.each_most = most
         self._of: dict[str, dict[Connection, None]] = {}
         self._all = 0
         self._quiet_until = 0.0
-        # How many were turned away or had to make room since the start.
+        # How many were refused, or ended to make room, since the start.
         self.refused = 0
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class Connections:
         return True
 
     def say_full(self, who: str) -> None:
-        """Log that a client was turned away, but not every time."""
+        """Log that a connection was refused, but not each one."""
         now = time.monotonic()
         if now < self._quiet_until:
             return
@@ -129,14 +129,14 @@ class Connections:
         return (each for own in self._of.values() for each in own)
 
     def moved(self, connection: "Connection") -> None:
-        """Note that a connection began to wait, or to be answered."""
+        """Move a connection to the end: it began or ended a request."""
         own = self._of.get(connection.sender, {})
         if connection in own:
             del own[connection]
             own[connection] = None
 
     def leave(self, connection: "Connection") -> None:
-        """Count a connection no more; one that is not counted is nothing."""
+        """Stop counting a connection; nothing happens if it is not counted."""
         own = self._of.get(connection.sender, {})
         if connection in own:
             del own[connection]
@@ -170,11 +170,11 @@ class Connection(web.RequestHandler):
         self.waits = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or end at once if there is no room."""
+        """Begin to read; end at once if there is no room."""
         assert isinstance(transport, asyncio.Transport)
         self._raw = transport
         peer = transport.get_extra_info("peername")
-        if peer is None:  # it has gone already
+        if peer is None:  # The client has gone already.
             transport.abort()
             return
         self.sender = sender(peer[0])
@@ -191,7 +191,7 @@ class Connection(web.RequestHandler):
             self.drop()
 
     def hold(self, lost: Callable[[], object]) -> None:
-        """Be counted no more, until the request is answered some day; if this ends before, call ``lost``."""
+        """Stop counting this connection, which waits for news; call ``lost`` when it ends."""
         self._lost = lost
         self._stop_waiting()
         self._connections.leave(self)
@@ -212,7 +212,7 @@ class Connection(web.RequestHandler):
         """Read what came, and no more than clients send before they are answered."""
         self._bytes += len(data)
         self._lines += data.count(b"\n")
-        # aiohttp 3.8 keeps as many requests in memory as somebody sends. A client that is held says nothing.
+        # aiohttp 3.8 keeps any number of requests in memory. A client that waits for news sends nothing more.
         if self._lines > UNANSWERED_LINES or self._lost is not None:
             self.drop()
             return
@@ -240,18 +240,18 @@ class Connection(web.RequestHandler):
         self._connections.moved(self)
 
     def drop(self) -> None:
-        """End this connection without ceremony; what is being sent is cut off."""
+        """End this connection at once; an answer that is being sent is cut off."""
         transport = self._raw
         if transport is None or transport.is_closing():
             return
         if self.waits:
             transport.abort()
             return
-        # A transport that is closed while sendfile() runs would leave that waiting for ever; a socket that is
-        # shut down ends it with an error. Closed after that, it gives up what was not sent at once.
+        # asyncio's sendfile() never returns if its transport is closed, but fails if its socket is shut down.
+        # SO_LINGER makes the kernel discard what was not sent when the socket is closed.
         sock: socket.socket = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # the other side was faster
+            pass  # The client ended it first.

@@ -1,4 +1,4 @@
-"""Clients that reported, and what is wrong here → the daemon; and what is asked of it for the metrics."""
+"""What the gateway tells the daemon: clients and its own problems; and what it asks it for the metrics."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ PACE = 0.25
 BATCH = 500
 # Problems in one call; the daemon takes no more than twice as many.
 PROBLEMS_MOST = 8
-# After a call that failed, seconds until the next attempt. A daemon that comes anew is told at once.
+# Seconds from a failed call to the next attempt. A daemon that has just started is told at once.
 AGAIN = 30.0
 
 
 class Handover:
-    """Tells the daemon what it doesn't know yet; at rest, it waits for news and nothing else."""
+    """Tells the daemon what it doesn't know yet; without news it does nothing."""
 
     def __init__(self, registry: Registry, counts: Counts) -> None:
         """Hand over what is in the registry, and count the jobs that end."""
@@ -46,7 +46,7 @@ class Handover:
             self._wake.set()
 
     async def run(self) -> None:
-        """Hand over, for ever."""
+        """Hand over whenever there is news; this never ends by itself."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bus.run(), name="bus")
             try:
@@ -80,7 +80,7 @@ class Handover:
             log.warning("ltspd could not be told what is wrong: %s", error)
             return False
         except CallError as error:
-            # A daemon from before an upgrade doesn't know that call. Clients go on being handed over.
+            # A daemon from before an upgrade doesn't have that method; it still takes clients.
             log.warning("ltspd did not take what is wrong: %s", error)
         self._told = problems
         return True

@@ -6,7 +6,7 @@ from collections import OrderedDict
 EACH_BURST, EACH_RATE = 20.0, 0.2
 # A whole school that is switched on at one moment is taken as it comes: 500 clients, all stages at once.
 ALL_BURST, ALL_RATE = 2000.0, 200.0
-# Addresses that are kept count of; above that, the one that was quiet for longest begins anew.
+# Addresses with a bucket. Beyond that, the address that was quiet for longest loses its bucket.
 ADDRESSES_MOST = 4096
 
 
@@ -47,5 +47,5 @@ class Limits:
             if len(self._each) > ADDRESSES_MOST:
                 self._each.popitem(last=False)
         self._each.move_to_end(address)
-        # Its own first: one that floods takes nothing away from the others.
+        # The address's own bucket comes first, so that one that floods takes nothing from the others.
         return bucket.take(now) and self._all.take(now)

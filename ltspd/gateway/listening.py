@@ -1,4 +1,4 @@
-"""The sockets that the gateway listens on. They follow the table; one that can't be had is tried again."""
+"""The sockets that the gateway listens on. They follow the table; one that can't be opened is tried again."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ log = logging.getLogger("ltspd.gateway")
 # An address and a TCP port.
 Place = tuple[str, int]
 
-# Nothing tells that a port has become free, so as long as one is missing it is tried again. Seconds.
+# No event tells that a port has become free, so the gateway tries again while one is missing. Seconds.
 AGAIN = 5.0
-# A client that takes nothing for this long is gone or means harm (tcp(7), TCP_USER_TIMEOUT). Milliseconds.
+# A connection whose client takes nothing for this long is ended (tcp(7), TCP_USER_TIMEOUT). Milliseconds.
 STALLED = 60_000
-# What the kernel keeps for a client that reads slowly, beside what is on its way (tcp(7), TCP_NOTSENT_LOWAT).
-# At 1 Gbit/s this lasts for two milliseconds. Bytes.
+# How much the kernel buffers for a slow client beyond what is under way (tcp(7), TCP_NOTSENT_LOWAT). At
+# 1 Gbit/s this lasts for two milliseconds. Bytes.
 UNSENT = 256 << 10
 
 
 class Listeners:
-    """Sockets with one protocol each, by place. Those that are closed leave their connections alone."""
+    """Listening sockets by place, each with its protocol. Closing one leaves its connections alone."""
 
     def __init__(self, backlog: int, changed: Callable[[], None]) -> None:
-        """Listen nowhere yet. ``changed`` is called when one that was missing could be had after all."""
+        """Listen nowhere yet. ``changed`` is called when a missing socket could be opened after all."""
         self._backlog, self._changed = backlog, changed
         self._servers: dict[Place, asyncio.Server] = {}
         self._wanted: Mapping[Place, Callable[[], asyncio.Protocol]] = {}
@@ -65,7 +65,7 @@ class Listeners:
         if self.missing.pop(place, None):
             log.info("Listening at %s:%d after all", *place)
         loop = asyncio.get_running_loop()
-        # Not by a site of aiohttp: when one of 3.8 is closed, so are all connections of its runner.
+        # Not a site of aiohttp: closing one site of 3.8 closes all connections of its runner.
         self._servers[place] = await loop.create_server(self._wanted[place], sock=sock, backlog=self._backlog)
 
     def _try_again(self) -> None:

@@ -100,7 +100,7 @@ class Live:
         """Count a connection, and return whether it may stay."""
         who = held.connection.sender
         if before := self._held.get(held.mac):
-            # The client was switched off, or asks once more: an answer to the old one would not reach it.
+            # The client was switched off, or asks once more, so nobody reads an answer to its older question.
             self._drop(before)
         if self._of[who] >= self.each_most:
             return False
@@ -124,7 +124,7 @@ class Live:
         held.connection.drop()
 
     def _leave(self, held: _Held) -> None:
-        """Count a connection no more; one that is not counted is nothing."""
+        """Stop counting a connection; nothing happens if it is not counted."""
         if self._held.get(held.mac) is not held:
             return
         who = held.connection.sender

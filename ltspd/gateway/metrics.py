@@ -9,12 +9,12 @@ from ltspd.gateway.exposition import Family, Histogram, labelled, single
 from ltspd.gateway.reports import MARKS
 from ltspd.names import ROOT_PATH, interface
 
-# Seconds since a client's kernel started. Real machines log in within half a minute, emulated and very old
-# ones within minutes.
+# Seconds since a client's kernel started. Real machines reach the login within half a minute, emulated and
+# very old ones within minutes.
 BOUNDS = (1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0)
-# What a report can come to; "taken" is the only good one.
+# What can become of a report; all but "taken" are refusals.
 OUTCOMES = ("taken", "malformed", "foreign", "impostor", "limited")
-# The daemon's words for its jobs and for itself (see claims for why they are here once more).
+# The daemon's words for its jobs and states once more, because the model would take memory. A test compares.
 JOBS, RESULTS = ("build", "fold"), ("done", "failed", "cancelled")
 STATES = ("starting", "in-sync", "applying", "attention")
 
@@ -23,10 +23,10 @@ Objects = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class Counts:
-    """Everything that only grows, from the gateway's start on."""
+    """All counters since the gateway's start."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
+        """Begin with zeroes."""
         self.requests: Counter[int] = Counter()
         self.bytes = 0
         self.connections = self.refused = 0

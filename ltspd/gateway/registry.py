@@ -1,4 +1,4 @@
-"""The clients that reported: the last word of each, and which the daemon doesn't know yet. Pure."""
+"""The clients that reported: the last report of each, and which ones the daemon doesn't know yet. Pure."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 
 from ltspd.gateway.reports import Report
 
-# As many as the daemon keeps; above that, the longest unheard of is forgotten.
+# As many as the daemon keeps; beyond that, the client that was silent for longest is forgotten.
 MOST = 2000
-# Reports of one boot agree about when it began, but for how long each was on its way, in seconds.
+# Reports belong to one boot if the times at which it began differ by less than this. Seconds.
 SAME_BOOT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A client's last report, whence and when (µs since the epoch) it came, when its boot began (s)."""
+    """A client's last report, its sender, its time (µs since the epoch), and when the boot began (s)."""
 
     report: Report
     address: str
@@ -24,7 +24,7 @@ class Entry:
 
 
 class Registry:
-    """All clients, the last heard of at the end."""
+    """All clients, in the order of their last reports."""
 
     def __init__(self) -> None:
         """Begin with no client."""
@@ -48,7 +48,7 @@ class Registry:
         told = before.told if before is not None and same else frozenset()
         marks = {name: when for name, when in report.marks.items() if name not in told}
         if before is not None and same and report.clock < before.report.clock:
-            # Sent earlier and overtaken on its way: only its marks can be news.
+            # A later report of the same boot was faster, so only the marks of this one can be new.
             report = before.report
         self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys())
         self._entries.move_to_end(report.mac)
@@ -59,7 +59,7 @@ class Registry:
         return marks
 
     def _move(self, mac: str, address: str, before: str) -> None:
-        """Note that an address belongs to this client now, and to no other one any more."""
+        """Note that an address now belongs to this client, and no longer to another one."""
         owner = self._at.get(address)
         if owner == mac:
             return
@@ -77,18 +77,18 @@ class Registry:
             del self._at[entry.address]
 
     def batch(self, most: int) -> list[Entry]:
-        """Return up to ``most`` clients that the daemon doesn't know as they are; they count as told now."""
+        """Return up to ``most`` clients with news for the daemon, and count them as told."""
         macs = list(self._news)[:most]
         for mac in macs:
             del self._news[mac]
         return [self._entries[mac] for mac in macs]
 
     def untold(self, entries: Iterable[Entry]) -> None:
-        """Take back that these were told: the call failed."""
+        """Count these as not told after all, because the call failed."""
         self._news.update((each.report.mac, None) for each in entries if each.report.mac in self._entries)
 
     def all_untold(self) -> None:
-        """Have everything told again: this is another daemon than before."""
+        """Count all clients as not told, because there is a new daemon."""
         self._news = dict.fromkeys(self._entries)
 
     def stages(self) -> Mapping[str, int]:

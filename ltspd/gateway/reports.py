@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from ltspd.clients.fields import is_sound
 
-# Ours have about 400 bytes; the sentence of a client that can't boot is what may be long.
+# Reports have about 400 bytes; only the sentence of a client that can't boot may be long.
 BYTES_MOST = 2048
 LINES_MOST = 32
-# The moments of a boot that are told, in seconds since the kernel started.
+# The moments of a boot that clients report, in seconds since the kernel started.
 MARKS = ("init", "network", "root", "setup", "login")
-# A client that boots for longer than a day isn't booting.
+# No boot takes longer than a day.
 _SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 SECONDS_MOST = 86400.0
 
@@ -26,7 +26,7 @@ class BadReport(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one client says. ``clock`` is the time since its kernel started, ``marks`` when it got how far."""
+    """What one client says. ``clock`` and the moments in ``marks`` are seconds since its kernel started."""
 
     mac: str
     stage: str
