@@ -15,7 +15,7 @@ from ltspd.errors import BadDisk, UnsupportedDisk
 from tests.disks.conftest import Look
 from tests.lab.laying import ESP, MIB, Part, convert, disk, fat
 from tests.worlds.disks import ext4, lvm, system
-from tests.worlds.examples import examples
+from tests.worlds.examples import drawn
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 
@@ -160,7 +160,7 @@ def test_any_metadata_ends_in_an_answer_or_the_named_error(
             assert all(0 <= at <= at + size <= len(physical) for at, size in each.extents)
 
 
-@examples(300)
+@drawn(300)
 @given(st.binary(max_size=600), st.integers(0, 600), st.integers(0, 1 << 62))
 def test_any_bytes_behind_a_label(content: bytes, at: int, size: int) -> None:
     part = bytes(512) + b"LABELONE" + bytes(12) + b"\x20\0\0\0LVM2 001" + content
@@ -168,7 +168,7 @@ def test_any_bytes_behind_a_label(content: bytes, at: int, size: int) -> None:
         metadata.read_volumes(View(lambda place, length: part[place : place + length], size), {at: size})
 
 
-@examples(300)
+@drawn(300)
 @given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 10)), min_size=1, max_size=5), st.data())
 def test_pieces_read_like_one(extents: list[tuple[int, int]], data: st.DataObject) -> None:
     content = bytes(range(100))

@@ -14,7 +14,7 @@ from ltspd.model.menu import MenuChoice, RootTransport
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from tests.worlds.examples import examples
+from tests.worlds.examples import WHOLE, drawn
 from tests.worlds.ltsp_confs import texts
 from tests.worlds.planning import conf, decide, image, link, programs, server_section, world
 
@@ -117,7 +117,7 @@ FACTS = Facts(
 )
 
 
-@examples(500)
+@drawn(500)
 @given(texts())
 def test_no_text_of_ltsp_conf_makes_plan_raise(text: str) -> None:
     desired = plan(load({"/etc/ltsp/ltsp.conf": text}), FACTS, Paths())
@@ -136,6 +136,7 @@ SHAPES = {
 }
 
 
+@WHOLE
 @pytest.mark.parametrize("shape", SHAPES)
 def test_two_thousand_clients_cost_little(shape: str) -> None:
     """A tenth of this is what it takes; what grows with the square of the number takes ten times as long."""

@@ -15,7 +15,7 @@ SHARE = 10
 WHOLE = pytest.mark.skipif(QUICK, reason="left to the whole run")
 
 
-def examples(count: int = USUAL) -> settings:
+def drawn(count: int = USUAL) -> settings:
     """Return settings with that many examples; a fixture of the test may serve all of them.
 
     Other work on the machine is no failure; tests of what hostile data may cost measure that themselves.
@@ -28,5 +28,5 @@ def examples(count: int = USUAL) -> settings:
 
 
 # For tests that name no number. Imported by tests/conftest.py, before any test.
-settings.register_profile("of this run", examples())
+settings.register_profile("of this run", drawn())
 settings.load_profile("of this run")

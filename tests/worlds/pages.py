@@ -30,6 +30,8 @@ RUN = {
     # These run the tests.
     "./demo": ("demo", "tests.lab.demo"),
     "./check": ("check", "pytest"),
+    ". /var/cache/ltspd-lab/venv/bin/activate": ("tests/lab/setup.sh", "venv=$cache/venv"),
+    "python -m pytest": ("check", "-m pytest"),
 }  # fmt: skip
 PROGRAMS = {
     *(start.split()[0] for start in RUN),

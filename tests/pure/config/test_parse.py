@@ -26,7 +26,7 @@ from ltspd.config import (
 )
 from ltspd.config.parse import SIZE_LIMIT
 from tests.patience import PATIENCE
-from tests.worlds.examples import WHOLE, examples
+from tests.worlds.examples import WHOLE, drawn
 
 BUSYBOX = shutil.which("busybox") or "busybox"
 FILE = "/etc/ltsp/ltsp.conf"
@@ -47,7 +47,7 @@ def the_text(document: Document, name: str = "A") -> str | None:
     return found[0].text
 
 
-@examples(600)
+@drawn(600)
 @given(junk)
 def test_nothing_makes_it_raise(text: str) -> None:
     config = load({FILE: text})
@@ -61,7 +61,7 @@ def test_nothing_makes_it_raise(text: str) -> None:
     assert b"\0" not in render_settings(config.document)
 
 
-@examples(400)
+@drawn(400)
 @given(st.binary(max_size=60))
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     config = load({FILE: data.decode("utf-8", "surrogateescape")})
@@ -78,7 +78,7 @@ def test_a_quoted_value_is_read_as_it_was(value: str) -> None:
 words = st.text("'\"\\$ab \t\n#;|&<>(){}*?~=!%é[]", max_size=14)
 
 
-@examples(300)
+@drawn(300)
 @given(st.lists(words, min_size=1, max_size=8))
 def test_what_it_accepts_means_the_same_to_the_shell(tmp_path: Path, values: list[str]) -> None:
     """Whatever we read without a mistake, a shell assigns the same text (unset names are empty to both)."""
@@ -296,14 +296,14 @@ def test_five_thousand_lines_in_half_a_second() -> None:
     assert not document.mistakes
 
 
+@WHOLE
 @pytest.mark.parametrize(
     "text",
     [
         "A=" * 100_000,
         "[" * 200_000,
         "A='\n" * 20_001,
-        # Each line is looked through for the end of its command: the worst case there is.
-        pytest.param('A="$(\n' * 20_000, marks=WHOLE),
+        'A="$(\n' * 20_000,
         "if\n" * 100_000,
         "f() {\n" * 50_000,
         "A=1 " * 20_000,

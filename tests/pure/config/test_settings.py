@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
 from ltspd.config.evaluate import PREDEFINED
 from tests.patience import PATIENCE
-from tests.worlds.examples import examples
+from tests.worlds.examples import drawn
 
 SHELLS = [
     pytest.param(shell.split(), id=shell)
@@ -108,7 +108,7 @@ def expected(source: str, host: Host) -> dict[str, str]:
     return {"HOSTNAME": host.hostname, "SERVER": host.server} | values
 
 
-@examples(250)
+@drawn(250)
 @given(documents(), st.sampled_from(HOSTS), st.integers(1, 2))
 def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, times: int) -> None:
     document = parse(source)
@@ -156,7 +156,7 @@ def test_learning_the_host_name_first(folder: Path) -> None:
     assert done.stdout == "ltsp%{IP}|\nltsp%{IP}|+|ltsp%{IP}"
 
 
-@examples(150)
+@drawn(150)
 @given(st.lists(st.one_of(text, spiteful), min_size=1, max_size=40))
 def test_quote_is_undone_by_the_shell(folder: Path, values: list[str]) -> None:
     file = folder / "quotes"

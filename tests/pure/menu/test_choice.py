@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltspd.clients.table import Table, dump, load
@@ -15,6 +15,7 @@ from ltspd.menu.choice import PARAMETERS, Chooser, examples, rules
 from ltspd.menu.ipxe import Scripts
 from ltspd.model.image import Image
 from ltspd.model.menu import Entry, MenuChoice, Offer, RootTransport
+from tests.worlds.examples import drawn
 from tests.worlds.ltsp_confs import texts
 from tests.worlds.planning import decide, image
 
@@ -35,7 +36,7 @@ def chosen(text: str, host: Host) -> MenuChoice:
     return Chooser(through_the_table(offer)).choose(host)
 
 
-@settings(max_examples=400, deadline=None)
+@drawn(400)
 @given(texts(), MACS, ADDRESSES, NAMES)
 def test_reduced_rules_say_of_any_host_what_the_whole_file_says(
     text: str, mac: str, ip: str, name: str
@@ -50,7 +51,7 @@ def test_reduced_rules_say_of_any_host_what_the_whole_file_says(
     assert Chooser(through_the_table(offer)).settings(host).texts == expected
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200)
 @given(texts())
 def test_reduced_rules_hold_nothing_but_what_the_menu_needs(text: str) -> None:
     document = parse(text)
@@ -89,7 +90,7 @@ def test_a_choice_is_always_one_of_the_entries(wanted: str, entry: str) -> None:
     assert chosen(f"[clients]\nDEFAULT_IMAGE={wanted}\n", Host()).entry == entry
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200)
 @given(texts())
 def test_the_example_of_a_glob_fits_it(text: str) -> None:
     document = parse(text)

@@ -23,7 +23,7 @@ from ltspd.model.output import Output
 from ltspd.names import is_one_line
 from ltspd.outputs import menu_ipxe, outputs
 from ltspd.outputs.world import World, sound
-from tests.worlds.examples import examples
+from tests.worlds.examples import drawn
 from tests.worlds.planning import conf, programs, world
 
 EMPTY = world(conf(), Facts())
@@ -176,14 +176,14 @@ def _harmless(menu: Menu) -> Menu:
     )
 
 
-@examples(400)
+@drawn(400)
 @given(worlds())
 def test_no_value_becomes_a_line_or_a_command(here: World) -> None:
     for path, text in texts(outputs(here)).items():
         _check(path, text)
 
 
-@examples(400)
+@drawn(400)
 @given(worlds())
 def test_no_text_adds_a_command_to_the_menu(here: World) -> None:
     (script,) = (text for path, text in texts(outputs(here)).items() if "ipxe" in path)
@@ -240,7 +240,7 @@ def test_titles_are_not_filled_in_by_ipxe() -> None:
     assert "item image_a Costs {srv} ${nothing}|| 5$\n" in text
 
 
-@examples(200)
+@drawn(200)
 @given(read, read, read)
 def test_no_account_adds_a_line(name: str, gecos: str, home: str) -> None:
     accounts = (Account(name, 1000, 1000, gecos, home, "/bin/sh"),)
