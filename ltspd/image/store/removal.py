@@ -36,7 +36,9 @@ def remove_generation(
         if target.id == current_id(paths, image):
             raise InUse(f"Generation {target.id} is what clients of {image} boot; build or revert first.")
         if channel := next((name for name, to in found.channels.items() if to == target.id), ""):
-            raise InUse(f"Generation {target.id} is what channel {channel} of {image} leads to.")
+            raise InUse(
+                f"Generation {target.id} is what channel {channel} of {image} leads to; change that first."
+            )
         if target.id in in_use():
             raise InUse(f"Generation {target.id} of {image} is in use by a client; shut that down first.")
         if target.id in kept(paths, image):

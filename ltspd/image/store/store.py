@@ -81,12 +81,11 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
                 )
             )
             current = ""
-        channels = _channels(directory)
-        for channel in [each for each, to in channels.items() if to not in {one.id for one in generations}]:
-            missing = channels.pop(channel)
-            problems.append(
-                Problem(f"image {name}", f"Its channel {channel} leads to {missing}, which is not usable.")
-            )
+        whole, channels = {each.id for each in generations}, _channels(directory)
+        for channel, to in channels.items():
+            if to not in whole:
+                why = f"Its channel {channel} leads to {to}, which is not usable; change that link."
+                problems.append(Problem(f"image {name}", why))
         if generations or current:
             generations.sort(key=lambda each: (each.created, each.id))
             images.append(
@@ -96,7 +95,7 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
                     current,
                     kept(paths, name),
                     publish.replaced(directory),
-                    channels,
+                    {channel: to for channel, to in channels.items() if to in whole},
                 )
             )
     return tuple(images), tuple(problems)

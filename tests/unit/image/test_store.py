@@ -146,6 +146,22 @@ def test_prune_keeps_the_newest_the_current_and_the_used(paths: Paths) -> None:
     assert removal.prune(paths, "lab", 2) == ()
 
 
+def test_links_beside_current_are_channels_and_keep_what_they_lead_to(paths: Paths) -> None:
+    first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
+    home = paths.images / "lab"
+    (home / "canary").symlink_to(f"generations/{second}")
+    for name, target in (("gone", "generations/gone"), ("Bad Name", f"generations/{first}"), ("etc", "/etc")):
+        (home / name).symlink_to(target)
+    (image,), (problem,) = store.read_images(paths)
+    assert (image.current, image.channels) == (third, {"canary": second})
+    assert "channel gone leads to gone" in problem.message
+    assert removal.prune(paths, "lab", 1) == (first,)
+    with pytest.raises(InUse, match="channel canary"):
+        removal.remove_generation(paths, "lab", second)
+    (home / "canary").unlink()
+    assert removal.prune(paths, "lab", 1) == (second,)
+
+
 def test_kept_generations_stay_until_that_is_taken_back(paths: Paths) -> None:
     first, second, third = add(paths, 1, "a"), add(paths, 2, "b"), add(paths, 3, "c")
     store.keep_generation(paths, "lab", first)
