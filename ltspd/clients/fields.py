@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 
+from ltspd.model.menu import DIRECT, RootTransport
 from ltspd.names import is_host_name
 
 
@@ -21,8 +22,8 @@ class ClientStage(StrEnum):
     FAILED = "failed"
 
 
-# The words of ltsp.root=. To import them from the model would cost the gateway half a megabyte.
-TRANSPORTS = ("nbd", "nfs", "nfsdir", "http")
+# The words of ltsp.root=.
+TRANSPORTS = (*RootTransport, DIRECT)
 # The longest error sentence of a client, in characters.
 SENTENCE_MOST = 300
 

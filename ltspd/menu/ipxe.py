@@ -6,13 +6,11 @@ Every conditional ends in "||" because a failing command without it aborts the s
 import re
 from collections.abc import Iterable, Iterator
 
-from ltspd.model.menu import CURRENT, Entry, Menu, MenuChoice, Offer, RootTransport
+from ltspd.model.menu import CURRENT, DIRECT, Entry, Menu, MenuChoice, Offer, RootTransport
 from ltspd.names import is_one_line
 
 # Without a menu there is still this long (ms) to ask for one.
 KEY_TIMEOUT = 300
-# The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
-DIRECT = "nfsdir"
 # How long (ms) the gateway may say nothing while it is asked for a client's own script. It answers within
 # some ms; a class that is switched on at once, or a lost packet, takes a second or two.
 ASK_TIMEOUT = 5000

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 # The channel of clients that are not told another one.
 CURRENT = "current"
+# The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
+DIRECT = "nfsdir"
 
 
 class RootTransport(StrEnum):

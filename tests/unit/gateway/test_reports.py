@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.clients.fields import SENTENCE_MOST, TRANSPORTS, ClientStage, is_mac
+from ltspd.clients.fields import SENTENCE_MOST, ClientStage, is_mac
 from ltspd.gateway import limits, registry
 from ltspd.gateway.admission import Neighbours
 from ltspd.gateway.exposition import Family, Histogram, text
@@ -16,9 +16,7 @@ from ltspd.gateway.limits import Limits
 from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
 from ltspd.gateway.registry import Registry
 from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
-from ltspd.menu.ipxe import DIRECT
 from ltspd.model.job import JobState
-from ltspd.model.menu import RootTransport
 from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, interface
 from tests.worlds.exposition import read
@@ -100,7 +98,6 @@ def test_whatever_comes_is_a_sound_report_or_refused(data: bytes) -> None:
 
 
 def test_words_that_the_gateway_has_once_more_are_the_daemons() -> None:
-    assert {*RootTransport, DIRECT} == set(TRANSPORTS)
     assert tuple(ServerState) == STATES
     assert tuple(state for state in JobState if state.final) == RESULTS
 
