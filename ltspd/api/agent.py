@@ -1,4 +1,4 @@
-"""polkit's text agent: it asks for a password on this terminal where no desktop would."""
+"""polkit's agent for terminals: it asks for a password here if no desktop can ask."""
 
 import os
 import shutil
@@ -7,23 +7,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A broken agent must not keep the command from its call; seconds.
+# Seconds to wait for the agent's start and end, so that a broken agent can't hold up the command.
 READY_TIMEOUT = 5.0
 END_TIMEOUT = 2.0
 
 
 @contextmanager
 def terminal_agent() -> Iterator[None]:
-    """Have an agent while a call may ask for an authorization; none for root or without a terminal."""
+    """Run an agent while a call may need a password; root needs none, and without a terminal none can ask."""
     program = shutil.which("pkttyagent")
     if os.geteuid() == 0 or not sys.stdin.isatty() or program is None:
         yield
         return
     ready, tell = os.pipe()
-    # The notify descriptor closes once the agent is registered.
+    # The agent closes this descriptor once it is registered.
     argv = [program, "--notify-fd", str(tell), "--process", str(os.getpid())]
     if _in_session():
-        argv.append("--fallback")  # a desktop's own agent goes first
+        argv.append("--fallback")  # if the desktop has an agent, that one asks
     try:
         agent = subprocess.Popen(argv, pass_fds=(tell,))
     except OSError:
@@ -45,7 +45,7 @@ def terminal_agent() -> Iterator[None]:
 
 
 def _in_session() -> bool:
-    """Whether this is a login that systemd-logind knows: polkit never asks a fallback agent elsewhere."""
+    """Whether systemd-logind knows this login: for others polkit never asks a fallback agent."""
     try:
         with open("/proc/self/cgroup") as groups:
             return "/user.slice/" in groups.read()

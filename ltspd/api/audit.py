@@ -1,4 +1,4 @@
-"""Who did what: one journal line for each decision about a call, and one more if an allowed call failed.
+"""The audit: a journal line for each decision about a call, and one more if an allowed call failed.
 
 The fields are for searching: ``journalctl -u ltspd LTSPD_USER=ada LTSPD_RESULT=denied``.
 """
@@ -17,7 +17,7 @@ ALLOWED, DENIED, FAILED = "allowed", "denied", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller wants: a polkit action, the method that it called, and with what (polkit's details)."""
+    """A request of a caller: the polkit action, the method, and polkit's details."""
 
     sender: str
     uid: int
@@ -27,8 +27,8 @@ class Request:
 
 
 async def write(request: Request, result: str, reason: str) -> None:
-    """Write the line; ``result`` is ALLOWED, DENIED or FAILED, ``reason`` says by whom or why."""
-    # Where accounts come from a directory service, asking for a name may take its time.
+    """Write a line; ``result`` is ALLOWED, DENIED or FAILED, ``reason`` tells who allowed or what failed."""
+    # In a thread: if accounts come from a directory service, looking up a name may take seconds.
     user = "root" if request.uid == 0 else await asyncio.to_thread(_user_name, request.uid)
     subject = ", ".join(f"{key} {value!r}" for key, value in sorted(request.details.items())) or "-"
     log.log(

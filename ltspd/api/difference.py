@@ -1,4 +1,4 @@
-"""Two trees → what was added, removed and changed between them. Pure."""
+"""Two trees of objects → what was added, removed and changed between them. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def difference(old: Tree, new: Tree) -> Difference:
     added: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     removed: dict[str, tuple[str, ...]] = {}
     changed: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-    # Almost all objects are the very same mappings as before: these are only looked up.
+    # An unchanged object is the very same mapping as before, so its values need not be compared.
     touched = [path for path, after in new.items() if old.get(path) is not after]
     for path in (*touched, *(old.keys() - new.keys())):
         before, after = old.get(path, {}), new.get(path, {})
@@ -47,5 +47,5 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[s
 
 
 def _sorted(tree: Tree) -> Tree:
-    """Order by path, so that signals come in the same order for the same change."""
+    """Order by path, so that the same change always gives the same order of signals."""
     return dict(sorted(tree.items()))

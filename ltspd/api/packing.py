@@ -1,4 +1,4 @@
-"""Values of the tree → bytes of messages, each object's only once.
+"""Values of the tree → bytes of messages. An unchanged object is packed only once.
 
 The D-Bus library takes 40 ms to put 500 clients into a reply. An entry of an array of dictionary entries
 always begins at a multiple of eight bytes, so an object's entry is the same bytes wherever it stands.
@@ -11,7 +11,7 @@ from ltspd.api.contract import contract
 from ltspd.api.noun import Interface, Tree
 from ltspd.dbus import wire
 
-# An object's values as packed last, to be told apart from newer ones by identity, and its entry.
+# path -> the values that were packed last (compared by identity with newer ones), and their entry.
 Entries = Mapping[str, tuple[object, bytes]]
 
 
@@ -43,7 +43,7 @@ def objects(tree: Tree, root: str, known: Entries) -> tuple[bytes, Entries]:
 
 
 def _array(entries: Iterable[bytes]) -> bytes:
-    """Return an array of dictionary entries; its length counts neither the pad before nor one behind."""
+    """Return an array of dictionary entries; its length does not count the padding before the first one."""
     out = bytearray()
     for data in entries:
         out += bytes(-len(out) % 8)

@@ -1,4 +1,4 @@
-"""May this caller do that? Asks polkit about the message's sender; without polkit, root only."""
+"""Authorization: asks polkit about a message's sender; without polkit, only root is allowed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ PATH = "/org/freedesktop/PolicyKit1/Authority"
 INTERFACE = "org.freedesktop.PolicyKit1.Authority"
 PEER = "org.freedesktop.DBus.Peer"
 ALLOW_USER_INTERACTION = 1  # CheckAuthorizationFlags
-# A person looks for the password for at most this many seconds; a check without a dialog is quick, and the
-# caller gives up after 25 s itself (D-Bus's default), without a word of what was the matter.
+# Seconds that a person has to enter a password, and that a check without a dialog may take. The second is
+# less than the 25 s after which callers give up (D-Bus's default), so that they get an error with a reason.
 DIALOG_TIMEOUT = 300.0
 CHECK_TIMEOUT = 10.0
 
-# How the bus says that nobody answers under polkit's name.
+# The bus's errors if nobody owns polkit's name.
 ABSENT = frozenset(
     f"{DAEMON}.Error.{why}" for why in ("ServiceUnknown", "NameHasNoOwner", "Spawn.ServiceNotFound")
 )
 
 
 class Authority:
-    """Answers for one bus connection. ``trusted`` users are never asked about."""
+    """Decides about callers on one bus connection; ``trusted`` users are allowed everything."""
 
     def __init__(self, bus: Connection, trusted: frozenset[int]) -> None:
         """Trust the given user ids: root, whom polkit always allows, and the daemon's own user."""
@@ -43,7 +43,7 @@ class Authority:
             raise NotAuthorized(f"The bus can't say who the caller is ({error.message}).") from error
 
     async def require(self, request: Request, *, interactive: bool) -> None:
-        """Return if the caller may do it now; raises NotAuthorized. Both go to the journal."""
+        """Return if the caller is allowed to; raises NotAuthorized. Either is written to the journal."""
         try:
             how = await self._decide(request, interactive)
         except NotAuthorized as error:
@@ -52,7 +52,7 @@ class Authority:
         await audit.write(request, audit.ALLOWED, how)
 
     async def require_user(self, request: Request, users: frozenset[int]) -> None:
-        """Return if the caller is trusted or one of ``users``; raises NotAuthorized, which is audited."""
+        """Return if the caller is trusted or one of ``users``; raises NotAuthorized, in the journal, too."""
         if request.uid in self._trusted or request.uid in users:
             return
         error = NotAuthorized(f"{request.method} is for the service that it was made for, and no one else.")
@@ -93,7 +93,7 @@ class Authority:
         ]
         timeout = DIALOG_TIMEOUT if interactive else CHECK_TIMEOUT
         if interactive:
-            # A polkitd that hangs would look like a person who looks for the password.
+            # Without this, a polkitd that hangs would look like a person who takes long to enter a password.
             await call(self._bus, NAME, PATH, PEER, "Ping", timeout=CHECK_TIMEOUT)
         try:
             [[allowed, challenge, _]] = await call(
@@ -110,7 +110,7 @@ class Authority:
         return bool(allowed), bool(challenge)
 
     async def _cancel(self, cancellation: str) -> None:
-        """Close a dialog that nobody waits for any more; sent, not awaited for an answer."""
+        """Close a dialog whose caller has gone; no answer is waited for."""
         try:
             await call(
                 self._bus, NAME, PATH, INTERFACE, "CancelCheckAuthorization", "s", [cancellation],

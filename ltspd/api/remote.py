@@ -1,6 +1,5 @@
-"""The daemon as the client sees it: reading objects, finding one by name, and calling its actions."""
+"""The daemon as a client sees it: reading objects, finding one by its name, calling methods."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 OK, FAILED, USAGE, NOT_AUTHORIZED, NOT_REACHABLE = 0, 1, 2, 3, 4
-# What a shell reports for a program that ended by Ctrl-C.
+# The status that shells report for a program that was ended by Ctrl-C (128 + SIGINT).
 INTERRUPTED = 130
 
 Properties = Mapping[str, Any]
@@ -35,7 +34,7 @@ def status_of(error: CallError) -> int:
     ):
         return NOT_AUTHORIZED
     gone = ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected", "TimedOut", "Timeout", "Spawn.")
-    # systemd's own errors come from an activation that it could not do.
+    # An error of systemd's means that it could not start the daemon.
     if error.name.startswith(("org.freedesktop.systemd1.", *(bus + each for each in gone))):
         return NOT_REACHABLE
     return FAILED
@@ -117,18 +116,3 @@ def watch_jobs(client: Client) -> None:
     client.subscribe(f"type='signal',sender='{STEM}',path='{ROOT_PATH}',member='JobFinished'")
     owner = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"
     client.subscribe(f"{owner},arg0='{STEM}'")
-
-
-def user_name(uid: int) -> str:
-    """Return a user's name, or the number of one that has none here."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def is_root() -> bool:
-    """Whether no authorization will be needed."""
-    return os.geteuid() == 0

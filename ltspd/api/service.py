@@ -44,9 +44,9 @@ CALLS_IN_ALL = 2000
 BYTES_IN_ALL = 32 << 20
 # A sender without a pending call may always send one of this size, so that others cannot lock it out.
 FIRST_CALL = 64 << 10
-# Signals leave in sets, at most one in this many seconds when there is much to tell: a screen's refresh.
+# Seconds between two sets of signals at least: no screen shows more.
 PACE = 0.02
-# Only connections that vanish: their new owner is empty.
+# Tells of connections that ended: their new owner is empty.
 VANISHED = (
     f"type='signal',sender='{connection.DAEMON}',interface='{connection.DAEMON}',"
     "member='NameOwnerChanged',arg2=''"
@@ -117,10 +117,10 @@ class Service:
     # ---- out: state and signals ------------------------------------------------------------------
 
     def publish(self, state: State) -> None:
-        """Show a state, soon: what is published within one PACE becomes one set of signals."""
+        """Publish a state soon: states that come within one PACE become one set of signals."""
         if self._pending is None:
             loop = asyncio.get_running_loop()
-            # Now and then a change: at once. Change after change, as when a school boots: at the pace.
+            # A single change is sent at once; of many changes, as when a school boots, a set each PACE.
             wait = self._flushed + PACE - loop.time()
             self._timer = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
         self._pending = state
@@ -170,13 +170,13 @@ class Service:
         (signal,) = (each for each in standard.known(interface).signals if each.name == member)
         kind = signature(signal.outputs)
         fields = {1: path, 2: interface, 3: member, 8: kind}
-        # Packed when it leaves: a value that doesn't fit its type then costs this one signal.
+        # Packed when it is sent: if a value doesn't fit its type, only this signal is lost.
         self._bus.send(lambda serial: wire.assemble(wire.SIGNAL, serial, fields, wire.content(kind, body)))
 
     # ---- in: calls -------------------------------------------------------------------------------
 
     def _handle(self, message: Message) -> bool:
-        """Take a message from dbus-next; true keeps its own default handlers away from it."""
+        """Take a message from dbus-next; true keeps it from the library's own handlers."""
         if message.message_type is MessageType.SIGNAL:
             if message.sender == connection.DAEMON and message.member == "NameOwnerChanged":
                 self._vanished(message.body[0])
@@ -202,8 +202,8 @@ class Service:
         return self._in_all >= CALLS_IN_ALL or self._bytes >= BYTES_IN_ALL
 
     def _turn(self) -> None:
-        """Begin one call of each sender that waits: whoever sends thousands has no more turns than others."""
-        for sender in list(self._waiting):  # none any more once it was stopped
+        """Begin one call of each sender, so that a sender of thousands gets no more turns than others."""
+        for sender in list(self._waiting):  # stop() clears it
             message = self._waiting[sender].popleft()
             if not self._waiting[sender]:
                 del self._waiting[sender]
@@ -211,8 +211,8 @@ class Service:
             self._calls[sender].add(task)
             task.add_done_callback(partial(self._done, sender, message.size))
         if self._waiting:
-            # After those tasks' first step, and when their answers have left: a reply to somebody else must
-            # not stand behind a hundred large ones.
+            # After the first step of those tasks, and when their answers are sent: a reply to another sender
+            # must not wait behind a hundred large ones.
             asyncio.get_running_loop().call_soon(self._bus.when_sent, self._turn)
 
     def _done(self, sender: str, size: int, task: asyncio.Task[None]) -> None:
@@ -223,7 +223,7 @@ class Service:
             del self._calls[sender]
 
     def _vanished(self, sender: str) -> None:
-        """Give up asking for an authorization that nobody waits for; what is authorized goes on."""
+        """Cancel the authorization of a caller that is gone; its authorized calls go on."""
         for task in list(self._calls.get(sender, ())):
             if task in self._asking:
                 task.cancel()
@@ -298,7 +298,7 @@ class Service:
             request = replace(request, action=action)
             call = replace(call, uid=await self._authorize(message, request))
         try:
-            # A dialog may be open for minutes: the object may be another one now, or gone.
+            # A password dialog may be open for minutes, so the object is looked up again.
             out = await method.run(self._core, noun.at(self._core.state, message.path), call)
         except LtspError as error:
             if action:

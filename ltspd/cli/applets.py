@@ -174,7 +174,7 @@ def _short(letters: str, options: Sequence[Option], given: dict[str, str], rest:
         if option is None:
             raise Usage(f"There is no option -{letters[0]}.")
         letters = letters[1:]
-        # Behind an option with a value everything is that value; "-br" is two options without theirs.
+        # What follows an option with a value is that value; "-br" is two options whose values are left out.
         hangs = letters and not (option.optional and letters[0].isalpha())
         given[option.long] = _value(option, letters if hangs else None, rest if not letters else [])
         if hangs:

@@ -18,8 +18,8 @@ FINAL = frozenset({"done", "failed", "cancelled"})
 def follow(client: Client, find: Callable[[], str]) -> server.Properties:
     """Subscribe, call ``find`` for the job's id, and return its properties once it is final.
 
-    Subscribing comes first, so that nothing of a quick job is missed. Ctrl-C leaves the job running
-    and says how to go on (KeyboardInterrupt goes through). Raises Unreachable if the daemon ends.
+    Subscribing comes first, so that no signal of a quick job is missed. Ctrl-C leaves the job running
+    and prints how to follow it again (KeyboardInterrupt goes through). Raises Unreachable if the daemon ends.
     """
     server.watch_jobs(client)
     job_id = find()
@@ -54,7 +54,7 @@ def _to_the_end(client: Client, job_id: str) -> server.Properties:
     try:
         return server.one(client, "Job", job_id)
     except (server.NoSuch, CallError):
-        return job  # forgotten already; what the signals said is all there is
+        return job  # the daemon has forgotten it; the signals told the rest
 
 
 def _bar() -> Callable[[Mapping[str, Any]], None]:

@@ -17,7 +17,7 @@ from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, object_path
 
 CONF = "/etc/ltsp/ltsp.conf"
-# LTSP's applets that its own scripts call on clients; nobody calls them by hand.
+# LTSP's applets for clients, which only its own scripts call.
 ON_CLIENTS = ("init", "initrd-bottom", "login", "service", "session")
 
 Given = Mapping[str, str]
@@ -97,7 +97,7 @@ def _aligned(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def run(client: Client, applet: Applet, given: Given, words: list[str]) -> int:
-    """Check the options against what is in force, do what the applet is for, and say so."""
+    """Check the options against the settings in force, do the applet's work, and print what was done."""
     manager = server.manager(client)
     _check_places(given, manager)
     if applet.name == "info":
@@ -135,7 +135,7 @@ def _check_places(given: Given, manager: server.Properties) -> None:
 
 
 def _check_file(client: Client) -> None:
-    """Fail as LTSP's applets do where ltsp.conf can't be read, instead of following what it said before."""
+    """Fail as LTSP's applets do if ltsp.conf can't be read, instead of using the last good settings."""
     (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
     errors = [each for each in findings if each["Severity"] == "error"]
     if errors:
@@ -217,7 +217,7 @@ def _revert(client: Client, found: Sequence[server.Properties], name: str) -> in
 def _build(client: Client, name: str, given: Given) -> int:
     from ltspd.cli.nouns.image import build
 
-    # Behind the kernel's pattern LTSP has one for the initrd.
+    # In LTSP a pattern for the initrd follows that for the kernel.
     kernel = next(iter(given["kernel-initrd"].split()), "") if "kernel-initrd" in given else None
     background = bool(given.get("ionice"))
     wanted = {"name": name, "background": background, "kernel": kernel, "initrd": None, "full": False}

@@ -1,4 +1,4 @@
-"""The part of ``ltspctl setup`` for servers that had LTSP: a report, taking over, and undoing that."""
+"""The part of ``ltspctl setup`` for servers that had LTSP: reporting, taking over, and undoing that."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ltspd.names import ROOT_PATH
 
 
 def take_over(client: Client, manager: server.Properties, options: argparse.Namespace) -> Sequence[str]:
-    """Show what LTSP left, move aside what is in the way if that is wanted, and return what was moved."""
+    """Show what LTSP left, move aside what is in the way if the person agrees, and return what was moved."""
     remains = manager["Remains"]
     in_the_way = [str(each["Path"]) for each in remains if each["Moves"]]
     if not options.json:
@@ -53,7 +53,7 @@ def _report(remains: Sequence[server.Properties]) -> str:
 
 
 def _check_conf(client: Client) -> None:
-    """Say what of LTSP's ltsp.conf will not do here what it did there."""
+    """Print which lines of LTSP's ltsp.conf have another effect here, or none."""
     (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
     if findings:
         print("\nltsp.conf stays as it is, and counts, with these remarks ('ltspctl config check'):")

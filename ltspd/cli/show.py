@@ -15,7 +15,7 @@ COLOURS = {
 
 
 def clean(text: object) -> str:
-    """Return text that can't move the cursor or ring the bell: what isn't printable becomes ``?``."""
+    """Return the text with ``?`` for characters that aren't printable, so that none controls the terminal."""
     return "".join(each if each.isprintable() else "?" for each in str(text))
 
 
@@ -86,7 +86,7 @@ def _value(name: str, value: Any) -> str:
 
 
 def size(amount: int) -> str:
-    """Return bytes in the unit that people read best (powers of 1000)."""
+    """Return an amount of bytes in a fitting unit (powers of 1000)."""
     digits, divisor, unit = _scale(amount)
     return f"{amount / divisor:.{digits}f} {unit}"
 
@@ -100,7 +100,7 @@ def doing(phase: str, done: int, total: int) -> str:
 
 
 def _scale(amount: int) -> tuple[int, int, str]:
-    """Return decimals, divisor and name of the unit in which people read so many bytes best."""
+    """Return decimals, divisor and name of the unit for an amount of bytes."""
     power = next((each for each in range(4) if amount < 1000 ** (each + 1)), 4)
     divisor = 1000**power
     return 0 if amount >= 100 * divisor or not power else 1, divisor, ("B", "kB", "MB", "GB", "TB")[power]

@@ -107,12 +107,12 @@ class Client:
         return self._signals.popleft()
 
     def fileno(self) -> int:
-        """Return the socket's descriptor, to wait on for more than one connection."""
+        """Return the socket's descriptor, for a program that waits for several connections at once."""
         return self._socket.fileno()
 
     @property
     def waiting(self) -> bool:
-        """Whether something was received already, so that the descriptor need not tell of it."""
+        """Whether something is received already; then the descriptor need not become readable."""
         return bool(self._signals or self._buffer)
 
     def _receive(self, deadline: float | None) -> wire.Message | None:
@@ -138,7 +138,7 @@ class Client:
         return bytes(self._buffer[:length])
 
     def _authenticate(self) -> None:
-        """Say who we are by the socket's credentials (the EXTERNAL mechanism)."""
+        """Authenticate by the socket's credentials (the EXTERNAL mechanism)."""
         self._socket.settimeout(READ_TIMEOUT)
         self._socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
         answer = b""

@@ -13,15 +13,15 @@ from ltspd.errors import LtspError
 
 log = logging.getLogger(__name__)
 
-# A message that is bytes already, all but its serial number, which it is told when it leaves.
+# Returns the bytes of a message for the serial number that it gets when it is sent.
 Packed = Callable[[int], bytes]
-# How much may leave at once, in bytes: fewer turns of the loop when there are many small messages.
-LETTER = 65536
+# Bytes that are sent at once at most: many small messages then take fewer turns of the loop.
+BATCH = 65536
 
 # The D-Bus reference library's own default for a method call, in seconds.
 CALL_TIMEOUT = 25.0
-# How long close() waits for the last messages to leave, and for the end, in seconds.
-FAREWELL = 2.0
+# Seconds that close() waits until the last messages are sent, and again until the connection has ended.
+CLOSE_TIMEOUT = 2.0
 DAEMON = "org.freedesktop.DBus"
 DAEMON_PATH = "/org/freedesktop/DBus"
 FAILED = f"{DAEMON}.Error.Failed"
@@ -44,11 +44,11 @@ class NoBus(LtspError):
 
 
 class Connection:
-    """One connection, around dbus-next's, with the two things that its own lacks.
+    """A connection around dbus-next's, which lacks two things.
 
-    Messages leave as one piece at a time: two in its queue and a full socket make dbus-next 0.2.3
-    take EAGAIN for a broken connection and drop it, so that any flood of calls would end the daemon.
-    And whoever waits for a reply is told when the connection ends.
+    It gets one piece of data to send at a time: with two in its queue and a full socket, dbus-next 0.2.3
+    takes EAGAIN for a broken connection and drops it, so that any flood of calls would end the daemon.
+    And a caller that waits for a reply gets an error when the connection ends.
     """
 
     def __init__(self, bus: library.Bus, reader: Reader) -> None:
@@ -60,7 +60,7 @@ class Connection:
         self._then: list[Callable[[], None]] = []
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         bus.add_message_handler(self._reply)
-        self._postman = asyncio.create_task(self._deliver(), name="bus outbox")
+        self._sender = asyncio.create_task(self._deliver(), name="bus outbox")
         self._end = asyncio.create_task(self._watch(), name="bus connection")
 
     @property
@@ -70,7 +70,7 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        """Whether messages can still leave."""
+        """Whether messages can still be sent."""
         return not self._end.done()
 
     def add_message_handler(self, handler: Callable[[Message], Any]) -> None:
@@ -78,12 +78,12 @@ class Connection:
         self._bus.add_message_handler(handler)
 
     def send(self, message: Message | Packed) -> None:
-        """Put a message into the outbox; without a connection it is dropped."""
+        """Put a message into the outbox; it is dropped if the connection has ended."""
         if self.connected:
             self._outbox.put_nowait(message)
 
     def when_sent(self, then: Callable[[], None]) -> None:
-        """Call ``then`` soon after everything in the outbox has left."""
+        """Call ``then`` soon after everything in the outbox is sent."""
         if self._sending or not self._outbox.empty():
             self._then.append(then)
         else:
@@ -103,14 +103,14 @@ class Connection:
             del self._waiting[serial]
 
     async def wait(self) -> None:
-        """Return when the connection has ended, however it did."""
+        """Return when the connection has ended, for whatever reason."""
         await asyncio.wait([self._end])
 
     async def close(self) -> None:
-        """Let what was sent leave, and end the connection."""
+        """Send what is in the outbox, and end the connection."""
         if self.connected:
             try:
-                async with asyncio.timeout(FAREWELL):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
                     await self._outbox.join()
             except TimeoutError:
                 log.warning(
@@ -118,10 +118,10 @@ class Connection:
                 )
         if self.connected:
             self._bus.disconnect()
-            await asyncio.wait([self._end], timeout=FAREWELL)
-        for task in (self._end, self._postman):
+            await asyncio.wait([self._end], timeout=CLOSE_TIMEOUT)
+        for task in (self._end, self._sender):
             task.cancel()
-        await asyncio.gather(self._end, self._postman, return_exceptions=True)
+        await asyncio.gather(self._end, self._sender, return_exceptions=True)
         self._bus.close()
 
     def _refuse(self, head: wire.Message, flags: int) -> None:
@@ -140,15 +140,15 @@ class Connection:
                     asyncio.get_running_loop().call_soon(each)
             batch = [await self._outbox.get()]
             self._sending = True
-            letter = self._bytes(batch[0])
-            while len(letter) < LETTER and not self._outbox.empty():
+            data = self._bytes(batch[0])
+            while len(data) < BATCH and not self._outbox.empty():
                 batch.append(self._outbox.get_nowait())
-                letter += self._bytes(batch[-1])
+                data += self._bytes(batch[-1])
             try:
-                if letter:
-                    await self._bus.send(library.envelope(letter))
+                if data:
+                    await self._bus.send(library.raw(data))
             except (EOFError, OSError):
-                return  # _watch() sees the same end, and says so
+                return  # _watch() logs it
             finally:
                 for _ in batch:
                     self._outbox.task_done()
@@ -160,7 +160,7 @@ class Connection:
             message.serial = message.serial or self._bus.next_serial()
             return library.packed(message)
         except Exception:
-            # A body that doesn't fit its signature: a mistake of ours, and no reason to go silent.
+            # A body that doesn't fit its signature is a mistake of ours; other messages are still sent.
             log.exception("Can't send %s", getattr(message, "member", None) or "a reply or signal")
             if isinstance(message, Message) and (future := self._waiting.get(message.serial)):
                 future.set_exception(BusError(FAILED, f"{message.member}: the arguments can't be sent"))
@@ -177,7 +177,7 @@ class Connection:
     async def _watch(self) -> None:
         try:
             await self._bus.wait_for_disconnect()
-        except Exception as error:  # dbus-next hands on whatever broke it
+        except Exception as error:  # dbus-next raises what broke the connection
             log.error("The connection to the bus broke: %s", str(error) or type(error).__name__)
         finally:
             for future in self._waiting.values():

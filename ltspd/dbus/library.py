@@ -20,7 +20,7 @@ PRIVATE: Mapping[str, str] = {
     "aio.MessageBus._on_message": "messages that were read have to reach their handlers",
     "aio.MessageBus._finalize": "the end of the connection has to be told",
     "_private.unmarshaller.Unmarshaller": "messages are cut out of the stream first, to bound their length",
-    "Message._marshall": "many small messages leave as one piece",
+    "Message._marshall": "many small messages are sent as one piece of data",
     "bus._sock": "the socket has to be read, and closed",
     "bus._stream": "the socket has to be closed",
 }
@@ -111,10 +111,10 @@ def packed(message: Message) -> bytes:
     return bytes(message._marshall())
 
 
-def envelope(data: bytes) -> Message:
+def raw(data: bytes) -> Message:
     """Return a message that the library sends as these bytes, which are whole messages."""
-    message = Message.new_signal("/", "org.freedesktop.DBus", "Envelope")
-    message.serial = 1  # not sent: the messages inside have theirs
+    message = Message.new_signal("/", "org.freedesktop.DBus", "Raw")
+    message.serial = 1  # it is not sent: the messages in ``data`` have their own
     message._marshall = lambda negotiate_unix_fd=False: data
     return message
 

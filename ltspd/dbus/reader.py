@@ -1,7 +1,7 @@
-"""Bytes from the bus → messages: a piece at a time, none too long; one without sense costs only itself.
+"""Bytes from the bus → messages, in pieces of bounded size. A message that can't be decoded is skipped.
 
-Every local user can send us messages; the bus sees to their form, but forwards some that the D-Bus library
-can't take apart (message types of the future), and would have it end the connection for that.
+Every local user can send us messages. The bus checks their form, but it forwards some that the D-Bus library
+can't decode (message types of the future); the library itself would then end the connection.
 """
 
 import io
@@ -14,7 +14,7 @@ from ltspd.dbus import library, wire
 
 log = logging.getLogger(__name__)
 
-# How much is read in one turn of the loop, in bytes: some ten milliseconds of work, then others are served.
+# Bytes that are read in one turn of the loop: some ten milliseconds of work.
 PIECE = 16384
 # The longest call: the gateway's about 500 clients have some 100 kB, all others a few hundred bytes.
 LONGEST_CALL = 1 << 20
@@ -43,7 +43,7 @@ class Reader:
         self._complained = False
 
     def feed(self, data: bytes) -> None:
-        """Go on with more bytes of the stream."""
+        """Take more bytes of the stream."""
         self._buffer += data
         while self._next():
             pass
@@ -80,7 +80,7 @@ class Reader:
     def _decode(self, whole: bytes) -> None:
         try:
             message = library.parsed(io.BytesIO(whole))
-        except Exception as error:  # the library's own, ValueError, and whatever a stranger may think of
+        except Exception as error:  # the library's own, ValueError, and more: strangers choose the bytes
             self._complain(str(error) or type(error).__name__)
         else:
             if message is None:
@@ -90,7 +90,7 @@ class Reader:
                 self._take(message)
 
     def _complain(self, why: str) -> None:
-        """Say so once: whoever sends one can send thousands."""
+        """Log only the first one: a sender can send thousands."""
         if not self._complained:
             self._complained = True
             log.warning("A message from the bus is ignored, as others like it will be: %s", why[:200])

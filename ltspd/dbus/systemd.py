@@ -1,4 +1,4 @@
-"""Systemd's units over its D-Bus API: what state they are in, and making them run, reload or stop."""
+"""Systemd's units over its D-Bus API: reading their states; starting, reloading and stopping them."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ NO_OWNER = f"{BUS}.Error.NameHasNoOwner"
 JOB_SECONDS = 30.0
 # How long systemd may take for an answer. It needs milliseconds, or seconds while it reads its units again.
 ANSWER_SECONDS = 10.0
-# One that did not answer is left alone for this long, so that a pass does not wait for it at each unit.
+# If systemd did not answer, it is not asked again for this long; else a pass would wait at each unit.
 SILENT_SECONDS = 5.0
 
 
@@ -32,7 +32,7 @@ SILENT_SECONDS = 5.0
 class UnitStatus:
     """One systemd unit: ``active`` is systemd's ActiveState, ``result`` its Result.
 
-    ``restarts`` by systemd itself are counted, ``invocation`` is the last run's id, ``job``: one waits.
+    ``restarts`` counts those by systemd itself, ``invocation`` is the last run's id; ``job``: a job waits.
     """
 
     name: str
@@ -53,19 +53,19 @@ class Systemd:
         self._wake = wake
         self._watched: dict[str, str] = {}
         self._results: dict[str, asyncio.Future[str]] = {}
-        # Results that come before the reply that names their job; kept only while one is awaited.
+        # Results that come before the reply that names their job; kept only while a result is waited for.
         self._done: dict[str, str] = {}
         self._acting = 0
         self._owner = ""
         self._subscribed = ""
-        # Until when systemd is not asked, and the error that was its last answer.
+        # The time until which systemd is not asked again, and the error to raise meanwhile.
         self._silent: tuple[float, BusError | None] = (0.0, None)
         self.present = False
 
     async def start(self) -> None:
-        """Subscribe to job results; without systemd on the bus this says so and nothing else.
+        """Subscribe to job results; without systemd on the bus, ``present`` is False and nothing is done.
 
-        A bus or a systemd that doesn't answer now is no absence: it is asked again when it is needed.
+        A bus or a systemd that doesn't answer now counts as present and is asked again when it is needed.
         """
         self._bus.add_message_handler(self._message)
         try:
@@ -100,7 +100,7 @@ class Systemd:
                     await self._match(rule)
                     self._watched[path] = unit
                 except BusError as error:
-                    # With the bus gone the daemon ends anyway, and says so better than this would.
+                    # If the bus is gone, the daemon ends anyway with a better message.
                     log.warning("Changes of %s will go unnoticed: %s", unit, error.message)
 
     async def status(self, unit: str) -> UnitStatus:
@@ -195,11 +195,11 @@ class Systemd:
         if message.message_type is not MessageType.SIGNAL:
             return None
         if message.sender == BUS and message.member == "NameOwnerChanged" and message.body[0] == SYSTEMD:
-            # A systemd that executes itself anew (an upgrade does that) comes back under another name.
+            # After an upgrade systemd executes itself anew and has another unique name.
             self._owner = message.body[2]
             self.present |= bool(self._owner)
             self._wake()
-        # Anybody on the bus may send us signals; only systemd's own say what its units do.
+        # Anybody on the bus can send us signals; only those of systemd count.
         if message.sender != self._owner:
             return None
         if message.member == "JobRemoved" and message.interface == MANAGER:
@@ -215,12 +215,12 @@ class Systemd:
 
 
 def _of_systemd(error: BusError) -> bool:
-    """Return whether systemd itself judged the call: no such unit, masked, bad setting and the like."""
+    """Return whether the error is systemd's own: no such unit, masked, bad setting and the like."""
     return error.name.startswith(f"{SYSTEMD}.")
 
 
 def _unanswered(unit: str, error: BusError) -> Unanswered:
-    """Return the error for a call that tells nothing about the unit."""
+    """Return the error for a call that systemd did not answer."""
     return Unanswered(
         f"systemd does not say how {unit} is ({error.message}), so it is left as it is and asked again soon. "
         "If that stays so, see 'systemctl status'."

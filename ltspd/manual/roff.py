@@ -18,7 +18,7 @@ class Page(NamedTuple):
     markdown: str
 
 
-# Characters that not every terminal and not every troff device has.
+# Replacements for characters that some terminals and troff devices lack.
 _ASCII = {"…": "...", "→": "->", "·": "-", "×": "x", "≤": "<=", "▶": ">"}
 _INLINE = re.compile(
     r"`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|(?<!\w)\*(?P<slant>[^*\s][^*]*)\*(?!\w)"
@@ -126,7 +126,7 @@ def _text(text: str) -> list[str]:
 
 
 def _guard(line: str) -> str:
-    """Keep a line from being read as a request."""
+    """Keep troff from reading a line as a request."""
     return "\\&" + line if line.startswith((".", "'")) else line
 
 
