@@ -85,12 +85,14 @@ class CancelAt(Silent):
 
     def __init__(self, phase: str, after: float) -> None:
         self.when, self.after = phase, after
+        self.loop = asyncio.get_running_loop()
         self.task: asyncio.Task[object] | None = None
         self.asked = 0.0
 
     def phase(self, name: str, share: float, size: int = 0) -> None:
         if name == self.when:
-            asyncio.get_running_loop().call_later(self.after, self._cancel)
+            # Phases begin in threads, too.
+            self.loop.call_soon_threadsafe(self.loop.call_later, self.after, self._cancel)
 
     def _cancel(self) -> None:
         assert self.task is not None
