@@ -15,6 +15,7 @@ from ltspd.image.look.contents import Contents, contents
 from ltspd.image.look.entries import Changes, Table
 from ltspd.image.look.scan import TICK_NS
 from ltspd.image.pack import spool, squashfs
+from ltspd.image.pack.listing import Listing, read_listing
 from ltspd.image.verify import packed
 from ltspd.model.image import Source, SourceKind
 from tests.worlds.layers import Seen, difference, through_layers, walk
@@ -74,7 +75,7 @@ def test_layers_show_what_a_full_build_would(
         layers, table = [full(root, place, "base")], now.table
         (place / "table").write_bytes(entries.to_bytes(table))
         # Whatever a tree has, what was packed of it is not taken for an error.
-        asyncio.run(packed.check_everything(layers[0], root, place / "table", now, Changes(), place, 60))
+        asyncio.run(_check_everything(layers[0], root, place, now))
         assert not entries.compare(table, look(root).table)
         for number, (edits, patient) in enumerate(rounds):
             apply(root, edits)
@@ -86,6 +87,12 @@ def test_layers_show_what_a_full_build_would(
         seen = _without_root(through_layers(*layers))
         _check(seen, _without_root(through_layers(full(root, place, "again"))))
         _check(seen, _without_root(walk(os.fsencode(root))))
+
+
+async def _check_everything(base: Path, root: Path, place: Path, now: Contents) -> None:
+    listing, table = place / "listing", place / "table"
+    await read_listing(base, Listing((), frozenset(), None), listing)
+    await packed.check_everything(base, root, table, now, Changes(), place, 60, listing)
 
 
 def _check(seen: dict[bytes, Seen], expected: dict[bytes, Seen]) -> None:

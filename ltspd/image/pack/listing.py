@@ -1,8 +1,13 @@
-"""What a packed layer holds by its own list: names and modes that give a secret away."""
+"""What a packed layer holds by its own list: what gives a secret away, and each entry's metadata."""
 
 import os
 import re
+from calendar import timegm
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, S_ISLNK, S_ISREG
+from time import strptime
 
 from ltspd.image.look.entries import Table, record_of
 from ltspd.image.look.privacy import LOOK_BYTES, is_host_key, worth_a_look
@@ -11,6 +16,12 @@ from ltspd.system.run import run
 
 _TOP = b"squashfs-root/"
 _FILE = re.compile(rb"-\S+ \S+ +(\d+) \S+ \S+ ")
+# Letters of the mode, owner, group, size (of a device two numbers), time, path; the root has none.
+_LINE = re.compile(
+    rb"([-dlpsbc]\S{9}) (\d+)/(\d+) +(?:(\d+)|\d+, *\d+) (\d{4}-\d\d-\d\d \d\d:\d\d) "
+    rb"squashfs-root(?:/(.+))?"
+)
+_TYPES = {b"-": S_IFREG, b"d": S_IFDIR, b"l": S_IFLNK, b"p": S_IFIFO, b"s": S_IFSOCK}
 
 
 async def undecided(layer: Path, table: Table) -> list[str]:
@@ -18,11 +29,69 @@ async def undecided(layer: Path, table: Table) -> list[str]:
     return (await read_listing(layer, Listing((), frozenset(), table))).secrets
 
 
-async def read_listing(layer: Path, listing: "Listing") -> "Listing":
-    """Give a layer's list to ``listing`` and return that; raises ToolFailed."""
+async def read_listing(layer: Path, listing: "Listing", copy: Path | None = None) -> "Listing":
+    """Give a layer's list to ``listing``, and write it to the file ``copy``; raises ToolFailed, OSError."""
     # With names of users instead of numbers it would look up each of 300,000 in /etc/passwd.
-    await run(["unsquashfs", "-lln", "-no-progress", os.fspath(layer)], on_output=listing.take)
+    argv = ["unsquashfs", "-lln", "-no-progress", os.fspath(layer)]
+    with open(os.devnull if copy is None else copy, "wb") as out:
+
+        def take(piece: bytes) -> None:
+            out.write(piece)
+            listing.take(piece)
+
+        await run(argv, env={**os.environ, "TZ": "UTC0"}, on_output=take)
     return listing
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry as a list has it: type and permissions, owner, group, size, and its mtime in whole minutes."""
+
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    minute: int
+
+
+def parse(lines: Iterable[bytes]) -> Iterator[tuple[bytes, Listed | None]]:
+    """Yield path and entry of each line of a list but the root's.
+
+    The entry is None if the line does not tell it: that of a device, or a part of a name or link target with
+    a line break. Where there is no path in it, it is that of the line before.
+    """
+    modes: dict[bytes, int] = {}
+    minutes: dict[bytes, int] = {}
+    path = b""
+    for line in lines:
+        found = _LINE.fullmatch(line.rstrip(b"\n"))
+        if found is None:
+            _, top, after = line.rstrip(b"\n").partition(_TOP)
+            path = after if top else path
+            yield path, None
+            continue
+        letters, uid, gid, size, day, path = found.groups()
+        if path is None:
+            path = b""
+        elif size is None:
+            yield path, None
+        else:
+            if (mode := modes.get(letters)) is None:
+                mode = modes[letters] = _mode(letters)
+            if (minute := minutes.get(day)) is None:
+                minute = minutes[day] = timegm(strptime(day.decode(), "%Y-%m-%d %H:%M")) // 60
+            path = path.partition(b" -> ")[0] if S_ISLNK(mode) else path
+            yield path, Listed(mode, int(uid), int(gid), int(size) if S_ISREG(mode) else 0, minute)
+
+
+def _mode(letters: bytes) -> int:
+    """Return the mode that ten letters stand for, as ls prints them."""
+    mode = _TYPES[letters[:1]]
+    for place, letter in enumerate(letters[1:].decode()):
+        mode |= (letter not in "-ST") << (8 - place)
+    for place, bit in ((3, 0o4000), (6, 0o2000), (9, 0o1000)):
+        mode |= bit if letters[place : place + 1] in b"sStT" else 0
+    return mode
 
 
 class Listing:

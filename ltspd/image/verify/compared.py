@@ -19,6 +19,7 @@ from ltspd.image.look import entries
 from ltspd.image.look.entries import RECORD
 from ltspd.image.look.replaced import digest_of
 from ltspd.image.look.scan import MOUNT_POINT, record
+from ltspd.image.pack.listing import Listed, parse
 from ltspd.image.verify.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
 
 # So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
@@ -53,14 +54,22 @@ class Result:
             self.wrong.append(f"{'/' + os.fsdecode(path)!r} {what}")
 
 
-def compare(view: bytes, meant: Meant, seconds: float | None = None) -> Result:
+def compare(
+    view: bytes, meant: Meant, seconds: float | None = None, listing: Iterable[bytes] | None = None
+) -> Result:
     """Compare a mounted layer with what was meant: all of the metadata, and content for so many seconds.
 
     None is without end; LEAST entries or LEAST_BYTES are read however short the time is. Files that replace
     another come first, then in no order those with several names or holes, then the rest in no order.
+    With the lines of the layer's own ``listing`` the kernel is asked only for what these don't tell. Times
+    are compared to the minute then, and to the second in what is read.
     """
     result = Result()
-    first, rest = _entries(view, meant, result)
+    found = Entries(meant)
+    if listing is not None:
+        found.read_listing(listing, os.statvfs(view).f_files)
+    found.ask_kernel(view, result)
+    first, rest, result.entries = found.first, found.rest, found.count
     random.shuffle(first)
     first.sort(key=lambda path: path not in meant.replaced)
     random.shuffle(rest)
@@ -69,49 +78,128 @@ def compare(view: bytes, meant: Meant, seconds: float | None = None) -> Result:
         enough = number >= LEAST or result.size >= LEAST_BYTES
         if until is not None and enough and time.monotonic() > until:
             break
+        if listing is not None and (wrong := found.metadata(view, path)):
+            result.say(path, wrong)
         _content(view, meant, path, result)
     return result
 
 
-def _entries(view: bytes, meant: Meant, result: Result) -> tuple[list[bytes], list[bytes]]:
-    """Compare names and metadata; return what to read first, and all the rest that is as it was meant."""
-    known = meant.table.directories
-    groups = [[path for path in group if path not in meant.replaced] for group in meant.links]
-    one_of = {path: group for group in groups for path in group}
-    inodes: dict[bytes, int] = {}
-    first: list[bytes] = []
-    rest: list[bytes] = []
-    for path, found in directories(view, lambda path: path in known and path not in meant.opaque):
-        expected = entries.records(known[path])
-        prefix = path + b"/" if path else b""
-        for name, status in found.items():
-            full = prefix + name
+class Entries:
+    """Compares names and metadata of a layer; ``first`` and ``rest`` are right, and read in this order."""
+
+    def __init__(self, meant: Meant) -> None:
+        """Compare with what was ``meant``; the kernel is to be asked for all as long as no list is read."""
+        self.first: list[bytes] = []
+        self.rest: list[bytes] = []
+        self.count = 0
+        self._meant = meant
+        groups = [[path for path in group if path not in meant.replaced] for group in meant.links]
+        self._group = {path: group for group in groups for path in group}
+        # Directories that the kernel is to be asked for, and those of which the list has told all.
+        self._unclear: set[bytes] = {b""}
+        self._clear: set[bytes] = set()
+
+    def read_listing(self, lines: Iterable[bytes], inodes: int) -> None:
+        """Compare with the layer's own list; what that does not show to be right is left for the kernel.
+
+        ``inodes`` are those of the layer: a list does not tell that two entries are one file.
+        """
+        meant, known = self._meant, self._meant.table.directories
+        if not meant.apart and inodes != self._inodes():
+            return
+        left = {b"": entries.records(known[b""])}
+        right: dict[bytes, list[tuple[bytes, bool]]] = {b"": []}
+        unclear: set[bytes] = set()
+        for path, listed in parse(lines):
+            parent, _, name = path.rpartition(b"/")
+            if (expected := left.get(parent)) is None:
+                continue
             want = expected.pop(name, None)
-            if full in meant.apart:
+            if path in meant.apart:
                 continue
-            if want is None:
-                # To overlayfs a device 0:0 is the sign that nothing is there: no client sees any.
-                if status.st_rdev or not stat.S_ISCHR(status.st_mode):
-                    result.say(full, "was not to be in it")
+            if want is None or listed is None or path in self._group or not _fits(listed, want):
+                unclear.add(parent)
                 continue
-            result.entries += 1
-            # Most of 300,000 entries are plain, and done with here.
-            if _is_plain(status, want) and full not in one_of and full not in meant.replaced:
-                rest.append(full)
-                continue
-            group = one_of.get(full, [full])
-            if wrong := _metadata(status, want, len(group)):
-                result.say(full, wrong)
-            elif inodes.setdefault(group[0], status.st_ino) != status.st_ino and _can_be_linked(status):
-                result.say(full, f"is another file than /{os.fsdecode(group[0])}")
-            elif full in meant.replaced or _is_special(meant.source, full, status):
-                first.append(full)
-            else:
-                rest.append(full)
-        for name in expected:
-            if (full := join(path, name)) not in meant.apart:
-                result.say(full, "is missing")
-    return first, rest
+            right[parent].append((path, path in meant.replaced or self._has_holes(path, listed.size)))
+            if stat.S_ISDIR(listed.mode) and self._may_enter(path):
+                left[path], right[path] = entries.records(known[path]), []
+        for path, missing in left.items():
+            if any(join(path, name) not in meant.apart for name in missing):
+                unclear.add(path)
+        self._unclear, self._clear = unclear, left.keys() - unclear
+        for path in self._clear:
+            self.count += len(right[path])
+            for each, first in right[path]:
+                (self.first if first else self.rest).append(each)
+
+    def ask_kernel(self, view: bytes, result: Result) -> None:
+        """Compare what no list has shown to be right with what the kernel says of the mounted layer."""
+        meant, known, unclear = self._meant, self._meant.table.directories, self._unclear
+        inodes: dict[bytes, int] = {}
+
+        def enter(path: bytes) -> bool:
+            return self._may_enter(path) and path not in self._clear and path not in unclear
+
+        for path, found in directories(view, enter, unclear):
+            expected = entries.records(known[path])
+            prefix = path + b"/" if path else b""
+            for name, status in found.items():
+                full = prefix + name
+                want = expected.pop(name, None)
+                if full in meant.apart:
+                    continue
+                if want is None:
+                    # To overlayfs a device 0:0 is the sign that nothing is there: no client sees any.
+                    if status.st_rdev or not stat.S_ISCHR(status.st_mode):
+                        result.say(full, "was not to be in it")
+                    continue
+                self.count += 1
+                # Most of 300,000 entries are plain, and done with here.
+                if _is_plain(status, want) and full not in self._group and full not in meant.replaced:
+                    self.rest.append(full)
+                    continue
+                group = self._group.get(full, [full])
+                if wrong := _metadata(status, want, len(group)):
+                    result.say(full, wrong)
+                elif inodes.setdefault(group[0], status.st_ino) != status.st_ino and _can_be_linked(status):
+                    result.say(full, f"is another file than /{os.fsdecode(group[0])}")
+                elif full in meant.replaced or _is_special(meant.source, full, status):
+                    self.first.append(full)
+                else:
+                    self.rest.append(full)
+            for name in expected:
+                if (full := join(path, name)) not in meant.apart:
+                    result.say(full, "is missing")
+
+    def metadata(self, view: bytes, path: bytes) -> str:
+        """Return what the kernel says is wrong of an entry's metadata, or an empty string."""
+        want = entries.record_of(self._meant.table, path) or b""
+        return _metadata(os.lstat(os.path.join(view, path)), want, len(self._group.get(path, [path])))
+
+    def _may_enter(self, path: bytes) -> bool:
+        return path in self._meant.table.directories and path not in self._meant.opaque
+
+    def _has_holes(self, path: bytes, size: int) -> bool:
+        try:
+            return size >= PIECE and self._meant.source.holes(path)
+        except OSError:
+            return False
+
+    def _inodes(self) -> int:
+        """Return how many inodes were meant, the root's among them. Links have one for each name."""
+        table = self._meant.table
+        names = sum(names.count(b"\0") + 1 for names, _ in table.directories.values() if names)
+        groups = {id(group): group for group in self._group.values()}.values()
+        records = ((group, entries.record_of(table, group[0]) or MOUNT_POINT) for group in groups)
+        again = (len(group) - 1 for group, record in records if not stat.S_ISLNK(RECORD.unpack(record)[0]))
+        return 1 + names - sum(again)
+
+
+def _fits(listed: Listed, want: bytes) -> bool:
+    """Return whether a line of a list is what was meant; its time as far as it goes, in whole minutes."""
+    same = _SAME.pack(listed.mode, listed.uid, listed.gid, 0, listed.size)
+    seconds = _MTIME.unpack_from(want, _SAME.size)[0] // 10**9 & _TIME
+    return want.startswith(same) and bool(seconds // 60 == listed.minute)
 
 
 def _is_plain(status: os.stat_result, want: bytes) -> bool:
@@ -218,4 +306,7 @@ def main() -> None:
         links = tuple(tuple(map(os.fsencode, group)) for group in said["links"])
         sets = (frozenset(map(os.fsencode, said[name])) for name in ("apart", "opaque", "replaced"))
         meant = Meant(table, TreeSource(os.fsencode(said["source"]), table), links, *sets)
+        with open(said["listing"], "rb") as lines:
+            print(json.dumps(asdict(compare(b"view", meant, seconds, lines))), flush=True)
+        return
     print(json.dumps(asdict(compare(b"view", meant, seconds))), flush=True)

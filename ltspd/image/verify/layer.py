@@ -23,7 +23,7 @@ from ltspd.image.source.excludes import SENSITIVE
 from ltspd.image.source.kernels import Kernel
 from ltspd.image.verify.packed import SHARE, check_everything, check_spooled
 from ltspd.system.run import run
-from ltspd.system.threads import in_thread
+from ltspd.system.threads import in_thread, together
 
 # squashfs_super_block of Linux, fs/squashfs/squashfs_fs.h: magic and number of inodes at the start, and at 40
 # how many bytes are used.
@@ -54,12 +54,20 @@ async def verify(build: Build, packed: Packed) -> None:
 
     await in_thread(check)
     table = packed.table if tree.strict else None
+    base, copy = packed.base, work.scratch / "listing"
     for file in new:
-        await check_secrets(file, tree.known, table)
-    if (base := packed.base) is not None:
-        file, seconds = work.layers / base.layer.file_name, base.seconds * SHARE
-        contents, scratch = scan.contents, work.scratch
-        await check_everything(file, build.root, work.entries, contents, base.above, scratch, seconds)
+        if base is None or file.name != base.layer.file_name:
+            await check_secrets(file, tree.known, table)
+            continue
+        # Each entry is looked at once: by its line in the list, which is read for both.
+        listing = await read_listing(file, Listing(SENSITIVE, tree.known, table), copy)
+        seconds = base.seconds * SHARE
+        await together(
+            refuse_secrets(file, listing),
+            check_everything(
+                *(file, build.root, work.entries, scan.contents, base.above, work.scratch, seconds, copy)
+            ),
+        )
     if work.spool.exists():
         await check_spooled(work.layers / layers[-1].file_name, work.spool, work.scratch)
 
@@ -104,7 +112,11 @@ async def check_secrets(
     that are called like keys or lists of accounts, but for ``known``. With a ``table`` what others may not
     read must be in it: somebody may have made it while the source was packed.
     """
-    listing = await read_listing(layer, Listing(SENSITIVE, known, table))
+    await refuse_secrets(layer, await read_listing(layer, Listing(SENSITIVE, known, table)))
+
+
+async def refuse_secrets(layer: Path, listing: Listing) -> None:
+    """Raise SecretInImage if a list shows something secret in its layer, or what is in small files does."""
     secrets = [*listing.secrets]
     for each in (each for each in listing.small if each in _SHADOW):
         if _has_hash(await _cat(layer, [each])):

@@ -6,7 +6,7 @@ That is a tree, which may be alive, or the tar file of a layer of changes.
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -157,10 +157,13 @@ def walk(root: bytes) -> tuple[Table, tuple[tuple[bytes, ...], ...]]:
 
 
 def directories(
-    root: bytes, enter: Callable[[bytes], bool]
+    root: bytes, enter: Callable[[bytes], bool], start: Iterable[bytes] = (b"",)
 ) -> Iterator[tuple[bytes, dict[bytes, os.stat_result]]]:
-    """Yield each directory of a mounted tree that may be entered, with the state of all that is in it."""
-    todo = [b""]
+    """Yield each directory of a mounted tree that may be entered, with the state of all that is in it.
+
+    Those to ``start`` at are relative to ``root``.
+    """
+    todo = [*start]
     while todo:
         path = todo.pop()
         with os.scandir(os.path.join(root, path)) as listed:

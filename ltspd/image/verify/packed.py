@@ -51,13 +51,20 @@ async def check_tool() -> str:
 
 
 async def check_everything(
-    layer: Path, root: Path, table: Path, now: Contents, above: Changes, scratch: Path, seconds: float
+    layer: Path,
+    root: Path,
+    table: Path,
+    now: Contents,
+    above: Changes,
+    scratch: Path,
+    seconds: float,
+    listing: Path,
 ) -> None:
     """Compare a layer of everything with its source, the content of its files for so many seconds.
 
-    ``table`` is the file with the generation's entries, ``now`` the last scan of the source. What changed
-    between the scans, so that a layer ``above`` has it, is not judged, nor what changed since. Where
-    squashfs can't be mounted a warning is logged. Raises ToolFailed.
+    ``table`` is the file with the generation's entries, ``listing`` that with the layer's own list, ``now``
+    the last scan of the source. What changed between the scans, so that a layer ``above`` has it, is not
+    judged, nor what changed since. Where squashfs can't be mounted a warning is logged. Raises ToolFailed.
     """
     apart = members(above, now.tree.links) | frozenset(above.gone) if above else ()
     said = {
@@ -68,6 +75,7 @@ async def check_everything(
         "apart": list(map(os.fsdecode, apart)),
         "opaque": list(map(os.fsdecode, above.opaque)),
         "replaced": list(map(os.fsdecode, now.replaced)),
+        "listing": str(listing),
     }
     await _compare(layer, said, scratch, seconds)
 

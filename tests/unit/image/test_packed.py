@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,15 @@ import pytest
 from ltspd.errors import NotInstalled, ToolFailed
 from ltspd.image import build, fold
 from ltspd.image.build import BuildOptions
-from ltspd.image.look.scan import TICK_NS
+from ltspd.image.look.scan import TICK_NS, scan
+from ltspd.image.pack.listing import Listing, read_listing
 from ltspd.image.store import store
-from ltspd.image.verify import packed
+from ltspd.image.verify import compared, packed
+from ltspd.image.verify.meant import Meant, TreeSource
 from ltspd.model.image import Source
 from ltspd.paths import Paths
 from tests.worlds.image_builds import Said, make, order
-from tests.worlds.image_trees import write
+from tests.worlds.image_trees import pack, write
 from tests.worlds.layers import through_layers
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
@@ -107,6 +110,68 @@ async def test_a_full_build_publishes_only_what_was_meant(
     assert words in caught.value.message
     assert "is not published" in caught.value.message
     assert store.current_id(paths, "tiny") == before.id
+
+
+PLAIN = [each for each in ERRORS if "names" not in each and "attributes" not in each and "leads" not in each]
+
+
+@pytest.mark.parametrize("words", [*PLAIN, "has 2 names instead of 1"])
+async def test_a_file_with_one_name_is_compared_by_its_line_in_the_layers_list(
+    paths: Paths, source: Source, err: Callable[[str], None], words: str
+) -> None:
+    for name in ("file", "link", "twin"):
+        write(Path(source.path), f"usr/share/{name}", "good content")
+    err("pass")
+    before = await make(paths, source)
+    twins = "os.unlink(parent + '/twin'); os.link(file, parent + '/twin')"
+    err(ERRORS.get(words, twins))
+    with pytest.raises(ToolFailed) as caught:
+        await make(paths, source, BuildOptions(full=True))
+    assert words in caught.value.message
+    assert store.current_id(paths, "tiny") == before.id
+
+
+async def test_odd_names_are_no_errors_of_the_packer(paths: Paths, source: Source) -> None:
+    root = Path(source.path) / "usr/share"
+    line = "-rw-r--r-- 0/0 4 2026-01-01 00:00 squashfs-root"
+    for name in ("two\nlines", "\n", "to -> there", "dir\nwith/file", " ", f"x\n{line}", f"{line} -> \xff"):
+        write(root, name, "text")
+    (root / "link -> to").symlink_to("a -> b\nc")
+    os.mkfifo(root / "fifo")
+    os.mknod(root / "device", stat.S_IFBLK | 0o640, os.makedev(300, 5000))
+    assert await make(paths, source)
+
+
+async def test_the_kernel_is_asked_only_for_what_the_layers_list_does_not_tell(
+    paths: Paths, source: Source, tmp_path: Path
+) -> None:
+    root = Path(source.path)
+    for name in ("usr/lib/one", "usr/share/two", "opt/three"):
+        write(root, name, "text")
+    await asyncio.sleep(2 * TICK_NS / 1e9)
+    tree = scan(root, (), b"")
+    packed_tree = pack(root, tmp_path / "layer")
+    await read_listing(packed_tree, Listing((), frozenset(), None), tmp_path / "listing")
+    lines = (tmp_path / "listing").read_bytes().splitlines(keepends=True)
+    inodes = 1 + tree.files
+
+    def asked(lines: list[bytes], inodes: int) -> bool:
+        found = compared.Entries(Meant(tree.table, TreeSource(os.fsencode(root), tree.table)))
+        found.read_listing(lines, inodes)
+        try:
+            found.ask_kernel(os.fsencode(tmp_path / "nowhere"), compared.Result())
+        except FileNotFoundError:
+            return True
+        return found.count != tree.files
+
+    assert not asked(lines, inodes)
+    assert asked(lines, inodes - 1)
+    assert asked(lines[:-1], inodes)
+    assert asked([*lines, lines[-1]], inodes)
+    for old, new in ((b" 0/0 ", b" 0/7 "), (b"-rw-", b"-rws"), (b" 4 2", b" 5 2"), (b":", b":1")):
+        number = next(number for number, line in enumerate(lines) if line.endswith(b"three\n"))
+        assert old in lines[number]
+        assert asked([*lines[:number], lines[number].replace(old, new, 1), *lines[number + 1 :]], inodes)
 
 
 @pytest.mark.parametrize("words", MORE)
