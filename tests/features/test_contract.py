@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.features import Ran, run
+from tests.worlds.features import NEEDS_BUSYBOX, Ran, run
+
+pytestmark = NEEDS_BUSYBOX
 
 
 def made(tmp_path: Path, conf: str = "", facts: dict[str, str] | None = None, **features: str) -> Ran:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.features import CLIENT, read, run
+from tests.worlds.features import CLIENT, NEEDS_BUSYBOX, read, run
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/settings"))
 FEATURES = sorted((CLIENT / "features").glob("*.sh"))
@@ -32,6 +32,7 @@ def _words(case: Path, key: str) -> list[str]:
     return found[1].split() if found else []
 
 
+@NEEDS_BUSYBOX
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_features(case: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"

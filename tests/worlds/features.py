@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from ltspd.config import parse, render_settings
 from tests import REPOSITORY
 
 CLIENT = REPOSITORY / "client"
+NEEDS_BUSYBOX = pytest.mark.skipif(not shutil.which("busybox"), reason="needs busybox, the shell of clients")
 # What the boot has found out when features run; client/features/README.md lists these.
 FACTS: Mapping[str, str] = {
     "LTSP_API": "1",
