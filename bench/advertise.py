@@ -11,7 +11,7 @@ import time
 # RFC 4861, 4.2: type 134, code 0, checksum (the kernel's), hop limit 64, no flags, router lifetime 0
 # (so nobody takes us for a router), reachable and retransmission time unspecified. No prefix follows.
 _ADVERTISEMENT = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 0, 0, 0)
-# Receivers drop whatever did not come over the link itself, which they tell by this hop limit.
+# Receivers drop messages with another hop limit, because these did not come from the link itself.
 _HOPS = 255
 _ALL_NODES = "ff02::1"
 _EVERY = 1.0

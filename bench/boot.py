@@ -40,7 +40,7 @@ def boot(server: Server, root: str, name: str, mac: str, patience: float = 600.0
     ``root`` is the pattern that says the root is mounted. Raises TimeoutError or ConnectionError with
     the end of the console if a stage isn't reached in ``patience`` seconds.
     """
-    # The lab keeps the logs of the last runs only, and shorter runs than ours may have swept them away.
+    # The lab keeps only the logs of the last runs, so shorter runs may have removed this one.
     server.session.logs.mkdir(parents=True, exist_ok=True)
     client = power_on(server.session, server.lan, name=name, mac=mac)
     try:

@@ -25,7 +25,7 @@ from tests.worlds.bus import end_bus, start_bus
 
 RATE = 1000
 ROUNDS, EACH = 20, 150
-# The gateway hands over what comes within a quarter of a second in one call.
+# The gateway collects reports for a quarter of a second and hands them over in one call.
 CALLS = 4
 FLOOD = 20_000
 CLIENT = object_path("client", "52:54:00:00:00:07")
@@ -53,10 +53,10 @@ class Served:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Run before all ordinary programs of this machine, with all that is started meanwhile.
+    """Run this process, and those that it starts meanwhile, before all ordinary programs of this machine.
 
-    A program that computes takes some milliseconds of a processor at a time, and a hundredth of all reads
-    would tell of that instead of us. Without the right to it the figures are those of a busy machine.
+    Any other program takes the processor for some milliseconds at a time, which would delay one in a hundred
+    reads. Without the right to do this, the figures are those of a busy machine.
     """
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -97,7 +97,7 @@ def timed(call: Callable[[], object], times: int) -> list[float]:
 
 
 def everything(client: Client) -> bytes:
-    """Call GetManagedObjects and return the reply's bytes, not yet taken apart: that is the caller's work."""
+    """Call GetManagedObjects and return the reply's bytes; to parse them is the caller's work, not ours."""
     client._serial += 1
     call = wire.call(client._serial, STEM, ROOT_PATH, server.OBJECT_MANAGER, "GetManagedObjects")
     client._socket.settimeout(25)
@@ -112,12 +112,12 @@ def everything(client: Client) -> bytes:
 
 
 def share(values: list[float], part: float) -> float:
-    """Return the value that ``part`` of all are not above."""
+    """Return the value that a ``part`` of all values does not exceed."""
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
 def reads(client: Client, read: Callable[[], object]) -> Figure:
-    """Read a property of ours and one of the bus's own in turns: what disturbs the machine shows in both."""
+    """Read a property of ours and one of the bus in turns: a disturbance of the machine shows in both."""
 
     def read_bus() -> object:
         path, body = "/org/freedesktop/DBus", [BUS, "Features"]
@@ -133,7 +133,7 @@ def reads(client: Client, read: Callable[[], object]) -> Figure:
 
 
 class Watcher:
-    """A connection that counts the changes of clients that it hears of."""
+    """A connection that counts the signals about clients that it receives."""
 
     def __init__(self) -> None:
         self.heard = 0
@@ -149,7 +149,7 @@ class Watcher:
                 self.heard += self._client.signal().member == "PropertiesChanged"
 
     def settle(self, expected: int, patience: float = 5.0) -> None:
-        """Wait until all that is expected was heard, or for ``patience`` seconds."""
+        """Wait until all expected signals came, for ``patience`` seconds at most."""
         deadline = time.monotonic() + patience
         while self.heard < expected and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -179,10 +179,10 @@ def report(client: Client, seconds: float) -> int:
 
 
 def flooded(read: Callable[[], object]) -> Iterator[Figure]:
-    """Yield what another caller waits for while one connection floods with each kind of reading call."""
+    """Yield the waits of another caller while one connection sends a flood of each kind of reading call."""
     for member, calls in (("GetAll", FLOOD), ("GetManagedObjects", FLOOD // 20)):
         took, began = list[float](), 0.0
-        # In a process of its own: a thread of ours would keep us waiting, not the service.
+        # In a process of its own: a thread would delay this process instead of the service.
         command = [sys.executable, "-m", "bench.flood", str(calls), member]
         with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as flood:
             assert flood.stdout is not None

@@ -1,4 +1,4 @@
-"""Cold caches, alike for everybody: drops one tree's contents from memory, and nobody else's."""
+"""Cold caches: drops the contents of one tree from memory, and of nothing else."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,7 @@ from pathlib import Path
 def evict(tree: Path) -> None:
     """Ask the kernel to forget the contents of every regular file below ``tree``.
 
-    Names and inodes may stay in memory. Dropping everything there is (/proc/sys/vm/drop_caches) would
-    disturb whatever else this machine does.
+    Names and inodes may stay in memory. Dropping all caches (/proc/sys/vm/drop_caches) would disturb others.
     """
     with os.scandir(tree) as entries:
         for entry in entries:

@@ -11,13 +11,13 @@ from tests.lab.crowd import Plan, crowd
 from tests.lab.server import Server
 from tests.lab.session import open_session
 
-# Longer than alone at most by this. What a crowd costs is processors that the emulated client has not.
+# The bar: the boot in a crowd over the boot alone. The crowd takes processors from the emulated client.
 SLOWER_MOST = 1.2
 RESIDENT_MOST = 100.0
 
 
 def plan(server: Server) -> Plan:
-    """Return the crowd: what hardly reads asks for the image, the room for kernels."""
+    """Return the crowd: clients that hardly read ask for the image, the room asks for kernels."""
     home = f"/srv/ltsp/images/{product.IMAGE}"
     layer = server.run(f"head -c 64 {home}/current/layers").strip()
     generation = server.run(f"readlink {home}/current").strip()

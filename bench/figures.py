@@ -7,7 +7,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value. ``bar`` is the highest value that is still good; None: only told, never missed.
+    """One measured value. ``bar`` is the highest good value; None: the figure is only shown, never missed.
 
     ``value`` is None if it could not be measured, which counts as missed; ``note`` says why then.
     """

@@ -1,4 +1,4 @@
-"""``python -m bench.flood COUNT MEMBER``: a caller with as many calls under way as the bus lets it.
+"""``python -m bench.flood COUNT MEMBER``: a caller with as many pending calls as the bus allows.
 
 Prints a line when it begins, and how many calls were refused when all are answered.
 """

@@ -12,7 +12,7 @@ from bench.timed import Build
 from tests.lab.server import Server
 
 _T = TypeVar("_T")
-# What the lab and the servers' commands raise. A mistake of ours is none of these, and ends the bench.
+# Errors of the lab and of the servers' commands. Any other error is our mistake and ends the bench.
 _TROUBLE = (RuntimeError, OSError, TimeoutError, KeyError)
 
 

@@ -80,14 +80,14 @@ def _main(kind: str, store: Path, source: Path) -> None:
     began, before = time.monotonic(), os.times()
     generation, changed = asyncio.run(_operate(kind, store, source, watch))
     wall, after = time.monotonic() - began, os.times()
-    # Not ru_maxrss for ourselves: that counts what the process that started this one had.
+    # Not our own ru_maxrss: that includes the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     peaks = [own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]
     took = {
         "wall": wall,
         "cpu": sum(after[:4]) - sum(before[:4]),
-        # Upper bound: the largest of both need not come at the same moment.
+        # An upper bound: the two maxima may be at different times.
         "memory": sum(peaks) * 1024,
         "layers": [layer.size for layer in generation.layers],
         "changed": changed,

@@ -1,4 +1,4 @@
-"""A pass of the daemon with thousands of clients in ltsp.conf: what it costs, and whom it keeps waiting."""
+"""A pass of the daemon with thousands of clients in ltsp.conf: its cost, and how long it blocks the bus."""
 
 import asyncio
 import time

@@ -39,7 +39,7 @@ def start(session: Session) -> Server:
 
 def build(server: Server) -> Build:
     """Build the image from nothing, and from a source that is not in memory."""
-    # A build may take over what an earlier one made; the first build of an image can't.
+    # A later build may reuse the work of an earlier one, so each build is an image's first.
     shutil.rmtree(server.srv / "images" / IMAGE, ignore_errors=True)
     server.run("ltspctl reload")
     evict(trees.tree("ltsp-client"))
@@ -91,7 +91,7 @@ def idle_wake_ups(server: Server) -> tuple[int, int]:
         raise RuntimeError("the daemon was restarted while it was watched")
     # A daemon pings at half its watchdog's time (sd_watchdog_enabled(3)).
     pings = math.ceil(WATCHED / (int(words) / 2e6)) if words.strip() else 0
-    # A new thread counts from its start; one that ended is missed, but then it woke its starter, too.
+    # A new thread counts from its start. An ended one is missed, but it also woke the thread that started it.
     return sum(count - before.get(thread, 0) for thread, count in after.items()), pings
 
 

@@ -66,5 +66,5 @@ def _change(server: Server, size: int) -> None:
 
 
 def _megabytes(server: Server) -> float:
-    server.run("ltspctl reload")  # whatever a job woke is done after a pass
+    server.run("ltspctl reload")  # a pass ends after everything that the job woke
     return product.resident(server)[product.UNIT]

@@ -1,7 +1,7 @@
 """The process that bench/bus measures: ltspd's service with the state of a school, all of ltspd loaded.
 
-The core is left out, because no network here has 500 clients: a state is made up, and changed on request.
-Orders come on standard input, one a line; each is answered by one line of JSON.
+It has no core, because no network here has 500 clients: the state is made up, and changes on request.
+Requests come on standard input, one in a line; the answer to each is one line of JSON.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def school() -> State:
 
 
 class Core:
-    """As much of the daemon's core as the service needs to be read: the state."""
+    """The part of the daemon's core that the service reads: the state."""
 
     def __init__(self) -> None:
         self.state = school()
@@ -109,7 +109,7 @@ async def update(core: Core, service: Service, rate: int, seconds: float) -> Map
             core.change_a_client()
             service.publish(core.state)
         await asyncio.sleep(1 / rate)
-    await asyncio.sleep(0.2)  # what is still to be sent belongs to it
+    await asyncio.sleep(0.2)  # unsent signals are part of the work
     share = (time.process_time() - used) / seconds
     return {"changed": core.changed - before, "share": share}
 

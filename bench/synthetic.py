@@ -1,4 +1,4 @@
-"""A large source tree: a real small one, and around it as much again that 300,000 files have 8 GB; kept."""
+"""A large source tree: a real small one, filled up to 300,000 files of 8 GB. It is kept in the cache."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Changes to a source as an upgrade makes them: new files renamed over old ones, and dpkg's record of it."""
+"""Changes to a source like those of an upgrade: new files renamed over old ones, and dpkg's status."""
 
 import os
 import random
