@@ -29,7 +29,7 @@ class Counts:
         """Begin with zeroes."""
         self.requests: Counter[int] = Counter()
         self.bytes = 0
-        self.connections = self.refused = 0
+        self.connections = self.waiting = self.refused = 0
         self.reports: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.jobs: Counter[tuple[str, str]] = Counter(
             {(kind, result): 0 for kind in JOBS for result in RESULTS}
@@ -53,6 +53,10 @@ def families(counts: Counts, stages: Mapping[str, int], objects: Objects | None)
         counts.bytes,
     )  # fmt: skip
     yield single("ltspd_http_connections", "gauge", "Connections that are open.", counts.connections)
+    yield single(
+        "ltspd_http_waiting_connections", "gauge", "Connections on which running clients wait for news.",
+        counts.waiting,
+    )  # fmt: skip
     yield single(
         "ltspd_http_refused_connections_total", "counter",
         "Connections that met a limit: new ones that were turned away, and idle ones that made room.",

@@ -133,6 +133,7 @@ class Gateway:
         del request
         objects = await self._handover.objects()
         self._counts.connections, self._counts.refused = len(self._connections), self._connections.refused
+        self._counts.waiting = len(self._live)
         page = text(families(self._counts, self._registry.stages(), objects))
         return web.Response(body=page.encode(), headers={"Content-Type": CONTENT_TYPE})
 

@@ -13,12 +13,14 @@ import pytest
 from ltspd.clients.orders import Order, Orders
 from ltspd.clients.table import Table
 from tests.patience import PATIENCE
+from tests.worlds.exposition import read
 from tests.worlds.gateways import (
     KERNEL,
     PYTHONS,
     Gateway,
     ask,
     descriptors,
+    free_port,
     listed,
     memory,
     request,
@@ -48,12 +50,9 @@ def sockets() -> Iterator[ExitStack]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def table(
-    gateway: Gateway, revision: str, orders: Mapping[str, Order] | None = None, connections: int = 256
-) -> Table:
+def table(gateway: Gateway, revision: str, orders: Mapping[str, Order] | None = None, **fields: Any) -> Table:
     files = listed(gateway.folder, gateway.port)
-    told = Orders(revision, orders or {})
-    return replace(files, networks=("127.0.0.0/8",), connections=connections, orders=told)
+    return replace(files, networks=("127.0.0.0/8",), orders=Orders(revision, orders or {}), **fields)
 
 
 def mac(number: int) -> str:
@@ -81,6 +80,12 @@ def answer(sock: socket.socket) -> tuple[int, str]:
     return (int(head.split()[1]) if head else 0), body.decode()
 
 
+def waiting(metrics_port: int) -> float:
+    """Return how many connections wait, by the gateway's own count."""
+    page = dict(read(ask(metrics_port, request("/metrics"))[2].decode()))
+    return page["ltspd_http_waiting_connections"].samples["", ()]
+
+
 def held(gateway: Gateway) -> int:
     """Return how many connections of clients there are."""
     lines = Path(f"/proc/{gateway.process.pid}/net/tcp").read_text().splitlines()[1:]
@@ -92,10 +97,11 @@ def test_a_client_is_told_of_new_settings_and_of_its_own_order_only(
     python: str, folder: Path, sockets: ExitStack
 ) -> None:
     with running(folder, python) as gateway:
-        gateway.hang_up(table(gateway, "r1"))
+        port = free_port()
+        gateway.hang_up(table(gateway, "r1", metrics_port=port))
         assert answer(asked(gateway, sockets, mac(1), "")) == (200, "revision=r1\n")
         one, two = (asked(gateway, sockets, mac(number), "r1") for number in (1, 2))
-        until(lambda: held(gateway) == 2)
+        until(lambda: waiting(port) == 2)
         gateway.hang_up(table(gateway, "r1", {mac(1): Order("7", "restart")}))
         assert answer(one) == (200, "revision=r1.7\norder=restart\n")
         one = asked(gateway, sockets, mac(1), "r1.7")
@@ -123,7 +129,7 @@ def test_a_room_that_waits_takes_no_connection_from_those_that_boot(
 ) -> None:
     with running(folder, python, **EACH) as gateway:
         gateway.hang_up(table(gateway, "r1", connections=300))
-        room = [asked(gateway, sockets, mac(n), "r1", f"127.0.{n // 15}.1") for n in range(300)]
+        room = [asked(gateway, sockets, mac(n), "r1", f"127.0.{1 + n // 15}.1") for n in range(300)]
         until(lambda: held(gateway) == 300)
         # As many connections as the address may have are still there for files.
         files = [socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) for _ in range(300)]
@@ -160,13 +166,16 @@ def test_three_thousand_that_only_wait_do_no_harm(python: str, folder: Path, soc
 
 def test_each_client_has_one_connection(folder: Path, sockets: ExitStack) -> None:
     with running(folder) as gateway:
-        gateway.hang_up(table(gateway, "r1"))
-        first, second = (asked(gateway, sockets, mac(1), "r1") for _ in range(2))
+        port = free_port()
+        gateway.hang_up(table(gateway, "r1", metrics_port=port))
+        first = asked(gateway, sockets, mac(1), "r1")
+        until(lambda: waiting(port) == 1)
+        second = asked(gateway, sockets, mac(1), "r1")
         assert answer(first)[0] == 0, "the machine was switched off, and is here again"
         second.close()
         until(lambda: held(gateway) == 0)
         third = asked(gateway, sockets, mac(1), "r1")
-        until(lambda: held(gateway) == 1)
+        until(lambda: waiting(port) == 1)
         third.sendall(b"x")
         assert answer(third)[0] == 0, "who waits has nothing to say"
         assert "Traceback" not in gateway.log.read_text()
