@@ -126,9 +126,10 @@ class Signal:
 class Method(Generic[T]):
     """A method: ``run`` gets the core, the object and the call.
 
-    ``run`` returns None, the only out-argument, or a tuple of several. ``action`` is polkit's, or a function
-    that chooses it; then ``needs`` says in words what it chooses. None: it only reads, everyone may call it.
-    ``gateway``: only the gateway's user and root may call it, and polkit is not asked.
+    ``run`` returns the out-argument, or None. No method has more than one: keys can be added to a dictionary
+    later, but no argument to a method. ``action`` is polkit's, or a function that chooses it; then ``needs``
+    says in words what it chooses. None: the method only reads, and everyone may call it. ``gateway``: only
+    the gateway's user and root may call it, and polkit is not asked.
 
     ``details`` are what a dialog may name and a rule of the administrator may read (polkit's details); the
     object's own if there is no such function. ``errors`` are those of the call, ``job_errors`` those of the

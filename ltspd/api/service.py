@@ -306,8 +306,7 @@ class Service:
             raise
         self.publish(self._core.state)
         self._flush()  # whoever gets a job's path must find the job there
-        outputs = arguments(method.outputs)
-        return list(out) if len(outputs) > 1 and isinstance(out, tuple) else [out][: len(outputs)]
+        return [out] if method.outputs else []
 
     async def _authorize(self, message: Message, request: Request) -> int:
         """Return the caller's user id once it is allowed to; raises NotAuthorized."""

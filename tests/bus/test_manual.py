@@ -40,6 +40,13 @@ def test_the_made_pages_in_the_repository_are_current(name: str) -> None:
     assert read(name) == DOCS[name], "run: make docs"
 
 
+def test_it_is_made_with_nothing_but_python(tmp_path: Path) -> None:
+    """The libraries that the daemon needs may be missing where a package is built; -S leaves them out."""
+    subprocess.run([sys.executable, "-S", "-B", "-m", "ltspd.manual", tmp_path], cwd=REPOSITORY, check=True)
+    made = {str(each.relative_to(tmp_path)): each for each in tmp_path.rglob("*") if each.is_file()}
+    assert {name: path.read_text() for name, path in made.items()} == SHARED
+
+
 @pytest.mark.skipif(not shutil.which("man"), reason="needs man-db")
 @pytest.mark.parametrize("name", PAGES)
 def test_man_shows_it_without_a_warning(name: str, tmp_path: Path) -> None:

@@ -133,10 +133,15 @@ def jobs(server: Server, image: str) -> set[str]:
 
 
 def audited(server: Server, user: str, action: str, result: str = "allowed") -> str:
-    """Return the last audit line about somebody's action, found by its fields."""
+    """Return the last audit line about somebody's action, found by its fields.
+
+    The daemon may answer before its journal has the line, so it is waited for.
+    """
     uid = server.run(f"id -u {user}").strip()
     fields = f"LTSPD_UID={uid} LTSPD_USER={user} LTSPD_ACTION={ACTION}{action} LTSPD_RESULT={result}"
-    return server.run(f"journalctl -q --no-pager -o cat -n 1 -u ltspd {fields}").strip()
+    line = f"journalctl -q --no-pager -o cat -n 1 -u ltspd {fields}"
+    server.wait_for(lambda: server.run(line).strip())
+    return server.run(line).strip()
 
 
 @pytest.mark.usefixtures("people")
