@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ltspd import __version__
+
 
 class Page(NamedTuple):
     """A page of the manual: ``about`` is the part of the NAME line behind the dash."""
@@ -28,9 +30,10 @@ _INLINE = re.compile(
 
 def roff(page: Page) -> str:
     """Return the source of a manual page."""
+    title = page.name.upper().replace("-", "\\-")
     lines = [
         '.\\" Made from a page of docs/.',
-        f'.TH {page.name.upper().replace("-", chr(92) + "-")} {page.section} "" "ltspd" "ltspd"',
+        f'.TH {title} {page.section} "" "ltspd {__version__}" "ltspd"',
         ".SH NAME",
         f"{_escape(page.name)} \\- {_escape(page.about)}",
         *_blocks(page.markdown.splitlines()),
