@@ -11,7 +11,10 @@ run_features() {
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
         # another one goes on with the next feature; the first process of the machine never ends by that.
         (
-            # Programs find settings in their environment, but the distribution's init does not inherit them.
+            # Only ltsp.conf makes settings, and programs find them in their environment. The distribution's init
+            # inherits what the kernel has given the first process, and no settings.
+            # shellcheck disable=SC2086
+            unset $passed
             set -a
             settings
             set +a

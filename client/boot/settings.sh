@@ -15,8 +15,8 @@ settings() {
 # and debug_shell.
 load_settings() {
     local key value servers=''
-    # If ltsp.img has no settings, these two count.
-    HOSTNAME=$given_name SERVER=$server
+    # If ltsp.img has no settings, these count, and not what the kernel has made of its command line.
+    HOSTNAME=$given_name SERVER=$server DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' DEBUG_SHELL=''
     [ ! -f "$ltsp/settings" ] || . "$ltsp/settings"
     settings
     [ "$DEBUG_SHELL" != 1 ] || debug_shell=1

@@ -2,10 +2,11 @@
 # Words and numbers only: no mount, no device, no network, so all of this can be tested on a workstation.
 # Values of the kernel command line come from the network: they are compared with patterns, never run.
 
-# parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial.
+# parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial; and
+# passed to the names of variables that the kernel has given its first process, which it makes of NAME=value.
 parse_cmdline() {
     local word name
-    server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell='' trial=''
+    server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell='' trial='' passed=''
     set -f
     for word in $1; do
         case "$word" in
@@ -20,11 +21,10 @@ parse_cmdline() {
             ip=*) ip_words=${word#*=} ;;
             init=*) init=${word#*=} ;;
         esac
-        # The kernel makes a variable of its first process of NAME=value; only ltsp.conf makes settings.
         name=${word%%=*}
         case "$name" in
             "$word" | PATH | LTSP_* | [!A-Z]* | *[!A-Z0-9_]*) ;;
-            *) unset "$name" ;;
+            *) passed="$passed $name" ;;
         esac
     done
     set +f

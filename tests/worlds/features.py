@@ -30,6 +30,7 @@ FACTS: Mapping[str, str] = {
     "transport": "nfs",
     "trial": "",
     "debug_shell": "",
+    "passed": "",
     "marks": "init=1.00 ",
 }
 # What would reach out of the root: the console, the clock and the server.

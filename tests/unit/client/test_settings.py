@@ -27,16 +27,21 @@ def test_what_the_boot_itself_obeys(tmp_path: Path, conf: str, expected: str) ->
 
 
 def test_the_kernels_command_line_makes_no_settings(tmp_path: Path) -> None:
-    # The first process has them as variables.
-    words = {"MASK_SYSTEM_SERVICES": "ssh", "IMAGE_TO_RAM": "1", "HOSTS_X": "nas"}
+    # The first process has them as variables, and so has the distribution's init after it.
+    words = {"MASK_SYSTEM_SERVICES": "ssh", "IMAGE_TO_RAM": "1", "HOSTS_X": "nas", "SYSTEMD_COLORS": "0"}
     line = " ".join(f"{name}={value}" for name, value in words.items())
     commands = f"""
         parse_cmdline "{line} PATH=/none LTSP_API=9 a-B=c ltsp.root=nfs ltsp.server=10.0.0.1"
         load_settings
         {SHOW}
-        echo "${{MASK_SYSTEM_SERVICES-none}} ${{HOSTS_X-none}} $LTSP_API"; type cut >/dev/null
+        run_features
+        sh -c 'echo "$MASK_SYSTEM_SERVICES $SYSTEMD_COLORS"'
     """
-    assert run(tmp_path, facts=words, commands=commands).said == "10.0.0.1 nfs  \nnone none 1\n"
+    feature = tmp_path / "feature.sh"
+    show = "echo ${MASK_SYSTEM_SERVICES-none} $(sh -c 'echo ${HOSTS_X-none}') $LTSP_API"
+    feature.write_text(f"# needs: LTSP_API 1\n{show}\n")
+    said = run(tmp_path / "root", {"a": feature}, facts=words, commands=commands).said
+    assert said == "10.0.0.1 nfs  \nnone none 1\nssh 0\n"
 
 
 def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
