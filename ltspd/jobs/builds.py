@@ -59,10 +59,10 @@ OMIT_EXCLUDES = Parameter(
 
 # Who started a build that nobody asked for: the daemon's own user.
 DAEMON_UID = 0
-# A build that found no room is tried again when so many bytes more are free; looked at every so many seconds.
+# A build that found no room is tried again once this many more bytes are free; LOOK_FOR_ROOM is in seconds.
 ROOM = 64 << 20
 LOOK_FOR_ROOM = 20.0
-# A caller waits 25 s for an answer (D-Bus's default), of which the look at a source takes at most a third.
+# A caller waits 25 s for an answer (D-Bus's default), of which the preflight takes at most a third.
 CALL_SECONDS = 15.0
 
 

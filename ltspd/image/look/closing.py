@@ -1,4 +1,4 @@
-"""What of a walk others may not read, or holds a key or hashes: whether it goes into the image.
+"""Entries of a walk that others may not read, or that hold a key or hashes: which go into the image.
 
 While the walk goes on such entries are only noted. At its end dpkg's lists are read once for all of them.
 """
@@ -16,7 +16,7 @@ from ltspd.image.source import shipped
 from ltspd.image.source.excludes import Matcher, compile_patterns
 
 CLOSED = "others may not read it"
-# So many private entries are told, and left out, by their directory if there is nothing else in it.
+# From this number on, private entries are named and left out by their directory, if nothing else is in it.
 _MANY = 5
 
 
@@ -39,11 +39,11 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of the noted ones: those that go into the image, and those that look private.
+class Decision:
+    """The decision about the noted entries.
 
-    ``out`` are left out, ``told`` are in the image although others may not read them in the source,
-    ``known`` are files with a key or hashes that are in it because a package ships them.
+    ``kept`` go into the image, ``out`` are left out. ``told`` are in the image although others may not read
+    them in the source; ``known`` are files with a key or hashes that are in it because a package ships them.
     """
 
     kept: dict[bytes, Noted]
@@ -85,7 +85,7 @@ class Closing:
         matcher = above if above is not None else enter(self._first, directory)
         return matcher.enter(name) if matcher is not None else None
 
-    def settle(self, directories: dict[bytes, Listing]) -> Settled:
+    def decide(self, directories: dict[bytes, Listing]) -> Decision:
         """Decide on all that was noted, and put into ``directories`` what stays. Blocks; raises OSError."""
         same = shipped.as_shipped(self.root, {path: each.mode for path, each in self.noted.items()})
         kept = {path for path in same if path in self.noted}
@@ -94,7 +94,7 @@ class Closing:
             open_to_all = {path for path, each in self.noted.items() if each.why == CLOSED} - kept
             told = self._shown({path for path in open_to_all if S_ISREG(self.noted[path].mode)}, set())
             kept |= open_to_all
-        # A directory with anything in it stays, too.
+        # A directory stays if anything in it does.
         for path in (*kept, *(each for each in self.noted if directories.get(each, (b"",))[0])):
             while path in self.noted:
                 kept.add(path)
@@ -113,12 +113,12 @@ class Closing:
         whole = {*self.doors, *kept, *(path for path, number in parents.items() if number >= _MANY)}
         empty = {path for path in whole if path in directories and not directories[path][0]}
         known = frozenset(path for path in kept if self.noted[path].why != CLOSED)
-        return Settled(
+        return Decision(
             {path: self.noted[path] for path in kept}, tuple(self._shown(out, empty)), tuple(told), known
         )
 
     def _shown(self, paths: Iterable[bytes], empty: set[bytes]) -> list[Private]:
-        """Return the topmost ones of ``paths``; what is all of a directory is told by that."""
+        """Return the topmost ones of ``paths``; if they are all of a directory, that stands for them."""
         top: dict[bytes, bytes] = {}
         files: dict[bytes, int] = {}
         why: dict[bytes, str] = {}

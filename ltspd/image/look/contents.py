@@ -61,7 +61,7 @@ def contents(
     """Walk a source and return what an image of it has; raises OSError. Blocks.
 
     A server's own root has what its programs keep to themselves. A chroot or a disk was made for clients, so
-    what only root may read there is meant for them, and is told.
+    what only root may read there is meant for them, and a note says so.
     """
     root = Path(source.path)
     # What is mounted below a disk's root is the disk's own, and not in our namespace.

@@ -12,8 +12,8 @@ from itertools import pairwise
 from stat import S_ISDIR, S_ISREG
 
 # mode, owner, group, device number, size in bytes, mtime and ctime in ns. A file that the image has in
-# another form than the source has a digest of its content in place of the ctime; one that may have
-# changed since it was looked at has the negative time of that look, which no other look will give.
+# another form than the source has a digest of its content in place of the ctime. One that may have
+# changed since it was scanned has the negative time of that scan, which differs from any other.
 RECORD = struct.Struct("<IIIIQqq")
 WIDTH = RECORD.size
 # Neither st_dev nor st_ino is in a record: both may change at a reboot with nothing else changed.

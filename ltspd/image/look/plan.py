@@ -37,7 +37,7 @@ class Plan:
 
 
 def make_plan(build: Build, *, owned: bool = False) -> Plan:
-    """Look at everything but the tree.
+    """Find out all but what is in the tree.
 
     ``owned`` says that we hold the source's package lock, so that its packages are at rest. Raises NoKernel,
     NoInit, WrongArchitecture, InconsistentSource, UnsuitableInitrd. Blocks.

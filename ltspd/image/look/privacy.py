@@ -30,7 +30,7 @@ NEEDED = tuple(
     var/log/* boot/vmlinuz* boot/System.map-* usr/lib/modules/* lib/modules/* var/lib/snapd/snaps/*
     """.split()  # noqa: SIM905
 )
-# Caches and notes of a machine's own life: nobody misses them, so nothing is told of them.
+# Caches and notes of a machine's own life: nobody misses them, so no note names them.
 UNMISSED = tuple(
     """
     boot/efi/* boot/grub/* efi/* etc/lvm/archive/* etc/lvm/backup/* var/cache/* var/lib/ucf/*
@@ -52,7 +52,7 @@ _HASH = re.compile(
 )
 # Without one of these there is no need to search: that is ten times as fast.
 _KEY_PARTS, _HASH_PARTS = (b"PRIVATE KEY", b"-key-v1", b"PuTTY-"), (b":$", b"!$", b"grub.pb")
-# Names that keys and hashes usually have. Each of 300,000 names is looked at, so this has to be cheap.
+# Names that keys and hashes usually have. This is asked for each of 300,000 names, so it has to be cheap.
 _ENDS = frozenset((b".key", b".pem", b"_key", b".ppk", b".asc", b"_rsa", b"_dsa", b"5519"))
 _NAMES = frozenset(
     (b"id_rsa", b"id_dsa", b"id_ecdsa", b"id_ed25519", b"identity", b"secring.gpg", b"grub.cfg")

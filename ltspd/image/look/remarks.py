@@ -11,7 +11,7 @@ from ltspd.image.source import excludes
 LARGE = 1_000_000_000
 # More lines than this nobody reads.
 MOST = 10
-# What was left out is listed, not only told: somebody may look for it later.
+# Each thing that was left out has its line, because somebody may miss it later.
 MOST_PRIVATE = 60
 # Where most of a directory is in one entry of it, that is what is meant.
 _SHARE = 0.9

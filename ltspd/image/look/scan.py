@@ -23,7 +23,7 @@ LOCAL_FILE_SYSTEMS = frozenset(
 TICK_NS = 20_000_000
 # A file from a later future than this has a wrong clock to thank for it, and is no race.
 FUTURE_NS = 3600 * 10**9
-# What is mounted there is not looked at, and the directory below it can't be.
+# Stands for a directory on which something foreign is mounted: its own metadata can't be read.
 MOUNT_POINT = RECORD.pack(S_IFDIR | 0o755, 0, 0, 0, 0, 0, 0)
 # These have other content in the image.
 REWRITTEN = frozenset(each.encode() for each in READ)
@@ -70,7 +70,7 @@ class Tree:
     def was_public(self, table: Table) -> bool:
         """Return whether an older table has something that is left out now.
 
-        What is above such a generation's layers hides it, but whoever fetches them all has it.
+        A layer above would only hide it: a client that fetches all layers has it.
         """
         emptied = (each.path for each in self.private if each.emptied)
         single = (each.path for each in self.private if not each.emptied)
@@ -117,7 +117,7 @@ def scan(
         mountinfo = Path("/proc/self/mountinfo").read_bytes()
     foreign = foreign_mounts(root, mountinfo)
     foreign_in = {path.rpartition(b"/")[0] for path in foreign}
-    # What changed in the tick in which it was looked at may change again with the same time.
+    # A file that changed in this very tick may change again and have the same time.
     recent = time.time_ns() - TICK_NS
     far = recent + FUTURE_NS
     unsure = -recent
@@ -210,12 +210,12 @@ def scan(
                     total += disk if len(group) == 1 else 0
                 found.append((name, each))
         directories[path] = listing(found)
-    settled = closing.settle(directories)
-    for name, noted in settled.kept.items():
+    decision = closing.decide(directories)
+    for name, noted in decision.kept.items():
         group = linked.setdefault(noted.several, []) if noted.several else []
         group.append(name)
         total += noted.size if len(group) == 1 else 0
-    files -= len(closing.noted) - len(settled.kept)
+    files -= len(closing.noted) - len(decision.kept)
     groups = tuple(tuple(sorted(group)) for group in linked.values() if len(group) > 1)
     table = Table(record(os.lstat(root)), directories)
     return Tree(
@@ -228,9 +228,9 @@ def scan(
         table,
         groups,
         closing.used | first.used,
-        settled.out,
-        settled.told,
-        settled.known,
+        decision.out,
+        decision.told,
+        decision.known,
         strict,
     )
 

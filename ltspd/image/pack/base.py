@@ -1,4 +1,4 @@
-"""The phase that packs a layer of everything, and what got into it that no scan before or after has seen."""
+"""The phase that packs a layer of everything, and what got into it that is in no scan of the source."""
 
 import os
 from collections.abc import Set
@@ -38,7 +38,7 @@ class Packed:
 async def pack_base(build: Build, scan: Scan) -> Path:
     """Pack a whole source and return the layer's file; raises ToolFailed, NoSpace, InconsistentSource.
 
-    ``build.progress`` is told mksquashfs's share of blocks.
+    ``build.progress`` gets mksquashfs's share of blocks.
     """
     target = build.work.layers / "base"
     target.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ async def changes_since(base: Path, before: Contents, after: Contents) -> Change
 
     ``base`` was packed while the source was free to change from ``before`` to ``after``. A file that
     came and went in between is in it, and is hidden like one that is gone; but where secrets and logs
-    are, and of what others may not read, nothing may be in a layer that was not looked at before.
+    are, and of what others may not read, a layer may hold only what the scan before has found.
     """
     changes = compare(before.table, after.table)
     if not changes:

@@ -13,9 +13,9 @@ from ltspd.image.pack import spool, squashfs
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What of a source lies in the spool: so many bytes of files, in so many of mksquashfs's blocks.
+    """What lies in the spool: the bytes of its files, and the blocks in which mksquashfs packs them.
 
-    ``table`` is that of all the source, with what the copy met.
+    ``table`` is that of the whole source, corrected by what the copy found.
     """
 
     table: Table

@@ -24,7 +24,7 @@ from ltspd.image.pack.squashfs import BLOCK
 
 # Smaller files are read and written at once, larger ones go from file to file inside the kernel.
 SMALL = 64 << 10
-# A cancel is heeded between two pieces.
+# A cancelled copy ends after the present piece.
 PIECE = 8 << 20
 _TIME = struct.Struct("<q")
 # Also what became a link, a device or a FIFO.
@@ -33,9 +33,9 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """What a copy met: entries that changed after they were scanned, with what the table must say of them.
+    """Entries that changed after they were scanned, with the records that the table must have for them.
 
-    None is an entry that is gone. The next build looks at all of these again.
+    None is an entry that is gone. The next build takes all of these for changed.
     """
 
     corrections: Mapping[bytes, bytes | None]
@@ -72,7 +72,7 @@ def spool(
     """Write the tar file of a layer that turns ``old``'s tree into ``new``'s; blocks.
 
     ``links`` are the names of each file that has several. When ``stop`` says so the file stays
-    incomplete. ``progress`` is told how many of ``measure``'s bytes are copied. Raises
+    incomplete. ``progress`` gets the number of ``measure``'s bytes that are copied. Raises
     InconsistentSource, OSError.
     """
     wanted = members(changes, links)
@@ -158,7 +158,7 @@ def _copy(
 ) -> bytes | None:
     """Write one entry and return its record, an unsure one if it changed since; None if it is gone.
 
-    ``ended`` is asked between two pieces of a large file, and told how much of it is copied.
+    ``ended`` gets the copied bytes of a large file between two pieces, and says whether to stop.
     """
     if known == MOUNT_POINT:
         out.write(tarstream.header(tarstream.Entry(path, stat.S_IFDIR | 0o755), extra))
@@ -167,14 +167,14 @@ def _copy(
     mode = RECORD.unpack(known)[0]
     descriptor = -1
     try:
-        # Not to be led elsewhere by a link that took the file's place, nor to open a device.
+        # A link or a device may have taken the file's place: neither is followed or opened.
         if stat.S_ISREG(mode):
             descriptor = open_file(full)
         status = os.fstat(descriptor) if descriptor >= 0 else os.lstat(full)
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(mode):
             return None
         if stat.S_ISREG(mode) and mode & ~status.st_mode & 0o004:
-            # Whoever made it private since the look may have written a secret into it.
+            # It was made private since the scan, so a secret may have been written into it.
             return None
         target = os.readlink(full) if stat.S_ISLNK(mode) else b""
         _write(out, path, status, target, descriptor, full, extra, first, ended)

@@ -88,7 +88,7 @@ async def pack_layers(
     await _run(argv, target, scratch, lambda piece: _report(piece, progress))
 
 
-# A program with mounts that nobody else sees, and that end with it, however that ends.
+# Starts a program in a namespace of mounts of its own. The mounts end with the program, even if it is killed.
 PRIVATE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount")
 
 
@@ -121,7 +121,7 @@ exec "$@"
 
 
 def _command(source: str, target: Path, level: int) -> list[str]:
-    # The end of the process that waits for it ends it too, however that one ended.
+    # mksquashfs is killed when the daemon's process ends, even if that is killed.
     argv = ["setpriv", "--pdeathsig", "KILL", "mksquashfs", source, str(target), "-noappend", "-no-recovery"]
     return [*argv, "-comp", "zstd", "-Xcompression-level", str(level), "-mem", MEMORY, "-mkfs-time", "0"]
 
@@ -136,7 +136,7 @@ async def _run(
     # with -mkfs-time.
     env: Mapping[str, str] = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"}
     try:
-        # Into a pipe mksquashfs draws its bar at multiples of 100 blocks only, if it happens to look then.
+        # Into a pipe mksquashfs writes its progress only now and then, at multiples of 100 blocks.
         return await run(argv, env=env, cwd=scratch, on_output=on_output, terminal=True)
     except ToolFailed as error:
         if "No space left" in error.message:
@@ -144,7 +144,7 @@ async def _run(
                 f"{target.parent} ran full while the image was being packed. Make room there, for example "
                 "by removing old generations, and build again."
             ) from error
-        # Its message begins with what mksquashfs was started through.
+        # The message begins with the program that has started mksquashfs.
         raise ToolFailed(re.sub(r"^\S+", "mksquashfs", error.message)) from error
 
 

@@ -27,7 +27,7 @@ class Accounts:
 
 
 def _of_person(number: bytes) -> bool:
-    # A number that can't be read belongs to nobody that a package knows.
+    # An account whose number can't be read is none of a package.
     if not number.isdigit():
         return True
     value = int(number)

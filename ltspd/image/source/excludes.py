@@ -41,8 +41,8 @@ DEFAULT = (
     "etc/systemd/resolved.conf.d/ltsp.conf",
 )
 
-# Secrets and the server's identity. Nothing configures these away: whoever can reach the server's
-# network can fetch an image. Sources: LTSP's list and its issue 778, systemd's and packages' manuals.
+# Secrets and the server's identity. No setting takes these in, because everybody on the clients' network
+# can fetch an image. Sources: LTSP's list and its issue 778, systemd's and packages' manuals.
 _ACCOUNT_FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
 _SENSITIVE_DIRECTORIES = """
     etc/ssl/private etc/NetworkManager/system-connections etc/netplan etc/wireguard etc/ipsec.d/private
@@ -87,7 +87,7 @@ SENSITIVE = (
 
 _COPY = "it may hold copies of whole systems, or of what people wrote"
 # Where programs keep snapshots, backups and systems in directories: they have old hashes and keys in them,
-# and are no part of the system. With the reason that is told when there is something. Like DEFAULT, each line
+# and are no part of the system. A note gives the reason if something is left out. Like DEFAULT, each line
 # can be taken out with OMIT_IMAGE_EXCLUDES. Sources: the programs' manuals and Debian's packages of them.
 COPIES = {
     f"{directory}/{each}": _COPY

@@ -1,6 +1,6 @@
 """Finding what images can be built from, and turning a caller's word into one of those.
 
-A disk image is only told by its name here; what is in it, and whether it can be read, is seen when it is
+A disk image is known by its name here; whether it can be read, and what is in it, is found out when it is
 opened.
 """
 

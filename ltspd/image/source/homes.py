@@ -10,15 +10,15 @@ from ltspd.foreign.inside import path_inside, read_inside
 from ltspd.image.source.clean import FIRST_PERSON, LAST_PERSON, LAST_RESERVED
 from ltspd.image.source.excludes import literal
 
-# What is here is the system's, whosever home it is called. The ordinary place of homes is in the list of
-# excludes already, where the administrator may change that.
+# These directories belong to the system, even if passwd calls one a home. /home itself is in the list of
+# excludes, where the administrator can change that.
 _SYSTEM = """
     bin boot dev etc home lib lib32 lib64 libx32 nonexistent proc root run sbin sys usr
     var/cache var/lib var/log var/opt var/spool var/www
 """.split()  # noqa: SIM905
-# A name in a shared directory is a home; that directory is none.
+# A home may lie in one of these, but they are no homes themselves.
 _SHARED = frozenset("opt srv var media mnt tmp var/tmp var/local var/home export data".split())  # noqa: SIM905
-# So many homes side by side make their directory one of homes.
+# If a directory has this many homes, all that is in it are homes.
 _MANY = 3
 _RANGE = re.compile(rb"^\s*UID_(MIN|MAX)\s+(\d+)\s*$", re.MULTILINE)
 

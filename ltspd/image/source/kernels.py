@@ -96,7 +96,7 @@ def fits(kernel: Kernel, pattern: str) -> bool:
 
 
 def _candidates(root: Path, modules: set[str]) -> list[Kernel]:
-    """Return every kernel; one whose version can't be told has an empty release."""
+    """Return every kernel; one whose version is not known has an empty release."""
     found = []
     for place in _PLACES:
         for name in list_inside(root, place):

@@ -1,4 +1,4 @@
-"""Which files of a source are just as their packages ship them, by what dpkg has written down."""
+"""Which files of a source are as their packages ship them, according to dpkg's lists."""
 
 import hashlib
 import os

@@ -55,7 +55,7 @@ def publish(paths: Paths, image: str, work: Path, identity: str, step: Step = no
 
 
 def share(work: Path) -> None:
-    """Let everybody read what clients will fetch; only after a look at it. The rest stays private.
+    """Let everybody read what clients will fetch, once it is verified. The rest stays private.
 
     A trial needs that before the generation is published: its machine runs as somebody without any rights.
     """

@@ -102,7 +102,7 @@ def read_images(paths: Paths) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
 
 
 def read_manifest(paths: Paths, image: str, generation: str) -> Manifest:
-    """Return a generation's manifest after a look at all its files; raises OSError, ValueError."""
+    """Return a generation's manifest if all its files are there; raises OSError, ValueError."""
     file = paths.images / image / "generations" / generation / "manifest.json"
     parsed = manifest.from_text(file.read_text("utf-8"))
     _check_files(paths, image, generation, parsed.generation)

@@ -22,12 +22,12 @@ from ltspd.image.look.scan import MOUNT_POINT, record
 from ltspd.image.pack.listing import Listed, parse
 from ltspd.image.verify.meant import Meant, Source, TreeSource, attributes, directories, join, read_tar, walk
 
-# So much of a file is read at once; of a larger one than LARGE so many pieces are, unless it has holes.
+# Bytes that are read at once. Of a file above LARGE bytes only PIECES of them are, unless it has holes.
 PIECE = 1 << 20
 LARGE, PIECES = 8 << 20, 4
-# So many entries or bytes are compared in any case, whichever comes first: that takes about 0.1 s.
+# The content of at least this many entries or bytes is compared, which takes about 0.1 s.
 LEAST, LEAST_BYTES = 500, 32 << 20
-# Wrong entries that are named; one is enough to refuse a layer.
+# At most this many wrong entries are named; one is enough to refuse a layer.
 NAMED = 5
 # Mode, owner, group, device number and size: all of a record that has to be the same in a layer.
 _SAME = struct.Struct("<IIIIQ")
@@ -39,7 +39,7 @@ _FIELDS = ("the mode {:o}", "the owner {}", "the group {}", "the device number {
 
 @dataclass(slots=True)
 class Result:
-    """What was compared: so many entries, of so many also the content, of those so many bytes."""
+    """What was compared: the number of entries, of those whose content was read, and of its bytes."""
 
     entries: int = 0
     read: int = 0
@@ -57,7 +57,7 @@ class Result:
 def compare(
     view: bytes, meant: Meant, seconds: float | None = None, listing: Iterable[bytes] | None = None
 ) -> Result:
-    """Compare a mounted layer with what was meant: all of the metadata, and content for so many seconds.
+    """Compare a mounted layer with what was meant: all of the metadata, and content for ``seconds``.
 
     None is without end; LEAST entries or LEAST_BYTES are read however short the time is. Files that replace
     another come first, then in no order those with several names or holes, then the rest in no order.
@@ -95,7 +95,7 @@ class Entries:
         self._meant = meant
         groups = [[path for path in group if path not in meant.replaced] for group in meant.links]
         self._group = {path: group for group in groups for path in group}
-        # Directories that the kernel is to be asked for, and those of which the list has told all.
+        # Directories that the kernel is asked for, and those that the list has shown to be right.
         self._unclear: set[bytes] = {b""}
         self._clear: set[bytes] = set()
 
@@ -219,7 +219,7 @@ def _can_be_linked(status: os.stat_result) -> bool:
 
 
 def _is_special(source: Source, path: bytes, status: os.stat_result) -> bool:
-    """Return whether a packer handles a file in a way of its own: it has several names, or holes."""
+    """Return whether mksquashfs treats a file specially, because it has several names or holes."""
     if not stat.S_ISREG(status.st_mode):
         return False
     return status.st_nlink > 1 or (status.st_size >= PIECE and source.holes(path))
@@ -250,7 +250,7 @@ def _content(view: bytes, meant: Meant, path: bytes, result: Result) -> None:
         wrong = _difference(os.path.join(view, path), meant, path, result)
     except OSError as error:
         wrong = f"can't be compared ({error.strerror})"
-    # Of what is changed while it is compared nobody can tell; the look before and after has seen that.
+    # A file that changed since the scan proves nothing; the layer above or the next build has it.
     if wrong and (path in meant.replaced or meant.source.steady(path)):
         result.say(path, wrong)
 

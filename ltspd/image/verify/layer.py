@@ -1,6 +1,6 @@
-"""The last look at what was made, before it is published: it can boot, it is whole, and no secret is in it.
+"""The phase that verifies what was made: it can boot, it is whole, it is what was meant, and has no secret.
 
-Excludes and replacements are meant to see to that; here is looked whether they did, in the layers themselves.
+Excludes and replacements should have seen to that. This reads the layers themselves, to be sure.
 """
 
 import os
@@ -28,9 +28,9 @@ from ltspd.system.threads import in_thread, together
 # squashfs_super_block of Linux, fs/squashfs/squashfs_fs.h: magic and number of inodes at the start, and at 40
 # how many bytes are used.
 _SUPER = struct.Struct("<4sI32xQ")
-# As few of what was found may be missing in the layer: a source may be changed while it is packed.
+# The share of the entries that a layer must have. Some may be missing: a source may change meanwhile.
 _SHARE = 0.9
-# Files to read by one program: as many long names fit into a command line, and what is in them into memory.
+# Files that one program reads: their names must fit into a command line, their content into memory.
 _AT_ONCE = 300
 _SHADOW = ("etc/shadow", "etc/gshadow", "etc/passwd", "etc/group")
 # What stands for "no password can be right": see clean.
@@ -59,7 +59,7 @@ async def verify(build: Build, packed: Packed) -> None:
         if base is None or file.name != base.layer.file_name:
             await check_secrets(file, tree.known, table)
             continue
-        # Each entry is looked at once: by its line in the list, which is read for both.
+        # One list of the layer serves both: it shows secrets, and the metadata of each entry.
         listing = await read_listing(file, Listing(SENSITIVE, tree.known, table), copy)
         seconds = base.seconds * SHARE
         await together(
@@ -90,7 +90,7 @@ def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
 
 
 def check_whole(layer: Path, entries: int = 0) -> None:
-    """Raise InconsistentSource if a layer is damaged, or has far fewer than so many entries. Blocks."""
+    """Raise InconsistentSource if a layer is damaged, or has far fewer than ``entries``. Blocks."""
     with open(layer, "rb") as opened:
         head = opened.read(_SUPER.size)
     magic, inodes, used = _SUPER.unpack(head) if len(head) == _SUPER.size else (b"", 0, 0)
@@ -108,8 +108,8 @@ async def check_secrets(
 ) -> None:
     """Raise SecretInImage if a layer holds anything that may never be in an image; raises ToolFailed.
 
-    Names are looked at everywhere, and the sizes of logs; the contents of small files in /etc, and of those
-    that are called like keys or lists of accounts, but for ``known``. With a ``table`` what others may not
+    All names are checked, the sizes of logs, and the content of small files in /etc and of those that are
+    called like keys or lists of accounts, except ``known`` ones. With a ``table`` what others may not
     read must be in it: somebody may have made it while the source was packed.
     """
     await refuse_secrets(layer, await read_listing(layer, Listing(SENSITIVE, known, table)))

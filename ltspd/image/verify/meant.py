@@ -58,7 +58,7 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class TreeSource(Source):
-    """A tree, which may be alive: what has another record now than ``table`` has is not to be judged."""
+    """A tree, which may change: an entry is compared only if its record is still that of ``table``."""
 
     root: bytes
     table: Table | None = None
@@ -93,7 +93,7 @@ class TreeSource(Source):
                 return False
             if not stat.S_ISREG(status.st_mode):
                 return True
-            # Who has it in his memory to write there need not move its times.
+            # A program that has it mapped into memory may write to it without a new time.
             with open(open_file(self._at(path)), "rb") as opened:
                 return not written(opened.fileno())
         except OSError:
@@ -183,7 +183,7 @@ def read_tar(file: int) -> Meant:
     members: dict[bytes, tarfile.TarInfo] = {}
     found: dict[bytes, dict[bytes, bytes]] = {b"": {}}
     names: dict[bytes, list[bytes]] = {}
-    # Another reader than the writer that is ours: what both agree on is what a tar file means.
+    # Not our own code, which has written the file: what both agree on is what a tar file means.
     with os.fdopen(os.dup(file), "rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
         for each in tar:
             tar.members.clear()  # type: ignore[attr-defined]

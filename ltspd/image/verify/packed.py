@@ -1,4 +1,4 @@
-"""Whether a layer holds what was meant to go into it. A packer may be wrong, and so may memory and disks.
+"""Whether a layer holds what was meant to go into it; mksquashfs, memory or a disk may have made an error.
 
 A program of its own (`ltspd.image.verify.compared`) does the comparing, because that takes a core for
 seconds, and so that the layer is mounted where nobody else sees it.
@@ -24,8 +24,8 @@ from ltspd.system.run import run
 
 log = logging.getLogger(__name__)
 
-# Of the time that packing took, so much is given to reading content again: all of a small image in two
-# seconds, and of a large one what can be read then. Names and metadata are compared in any case.
+# The content is read again for this share of the time that packing took. That is all of a small image in
+# two seconds, and a sample of a large one. Names and metadata are compared in any case.
 SHARE = 0.03
 # Files with holes may be packed wrongly by these (squashfs-tools, CHANGES.md of 4.7.5).
 _BAD_FROM, _BAD_BEFORE = (4, 7), (4, 7, 5)
@@ -60,7 +60,7 @@ async def check_everything(
     seconds: float,
     listing: Path,
 ) -> None:
-    """Compare a layer of everything with its source, the content of its files for so many seconds.
+    """Compare a layer of everything with its source, the content of its files for ``seconds``.
 
     ``table`` is the file with the generation's entries, ``listing`` that with the layer's own list, ``now``
     the last scan of the source. What changed between the scans, so that a layer ``above`` has it, is not
