@@ -44,9 +44,7 @@ Trial = Callable[[Generation, Path, Progress], Awaitable[None]]
 MakeBootPart = Callable[[Path, str], Awaitable[bytes]]
 # Returns which modules for booting from a network a root's kernel lacks.
 MissingModules = Callable[[Path, str], tuple[str, ...]]
-
-
-# Marks the options that the caller of a build may give, by the names that they have on the bus.
+# Marks the options that the caller of a build may give; on the bus they have the names of their fields.
 _CALLER = {"caller": True}
 
 

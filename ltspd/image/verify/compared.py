@@ -115,6 +115,9 @@ class Entries:
             if (expected := left.get(parent)) is None:
                 continue
             want = expected.pop(name, None)
+            if not expected:
+                # A dictionary that was large keeps its memory.
+                left[parent] = {}
             if path in meant.apart:
                 continue
             if want is None or listed is None or path in self._group or not _fits(listed, want):

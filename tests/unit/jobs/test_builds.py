@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.api.image import BUILD_OPTIONS
 from ltspd.clients.known import BOOTING
 from ltspd.config import load
 from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace
 from ltspd.image import build
 from ltspd.image import fold as room
+from ltspd.image.context import ASKED
 from ltspd.image.store import store
 from ltspd.jobs import builds as module
 from ltspd.jobs.builds import Builds, in_use_of
@@ -95,6 +97,10 @@ async def test_options_are_what_ltsp_conf_and_the_caller_say(
         (True, True, ""),
         (False, False, "6.1.*"),
     ]
+
+
+def test_a_build_knows_each_option_that_a_caller_may_give() -> None:
+    assert {each.name for each in BUILD_OPTIONS} == {*ASKED, "test"}
 
 
 async def test_an_initrd_of_nobody_is_refused(tmp_path: Path) -> None:
