@@ -127,6 +127,7 @@ async def build(build: Build, ready: Ready) -> Built:
 
 
 async def _build(build: Build, ready: Ready, current: Manifest | None) -> Built:
+    """Make a generation, publish it and prune the image, unless the current one is the same."""
     build.step("work")
     if build.options.direct:
         generation = await direct.make(build, current)

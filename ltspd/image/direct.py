@@ -26,7 +26,7 @@ _PIECE = 4 << 20
 
 
 def check(source: Source) -> None:
-    """Raise InvalidOption if the source is none that clients could be let have as it is. Blocks."""
+    """Raise InvalidOption if clients must not get the source as it is. Blocks."""
     why = ""
     if source.kind is SourceKind.ROOT:
         why = "clients would read all of this server"

@@ -26,9 +26,9 @@ from ltspd.system.threads import in_thread, to_the_end
 LEVEL = 9
 # A build holds the image's lock for its whole time; the fold waits for it with this pause, in seconds.
 PAUSE = 0.25
-# The bytes above the base cost clients nothing by themselves, but what they hide is kept on the server.
+# The share of bytes above the base. They cost clients nothing, but the server keeps also what they hide.
 MOST_SHARE = 0.3
-# Clients mount each layer, and look through all of them for a name that is nowhere.
+# Clients mount each layer, and search all of them for a name that does not exist.
 MOST_ABOVE = 8
 
 

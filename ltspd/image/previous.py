@@ -1,4 +1,4 @@
-"""The current generation as what a new one is compared with: when a layer of changes does, and of which."""
+"""The current generation as what a new one is compared with: whether a layer of changes is enough."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ltspd.image.store.manifest import Manifest
 
 # Above this share of a source's bytes a layer would take as long as a full build, and space besides.
 MOST_CHANGED = 0.5
-# Clients mount each layer: far more than the fold allows only come together when it never gets to run.
+# Clients mount each layer. There are more than fold.MOST_ABOVE only where folds never get to run.
 MOST_LAYERS = 24
 
 

@@ -110,13 +110,13 @@ class Builds:
         self._served = served
         self._clients = clients
         self._trials = trials
-        # The state of packages that a build was tried for by itself: one that failed waits for the next.
+        # The packages' state at each image's last unattended build: one that failed waits for another state.
         self._tried: dict[str, str] = {}
-        # The generation that a fold was tried for: one that failed is not tried again before a build.
+        # The generation that each image's last fold began with: one that failed waits for another generation.
         self._folded: dict[str, str] = {}
-        # What nobody waits for is done one after the other; what a person asked for starts at once.
+        # Unattended builds run one at a time; requested ones start immediately.
         self._turn = asyncio.Lock()
-        # Why a build by itself failed, and the free bytes of those for which there was no room.
+        # Why unattended builds failed, and the bytes that were free when there was no room for one.
         self._failed: dict[str, str] = {}
         self._starved: dict[str, int] = {}
 
@@ -148,7 +148,7 @@ class Builds:
         await asyncio.to_thread(work)
 
     def _used(self, name: str) -> Used:
-        """Return what tells which generations of an image clients use, whenever it is asked."""
+        """Return a function that tells which generations of an image clients use at that moment."""
         return lambda: in_use_of(self._paths, name, self._clients())
 
     def start_stale(
@@ -160,8 +160,8 @@ class Builds:
     ) -> None:
         """Start a build of each built image whose source has other packages since (AUTO_REBUILD).
 
-        The build waits for the package manager's lock, so an upgrade under way is let finish; one that
-        was interrupted fails the job with its reason, and the next change of packages tries again.
+        The build waits for the package manager's lock, so it begins after an upgrade that is under way. After
+        an interrupted upgrade the job fails, and is tried again once the packages have changed.
         """
         if not config.settings[REBUILD]:
             self._failed.clear()
@@ -181,7 +181,7 @@ class Builds:
             self._jobs.start("build", found.name, DAEMON_UID, work, self._turn)
 
     def start_folds(self, images: tuple[Image, ...]) -> None:
-        """Start folding an image whose layers have outgrown their base, when nothing else is being done."""
+        """Start folding an image with too many or too large layers above its base, if no other job runs."""
         if any(not job.state.final for job in self._jobs.all):
             return
         for image in images:
@@ -229,11 +229,11 @@ class Builds:
 
     @property
     def again(self) -> float | None:
-        """Seconds after which to look for room, which no event tells of; None: nobody waits for it."""
+        """Seconds after which to check for room, as no event tells of it; None if no build waits for it."""
         return LOOK_FOR_ROOM if self._starved else None
 
     def problems(self, images: Iterable[ImageState]) -> tuple[Problem, ...]:
-        """Return what a person should know: images that are out of date and couldn't be rebuilt."""
+        """Return a problem for each image that is out of date and couldn't be rebuilt."""
         stale = {each.name for each in images if each.stale_because}
         self._failed = {name: why for name, why in self._failed.items() if name in stale}
         return tuple(

@@ -70,6 +70,7 @@ async def verify(build: Build, packed: Packed) -> None:
         )
     if work.spool.exists():
         await check_spooled(work.layers / layers[-1].file_name, work.spool, work.scratch)
+        work.spool.unlink()
 
 
 def check_tree(root: Path, kernel: Kernel, table: Table) -> None:
