@@ -1,11 +1,11 @@
 # shellcheck shell=dash disable=SC2154,SC2034,SC1091,SC2015
-# A client's way from the kernel to the distribution's own init. Runs in its first process (`init`).
+# From the kernel to the distribution's init. Runs in the client's first process (`init`).
 #
-# A process costs time on a slow machine, so the shell does itself whatever it can.
-# Lines that begin with "ltsp:" are read by people on the console and by the tests.
+# Each process costs time on a slow machine, so the shell does all that it can itself.
+# People on the console and the tests read the lines that begin with "ltsp:".
 
 umask 022
-# What ltsp.img has brought, what will be /run of the booted system, and the programs of this initrd.
+# The files of ltsp.img, the directory that will be /run of the booted system, and the programs of this initrd.
 ltsp=/ltsp run=/run busybox=/bin/busybox
 # As a guest in the distribution's initrd (guest/enter.sh) we are not the first process, and all this is there.
 if [ $$ = 1 ]; then
@@ -30,7 +30,7 @@ say() {
 }
 
 said=' '
-# once KEY WORDS: say something in a loop only the first time.
+# once KEY WORDS: say something only once in a loop.
 once() {
     case "$said" in *" $1 "*) return ;; esac
     said="$said$1 "
@@ -38,13 +38,13 @@ once() {
     say "$@"
 }
 
-# fail WHAT LOOK: give up. Say what went wrong and where to look, then open a shell if one was asked for, else reboot.
+# fail WHAT LOOK: say what went wrong and where to look, then open a shell if ltsp.conf asks for one, else reboot.
 fail() {
     echo
     echo "ltsp: This client can't boot: $1"
     echo "ltsp: Tried: image ${image:-?}, generation ${generation:-?}, by ${transport:-?} from ${server:-?};" \
         "card ${nic:-none} ${mac:-}, address ${address:-none}."
-    # The last words of the program that failed.
+    # The last line of the program that failed.
     while read -r line; do echo "ltsp: It said: $line"; done 2>/dev/null </run/ltsp-error
     echo "ltsp: Look at: $2"
     report failed "$1"
@@ -57,7 +57,7 @@ fail() {
         sleep 60
     fi
     reboot -f
-    # PID 1 must never end, or the kernel panics and the sentence is gone.
+    # PID 1 must never end: the kernel would panic, and the sentence would be gone.
     while :; do sleep 60; done
 }
 

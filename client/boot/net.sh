@@ -23,7 +23,7 @@ load_drivers() {
     set +f
 }
 
-# is_wired NAME: whether it is a real Ethernet card, and not one that another interface stands for.
+# is_wired NAME: whether it is a real Ethernet card, and no port of another interface.
 is_wired() {
     local type
     read -r type <"/sys/class/net/$1/type" || return 1
@@ -65,7 +65,7 @@ find_nic() {
     done
 }
 
-# cards: say which network cards there are, and which PCI cards have no driver; for the failure's sentence.
+# cards: print the network cards, and the PCI cards without a driver, for the error.
 cards() {
     local file class vendor device list=''
     for file in /sys/class/net/*/address; do
@@ -97,7 +97,7 @@ wait_for_link() {
     done
 }
 
-# configure: give the card the address of the boot menu (ip=); ask DHCP only if there was none.
+# configure: give the card the address of the boot menu (ip=); without one, ask DHCP.
 configure() {
     if [ -n "$ip_words" ]; then
         parse_ip "$ip_words"

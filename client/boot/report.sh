@@ -1,18 +1,18 @@
 # shellcheck shell=dash disable=SC2154,SC2034
-# What this client tells the server about itself: how far its boot has come, or why it can't go on. Used
-# during the boot, and by the running system (features/90-report.sh). No boot waits for a report, or fails by one.
-# The other side is ltspd/gateway/reports.py; what is told, and to whom, is in docs/clients.md.
+# The client's reports to the server: how far its boot has come, or why it can't go on. The boot and the running
+# system (features/90-report.sh) use this. No boot waits for a report or fails because of one. The other side is
+# ltspd/gateway/reports.py; docs/clients.md describes the reports.
 
-# mark NAME: note that the boot has come so far, in seconds since the kernel started.
+# mark NAME: note the time of this stage, in seconds since the kernel started.
 mark() {
     read -r uptime _ </proc/uptime
     marks="$marks$1=$uptime "
 }
 
-# report STAGE [SENTENCE]: tell the stage in the background. One request of 400 bytes, given up after 5 s.
+# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s.
 report() {
     local url
-    # A trial has nobody to tell.
+    # In a trial nobody listens.
     [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
     case "$base" in
         http://*) url=$base ;;

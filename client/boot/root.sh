@@ -1,15 +1,15 @@
 # shellcheck shell=dash disable=SC2154,SC2034
 # The root file system: layers by NFS, NBD or HTTP, and a writable overlay in RAM above them.
 #
-# Everything is mounted below /run/initramfs, because systemd leaves that directory alone at shutdown; a
-# layer that disappears under the running root would hang it.
+# All mounts are below /run/initramfs, because systemd does not unmount that directory at shutdown; the running root
+# would hang without its layers.
 
 store=/run/initramfs/ltsp
 new=/sysroot
-# For so many seconds a server that does not answer is asked again: it may be starting, or serve a whole class.
+# Seconds in which a silent server is asked again: it may be starting, or serve a whole class.
 patience=60
-# A read-ahead of 128 KiB: far larger ones were a default of NFS in some kernels and cost a slow network
-# seconds for what nobody reads; smaller ones cost throughput.
+# A read-ahead of 128 KiB. NFS in some kernels has a far larger default, which costs a slow network seconds for data
+# that nobody reads; a smaller one costs throughput.
 readahead=128
 
 # retry WHAT COMMAND…: run it until it succeeds, for $patience seconds, with growing pauses.
@@ -27,11 +27,11 @@ retry() {
     done
 }
 
-# mount_root: mount what $transport brings, then the overlay. Ends in `fail` if it can't.
+# mount_root: mount the layers by $transport, then the overlay; else `fail`.
 mount_root() {
     local lower='' count=0 digest size
-    # snapd and AppArmor derive the upper directory from the overlay's source: it has to be the mount point of
-    # the tmpfs with `up` directly below it.
+    # snapd and AppArmor derive the upper directory from the overlay's source, so that must be the mount point of
+    # the tmpfs, with `up` directly below it.
     mkdir -p "$store" "$new"
     mount -t tmpfs -o mode=755,size=50% ltsp "$store" || fail "the memory file system can't be mounted." \
         "this client's RAM; 512 MB is the least."
@@ -42,7 +42,7 @@ mount_root() {
             "'ltspctl image build $image' on the server."
         mkdir "$store/layers/$count"
         "layer_$transport" "$digest" "$size" "$count"
-        # Overlayfs wants the topmost first.
+        # The topmost layer comes first for overlayfs.
         lower=$store/layers/$count${lower:+:$lower}
         count=$((count + 1))
     done </ltsp/layers
@@ -50,7 +50,7 @@ mount_root() {
     [ "$count" -gt 0 ] || fail "this boot initrd lists no layers." "'ltspctl image build $image' on the server."
     mount -t overlay -o "lowerdir=$lower,upperdir=$store/up,workdir=$store/work" "$store" "$new" 2>/run/ltsp-error ||
         fail "the writable root can't be put together." "'dmesg | tail': is overlayfs in this kernel?"
-    # The server does not let us read the home of root, who could not log in without one.
+    # The server does not show us root's home, and root can't log in without one.
     [ "$transport" != nfsdir ] || mount -t tmpfs -o mode=700,size=10% root "$new/root" 2>/dev/null
 }
 
@@ -70,9 +70,9 @@ prepare_nfs() {
     done </proc/self/mountinfo
 }
 
-# prepare_nfsdir: the chroot itself is the lower directory. The server shows it to us as to anybody, so what
-# only root may read there can't be read, nor copied up: such files that a system needs are made anew, and
-# those that it makes itself if they are missing are hidden (0:0 is how overlayfs writes that).
+# prepare_nfsdir: the chroot itself is the lower directory. The server shows us only what everybody may read, so files
+# of root can neither be read nor copied up. Those that a system needs are made again; those that it makes itself if
+# they are missing are hidden (a device 0:0, for overlayfs).
 prepare_nfsdir() {
     local directory=${images%/images}/$image name file
     mkdir "$store/nfs"
@@ -82,7 +82,7 @@ prepare_nfsdir() {
     mkdir -p "$store/up/etc/ssh"
     for name in shadow gshadow; do
         (umask 027 && : >"$store/up/etc/$name")
-        # Programs that check passwords have its group.
+        # Programs that check passwords run in its group.
         chown "0:$(stat -c %g "$store/nfs/etc/$name")" "$store/up/etc/$name"
     done
     while IFS=: read -r name _; do
@@ -97,12 +97,12 @@ prepare_nfsdir() {
 # nobody answers.
 mount_nfs() {
     nc -w 2 "$server" 2049 -e /bin/true 2>/run/ltsp-error || return 1
-    # A client of NFS 4.1 is known by its host's name, which here is "(none)" for all. A server takes the second
-    # one of a name for the first, restarted, and ends the session of the first: both then stall for a minute
-    # (Linux, Documentation/filesystems/nfs/client-identifier.rst).
+    # An NFS 4.1 server knows clients by their host names, which are all "(none)" here. It takes the second client of
+    # a name for the first one, restarted, and ends the session of the first; then both hang for a minute (Linux,
+    # Documentation/filesystems/nfs/client-identifier.rst).
     echo "ltsp-$mac" 2>/run/ltsp-error >/sys/module/nfs/parameters/nfs4_unique_id
-    # vers=4.1: one port, and 4.2's READ_PLUS fails against nfs-ganesha. noresvport: a reserved port could be
-    # one that a service of the image wants. Published files never change: nocto and a long actimeo save asking.
+    # vers=4.1: one port, and 4.2's READ_PLUS fails against nfs-ganesha. noresvport: a service of the image may need
+    # the reserved port. nocto and a long actimeo save requests, because published files never change.
     timeout -s KILL 20 mount -t nfs4 -o "ro,vers=4.1,proto=tcp,sec=sys,noresvport,$2,rsize=131072,\
 addr=$server,clientaddr=$address" "$server:$1" "$store/nfs" 2>/run/ltsp-error
 }
@@ -120,7 +120,7 @@ prepare_nbd() {
     local count=2
     [ -x /ltsp/nbd/bin/nbd-client ] || fail "the boot menu asks for NBD but did not load nbd.img." \
         "the server: is nbd.img beside ltsp.img? 'journalctl -u ltspd' says why not."
-    # Each device costs a kernel thread and an event in udev; two are left for whatever the image does with NBD.
+    # Each device costs a kernel thread and an event in udev; two more are for the image's own use of NBD.
     while read -r _; do count=$((count + 1)); done </ltsp/layers
     modprobe nbd "nbds_max=$count" max_part=0
 }
@@ -131,8 +131,8 @@ layer_nbd() {
     mount_layer "/dev/nbd$3" "$3" || broken "$1"
 }
 
-# connect_nbd DIGEST DEVICE: with our own program (nbd/nbd-client.c), which also looks after the connection. By its
-# path, because busybox has an applet of this name, and its shell prefers applets.
+# connect_nbd DIGEST DEVICE: connect with our own program (nbd/nbd-client.c), which also keeps the connection. It is
+# called by its path, because busybox has an applet of this name, and its shell prefers applets.
 connect_nbd() {
     timeout 15 /ltsp/nbd/bin/nbd-client "$server" 10809 "$2" -N "$1" >/run/ltsp-error 2>&1
 }
@@ -143,7 +143,7 @@ prepare_http() {
     while read -r key value _; do
         [ "$key" = MemAvailable: ] && free=$((value * 1024))
     done </proc/meminfo
-    # What the running system needs besides the image, or it would be killed soon after its start.
+    # Memory that the running system needs besides the image, so that it is not killed soon after its start.
     [ $((total + 200000000)) -le "$free" ] ||
         fail "the image has $(megabytes $total) and this client only $(megabytes "$free") of free RAM." \
             "ltsp.root= of this client: nfs and nbd need no RAM for the image."
@@ -163,8 +163,8 @@ layer_http() {
     mount_layer "$file" "$3" || broken "$1"
 }
 
-# fetch URL FILE SIZE: goes on where an earlier attempt ended. Busybox's wget has no time limit, so a
-# watcher ends it when no byte came for 15 s.
+# fetch URL FILE SIZE: go on where an earlier attempt ended. busybox's wget has no time limit, so a watcher ends it
+# when no byte came for 15 s.
 fetch() {
     local pid watcher had
     wget -q -c -O "$2" "$1" 2>/run/ltsp-error &
@@ -179,7 +179,7 @@ fetch() {
     kill "$watcher" 2>/dev/null
     had=$(stat -c %s "$2" 2>/dev/null)
     [ "$had" = "$3" ] && return
-    # Longer than it should be is not the same file; start again.
+    # A longer file is another file, so start again.
     [ "${had:-0}" -lt "$3" ] || rm -f "$2"
     return 1
 }
@@ -206,7 +206,7 @@ directories() {
 start() {
     local each
     init=${init:-/sbin/init}
-    # Its links are meant for the new root and may look broken from here.
+    # Its links are for the new root, and may look broken from here.
     [ -e "$new$init" ] || [ -L "$new$init" ] || fail "the image has no $init." "init= of KERNEL_PARAMETERS, or the image."
     directories
     say "starting $init"

@@ -86,9 +86,9 @@ host_number() {
     echo $(($(number "$1") & ~$(number "${2:-255.255.255.0}") & 0xffffffff))
 }
 
-# host_name TEMPLATE ADDRESS NETMASK MAC: print the name with %{IP} and %{MAC} replaced, as LTSP does; what a
-# host name can't have is dropped, and what is behind its 64th character. Nothing usable: LTSP's default, ltsp
-# and the client's number. The server knows the same rule (ltspd/config/hostnames.py).
+# host_name TEMPLATE ADDRESS NETMASK MAC: print the name with %{IP} and %{MAC} replaced, as LTSP does. Invalid
+# characters are dropped, and all after the 64th. If nothing is left, it is LTSP's default: ltsp and the client's
+# number. The server has the same rule (ltspd/config/hostnames.py).
 host_name() {
     local name=${1%% *} number mac
     number=$(host_number "$2" "$3")
@@ -114,7 +114,7 @@ is_digest() {
 }
 
 # split TEXT [SEPARATORS]: set words to the words of a setting, with one space between. Blanks, line ends and
-# SEPARATORS stand between words.
+# SEPARATORS divide words.
 split() {
     local IFS=" 	
 ${2-}"
@@ -123,14 +123,14 @@ ${2-}"
     set -- $1
     IFS=" 	
 "
-    # The separators may have left empty words; they go here.
+    # This drops the empty words that separators leave.
     # shellcheck disable=SC2048,SC2086
     set -- $*
     set +f
     words=$*
 }
 
-# megabytes BYTES: print them as a person reads them.
+# megabytes BYTES: print them in a form for people.
 megabytes() {
     echo "$((($1 + 500000) / 1000000)) MB"
 }

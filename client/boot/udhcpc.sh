@@ -1,5 +1,5 @@
 #!/bin/sh
-# Called by udhcpc: keep the offered address in the form of the kernel's ip= parameter, for `init` to read.
+# Called by udhcpc: keep the offered address in the form of the kernel's ip= parameter, for configure in net.sh.
 # shellcheck disable=SC2154  # the variables come from udhcpc
 [ "$1" = bound ] || exit 0
 echo "$ip:${siaddr:-$serverid}:${router%% *}:$subnet:$hostname::off:$dns" >/run/ltsp-lease

@@ -1,4 +1,4 @@
 # shellcheck shell=dash disable=SC2034
-# dracut asks in these two variables whether anybody knows how to mount the root.
+# With these two variables dracut checks that a module can mount the root.
 root=ltspd
 rootok=1

@@ -1,15 +1,15 @@
 #!/bin/sh
 # shellcheck shell=dash
-# enter.sh DIRECTORY: mount the client's root there. Called by the distribution's initrd, whatever made that;
-# our programs and modules are in a directory of their own, so that its own stay as they are.
+# enter.sh DIRECTORY: mount the client's root there. The hooks of the distribution's initrd call it. Our programs and
+# modules are in a directory of their own, so that the distribution's stay as they are.
 
-# dracut's hooks write to the journal, but what we say is for people.
+# dracut's hooks write to the journal, but our lines are for people.
 exec </dev/console >/dev/console 2>&1
 root=$1
 home=/ltspd
 box=$home/bin/busybox
 
-# What is mounted below /run must be seen on both sides: systemd looks for it there at shutdown.
+# Both sides must see the mounts below /run, because systemd looks for them there at shutdown.
 "$box" mount --make-shared /run
 for each in dev proc sys run ltsp; do
     "$box" mkdir -p "$home/$each"

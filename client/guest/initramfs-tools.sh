@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2154
-# The way of initramfs-tools to boot (BOOT=ltspd): read by its init, which calls these at their time.
-# Resume and other work for local disks is left out.
+# Functions for initramfs-tools' init, which reads this file (BOOT=ltspd) and calls them. Resume and other work for
+# local disks is left out.
 
 mount_top() {
     :

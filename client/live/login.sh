@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2034
-# Whether people can log in to the system that was booted. Runs there, with its systemctl and loginctl.
-# A target says nothing of it: getty.target is reached without any getty, too.
+# Whether people can log in to the booted system. Runs there, with its systemctl and loginctl. A target does not tell
+# it: getty.target is reached without any getty, too.
 
 # judge_login [GETTY]: set why to the reason why nobody can log in, and to nothing if people can. GETTY does not
 # count. A display manager gets three minutes to show its greeter, which a slow machine needs.
@@ -17,7 +17,7 @@ judge_login() {
         else
             if has_getty "$1" || has_session; then return; fi
             why="neither a getty nor a display manager is active"
-            # systemd starts gettys when all else was started, or after 5 s.
+            # systemd starts gettys after everything else, or after 5 s.
             [ "$tries" -lt 15 ] || return
         fi
         sleep 1
@@ -31,8 +31,8 @@ first_words() {
     while read -r word _; do echo "$word"; done
 }
 
-# has_getty [GETTY]: whether any getty but GETTY runs. Before its turn it is a process of systemd, whose name is
-# in parentheses.
+# has_getty [GETTY]: whether a getty other than GETTY runs. Until a getty starts, its process is systemd's, whose name
+# is in parentheses.
 has_getty() {
     local unit pid name
     for unit in $(systemctl list-units --state=running --plain --no-legend --no-pager 'getty@*' 'serial-getty@*' \
@@ -45,8 +45,8 @@ has_getty() {
     return 1
 }
 
-# shows_greeter: whether the display manager has opened a session for its greeter, or for a person without one
-# (autologin). Some never do, nor can any where logind is not told of sessions.
+# shows_greeter: whether the display manager has opened a session, for its greeter or for a person (autologin). Some
+# never do, and none can if logind gets no sessions.
 shows_greeter() {
     case "$(systemctl show --value --property=Id display-manager.service)" in
         gdm* | lightdm* | sddm* | greetd*) grep -qs pam_systemd /etc/pam.d/* || return 0 ;;
@@ -55,7 +55,7 @@ shows_greeter() {
     has_session
 }
 
-# has_session: whether somebody has a session at a screen of this machine: a greeter, a person, a kiosk.
+# has_session: whether there is a session at a screen of this machine: a greeter, a person, a kiosk.
 has_session() {
     local session
     for session in $(loginctl list-sessions --no-legend --no-pager | first_words); do

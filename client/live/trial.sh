@@ -1,10 +1,10 @@
 # shellcheck shell=dash disable=SC2154
-# Tell the server how a trial's boot has ended. Runs in the booted system (features/70-trial.sh), after login.sh.
+# Report how a trial's boot ended. Runs in the booted system (features/70-trial.sh), after login.sh.
 
-# tell WORDS: say it on the console. The kernel's log puts each line there in one piece, whoever else writes.
+# tell WORDS: print them on the console, through the kernel's log, which keeps lines of several writers apart.
 tell() { echo "<1>ltsp: trial: $*" >/dev/kmsg; }
 
-# systemd starts a getty on the console that the trial has chosen; clients have it only if they choose it as well.
+# systemd starts a getty on the trial's console; clients have that one only if they choose the same console.
 own=serial-getty@ttyS0.service
 read -r line </proc/cmdline
 case "$line" in *console=ttyS0*console=ttyS0*) own='' ;; esac
