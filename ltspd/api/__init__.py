@@ -1,1 +1,1 @@
-"""The D-Bus face: the contract, the object tree as a function of the state, dispatch, authorization."""
+"""Our interface on the bus: its nouns, the dispatcher, introspection, authorization."""
