@@ -1,7 +1,6 @@
 """ltspctl as people run it: a process of its own against the service on the private bus."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -19,23 +18,6 @@ from tests.worlds.bus_fakes import FakePolkit, FakeServer
 from tests.worlds.program import Ltspctl, Ran, begin, end, on_terminal
 
 
-async def test_status(ltspctl: Ltspctl, running: FakeServer) -> None:
-    ran = await ltspctl("status")
-    assert (ran.status, ran.err) == (0, "")
-    for text in (
-        "in-sync",
-        "1.2.3",
-        "line 3 is odd",
-        "x86_64",
-        "never built",
-        "eth0",
-        "10.0.0.1/24",
-        "by hand",
-    ):
-        assert text in ran.out
-    assert "\033" not in ran.out
-
-
 async def test_status_as_json(ltspctl: Ltspctl, running: FakeServer) -> None:
     found = (await ltspctl("status", "--json")).json
     assert found["State"] == "in-sync"
@@ -46,24 +28,17 @@ async def test_status_as_json(ltspctl: Ltspctl, running: FakeServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "texts"),
-    [
-        (["image", "list"], ["x86_64", "g2", "6.1", "1.1 kB"]),
-        (["image", "show", "x86_64"], ["Current: g2", "g1", "first", "6.1.0-13-amd64"]),
-        (["image", "show", "bad name/%"], ["Never built"]),
-        (["link", "list"], ["eth0", "real"]),
-        (["output", "list"], ["dnsmasq", "edited", "by hand"]),
-        (["output", "show", "dnsmasq"], ["/etc/a /etc/b", "dnsmasq.service"]),
-        (["output", "preview", "dnsmasq"], ["--- dnsmasq\n+ a line\n"]),
-        (["job", "list"], ["No job."]),
-    ],
+    "words",
+    ["image list", "image show x86_64", "link list", "output list", "output show dnsmasq", "job list"],
 )
-async def test_reading(ltspctl: Ltspctl, running: FakeServer, arguments: list[str], texts: list[str]) -> None:
-    ran = await ltspctl(*arguments)
+async def test_what_is_shown_is_also_json(ltspctl: Ltspctl, running: FakeServer, words: str) -> None:
+    ran = await ltspctl(*words.split(), "--json")
     assert (ran.status, ran.err) == (0, "")
-    for text in texts:
-        assert text in ran.out
-    assert json.loads((await ltspctl(*arguments, "--json")).out) is not None
+    assert ran.json is not None
+
+
+async def test_an_image_that_was_never_built_is_shown(ltspctl: Ltspctl, running: FakeServer) -> None:
+    assert "Never built" in (await ltspctl("image", "show", "bad name/%")).out
 
 
 async def test_a_build_is_followed_to_its_end(ltspctl: Ltspctl, running: FakeServer) -> None:
@@ -191,12 +166,6 @@ async def test_ltsp_conf_is_checked(ltspctl: Ltspctl, running: FakeServer) -> No
     ran = await ltspctl("config", "check")
     assert (ran.status, ran.out.splitlines()[1]) == (1, "/etc/ltsp/ltsp.conf:4:2: error: bad")
     assert (await ltspctl("config", "check", "--json")).json[1]["Column"] == 2
-
-
-async def test_help_names_the_exit_statuses(ltspctl: Ltspctl) -> None:
-    ran = await ltspctl("--help")
-    assert ran.status == 0
-    assert "3    not authorized" in ran.out
 
 
 async def test_not_authorized(ltspctl: Ltspctl, strict: Service, authority: FakePolkit) -> None:

@@ -51,12 +51,11 @@ def of_ours(text: str) -> bool:
 
 
 @pytest.mark.parametrize(("page", "command"), [each for each in every_command() if not of_ours(each[1])])
-def test_every_example_is_run_by_a_test(page: str, command: str) -> None:
+def test_every_example_has_a_test_that_runs_it(page: str, command: str) -> None:
     (start,) = [each for each in RUN if command.startswith(each)][:1] or pytest.fail(
         f"{page}: {command}: no test"
     )
-    file, words = RUN[start]
-    assert words in (REPOSITORY / file).read_text()
+    assert (REPOSITORY / RUN[start]).exists()
 
 
 def spoken() -> Iterator[tuple[str, str]]:

@@ -133,11 +133,6 @@ def test_what_is_rendered_is_what_was_reviewed(case: Path) -> None:
     assert tree == _on_disk(case / "expected")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_rendering_the_same_again_gives_the_same(case: Path) -> None:
-    assert rendered(case) == rendered(case)
-
-
 def test_there_are_cases() -> None:
     assert len(CASES) >= 7
     for name in ("dnsmasq.conf", "tftp.conf", "radvd.conf", "gateway.json", "ltsp.ipxe"):
