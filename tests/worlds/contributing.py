@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import REPOSITORY
 
 # An example is a fenced block with the path of its file behind the language; a diff may touch several files.
@@ -17,9 +19,12 @@ def examples() -> list[tuple[str, str, str]]:
     return _EXAMPLE.findall((REPOSITORY / "CONTRIBUTING.md").read_text())
 
 
-def apply(copy: Path) -> None:
-    """Make a copy of the repository with all examples in it."""
-    skipped = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", "findings", "bench")
+def applied(folder: Path) -> Path:
+    """Return a copy of the repository, below ``folder``, with all examples in it."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed, which applies the examples")
+    copy = folder / "ltspd"
+    skipped = shutil.ignore_patterns(".git", ".check", "__pycache__", ".*_cache", "findings", "bench")
     shutil.copytree(REPOSITORY, copy, ignore=skipped, symlinks=True)
     for language, path, text in examples():
         file = copy / path
@@ -29,6 +34,7 @@ def apply(copy: Path) -> None:
             assert not file.exists(), f"{path} is there already"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
+    return copy
 
 
 def run(copy: Path, *command: str, given: str = "") -> str:
@@ -38,7 +44,7 @@ def run(copy: Path, *command: str, given: str = "") -> str:
     return ran.stdout
 
 
-def pytest(copy: Path, *arguments: str) -> None:
-    """Run tests of the copy; they must pass."""
+def passes(copy: Path, *arguments: str) -> None:
+    """Run tests of the copy, which must pass."""
     quiet = ("-q", "-p", "no:cacheprovider", f"--basetemp={copy}-tests")
     run(copy, sys.executable, "-m", "pytest", *quiet, *arguments)
