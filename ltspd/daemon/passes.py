@@ -18,6 +18,7 @@ from ltspd.dbus.systemd import Systemd
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
+from ltspd.jobs.unattended import Unattended
 from ltspd.migration import takeover
 from ltspd.model.facts import Facts
 from ltspd.model.job import Job
@@ -70,6 +71,7 @@ class Passes:
         self.jobs = Jobs(self._jobs_changed, self._job_finished)
         self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
         self.builds = Builds(paths, self.conf, self.jobs, self.once, lambda: self.state.clients, self.trials)
+        self.unattended = Unattended(paths, self.jobs, self.builds, self.once)
         self.facts = Facts()
         self.observed = asyncio.Event()
         self.outputs: tuple[Output, ...] = ()
@@ -142,7 +144,7 @@ class Passes:
             finally:
                 slow.cancel()
             images = report.images(self.facts, self.jobs.all)
-            unbuilt = self.builds.problems(images)
+            unbuilt = self.unattended.problems(images)
             self._problems = report.problems(
                 (*wrong, *broken), (*desired.problems, *unbuilt, *self.applier.left), statuses
             )
@@ -160,9 +162,9 @@ class Passes:
             )
             await self.watch()
             digests = self.facts.source_packages
-            self.builds.start_stale(config, self.facts.sources, self.state.images, digests)
-            self.builds.start_folds(self.facts.images)
-            waits = (each for each in (self.applier.again, self.builds.again) if each is not None)
+            self.unattended.start_stale(config, self.facts.sources, self.state.images, digests)
+            self.unattended.start_folds(self.facts.images)
+            waits = (each for each in (self.applier.again, self.unattended.again) if each is not None)
             self._wake_after(min(waits, default=None))
             for each in waiting:
                 if not each.done():

@@ -74,7 +74,7 @@ ALLOWED = {
     "daemon": (
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
-        "jobs.trials migration.takeover model.* observe.facts observe.files observe.links "
+        "jobs.trials jobs.unattended migration.takeover model.* observe.facts observe.files observe.links "
         "observe.watches outputs outputs.world paths plan system.memory system.notify"
     ),
     "gateway": (

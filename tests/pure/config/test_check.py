@@ -24,7 +24,8 @@ from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname, hostname_problem
 from ltspd.config.parameters import find
-from ltspd.jobs.builds import KEEP, REBUILD
+from ltspd.jobs.builds import KEEP
+from ltspd.jobs.unattended import REBUILD
 from ltspd.menu.choice import TIMEOUT, TRANSPORT
 from ltspd.model.menu import RootTransport
 from ltspd.model.network import DhcpRole

@@ -17,10 +17,11 @@ from ltspd.image import build
 from ltspd.image import fold as room
 from ltspd.image.context import ASKED
 from ltspd.image.store import store
-from ltspd.jobs import builds as module
+from ltspd.jobs import unattended as module
 from ltspd.jobs.builds import Builds, in_use_of
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
+from ltspd.jobs.unattended import Unattended
 from ltspd.model.client import ClientState
 from ltspd.model.image import Generation, Image, ImageState, Layer, Source, SourceKind
 from ltspd.model.job import JobState
@@ -41,6 +42,7 @@ class World:
         conf = ConfFile(paths)
         self.trials = Trials(paths, conf, self.jobs, self._act)
         self.builds = Builds(paths, conf, self.jobs, self._served, tuple, self.trials)
+        self.unattended = Unattended(paths, self.jobs, self.builds, self._served)
 
     async def _act(self, _method: str, _unit: str) -> str:
         return "no systemd"
@@ -58,7 +60,7 @@ async def test_a_stale_image_is_tried_once_for_each_state_of_its_packages(tmp_pa
     world = World(tmp_path)
     config = load({})
     for expected, digest in ((1, "a"), (1, "a"), (2, "b")):
-        world.builds.start_stale(config, (SOURCE,), (STALE,), {"x": digest})
+        world.unattended.start_stale(config, (SOURCE,), (STALE,), {"x": digest})
         assert len(world.jobs.all) == expected
         while any(not job.state.final for job in world.jobs.all):
             world.ended.clear()
@@ -70,7 +72,7 @@ async def test_a_stale_image_is_tried_once_for_each_state_of_its_packages(tmp_pa
 async def test_auto_rebuild_can_be_turned_off(tmp_path: Path) -> None:
     world = World(tmp_path)
     config = load({"/etc/ltsp/ltsp.conf": "[server]\nAUTO_REBUILD=0\n"})
-    world.builds.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
+    world.unattended.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
     assert world.jobs.all == ()
 
 
@@ -126,7 +128,7 @@ async def test_rebuilds_that_nobody_asked_for_take_turns(
     monkeypatch.setattr(build, "preflight", preflight)
     sources = tuple(replace(SOURCE, name=name) for name in names)
     stale = tuple(replace(STALE, name=name) for name in names)
-    world.builds.start_stale(load({}), sources, stale, dict.fromkeys(names, "a"))
+    world.unattended.start_stale(load({}), sources, stale, dict.fromkeys(names, "a"))
     await asyncio.sleep(0.01)
     states = [job.state for job in world.jobs.all]
     assert states == [JobState.RUNNING, JobState.QUEUED, JobState.QUEUED]
@@ -163,15 +165,15 @@ async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(
         return image(1, "g2").generations[0]
 
     monkeypatch.setattr(room, "fold", fold)
-    world.builds.start_folds((image(3),))
+    world.unattended.start_folds((image(3),))
     assert not world.jobs.all, "few layers are no reason"
-    world.builds.start_folds((image(12),))
-    world.builds.start_folds((image(12),))
+    world.unattended.start_folds((image(12),))
+    world.unattended.start_folds((image(12),))
     assert [job.kind for job in world.jobs.all] == ["fold"]
     go.set()
     await world.ended.wait()
     assert folded == ["x"]
-    world.builds.start_folds((image(12),))
+    world.unattended.start_folds((image(12),))
     assert len(world.jobs.all) == 1, "a fold that changed nothing is not tried again"
     await world.jobs.stop()
 
@@ -193,16 +195,16 @@ async def test_a_rebuild_that_found_no_room_is_a_problem_and_tried_again_when_th
     async def tried() -> int:
         world.ended.clear()
         before = len(world.jobs.all)
-        world.builds.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
+        world.unattended.start_stale(config, (SOURCE,), (STALE,), {"x": "a"})
         if len(world.jobs.all) > before:
             await world.ended.wait()
         return len(world.jobs.all) - before
 
-    assert world.builds.problems((STALE,)) == ()
-    assert world.builds.again is None
+    assert world.unattended.problems((STALE,)) == ()
+    assert world.unattended.again is None
     assert await tried() == 1
-    assert world.builds.again is not None
-    (problem,) = world.builds.problems((STALE,))
+    assert world.unattended.again is not None
+    (problem,) = world.unattended.problems((STALE,))
     assert str(problem).startswith("image x: It is out of date")
     assert str(problem).endswith("Nothing is free. Make room.")
     assert await tried() == 0
@@ -211,11 +213,11 @@ async def test_a_rebuild_that_found_no_room_is_a_problem_and_tried_again_when_th
     assert await tried() == 0
     free, full = free + module.ROOM, False
     assert await tried() == 1
-    (problem,) = world.builds.problems((STALE,))
+    (problem,) = world.unattended.problems((STALE,))
     assert "Input/output error" in str(problem)
-    assert world.builds.again is None, "no room was not the matter"
-    assert world.builds.problems(()) == (), "somebody built it by hand"
-    assert world.builds.problems((STALE,)) == ()
+    assert world.unattended.again is None, "no room was not the matter"
+    assert world.unattended.problems(()) == (), "somebody built it by hand"
+    assert world.unattended.problems((STALE,)) == ()
     await world.jobs.stop()
 
 
