@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2154,SC2034
 # The client's reports to the server: how far its boot has come, or why it can't go on. The boot and the running
-# system (features/90-report.sh) use this. No boot waits for a report or fails because of one. The other side is
+# system (features/99-report.sh) use this. No boot waits for a report or fails because of one. The other side is
 # ltspd/gateway/reports.py; docs/clients.md describes the reports.
 
 # mark NAME: note the time of this stage, in seconds since the kernel started.

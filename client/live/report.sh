@@ -1,5 +1,5 @@
 # shellcheck shell=dash disable=SC2154
-# report STAGE (login or off): what ltsp-report.service runs in the booted system. features/90-report.sh puts the
+# report STAGE (login or off): what ltsp-report.service runs in the booted system. features/99-report.sh puts the
 # client's variables, boot/report.sh and login.sh before this.
 
 if [ "$1" = login ]; then

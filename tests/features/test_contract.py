@@ -155,13 +155,13 @@ def test_resolvers(case: str, tmp_path: Path) -> None:
 
 def test_what_the_running_system_is_given_holds_no_code_from_outside(tmp_path: Path) -> None:
     facts = {"base": "'; touch /tmp/hit; '", "server": "$(id)", "marks": "init=1.05 root=2.5 "}
-    report = run(tmp_path, ("90-report",), "", facts).tree["run/initramfs/ltsp/report"].splitlines()
+    report = run(tmp_path, ("99-report",), "", facts).tree["run/initramfs/ltsp/report"].splitlines()
     assert report[:2] == ["base=''", "server=''"]
     assert "marks='init=1.05 root=2.5 setup=2.00 '" in report
 
 
 def test_units_of_ours_are_masked_as_others_are(tmp_path: Path) -> None:
-    features = ("50-fstab", "60-services", "80-lease", "90-report")
+    features = ("50-fstab", "60-services", "80-lease", "99-report")
     (tmp_path / "etc").mkdir()
     tree = run(tmp_path, features, '[clients]\nMASK_SYSTEM_SERVICES="ltsp-report ltsp-lease"\n').tree
     assert {each for each in tree if "ltsp-" in each} == {

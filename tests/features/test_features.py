@@ -61,6 +61,10 @@ def _write(expected: Path, tree: Mapping[str, str]) -> None:
             file.write_text(text)
 
 
+def test_the_report_comes_last_because_it_tells_what_failed() -> None:
+    assert FEATURES[-1].stem == "99-report"
+
+
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.stem)
 def test_a_feature_is_numbered_says_what_it_needs_and_has_a_case(feature: Path) -> None:
     assert re.fullmatch(r"[0-9]{2}-[a-z0-9-]+", feature.stem)

@@ -59,7 +59,7 @@ def test_an_upgrade_of_the_server_reaches_its_clients_without_a_build(
     server: Server, images: tuple[str, ...]
 ) -> None:
     del images
-    booted, added = current(server), "/usr/share/ltspd/client/features/99-upgrade.sh"
+    booted, added = current(server), "/usr/share/ltspd/client/features/95-upgrade.sh"
     server.write(added, '# needs: LTSP_API 1\nsay "set up by the upgrade"\nfalse\n')
     server.run("systemctl restart ltspd")
     try:
@@ -68,9 +68,15 @@ def test_an_upgrade_of_the_server_reaches_its_clients_without_a_build(
         with reading(server, "upgraded", "52:54:00:67:f2:03", "nfs") as client:
             assert "ltsp: set up by the upgrade" in client.console.text
             # One that fails does not end the boot.
-            assert "ltsp: the feature 99-upgrade failed; the boot goes on" in client.console.text
+            assert "ltsp: the feature 95-upgrade failed; the boot goes on" in client.console.text
             assert f"ltsp.generation={booted}" in client.shell("cat /proc/cmdline")
             assert current(server) == booted
+
+            def told() -> object:
+                error = product.client(server, client.mac)["Error"]
+                return error.startswith("it is up, but part of its setup failed: 95-upgrade.")
+
+            server.wait_for(told)
     finally:
         server.run(f"rm {added}; systemctl restart ltspd")
         product.wait_until_up(server)

@@ -1,7 +1,7 @@
 # needs: LTSP_API 1
 # shellcheck shell=dash disable=SC2154
 # The running system tells the server once that people can log in, and once that it is shut down. No timer, and no
-# process that stays.
+# process that stays. This is the last feature, because it tells which ones have failed.
 
 mark setup
 # A trial reports to nobody but its console.
