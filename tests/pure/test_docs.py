@@ -136,3 +136,21 @@ def test_pictures_are_small_have_a_title_and_two_sets_of_colours(picture: Path) 
 def test_the_package_has_the_programs_version() -> None:
     first, *_ = (REPOSITORY / "debian/changelog").read_text().splitlines()
     assert re.match(r"ltspd \((.+)-\d+\) ", first)[1] == ltspd.__version__  # type: ignore[index]
+
+
+# A file of ours, by its path from the top.
+_FILE = re.compile(
+    r"(?<![\w/.~-])(?:ltspd|client|tests|bench|nbd|docs)/[a-z\d_./-]+\.(?:py|md|sh|c)(?![\w.])"
+)
+_TEXTS = [
+    path
+    for place in ("ltspd", "client", "bench", "systemd", "docs")
+    for path in sorted((REPOSITORY / place).rglob("*"))
+    if path.suffix in (".py", ".sh", ".md", ".service", ".conf")
+]
+
+
+def test_files_that_texts_name_exist() -> None:
+    named = {(str(path), name) for path in _TEXTS for name in _FILE.findall(path.read_text())}
+    assert "ltspd/gateway/connections.py" in {name for _, name in named}
+    assert [(path, name) for path, name in sorted(named) if not (REPOSITORY / name).exists()] == []
