@@ -51,6 +51,8 @@ TREES = {
 MEMORY = 2
 # Seconds that a part has to put things away after Ctrl-C.
 PATIENCE = 60.0
+# Seconds between two looks at what runs; parts run for seconds to half an hour.
+LOOK = 0.2
 # Words of pytest's closing line, in its order, and the element of a JUnit report that means each.
 OUTCOMES = {"failed": "failure", "passed": "", "skipped": "skipped", "error": "error"}
 
@@ -146,11 +148,12 @@ def run(parts: Iterable[Part], free: int) -> None:
                     free -= min(part.cores, most)
                     running.append(part)
                     _start(part)
-            pid, status = os.waitpid(-1, 0)
-            for part in [each for each in running if each.process and each.process.pid == pid]:
-                running.remove(part)
-                free += min(part.cores, most)
-                _ended(part, os.waitstatus_to_exitcode(status))
+            time.sleep(LOOK)
+            for part in list(running):
+                if part.process and (status := part.process.poll()) is not None:
+                    running.remove(part)
+                    free += min(part.cores, most)
+                    _ended(part, status)
     except BaseException:
         _end(running)
         raise
@@ -175,8 +178,7 @@ def _start(part: Part) -> None:
 
 
 def _ended(part: Part, status: int) -> None:
-    assert part.process is not None
-    part.process.returncode = part.status = status
+    part.status = status
     part.took = time.monotonic() - part.began
     part.counts = counts(part.report)
     if status and not part.counts["failed"] + part.counts["error"]:
