@@ -31,3 +31,10 @@ def said(server: Server, since: str, unit: str = "ltspd") -> str:
 def cursor(server: Server) -> str:
     lines = server.run("journalctl -q --no-pager -n 1 --show-cursor").splitlines()
     return lines[-1].removeprefix("-- cursor: ")
+
+
+def kill(server: Server, unit: str = "ltspd") -> None:
+    """Kill a unit's main process, and wait until systemd has started another one."""
+    pid = show(server, "MainPID", unit)
+    server.run(f"systemctl kill --signal=KILL {unit}")
+    server.wait_for(f"p=$(systemctl show -P MainPID {unit}); [ $p != 0 ] && [ $p != {pid} ]")

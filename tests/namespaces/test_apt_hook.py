@@ -79,7 +79,7 @@ def test_an_image_of_the_server_is_rebuilt_once_by_itself(server: Server, clean:
     before, known = image(server, name)["Current"], builds(server, name)
     install(server, "2")
     wait_current(server, name, before)
-    time.sleep(3)
+    product.looked_again(server)
     assert len(set(builds(server, name)) - set(known)) == 1
     assert not image(server, name)["StaleBecause"]
 
@@ -92,7 +92,7 @@ def test_an_image_of_a_chroot_is_rebuilt_once_by_itself(server: Server, clean: N
     server.run("cp /run/lab-nothing_3.deb /srv/ltsp/bookworm/tmp/")
     server.run("chroot /srv/ltsp/bookworm dpkg -i /tmp/lab-nothing_3.deb")
     current = wait_current(server, "bookworm", before)
-    time.sleep(3)
+    product.looked_again(server)
     assert len(set(builds(server, "bookworm")) - set(known)) == 1
     assert image(server, "bookworm")["Current"] == current
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.lab import product
 from tests.lab.server import Server
+from tests.lab.units import kill
 
 pytestmark = pytest.mark.lab
 
@@ -166,6 +167,6 @@ def test_a_daemon_that_is_killed_leaves_no_disk_open(server: Server, disk: str) 
     server.wait_for(
         "pgrep -f ^qemu-storage-daemon && find /srv/ltsp/images/vm -name '.work-*' | grep -q .", 20
     )
-    server.run("systemctl kill --signal=KILL ltspd; sleep 2")
+    kill(server)
     product.wait_until_up(server)
     assert server.run("pgrep -f ^qemu-storage-daemon || :") == ""

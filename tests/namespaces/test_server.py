@@ -8,7 +8,7 @@ import pytest
 from tests.lab import product
 from tests.lab.product import outputs, problems, settled
 from tests.lab.server import Server
-from tests.lab.units import UNITS, transient
+from tests.lab.units import UNITS, kill, transient
 
 pytestmark = pytest.mark.lab
 
@@ -163,9 +163,7 @@ def test_a_server_that_hangs_is_a_problem_until_it_answers(server: Server) -> No
 
 def test_a_killed_service_comes_back_and_is_no_lasting_problem(server: Server) -> None:
     settled(server)
-    pid = server.run("systemctl show -P MainPID ltspd-tftp").strip()
-    server.run(f"kill -KILL {pid}")
-    server.wait_for(f"p=$(systemctl show -P MainPID ltspd-tftp); [ $p != 0 ] && [ $p != {pid} ]")
+    kill(server, "ltspd-tftp")
     settled(server)
 
 
@@ -193,8 +191,7 @@ def test_a_build_that_is_killed_leaves_nothing_and_the_next_start_sweeps(server:
     mounts = server.run("wc -l </proc/mounts")
     server.run("ltspctl image build --no-wait bookworm")
     server.wait_for("find /srv/ltsp/images -name '.work-*' | grep -q .")
-    server.run("systemctl kill --signal=KILL ltspd; sleep 2")
-    server.wait_for("systemctl is-active --quiet ltspd")
+    kill(server)
     product.wait_until_up(server)
     assert server.run("find /srv/ltsp/images -name '.*'").strip() == ""
     assert server.run("wc -l </proc/mounts") == mounts
