@@ -410,3 +410,14 @@ def test_no_test_imports_a_test(path: Path) -> None:
             assert home in (part, *SHARED), (
                 f"what {node.module} has for others belongs to tests/worlds or tests/lab"
             )
+
+
+@pytest.mark.parametrize("part", ["pure", "unit"])
+def test_tests_mirror_the_rooms(part: str) -> None:
+    # What is tested beside the rooms: the client's scripts, the program in C, the lab itself.
+    known = {*ALLOWED, "client", "nbd", "lab"}
+    folder = REPOSITORY / "tests" / part
+    rooms = {path.relative_to(folder).parts[0] for path in folder.rglob("*/test_*.py")}
+    assert rooms <= known, "a folder is named after the room of ltspd/ that it tests"
+    whole = {"test_contributing", "test_docs", "test_laws", *(f"test_{room}" for room in ALLOWED)}
+    assert {path.stem for path in folder.glob("test_*.py")} <= (whole if part == "pure" else set())

@@ -13,6 +13,7 @@ from ltspd.config import Host, effective, load, parse, quote, render_settings, w
 from ltspd.config.evaluate import PREDEFINED
 from tests.patience import PATIENCE
 from tests.worlds.examples import drawn
+from tests.worlds.features import NEEDS_BUSYBOX
 
 SHELLS = [
     pytest.param(shell.split(), id=shell)
@@ -108,6 +109,7 @@ def expected(source: str, host: Host) -> dict[str, str]:
     return {"HOSTNAME": host.hostname, "SERVER": host.server} | values
 
 
+@NEEDS_BUSYBOX
 @drawn(250)
 @given(documents(), st.sampled_from(HOSTS), st.integers(1, 2))
 def test_the_shell_agrees_with_effective(folder: Path, source: str, host: Host, times: int) -> None:
@@ -142,6 +144,7 @@ def test_every_posix_shell_agrees(folder: Path, shell: list[str], host: Host) ->
     assert found == expected(SAMPLE, host)
 
 
+@NEEDS_BUSYBOX
 def test_learning_the_host_name_first(folder: Path) -> None:
     """Once without a name, once with the one that was learnt: nothing is left over from the first time."""
     file = folder / "twice"
@@ -156,6 +159,7 @@ def test_learning_the_host_name_first(folder: Path) -> None:
     assert done.stdout == "ltsp%{IP}|\nltsp%{IP}|+|ltsp%{IP}"
 
 
+@NEEDS_BUSYBOX
 @drawn(150)
 @given(st.lists(st.one_of(text, spiteful), min_size=1, max_size=40))
 def test_quote_is_undone_by_the_shell(folder: Path, values: list[str]) -> None:
@@ -231,6 +235,7 @@ def test_the_same_document_gives_the_same_bytes() -> None:
     assert render_settings(parse(SAMPLE)) == render_settings(parse(SAMPLE))
 
 
+@NEEDS_BUSYBOX
 def test_a_lab_of_a_thousand_clients_is_read_by_busybox(folder: Path) -> None:
     source = "".join(f"[52:54:00:00:{n >> 8:02x}:{n & 255:02x}]\nHOSTNAME=pc{n}\n" for n in range(1000))
     host = Host("52:54:00:00:03:e7", "", "")
