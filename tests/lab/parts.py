@@ -125,7 +125,8 @@ def _part(name: str, cores: int) -> Part:
             return Part(name, (("shellcheck", *shell_files()),))
     tests = [sys.executable, "-m", "pytest", "-q", "--durations=10", "--durations-min=1"]
     tests += [f"--junit-xml={LOGS / name}.xml", f"tests/{name}"]
-    tests += ["-n", str(cores)] if cores > 1 else []
+    # Half of the time these tests wait for another process, so two of them share a core.
+    tests += ["-n", str(2 * cores)] if cores > 1 else []
     trees = [(sys.executable, "-m", "tests.lab.trees", *TREES[name])] if name in TREES else []
     return Part(name, (*trees, tuple(tests)), cores)
 
