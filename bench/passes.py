@@ -8,7 +8,7 @@ from statistics import median
 
 from bench.figures import Figure
 from bench.served import school
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.model.facts import Facts
 from ltspd.model.image import Image
 from ltspd.model.network import Link, LinkKind

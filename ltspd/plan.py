@@ -3,9 +3,12 @@
 import re
 from ipaddress import IPv4Address
 
-from ltspd.config import Config, Host, exact_hosts, render_settings
+from ltspd.config.configuration import Config
+from ltspd.config.document import Host
+from ltspd.config.evaluate import exact_hosts
 from ltspd.config.parameter import BOTH, SERVER, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT
+from ltspd.config.settings import render_settings
 from ltspd.menu import channels
 from ltspd.menu.choice import Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Store

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from ltspd.api import noun
 from ltspd.api.noun import CONFIGURE, Call, Method, Option, Property, record
-from ltspd.config import Config, Finding, explain
+from ltspd.config import explain
+from ltspd.config.configuration import Config
+from ltspd.config.document import Finding
 from ltspd.errors import ConfigError, InvalidOption
-from ltspd.model.configuration import ConfigFinding, Setting
-from ltspd.model.state import Problem, State
+from ltspd.model.state import ConfigFinding, Problem, Setting, State
 
 
 class Conf(Protocol):

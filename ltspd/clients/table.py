@@ -1,4 +1,4 @@
-"""The gateway's table of what it may serve: written by the daemon, read here, never guessed. Pure."""
+"""The gateway's table: what it may serve and what clients shall do; the daemon writes it. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -6,8 +6,28 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
-from ltspd.clients.orders import Order, Orders
 from ltspd.model.menu import Entry, Offer, RootTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one client shall do, in one line; nothing if that is empty. Clients only compare the revision."""
+
+    revision: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders by MAC address, and the revision of what is in ltsp.img for all clients (empty: unknown)."""
+
+    settings: str = ""
+    each: Mapping[str, Order] = field(default_factory=dict)
+
+    def of(self, mac: str) -> Order:
+        """Return what a client shall do. Its revision changes with the settings and with its own order."""
+        own = self.each.get(mac)
+        return Order(self.settings) if own is None else Order(f"{self.settings}.{own.revision}", own.words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """All findings of a Document: the parser's mistakes, and what is wrong with its sections and values. Pure."""
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
-from ltspd.config.meant import misnamed
 from ltspd.config.names import is_unread
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
 from ltspd.config.parameters import find, is_known, sides, suggestion
@@ -293,3 +293,28 @@ def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
     if idle:
         first = next(iter(idle.values()))
         yield _warning(first, f"these parameters have no effect yet: {', '.join(idle)}", "")
+
+
+# In other configuration files, such as LTSP 5's, these are names of the section for everybody.
+_EVERYBODY = frozenset({"all", "any", "client", "default", "defaults", "everyone", "global", "host", "hosts"})
+_BARE_MAC = re.compile(r"[0-9a-f]{12}\Z")
+
+
+def misnamed(document: Document, index: Index) -> Iterator[Finding]:
+    """Find names that select one host, but look like something else."""
+    included = {id(index.target(each)) for section in document.sections for each in section.includes}
+    for section in document.sections:
+        if id(section) in included:
+            continue
+        for pattern in section.patterns:
+            if meant := _meant(pattern):
+                reason = f"[{pattern}] counts only for a host of that name"
+                yield Finding(Severity.WARNING, section.file, section.line, reason, f"is [{meant}] meant?")
+
+
+def _meant(pattern: str) -> str:
+    if _BARE_MAC.match(pattern) and any(map(str.isdigit, pattern)):
+        return ":".join(re.findall("..", pattern))
+    if pattern in SPECIAL or is_glob(pattern) or ":" in pattern or "/" in pattern:
+        return ""
+    return "clients" if pattern in _EVERYBODY else suggestion(pattern, SPECIAL)

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Address
 
-from ltspd.config import Config, Finding, Host, Value, effective, effective_server, withheld
+from ltspd.config.configuration import Config
+from ltspd.config.document import Finding, Host, Value
+from ltspd.config.evaluate import effective, effective_server
 from ltspd.config.parameter import CLIENT, MENU, SERVER, Side
 from ltspd.config.parameters import is_secret, sides, table
+from ltspd.config.secrecy import withheld
 from ltspd.errors import InvalidOption
-from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.state import ConfigFinding, Setting
 from ltspd.names import is_host_name
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}")

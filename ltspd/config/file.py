@@ -4,7 +4,8 @@ import logging
 import threading
 from dataclasses import replace
 
-from ltspd.config import Config, Finding, load
+from ltspd.config.configuration import Config, load
+from ltspd.config.document import Finding
 from ltspd.config.parameter import Settings
 from ltspd.errors import ConfigError
 from ltspd.model.state import Problem

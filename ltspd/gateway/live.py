@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ltspd.clients.fields import is_mac
-from ltspd.clients.orders import Orders
+from ltspd.clients.table import Orders
 from ltspd.gateway.admission import Admission
 from ltspd.gateway.connections import Connection
 from ltspd.gateway.limits import Limits

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ltspd.clients import known as clients
-from ltspd.config import Config
+from ltspd.config.configuration import Config
 from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import FLAG, TEXT, count, duration, number

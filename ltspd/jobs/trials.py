@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from ltspd.config import Config, Host
+from ltspd.config.configuration import Config
+from ltspd.config.document import Host
 from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration, number

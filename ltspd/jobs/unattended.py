@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from ltspd.config import Config
+from ltspd.config.configuration import Config
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import FLAG
 from ltspd.errors import LtspError, NoSpace, from_system

@@ -2,8 +2,7 @@
 
 from hashlib import sha256
 
-from ltspd.clients.orders import Orders
-from ltspd.clients.table import Table, dump
+from ltspd.clients.table import Orders, Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store

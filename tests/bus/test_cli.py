@@ -9,8 +9,7 @@ import pytest
 
 from ltspd.api.service import Service
 from ltspd.errors import ToolFailed
-from ltspd.model.configuration import ConfigFinding
-from ltspd.model.state import ServerState
+from ltspd.model.state import ConfigFinding, ServerState
 from tests import REPOSITORY
 from tests.patience import PATIENCE, processor_seconds
 from tests.worlds.bus import end_bus, start_bus

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ltspd.cli.applets import APPLETS, GLOBAL, Usage, leading, read
-from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.model.output import OutputState, OutputStatus
+from ltspd.model.state import ConfigFinding, Setting
 from tests.worlds.bus_fakes import STATE, FakeServer
 from tests.worlds.program import Ran, begin, end
 

@@ -14,8 +14,8 @@ from ltspd.cli.__main__ import parser
 from ltspd.cli.applets import APPLETS
 from ltspd.cli.ltsp import usage
 from ltspd.cli.nouns import commands, names, nouns
-from ltspd.model.configuration import ConfigFinding
 from ltspd.model.job import Job, JobState
+from ltspd.model.state import ConfigFinding
 from tests import REPOSITORY
 from tests.worlds.bus_fakes import STATE, FakeServer
 from tests.worlds.program import Ltspctl

@@ -16,9 +16,8 @@ from ltspd.api.standard import STANDARD
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
 from ltspd.errors import ToolFailed
-from ltspd.model.configuration import ConfigFinding
 from ltspd.model.network import LinkState
-from ltspd.model.state import ServerState
+from ltspd.model.state import ConfigFinding, ServerState
 from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests.bus.documents import declared, parse
 from tests.patience import PATIENCE

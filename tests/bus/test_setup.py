@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ltspd.errors import ToolFailed
-from ltspd.model.configuration import ConfigFinding
 from ltspd.model.facts import Leftover
 from ltspd.model.image import ImageState
+from ltspd.model.state import ConfigFinding
 from tests.worlds.bus_fakes import FakeServer
 from tests.worlds.program import Ltspctl, on_terminal
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.model.facts import Facts
 from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import dhcp_dnsmasq

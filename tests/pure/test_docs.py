@@ -16,7 +16,7 @@ import ltspd
 from ltspd.cli.__main__ import parser
 from ltspd.cli.applets import APPLETS
 from ltspd.cli.nouns import commands
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.config.parameters import find
 from tests import REPOSITORY
 from tests.worlds.pages import RUN, blocks, is_command, is_conf

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.model.account import Account, Group
 from ltspd.model.facts import Facts
 from ltspd.model.menu import MenuChoice, RootTransport

@@ -10,20 +10,21 @@ import pytest
 from dbus_next import Message, MessageType
 
 from ltspd.api.service import Service
-from ltspd.config import Config, Host, explain, load
+from ltspd.config import explain
+from ltspd.config.configuration import Config, load
+from ltspd.config.document import Host
 from ltspd.dbus.connection import Connection
 from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, NothingToRevert
 from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
 from ltspd.model.client import ClientState
-from ltspd.model.configuration import ConfigFinding, Setting
 from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
 from ltspd.model.network import DhcpRole, LinkState
 from ltspd.model.output import Output, OutputState, OutputStatus
-from ltspd.model.state import Problem, ServerState, State
+from ltspd.model.state import ConfigFinding, Problem, ServerState, Setting, State
 from ltspd.paths import Paths
 
 

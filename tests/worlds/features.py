@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import parse, render_settings
+from ltspd.config.parse import parse
+from ltspd.config.settings import render_settings
 from tests import REPOSITORY
 
 CLIENT = REPOSITORY / "client"

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from ltspd.config import quote
 from ltspd.config.names import UNREAD
 from ltspd.config.parameters import table
+from ltspd.config.settings import quote
 
 NAMES = [name.replace("*", "X") for name in (*table(), *UNREAD)]
 OWN = ["T", "U", "V", "SERVER", "HOSTNAME", "MAC_ADDRESS", "IP_ADDRESS"]

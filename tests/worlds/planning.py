@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Interface
 
-from ltspd.config import Config, load
+from ltspd.config.configuration import Config, load
 from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image, Layer

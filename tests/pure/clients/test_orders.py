@@ -1,6 +1,6 @@
 """Orders: a client's revision changes when what it shall do or its settings change, and only then."""
 
-from ltspd.clients.orders import Order, Orders
+from ltspd.clients.table import Order, Orders
 
 MAC, OTHER = "52:54:00:00:00:01", "52:54:00:00:00:02"
 

@@ -9,21 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltspd.clients.fields import is_sound
-from ltspd.config import (
-    Host,
-    Settings,
-    Severity,
-    effective,
-    effective_menu,
-    load,
-    parse,
-    quote,
-    withheld,
-)
 from ltspd.config.check import DEEPEST_INCLUDE
+from ltspd.config.configuration import load
+from ltspd.config.document import Host, Severity
+from ltspd.config.evaluate import effective, effective_menu
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname, hostname_problem
+from ltspd.config.parameter import Settings
 from ltspd.config.parameters import find
+from ltspd.config.parse import parse
+from ltspd.config.secrecy import withheld
+from ltspd.config.settings import quote
 from ltspd.jobs.builds import KEEP
 from ltspd.jobs.unattended import REBUILD
 from ltspd.menu.choice import TIMEOUT, TRANSPORT

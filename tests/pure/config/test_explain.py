@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import Host, load
+from ltspd.config.configuration import load
+from ltspd.config.document import Host
 from ltspd.config.explain import explain, findings, host_of
 from ltspd.config.file import ConfFile
 from ltspd.errors import ConfigError, InvalidOption
-from ltspd.model.configuration import ConfigFinding, Setting
+from ltspd.model.state import ConfigFinding, Setting
 from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.paths import Paths
 

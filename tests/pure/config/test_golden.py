@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import Host, effective, load
+from ltspd.config.configuration import load
+from ltspd.config.document import Host
+from ltspd.config.evaluate import effective
 
 CASES = sorted((Path(__file__).parent / "golden").glob("*.conf"))
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from ltspd.config import features, load
+from ltspd.config import features
+from ltspd.config.configuration import load
 from ltspd.config.names import is_parameter_name, is_reserved, is_unread
 from ltspd.config.parameter import CLIENT, MENU, SERVER, Parameter, Settings, Side
 from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table

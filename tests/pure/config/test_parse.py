@@ -9,22 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltspd.config import (
-    Assignment,
-    Config,
-    Document,
-    Host,
-    Index,
-    Severity,
-    check,
-    effective,
-    load,
-    parse,
-    parse_files,
-    quote,
-    render_settings,
-)
-from ltspd.config.parse import SIZE_LIMIT
+from ltspd.config.check import check
+from ltspd.config.configuration import Config, load
+from ltspd.config.document import Assignment, Document, Host, Severity
+from ltspd.config.evaluate import Index, effective
+from ltspd.config.parse import SIZE_LIMIT, parse, parse_files
+from ltspd.config.settings import quote, render_settings
 from tests.patience import PATIENCE
 from tests.worlds.examples import WHOLE, drawn
 from tests.worlds.features import NEEDS_BUSYBOX

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ltspd.config import Host, effective, load, parse, quote, render_settings, withheld
-from ltspd.config.evaluate import PREDEFINED
+from ltspd.config.configuration import load
+from ltspd.config.document import Host
+from ltspd.config.evaluate import PREDEFINED, effective
+from ltspd.config.parse import parse
+from ltspd.config.secrecy import withheld
+from ltspd.config.settings import quote, render_settings
 from tests.patience import PATIENCE
 from tests.worlds.examples import drawn
 from tests.worlds.features import NEEDS_BUSYBOX

@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from ltspd.api.manager import raise_for
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.daemon import report
 from ltspd.errors import OutputEdited, ToolFailed
 from ltspd.model.facts import Facts

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltspd.clients.table import Table, dump, load
-from ltspd.config import Host, effective_menu, parse, withheld
-from ltspd.config.evaluate import effective_server
+from ltspd.config.document import Host
+from ltspd.config.evaluate import effective_menu, effective_server
 from ltspd.config.headers import is_glob, matches
+from ltspd.config.parse import parse
+from ltspd.config.secrecy import withheld
 from ltspd.menu.channels import entries
 from ltspd.menu.choice import PARAMETERS, Chooser, examples, rules
 from ltspd.menu.ipxe import Scripts

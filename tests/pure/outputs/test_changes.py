@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model.account import Account, Group
 from ltspd.model.facts import Facts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.config import fill_hostname
+from ltspd.config.hostnames import fill_hostname
 from tests.worlds.features import CLIENT, run
 
 SHOW = 'echo "$server $transport $base $debug_shell"'

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from ltspd.clients.table import Table, dump, load
-from ltspd.config import parse
+from ltspd.config.parse import parse
 from ltspd.menu.choice import rules
 from ltspd.menu.ipxe import Scripts
 from ltspd.model.menu import Entry, MenuChoice, Offer, RootTransport

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ltspd.clients.orders import Order, Orders
-from ltspd.clients.table import Table
+from ltspd.clients.table import Order, Orders, Table
 from tests.patience import PATIENCE
 from tests.worlds.exposition import read
 from tests.worlds.gateways import (

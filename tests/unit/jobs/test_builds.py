@@ -10,7 +10,7 @@ import pytest
 
 from ltspd.api.image import BUILD_OPTIONS
 from ltspd.clients.known import BOOTING
-from ltspd.config import load
+from ltspd.config.configuration import load
 from ltspd.config.file import ConfFile
 from ltspd.errors import InUse, InvalidOption, NoSpace
 from ltspd.image import build
