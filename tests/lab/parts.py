@@ -190,18 +190,22 @@ def _ended(part: Part, status: int) -> None:
 def _end(running: Sequence[Part]) -> None:
     """End parts by their process groups: as Ctrl-C does, so that each puts its things away, or by force."""
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    print(f"\n== ending {', '.join(each.name for each in running)}", flush=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        for part in running:
-            assert part.process is not None
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(part.process.pid, number)
-        deadline = time.monotonic() + PATIENCE
-        for part in running:
-            assert part.process is not None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                part.process.wait(max(0.1, deadline - time.monotonic()))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        print(f"\n== ending {', '.join(each.name for each in running)}", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            for part in running:
+                assert part.process is not None
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(part.process.pid, number)
+            deadline = time.monotonic() + PATIENCE
+            for part in running:
+                assert part.process is not None
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    part.process.wait(max(0.1, deadline - time.monotonic()))
+    finally:
+        # Programs that are started later inherit what is blocked, and would not hear Ctrl-C.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def counts(report: Path) -> Counter[str]:

@@ -101,6 +101,7 @@ def test_ctrl_c_ends_every_part_with_all_of_its_processes(
     presser = threading.Thread(target=press)
     presser.start()
     monkeypatch.setattr(parts, "PATIENCE", 1.0)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with pytest.raises(KeyboardInterrupt):
         parts.run([sh("a", tidy), sh("b", deaf), sh("c", "touch begun")], 2)
     presser.join()
@@ -109,6 +110,7 @@ def test_ctrl_c_ends_every_part_with_all_of_its_processes(
     (tmp_path / "alive").unlink(missing_ok=True)
     time.sleep(0.1)
     assert not (tmp_path / "alive").exists()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
 
 
 def test_one_line_counts_all_as_pytest_does(logs: Path) -> None:
