@@ -59,8 +59,11 @@ def _declared() -> Iterator[tuple[str, Parameter[Any]]]:
                 if isinstance(each, Parameter):
                     yield name, each
     for path in sorted(client_home().rglob("*.sh")):
-        for each in features.declared(path.read_bytes().decode()):
-            yield path.name, each
+        try:
+            declared = tuple(features.declared(path.read_bytes().decode()))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        yield from ((path.name, each) for each in declared)
 
 
 @lru_cache(maxsize=8192)

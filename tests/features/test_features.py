@@ -67,9 +67,11 @@ def test_the_report_comes_last_because_it_tells_what_failed() -> None:
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.stem)
 def test_a_feature_is_numbered_says_what_it_needs_and_has_a_case(feature: Path) -> None:
-    assert re.fullmatch(r"[0-9]{2}-[a-z0-9-]+", feature.stem)
+    assert re.fullmatch(r"[0-9]{2}-[a-z0-9-]+", feature.stem), "name it NN-name.sh"
     first, *rest = feature.read_text().splitlines()
     # It is read at each boot, a byte at a time, so it stands first.
-    assert re.fullmatch(r"# needs: LTSP_API [0-9]+", first)
-    assert any(re.match(r"# (?!parameter:|shellcheck )", line) for line in rest[:8])
-    assert any(feature.stem in _words(case, "features") for case in CASES)
+    assert re.fullmatch(r"# needs: LTSP_API [0-9]+", first), "the first line is '# needs: LTSP_API N'"
+    said = any(re.match(r"# (?!parameter:|shellcheck )", line) for line in rest[:8])
+    assert said, "no sentence above the code says what it does"
+    tested = any(feature.stem in _words(case, "features") for case in CASES)
+    assert tested, f"no tests/features/*/settings has a line '# features: {feature.stem}'"
