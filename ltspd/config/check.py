@@ -7,9 +7,8 @@ from typing import Any
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
-from ltspd.config.names import is_unread
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
-from ltspd.config.parameters import find, is_known, sides, suggestion
+from ltspd.config.parameters import find, is_known, is_unread, sides, suggestion
 from ltspd.config.readers import TEXT
 from ltspd.config.secrecy import withheld
 

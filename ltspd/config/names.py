@@ -1,4 +1,4 @@
-"""Names in ltsp.conf: their form, those that can't be assigned, and LTSP's that nothing here reads. Pure."""
+"""Names in ltsp.conf: their form, those that can't be assigned, and those of LTSP. Pure."""
 
 import re
 
@@ -17,8 +17,9 @@ _EXACT = frozenset(
     }
 )  # fmt: skip
 _PREFIXES = ("BASH", "DBUS_", "GLIBC_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON", "SYSTEMD_")
-# LTSP's parameters that have no effect here. A file that sets them is accepted with a warning.
-UNREAD = (
+# LTSP's parameters that had no effect here at first. A file that sets one is accepted, but while nothing
+# declares it, there is a warning (parameters.unread).
+OF_LTSP = (
     "DNS", "NAT", "BASE_DIR", "TFTP_DIR", "HOME_DIR", "TIMEZONE", "DEBUG_LOG", "LOCAL_SWAP", "AUTOLOGIN",
     "RELOGIN", "PASSWORDS_*", "MULTISEAT", "CUPS_SERVER", "GDM3_CONF", "LIGHTDM_CONF", "SDDM_CONF",
     "SLICK_CONF", "DISABLE_SESSION_SERVICES", "DISABLE_SYSTEM_SERVICES", "KEEP_SESSION_SERVICES",
@@ -29,7 +30,6 @@ UNREAD = (
     "LTSPDM_USERS", "OVERLAY", "PAM_AUTH_TYPE", "REMOTEAPPS", "SSH_OPTIONS", "SSH_SERVER", "OMIT_FUNCTIONS",
     "PRE_*", "POST_*",
 )  # fmt: skip
-_UNREAD_STEMS = tuple(each[:-1] for each in UNREAD if each.endswith("*"))
 
 _PROMPT = re.compile(r"PS[0-9]\Z")
 
@@ -42,8 +42,3 @@ def is_parameter_name(name: str) -> bool:
 def is_reserved(name: str) -> bool:
     """Whether assigning the name could change how a client's shell or programs run."""
     return name in _EXACT or name.startswith(_PREFIXES) or bool(_PROMPT.match(name))
-
-
-def is_unread(name: str) -> bool:
-    """Whether the name is one of LTSP's that have no effect here."""
-    return name in UNREAD or (name.startswith(_UNREAD_STEMS) and name not in _UNREAD_STEMS)

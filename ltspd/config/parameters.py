@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ltspd.config import features
-from ltspd.config.names import UNREAD, is_unread
+from ltspd.config.names import OF_LTSP
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
 from ltspd.paths import client_home
 
@@ -84,6 +84,19 @@ def sides(name: str) -> Side:
     return row.sides if row else Side(0)
 
 
+def unread() -> tuple[str, ...]:
+    """Return LTSP's parameters that have no effect here."""
+    return tuple(each for each in OF_LTSP if each not in table())
+
+
+def is_unread(name: str) -> bool:
+    """Whether the name is one of LTSP's that have no effect here."""
+    return find(name) is None and any(
+        name == each or (each.endswith("*") and name.startswith(each[:-1]) and len(name) >= len(each))
+        for each in OF_LTSP
+    )
+
+
 def is_known(name: str) -> bool:
     """Whether the name is a parameter's, or one of LTSP's that have no effect here."""
     return find(name) is not None or is_unread(name)
@@ -97,6 +110,6 @@ def is_secret(name: str) -> bool:
 
 def suggestion(name: str, known: Iterable[str] | None = None) -> str:
     """Return the name that was probably meant, or an empty string; ``known``: else of any parameter."""
-    names = (each for each in (*table(), *UNREAD) if not each.endswith("*")) if known is None else known
+    names = (each for each in (*table(), *OF_LTSP) if not each.endswith("*")) if known is None else known
     close = difflib.get_close_matches(name, names, 1, 0.75)
     return close[0] if close else ""

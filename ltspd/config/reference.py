@@ -6,9 +6,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ltspd.config.names import UNREAD
 from ltspd.config.parameter import CLIENT, SERVER, Parameter
-from ltspd.config.parameters import table
+from ltspd.config.parameters import table, unread
 
 _HEAD = """# ltsp.conf
 
@@ -72,7 +71,7 @@ def _lines() -> Iterator[str]:
     yield from map(_row, table().values())
     yield "\n## LTSP's parameters without effect yet\n"
     yield "They are accepted with a warning, so an existing file works.\n"
-    yield ", ".join(f"`{name}`" for name in UNREAD)
+    yield ", ".join(f"`{name}`" for name in unread())
 
 
 def _row(row: Parameter[Any]) -> str:

@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from ltspd.config.names import UNREAD
+from ltspd.config.names import OF_LTSP
 from ltspd.config.parameters import table
 from ltspd.config.settings import quote
 
-NAMES = [name.replace("*", "X") for name in (*table(), *UNREAD)]
+NAMES = [name.replace("*", "X") for name in (*table(), *OF_LTSP)]
 OWN = ["T", "U", "V", "SERVER", "HOSTNAME", "MAC_ADDRESS", "IP_ADDRESS"]
 SECTIONS = [
     "server", "common", "clients", "server|clients", "52:54:00:12:34:56", "52-54-00-12-34-57", "52:54:00:*",

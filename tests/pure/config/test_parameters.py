@@ -5,11 +5,21 @@ import sys
 
 import pytest
 
-from ltspd.config import features
+from ltspd.config import features, parameters
 from ltspd.config.configuration import load
-from ltspd.config.names import is_parameter_name, is_reserved, is_unread
+from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import CLIENT, MENU, SERVER, Parameter, Settings, Side
-from ltspd.config.parameters import collect, find, is_known, is_secret, sides, suggestion, table
+from ltspd.config.parameters import (
+    collect,
+    find,
+    is_known,
+    is_secret,
+    is_unread,
+    sides,
+    suggestion,
+    table,
+    unread,
+)
 from ltspd.config.readers import FLAG, TEXT, count
 from ltspd.menu.choice import PARAMETERS
 from ltspd.plan import TITLES
@@ -34,12 +44,20 @@ def test_ltsps_parameters_are_known(name: str) -> None:
     assert not is_reserved(name)
 
 
+def test_what_is_declared_has_an_effect_though_ltsp_had_the_name_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parameters, "OF_LTSP", ("NAT", "TFTP", "IPXE_*", "CRONTAB_*"))
+    assert unread() == ("NAT", "CRONTAB_*")
+    names = ("NAT", "NATS", "TFTP", "IPXE_A", "CRONTAB_", "CRONTAB_X")
+    assert [each for each in names if is_unread(each)] == ["NAT", "CRONTAB_X"]
+
+
 @pytest.mark.parametrize("name", table())
 def test_each_declaration_is_sound(name: str) -> None:
     each = table()[name]
     assert is_parameter_name(name.removesuffix("*"))
     assert not is_reserved(name)
-    assert not is_unread(name), "it has an effect now: take it from LTSP's names without one"
     assert not is_secret(name) or each.secret
     assert each.sides
     assert len(each.help.split()) > 1
