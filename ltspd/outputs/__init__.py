@@ -5,6 +5,7 @@ A module here that has ``render`` is an output, named after its service and the 
 * ``render(world) -> Output | None``: None where another program provides that service;
 * ``ORDER``: outputs are applied from the lowest to the highest. Files come before the services that hand them
   out, and DHCP comes last, because its answers bring the clients;
+* ``PATH``: its file, if it has one of its own, where systemd/ltspd.service lets the daemon write;
 * ``PROGRAMS``: the programs that it needs; they are looked for on the server in every pass;
 * ``UNITS``: the units that it may start.
 """

@@ -1,5 +1,6 @@
 """Outputs are found by themselves, and what their modules say of themselves is so."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,22 @@ def test_outputs_name_their_units_and_ours_exist() -> None:
     assert [each for each in UNITS if each.startswith("ltspd-") and not (SYSTEMD / each).is_file()] == []
 
 
+def test_the_daemon_may_write_where_outputs_are() -> None:
+    unit = (SYSTEMD / "ltspd.service").read_text()
+    bases = {"StateDirectory": "/var/lib/", "ConfigurationDirectory": "/etc/", "ReadWritePaths": ""}
+    found = re.findall(rf"^({'|'.join(bases)})=(.+)", unit, re.MULTILINE)
+    places = [bases[kind] + name.removeprefix("-") for kind, names in found for name in names.split()]
+    outside = [
+        path
+        for module in ltspd.outputs._MODULES
+        for name, path in vars(module).items()
+        if name == "PATH" and not any(Path(path).is_relative_to(place) for place in places)
+    ]
+    assert outside == [], "systemd/ltspd.service needs a ReadWritePaths= for it"
+
+
 def test_what_is_looked_for_on_the_server_is_what_outputs_name() -> None:
-    names = {each.name for each in PROGRAMS}
-    assert names == {"dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "radvd"}
+    assert programs("dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "radvd") <= PROGRAMS
     assert Program("ganesha.nfsd", knows="allow_set_io_flusher_fail") in PROGRAMS
 
 
