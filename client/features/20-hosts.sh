@@ -1,5 +1,5 @@
 # needs: LTSP_API 1
-# parameter: SERVER line "" Address that the name server stands for on clients
+# parameter: SERVER line "" Address of the host that clients know as 'server'
 # parameter: HOSTS_* text "" A line for a client's /etc/hosts
 # shellcheck shell=dash disable=SC2154
 # /etc/hosts. The host's name stands for its real address, not for 127.0.1.1: Kerberos and other programs that

@@ -1,5 +1,5 @@
 # needs: LTSP_API 1
-# parameter: KEEP_SYSTEM_SERVICES text "" Services that clients keep although we stop them
+# parameter: KEEP_SYSTEM_SERVICES text "" Services that clients run although ltspd would stop them
 # parameter: MASK_SYSTEM_SERVICES text "" Services that clients never start
 # shellcheck shell=dash disable=SC2154
 # What a server needs and a client must not run. An empty unit file means "masked"; those in system.control come

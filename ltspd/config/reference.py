@@ -13,10 +13,11 @@ _HEAD = """# ltsp.conf
 
 `/etc/ltsp/ltsp.conf` says what you want; `ltspd` follows it within a second of a change. It is read
 as data and never run. `ltspctl config check` shows what is wrong with file, line, reason and what to write
-instead. There are two kinds:
+instead. Mistakes are of two kinds:
 
-* A *warning* costs only its own line or section: what nothing reads, what can't be anybody, a value that a
-  client can't use, and code. Code is skipped as a whole, so nothing inside `if` or a function is a setting.
+* A *warning* costs only its own line or section: what nothing reads, a section that fits no machine, a
+  value that a client can't use, and code. Code is skipped as a whole, so nothing inside `if` or a function
+  is a setting.
 * An *error* keeps the last good settings in force: what can't be read (a quote or an `if` that is never
   closed), and a bad value or code where the server would have to guess (`DHCP_LINKS=$(…)`). Without any
   earlier settings the defaults are in force, and nobody is given addresses until it is mended.
@@ -46,15 +47,16 @@ Values are as in a shell: `'…'`, `"…"` with `$OTHER` and `\\\\`, several lin
 stand before them. Clients get what they read and what that is made from, but no secrets: passwords, hashes
 and the like stay on the server, with a warning.
 
-For one machine the lines above the first section count first, then `[clients]`, `[common]`, and the first
-section that fits its MAC address, its IP address, its host name; later ones win. `[server]`
-and `[common]` are the server's own.
+For a client these count, and later ones win: the lines above the first section; `[clients]`; `[common]`;
+the first section that fits its MAC address; the first for its IP address; the first for its host name. For
+the server: the lines above the first section; `[common]`; `[server]`.
 
-`DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` count when a client's boot menu asks
-the server by HTTP. Where that fails (another program has the port, a firewall), the menu that came by TFTP
-goes on by itself; it can compare only with exact MAC addresses, IP addresses and host names, so sections
-with globs don't count then. iPXE fills in its own settings in `KERNEL_PARAMETERS`, such as `ip=${net0/ip}`;
-all else there is plain text to it, `||` and `#` too.
+`DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` are the boot menu's. Where nothing
+sets one of them for a client, that of `[server]` counts for it; no client reads anything else there. All
+four count when a client's boot menu asks the server by HTTP. Where that fails (another program has the port,
+a firewall), the menu that came by TFTP goes on by itself; it can compare only with exact MAC addresses, IP
+addresses and host names, so sections with globs don't count then. iPXE fills in its own settings in
+`KERNEL_PARAMETERS`, such as `ip=${net0/ip}`; all else there is plain text to it, `||` and `#` too.
 """
 
 

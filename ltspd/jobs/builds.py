@@ -51,7 +51,7 @@ ADD_EXCLUDES = Parameter(
     "ADD_IMAGE_EXCLUDES", TEXT, "", SERVER, "Paths to leave out of images, or a file with them"
 )
 OMIT_EXCLUDES = Parameter(
-    "OMIT_IMAGE_EXCLUDES", TEXT, "", SERVER, "Default exclusions and private files to keep"
+    "OMIT_IMAGE_EXCLUDES", TEXT, "", SERVER, "Default exclusions not to apply, and private files to put in"
 )
 
 # A caller waits 25 s for an answer (D-Bus's default), of which the preflight takes at most a third.

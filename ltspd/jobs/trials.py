@@ -19,14 +19,16 @@ from ltspd.paths import Paths
 from ltspd.trial import trial
 from ltspd.trial.messages import Verdict
 
-MEMORY = Parameter("TEST_MEMORY", number("MiB", 256, 1 << 20), "2048", SERVER, "Memory of that machine")
+MEMORY = Parameter(
+    "TEST_MEMORY", number("MiB", 256, 1 << 20), "2048", SERVER, "Memory of the machine for tests"
+)
 TIMEOUT = Parameter(
     "TEST_TIMEOUT",
     # A machine that is emulated needs about half a minute to its login.
     duration(minimum=10, maximum=86400),
     "10m",
     SERVER,
-    "How long it may take to its login",
+    "How long a tested image may take to its login",
 )
 
 # The share of the progress that the build has in a build with a trial.

@@ -21,8 +21,8 @@ def _read_routers(text: str) -> tuple[IPv4Address, ...] | None:
     return None if text == "none" else tuple(read_address(word) for word in text.split())
 
 
-REAL_DHCP = Parameter("REAL_DHCP", FLAG, "1", SERVER, "Give addresses on links that we own")
-PROXY_DHCP = Parameter("PROXY_DHCP", FLAG, "1", SERVER, "Answer beside another DHCP server")
+REAL_DHCP = Parameter("REAL_DHCP", FLAG, "1", SERVER, "Give addresses in 192.168.67.0/24")
+PROXY_DHCP = Parameter("PROXY_DHCP", FLAG, "1", SERVER, "Give boot options beside another DHCP server")
 ROUTERS = Parameter(
     "DHCP_ROUTER",
     Reader("IPv4 addresses or none", _read_routers),
@@ -30,7 +30,7 @@ ROUTERS = Parameter(
     SERVER,
     "Routers that clients are told; none: no router",
 )
-ADVERTISE = Parameter("ROUTER_ADVERTISEMENTS", FLAG, "1", SERVER, "Answer IPv6 solicitations; iPXE waits")
+ADVERTISE = Parameter("ROUTER_ADVERTISEMENTS", FLAG, "1", SERVER, "Tell iPXE that no IPv6 router will answer")
 
 # LTSP's own network behind a server with two cards; a server address in it means "we are the DHCP server".
 INTERNAL = IPv4Network("192.168.67.0/24")
