@@ -208,7 +208,8 @@ def _below(room: str) -> re.Pattern[str]:
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != "ltspd"])
 def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
     below = _below(_room(name))
-    assert [each for each in _imports(name) if _top(each) == "ltspd" and not below.fullmatch(each)] == []
+    others = [each for each in _imports(name) if _top(each) == "ltspd" and not below.fullmatch(each)]
+    assert others == [], f"{_room(name)} may import: {ALLOWED[_room(name)] or 'nothing'} (ALLOWED, above)"
 
 
 def test_no_room_imports_one_above_it() -> None:
