@@ -116,7 +116,7 @@ def _addresses(text: str) -> tuple[IPv4Address, ...]:
     found = tuple(read_address(word) for word in text.replace(",", " ").split())
     for each in found:
         if not is_resolver(each):
-            raise ValueError(f"has {each}, which can't be the address of a name server")
+            raise ValueError(f"has {each}, which can't be a server's address")
     return found
 
 
@@ -141,7 +141,7 @@ def _path(text: str) -> str:
 TEXT = Reader("text", str)
 LINE = Reader("one line", _line)
 FLAG = Reader("0 or 1", _flag)
-# Addresses of name servers, between white space or commas.
+# Addresses of servers that clients are told, between white space or commas.
 ADDRESSES = Reader("IPv4 addresses", _addresses)
 HOSTNAME = Reader("a host name", _hostname)
 IMAGE = Reader("an image name", _image)

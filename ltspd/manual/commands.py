@@ -25,6 +25,7 @@ and the exit status. Colours appear only on a terminal, and not if `NO_COLOR` is
 """
 
 _TAIL = """
+
 ## Environment
 
 | variable | meaning |
