@@ -104,7 +104,7 @@ def chosen(names: Sequence[str]) -> list[str]:
     known = [*TOOLS, *folders()]
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no part {name}; the parts are {' '.join(known)}; quick stands alone")
+            raise ValueError(f"there is no part {name}; the parts are {' '.join(known)}; quick comes first")
     wanted = dict.fromkeys(names or (each for each in known if each not in NAMED))
     return sorted(wanted, key=lambda name: -SECONDS.get(name, 60))
 
