@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests import REPOSITORY
 from tests.lab import nbd, product
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
@@ -103,6 +104,10 @@ def contents_of_root(server: Server, image: str) -> set[str]:
         if name and name[0]:
             found.add(f"{mode} {owner} {size if mode.startswith('-') else ''} {name[0]}")
     return found
+
+
+def test_each_unit_has_its_bar() -> None:
+    assert {each.stem for each in (REPOSITORY / "systemd").glob("*.service")} == set(EXPOSURE)
 
 
 @pytest.mark.parametrize(("unit", "most"), EXPOSURE.items())

@@ -133,6 +133,12 @@ def test_pictures_are_small_have_a_title_and_two_sets_of_colours(picture: Path) 
     assert any(f"pictures/{picture.name}" in page.read_text() for page in PAGES)
 
 
+def test_the_page_of_the_daemon_has_each_unit() -> None:
+    page = (REPOSITORY / "docs/ltspd.md").read_text()
+    units = [each.name for kind in ("service", "socket") for each in REPOSITORY.glob(f"systemd/*.{kind}")]
+    assert [each for each in units if f"`{each}`" not in page] == []
+
+
 def test_the_package_has_the_programs_version() -> None:
     first, *_ = (REPOSITORY / "debian/changelog").read_text().splitlines()
     assert re.match(r"ltspd \((.+)-\d+\) ", first)[1] == ltspd.__version__  # type: ignore[index]
