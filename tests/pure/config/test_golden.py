@@ -2,9 +2,11 @@
 
 A .values file has blocks: ``@ client|server MAC IP HOSTNAME SERVER`` (``-`` for none), then one line
 ``NAME "text" LINE`` for each parameter, text in JSON, in the order of names. Adding a case is adding files.
+LTSPD_GOLDEN=write in the environment writes the findings anew, for a person to review.
 """
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,10 @@ def read(path: Path) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_findings(case: Path) -> None:
     config = load({case.name: read(case)})
-    assert "".join(f"{finding}\n" for finding in config.findings) == read(case.with_suffix(".findings"))
+    found = "".join(f"{finding}\n" for finding in config.findings)
+    if os.environ.get("LTSPD_GOLDEN") == "write":
+        case.with_suffix(".findings").write_bytes(found.encode("utf-8", "surrogateescape"))
+    assert found == read(case.with_suffix(".findings")), "LTSPD_GOLDEN=write writes it anew"
     assert config.ok is not any(": error: " in str(finding) for finding in config.findings)
 
 
