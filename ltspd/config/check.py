@@ -8,7 +8,7 @@ from ltspd.config.document import Assignment, Document, Finding, Host, Reference
 from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
-from ltspd.config.parameters import find, is_known, is_unread, sides, suggestion
+from ltspd.config.parameters import find, is_known, is_unread, mistakes, sides, suggestion
 from ltspd.config.readers import TEXT
 from ltspd.config.secrecy import withheld
 
@@ -37,7 +37,7 @@ def check(document: Document) -> tuple[Finding, ...]:
         _unsupported,
     )
     files = {document.file: 0}
-    findings = list(document.mistakes)
+    findings = [*document.mistakes, *mistakes()]
     for rule in rules:
         findings += rule(document, index)
     for finding in findings:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import CLIENT, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, HOSTNAME, LINE, PATH, TEXT, Reader, count
 
@@ -29,17 +30,34 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
 )
 _MARK = "# parameter: "
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
+_NEEDS = re.compile(r"# needs: LTSP_API [0-9]+\s*")
 
 
-def declared(script: str) -> Iterator[Parameter[Any]]:
-    """Yield the parameters that a script reads; raises ValueError for a line that can't be read."""
-    for line in script.splitlines():
+def rows(script: str) -> Iterator[tuple[int, str]]:
+    """Yield each line that declares a parameter, and its number."""
+    for number, line in enumerate(script.splitlines(), 1):
         if not line.startswith("#"):
             return
-        if not line.startswith(_MARK):
-            continue
-        found = _ROW.fullmatch(line, len(_MARK))
-        if found is None or found["kind"] not in KINDS:
-            raise ValueError(f'{line!r} is not {_MARK}NAME {"|".join(KINDS)} "DEFAULT" Help')
-        reader = KINDS[found["kind"]]
-        yield Parameter(found["name"], reader, found["default"], CLIENT, found["help"].removesuffix("."))
+        if line.startswith(_MARK):
+            yield number, line
+
+
+def declared(row: str) -> Parameter[Any]:
+    """Return the parameter that a line declares; raises ValueError with the reason if it can't be read."""
+    found = _ROW.fullmatch(row, len(_MARK))
+    if found is None or found["kind"] not in KINDS:
+        raise ValueError(f'{row!r} is not {_MARK}NAME {"|".join(KINDS)} "DEFAULT" Help')
+    name, default = found["name"], found["default"]
+    if not is_parameter_name(name.removesuffix("*")) or is_reserved(name.removesuffix("*")):
+        raise ValueError(f"{name} can't be the name of a parameter")
+    each = Parameter(name, KINDS[found["kind"]], default, CLIENT, found["help"].removesuffix("."))
+    if default and each.stem:
+        raise ValueError(f"{name} is a family, which has no default")
+    if why := each.problem(default):
+        raise ValueError(f"the default of {name}, {default!r}, {why}")
+    return each
+
+
+def says_its_needs(script: str) -> bool:
+    """Whether a feature's first line says in which boot initrds it can run."""
+    return _NEEDS.fullmatch(script.partition("\n")[0]) is not None

@@ -7,7 +7,7 @@ own package and the clients' scripts, once; else it is Pure.
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ltspd.config import features
+from ltspd.config.document import Finding, Severity
 from ltspd.config.names import OF_LTSP
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
 from ltspd.paths import client_home
@@ -28,9 +29,20 @@ _SECRET_NAME = re.compile(
 
 
 @cache
+def _all() -> tuple[Mapping[str, Parameter[Any]], tuple[Finding, ...]]:
+    own = collect(_of_modules())
+    scripts, mistakes = of_scripts(client_home(), own)
+    return collect((each.name, each) for each in (*own.values(), *scripts)), tuple(mistakes)
+
+
 def table() -> Mapping[str, Parameter[Any]]:
     """Return every declared parameter by name. The first call takes some ms and may import modules."""
-    return collect(_declared())
+    return _all()[0]
+
+
+def mistakes() -> tuple[Finding, ...]:
+    """Return what is wrong with the clients' scripts, which administrators may add to."""
+    return _all()[1]
 
 
 def collect(declared: Iterable[tuple[str, Parameter[Any]]]) -> Mapping[str, Parameter[Any]]:
@@ -50,7 +62,7 @@ def collect(declared: Iterable[tuple[str, Parameter[Any]]]) -> Mapping[str, Para
     return MappingProxyType({each.name: each for each in ordered})
 
 
-def _declared() -> Iterator[tuple[str, Parameter[Any]]]:
+def _of_modules() -> Iterator[tuple[str, Parameter[Any]]]:
     home = Path(__file__).parents[1]
     for path in sorted(home.rglob("*.py")):
         if b"from ltspd.config.parameter import" in path.read_bytes():
@@ -58,12 +70,38 @@ def _declared() -> Iterator[tuple[str, Parameter[Any]]]:
             for each in vars(import_module(name)).values():
                 if isinstance(each, Parameter):
                     yield name, each
-    for path in sorted(client_home().rglob("*.sh")):
+
+
+def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]], list[Finding]]:
+    """Return what the scripts below a directory declare, and each line of them that declares nothing.
+
+    Names that are ``taken`` can't be declared again. Never raises for what is there.
+    """
+    found: dict[str, Parameter[Any]] = {}
+    wrong: list[Finding] = []
+    for path in sorted(home.rglob("*.sh")):
+
+        def tell(line: int, reason: str, step: str, file: str = str(path)) -> None:
+            wrong.append(Finding(Severity.WARNING, file, line, reason, step))
+
         try:
-            declared = tuple(features.declared(path.read_bytes().decode()))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        yield from ((path.name, each) for each in declared)
+            script = path.read_bytes().decode(errors="replace")
+        except OSError as error:
+            tell(0, f"it can't be read ({error.strerror})", "clients do without it")
+            continue
+        if path.parent.name == "features" and not features.says_its_needs(script):
+            tell(1, "the first line is not '# needs: LTSP_API 1'", "clients leave this feature out")
+        for line, row in features.rows(script):
+            try:
+                each = features.declared(row)
+            except ValueError as error:
+                tell(line, str(error), "this line declares nothing")
+                continue
+            if each.name in taken or each.name in found:
+                tell(line, f"{each.name} is declared elsewhere", "that counts; take this line out")
+            else:
+                found[each.name] = each
+    return [*found.values()], wrong
 
 
 @lru_cache(maxsize=8192)

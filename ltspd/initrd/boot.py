@@ -107,7 +107,7 @@ def read_client(home: Path | None = None) -> dict[str, bytes]:
     Raises LtspError if they are not installed.
     """
     home = home or client_home()
-    files = (each for each in home.rglob("*.sh") if each.name not in GUEST_HOOKS)
+    files = (each for each in home.rglob("*.sh") if each.name not in GUEST_HOOKS and each.is_file())
     found = {str(each.relative_to(home)): each.read_bytes() for each in files}
     if "boot/main.sh" not in found:
         raise _missing(home / "boot/main.sh")

@@ -1,12 +1,15 @@
 """Declarations of parameters: each is sound and found, and what they give for one host."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ltspd.config import features, parameters
+from ltspd.config import parameters
 from ltspd.config.configuration import load
+from ltspd.config.document import Severity
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import CLIENT, MENU, SERVER, Parameter, Settings, Side
 from ltspd.config.parameters import (
@@ -15,6 +18,8 @@ from ltspd.config.parameters import (
     is_known,
     is_secret,
     is_unread,
+    mistakes,
+    of_scripts,
     sides,
     suggestion,
     table,
@@ -22,6 +27,7 @@ from ltspd.config.parameters import (
 )
 from ltspd.config.readers import FLAG, TEXT, count
 from ltspd.menu.choice import PARAMETERS
+from ltspd.paths import client_home
 from ltspd.plan import TITLES
 from tests import REPOSITORY
 
@@ -92,27 +98,87 @@ def test_two_declarations_of_one_name_are_refused() -> None:
         collect([("a", seats), ("b", other)])
 
 
-def test_a_script_of_clients_declares_what_it_reads() -> None:
-    script = """#!/bin/sh
+def test_our_own_scripts_have_no_mistakes() -> None:
+    assert mistakes() == ()
+
+
+def test_a_script_of_clients_declares_what_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "a.sh").write_text("""#!/bin/sh
 # Beamers show the login alone.
 # parameter: BEAMER bool "0" Show the login on the beamer alone.
 # parameter: BEAMER_* text "" A mode of one beamer
 # needs: LTSP_API 1
 echo "$BEAMER"
 # parameter: LATER bool "0" No header any more
-"""
-    beamer, modes = features.declared(script)
+""")
+    (beamer, modes), wrong = of_scripts(tmp_path, ())
+    assert wrong == []
     assert (beamer.name, beamer.reader, beamer.default, beamer.sides) == ("BEAMER", FLAG, "0", CLIENT)
     assert beamer.help == "Show the login on the beamer alone"
     assert (modes.stem, modes.reader) == ("BEAMER_", TEXT)
 
 
 @pytest.mark.parametrize(
-    "row", ["BEAMER", 'BEAMER bool "0"', "BEAMER bool 0 Help", 'BEAMER boolean "0" Help', 'beamer bool "0" x']
+    ("row", "reason"),
+    [
+        ("BEAMER", "is not # parameter: NAME"),
+        ('BEAMER bool "0"', "is not # parameter: NAME"),
+        ("BEAMER bool 0 Help", "is not # parameter: NAME"),
+        ('BEAMER boolean "0" Help', "is not # parameter: NAME"),
+        ('beamer bool "0" x', "is not # parameter: NAME"),
+        ('9LIVES bool "0" Help', "can't be the name of a parameter"),
+        ('PATH path "" Help', "can't be the name of a parameter"),
+        ('BEAMER bool "yes" Help', "the default of BEAMER, 'yes', is neither 0 nor 1"),
+        ('BEAMER_* text "x" Help', "has no default"),
+        ('TAKEN bool "0" Help', "is declared elsewhere"),
+        ('SEATS count "2" Help', "is declared elsewhere"),
+    ],
 )
-def test_a_header_that_cant_be_read_is_refused(row: str) -> None:
-    with pytest.raises(ValueError, match="is not # parameter: NAME"):
-        list(features.declared(f"# parameter: {row}\n"))
+def test_a_line_of_a_header_that_cant_be_read_costs_itself(tmp_path: Path, row: str, reason: str) -> None:
+    features = tmp_path / "features"
+    features.mkdir()
+    (features / "10-a.sh").write_text('# needs: LTSP_API 1\n# parameter: SEATS count "1" Help\n')
+    own = features / "61-own.sh"
+    own.write_text(f'# needs: LTSP_API 1\n# parameter: {row}\n# parameter: LIGHTS bool "1" Help\n')
+    found, (wrong,) = of_scripts(tmp_path, {"TAKEN"})
+    assert [each.name for each in found] == ["SEATS", "LIGHTS"]
+    assert (wrong.severity, wrong.file, wrong.line) == (Severity.WARNING, str(own), 2)
+    assert reason in wrong.reason
+
+
+def test_files_that_are_no_scripts_do_no_harm(tmp_path: Path) -> None:
+    features = tmp_path / "features"
+    (features / "directory.sh").mkdir(parents=True)
+    (features / "gone.sh").symlink_to("nowhere")
+    (features / "old.sh").write_bytes(b'# needs: LTSP_API 1\n# caf\xe9\n# parameter: OLD bool "0" caf\xe9\n')
+    (features / "none.sh").write_text("#!/bin/sh\n")
+    found, wrong = of_scripts(tmp_path, ())
+    assert [each.name for each in found] == ["OLD"]
+    assert [(Path(each.file).name, each.line) for each in wrong] == [
+        ("directory.sh", 0), ("gone.sh", 0), ("none.sh", 1),
+    ]  # fmt: skip
+
+
+def test_a_broken_script_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    """An administrator's own feature lies beside ours."""
+    home = tmp_path / "client"
+    shutil.copytree(client_home(), home)
+    (home / "features/61-own.sh").write_text(
+        '# needs: LTSP_API 1\n# parameter: BEAMER boolean\n# parameter: TIMEZONE line "" Where clients are\n'
+    )
+    code = f"""
+from pathlib import Path
+from ltspd import paths
+paths._CHECKOUT = Path({str(home)!r})
+from ltspd.config.configuration import load
+config = load({{"/etc/ltsp/ltsp.conf": "TIMEZONE=Europe/Berlin\\n"}})
+assert config.ok
+print(*config.findings, sep="\\n")
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE)
+    told = found.stdout.decode().splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"{home}/features/61-own.sh:2: warning: ")
 
 
 def test_the_servers_settings_hold_nothing_that_it_does_not_read() -> None:

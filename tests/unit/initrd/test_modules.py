@@ -237,6 +237,14 @@ def test_a_server_without_the_clients_files_says_so(tmp_path: Path) -> None:
         read_client(tmp_path)
 
 
+def test_what_is_no_file_is_no_part_of_what_runs_on_clients(tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/main.sh").write_bytes(b"x")
+    (tmp_path / "features/directory.sh").mkdir(parents=True)
+    (tmp_path / "features/gone.sh").symlink_to("nowhere")
+    assert read_client(tmp_path) == {"boot/main.sh": b"x"}
+
+
 async def test_busybox_must_be_static_and_of_the_sources_architecture(tree: Path, tmp_path: Path) -> None:
     dynamic = tmp_path / "busybox"
     dynamic.write_bytes(Path("/bin/ls").read_bytes())
