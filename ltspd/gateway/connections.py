@@ -193,6 +193,9 @@ class Connection(web.RequestHandler):
     def hold(self, lost: Callable[[], object]) -> None:
         """Stop counting this connection, which waits for news; call ``lost`` when it ends."""
         self._lost = lost
+        # Only who reads notices the end of a connection.
+        if self._raw is not None:
+            self._raw.resume_reading()
         self._stop_waiting()
         self._connections.leave(self)
 

@@ -221,3 +221,29 @@ def test_the_service_stops_at_once_though_clients_wait(folder: Path, sockets: Ex
         gateway.process.terminate()
         assert answer(waiting)[0] == 0
         assert gateway.process.wait(PATIENCE / 2) == 0
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("more", ["body", "requests"])
+def test_the_end_of_a_connection_is_noticed_though_its_client_said_too_much(
+    python: str, more: str, folder: Path, sockets: ExitStack
+) -> None:
+    head = f"GET /ltsp/live?mac={mac(1)}&revision=r1 HTTP/1.1\r\nHost: server\r\n".encode()
+    if more == "body":
+        sent = head + b"Content-Length: 1000000\r\n\r\n" + bytes(40_000)
+    else:
+        sent = (
+            head + b"\r\n" + 5 * request("/ltsp/vmlinuz", X="x" * 4000).replace(b"Connection: close\r\n", b"")
+        )
+    with running(folder, python) as gateway:
+        port = free_port()
+        gateway.hang_up(table(gateway, "r1", metrics_port=port))
+        for number in range(1, 4):
+            with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as sock:
+                sock.sendall(sent.replace(mac(1).encode(), mac(number).encode()))
+        # Of this one it is certain that it was held, and the others came before it.
+        last = asked(gateway, sockets, mac(9), "r1")
+        until(lambda: waiting(port) == 1)
+        assert "Traceback" not in gateway.log.read_text()
+        gateway.hang_up(table(gateway, "r2"))
+        assert answer(last) == (200, "revision=r2\n")
