@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, TypeVar
 
 from ltspd.model.menu import Entry, Offer, RootTransport
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,16 @@ def load(data: bytes) -> Table:
 
 
 def _offer(whole: Mapping[str, Any]) -> Offer:
-    entries = tuple(Entry(**each) for each in whole["entries"])
+    entries = tuple(_made(Entry, each) for each in whole["entries"])
     return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]))
 
 
 def _orders(whole: Mapping[str, Any]) -> Orders:
-    each = {str(mac): Order(**order) for mac, order in whole.get("each", {}).items()}
+    each = {str(mac): _made(Order, order) for mac, order in whole.get("each", {}).items()}
     return Orders(str(whole.get("settings", "")), each)
+
+
+def _made(kind: type[T], whole: Mapping[str, Any]) -> T:
+    """Return an object of a dataclass without what a newer daemon says of it."""
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in whole.items() if name in names})

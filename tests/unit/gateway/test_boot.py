@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ltspd.clients.table import Table, dump, load
+from ltspd.clients.table import Order, Orders, Table, dump, load
 from ltspd.config.parse import parse
 from ltspd.menu.choice import rules
 from ltspd.menu.ipxe import Scripts
@@ -133,6 +133,14 @@ def test_tables_of_daemons_before_and_after_an_upgrade() -> None:
     assert load(dump(new)) == new
     old = b'{"addresses": ["10.0.0.1"], "port": 80, "files": {}, "later": {"any": "thing"}}'
     assert load(old) == Table(("10.0.0.1",), 80, {})
+    newer = replace(new, orders=Orders("r", {"52:54:00:00:00:01": Order("1", "restart")}))
+    data = (
+        dump(newer)
+        .replace(b'"revision":', b'"later": 1, "revision":')
+        .replace(b'"kernel":', b'"later": 1, "kernel":')
+    )
+    assert data.count(b"later") == 3
+    assert load(data) == newer
     # What an older gateway reads, with the meaning that it had.
     assert b'"files": {\n  "/ltsp/x": "/x"\n }' in dump(new)
 
