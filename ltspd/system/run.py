@@ -206,6 +206,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(TERM_GRACE):
             await asyncio.shield(process.wait())
     except (TimeoutError, asyncio.CancelledError):
-        tell(signal.SIGKILL)
-        await process.wait()
+        pass
     tell(signal.SIGKILL)
+    # wait() waits for the end of the output, too, which a child in a session of its own may keep open.
+    transport: asyncio.SubprocessTransport = process._transport  # type: ignore[attr-defined]
+    for number in range(3):
+        if (pipe := transport.get_pipe_transport(number)) is not None:
+            pipe.close()
+    await process.wait()

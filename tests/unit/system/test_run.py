@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -185,6 +186,26 @@ async def test_cancel_ends_the_whole_group(tmp_path: Path, stubborn: bool) -> No
         await task
     await _gone(found)
     assert time.monotonic() - began < PATIENCE
+
+
+async def test_a_child_that_left_the_group_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """As a service that puts itself into the background, and keeps the output open."""
+    file, pids = tmp_path / "pid", list[int]()
+    script = f"trap '' TERM; setsid sleep 600 & echo $! >{file}; while :; do sleep 600; done"
+    before = len(os.listdir("/proc/self/fd"))
+    task = asyncio.create_task(run(["sh", "-c", script]))
+    try:
+        pids = await _until(file, 1)
+        task.cancel()
+        async with asyncio.timeout(PATIENCE / 2):
+            await asyncio.wait([task])
+        assert task.cancelled()
+        assert _alive(pids[0])
+        await asyncio.sleep(0)
+        assert len(os.listdir("/proc/self/fd")) <= before
+    finally:
+        for each in pids:
+            os.kill(each, signal.SIGKILL)
 
 
 async def test_cancelling_twice_leaves_nothing_either(tmp_path: Path) -> None:
