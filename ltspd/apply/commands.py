@@ -4,12 +4,13 @@ import asyncio
 import logging
 import shlex
 import time
+from typing import NamedTuple
 
 from ltspd.apply.record import Record, RecordFile
 from ltspd.errors import ToolFailed
 from ltspd.model.output import Command, Finding, Output, OutputState
 from ltspd.paths import Paths
-from ltspd.system.files import digest, digest_of
+from ltspd.system.files import digest, digest_of, remove
 from ltspd.system.run import run
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,17 @@ SECONDS = 30.0
 # Seconds after which what failed is tried again: no event tells that a disk has room again, that systemd
 # answers, or that a command would succeed now.
 RETRY = 10.0
+# One that did not end would hold up every pass for SECONDS; so it is tried again after this many seconds.
+RETRY_SLOW = 600.0
+
+
+class _Failure(NamedTuple):
+    """What was run when (in seconds of the monotonic clock), why it failed, and whether that took long."""
+
+    what: str
+    at: float
+    why: str
+    slow: bool
 
 
 class Commands:
@@ -28,9 +40,9 @@ class Commands:
         """Find files below ``paths.root``; what is undone leaves ``record``."""
         self._paths = paths
         self._record = record
-        # By the output's key: the digest of what this daemon ran; and what failed, when and why.
+        # By the output's key: the digest of what this daemon ran; and what failed.
         self._done: dict[str, str] = {}
-        self._failed: dict[str, tuple[tuple[str, ...], float, str]] = {}
+        self._failed: dict[str, _Failure] = {}
 
     @property
     def failing(self) -> bool:
@@ -46,7 +58,7 @@ class Commands:
         argv = self._argv(output, command)
         wanted = digest(b"\0".join([*map(str.encode, argv), *(file.data for file in output.files)]))
         if self._done.get(output.key) != wanted:
-            if why := await self._run(output.key, argv):
+            if why := await self._run(output.key, argv, wanted):
                 return OutputState.FAILED, f"{why}. It is tried again by itself; 'ltspctl apply' does it now."
             self._done[output.key] = wanted
             self._record.applied[output.name] = time.time_ns() // 1000
@@ -61,7 +73,7 @@ class Commands:
         if output.key in self._done or output.key not in self._record.commands:
             return
         there = all(digest_of(self._paths.at(each.path)) for each in output.files)
-        if there and not await self._run(output.key, self._argv(output, command)):
+        if there and not await self._run(output.key, self._argv(output, command), ""):
             self._done[output.key] = ""
 
     async def leave(self, key: str, *, force: bool) -> Finding:
@@ -72,7 +84,7 @@ class Commands:
         command = self._record.commands[key]
         self._done.pop(key, None)
         if argv := _words(key.partition(": ")[2]):
-            if why := await self._run(key, argv):
+            if why := await self._run(key, argv, key):
                 if not force:
                     message = f"nothing needs what '{command}' did, but it can't be undone: {why}."
                     return OutputState.FAILED, f"{message} 'ltspctl apply --force' gives that up."
@@ -87,12 +99,17 @@ class Commands:
         place = str(self._paths.at(output.files[0].path)) if output.files else ""
         return tuple(each.replace("{}", place) for each in command.do)
 
-    async def _run(self, key: str, argv: tuple[str, ...]) -> str:
-        """Run a program and return why it failed, or nothing; after a failure it waits for RETRY seconds."""
-        before, at, why = self._failed.get(key, ((), 0.0, ""))
-        if why and before == argv and time.monotonic() - at < RETRY:
-            return why
-        self._failed.pop(key, None)
+    async def _run(self, key: str, argv: tuple[str, ...], what: str) -> str:
+        """Run a program and return why it failed, or nothing; after a failure it waits for a while.
+
+        It does not wait if ``what`` is another than the one that failed.
+        """
+        failed = self._failed.pop(key, None)
+        wait = RETRY_SLOW if failed is not None and failed.slow else RETRY
+        if failed is not None and failed.what == what and time.monotonic() - failed.at < wait:
+            self._failed[key] = failed
+            return failed.why
+        slow = False
         try:
             async with asyncio.timeout(SECONDS):
                 await run(argv)
@@ -100,16 +117,25 @@ class Commands:
         except ToolFailed as error:
             why = error.message.rstrip(".")
         except TimeoutError:
-            why = f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s"
-        self._failed[key] = (argv, time.monotonic(), why)
+            slow, why = True, f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s"
+        self._failed[key] = _Failure(what, time.monotonic(), why, slow)
         return why
 
 
 async def undo_all(paths: Paths) -> None:
-    """Undo every command that is recorded: for the package's removal, when no daemon runs. Raises OSError."""
+    """Undo every command that is recorded: for the package's removal, when no daemon runs. Raises OSError.
+
+    What it put into force is removed first, unless that was changed by hand, because many programs undo
+    something by reading all of their files again.
+    """
     file = RecordFile(paths)
-    commands = Commands(paths, file.record)
-    for key in tuple(file.record.commands):
+    record, commands = file.record, Commands(paths, file.record)
+    for key in tuple(record.commands):
+        owner = record.owners.get(key)
+        for path in [each for each in record.files if owner and record.owners.get(each) == owner]:
+            if digest_of(paths.at(path)) in ("", record.files[path], record.writing.get(path)):
+                remove(paths.at(path))
+                record.forget(path)
         await commands.leave(key, force=True)
     file.save()
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -121,6 +122,15 @@ async def test_a_command_that_does_not_end_counts_as_failed(
     status = await apply(applier, kernel.output(activation=command))
     assert status.state is OutputState.FAILED
     assert "'sleep 600' did not end" in status.message
+    # It would hold up every pass, so it is not run again as soon as others …
+    monkeypatch.setattr(commands, "RETRY", 0.0)
+    runs = AsyncMock()
+    monkeypatch.setattr(commands, "run", runs)
+    assert (await apply(applier, kernel.output(activation=command))).message == status.message
+    runs.assert_not_called()
+    # … unless its files are others.
+    assert (await apply(applier, kernel.output("two", activation=command))).state is OutputState.IN_SYNC
+    runs.assert_called_once()
 
 
 async def test_edited_files_are_in_force_after_a_restart(
@@ -253,13 +263,18 @@ async def test_the_packages_removal_undoes_them_without_a_daemon(
     applier: Applier, paths: Paths, kernel: Kernel
 ) -> None:
     failing = Output("failing", activation=Command(("true",), ("false",)))
-    await applier.apply([kernel.output(), failing])
+    edited, other = File("/etc/edited", b"ours"), File("/etc/other", b"no command's")
+    files = (*kernel.output().files, edited)
+    await applier.apply([kernel.output(files=files), failing, Output("other", (other,))])
     kernel.events()
+    paths.at(edited.path).write_text("by hand")
     argv = [sys.executable, "-m", "ltspd", "--root", str(paths.root), "--give-back"]
     for _ in range(2):
         done = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=True)
         assert done.stdout == ""
     assert (kernel.events(), kernel.now) == (["undone"], "")
+    # As when the daemon undoes it, so that what reads all of its files again does not find ours.
+    assert [paths.at(each).exists() for each in (FORCE, edited.path, other.path)] == [False, True, True]
 
 
 @pytest.mark.parametrize("key", ["", "rules", "rules: ", "rules: 'open"])
