@@ -1,5 +1,6 @@
 """The client's shell files: their pure functions in the very shell that runs them."""
 
+import os
 import subprocess
 import threading
 import time
@@ -97,6 +98,17 @@ def test_bootif(word: str, expected: str) -> None:
 def test_ip_parameter(words: str, expected: str) -> None:
     show = 'printf "%s|" "$address" "$boot_server" "$gateway" "$netmask" "$given_name" "$dns"'
     assert sh(f'parse_ip "$1"; {show}', words) == expected
+
+
+@pytest.mark.parametrize("dns", ["", "10.0.0.2", "10.0.0.2 10.0.0.3", "10.0.0.2 10.0.0.3 10.0.0.4"])
+def test_a_lease_has_up_to_two_name_servers(tmp_path: Path, dns: str) -> None:
+    script = (CLIENT / "boot/udhcpc.sh").read_text().replace("/run/", f"{tmp_path}/")
+    lease = {"ip": "10.0.0.9", "serverid": "10.0.0.1", "router": "10.0.0.1 10.0.0.5", "subnet": "255.0.0.0"}
+    env = os.environ | lease | {"dns": dns}
+    subprocess.run(["busybox", "sh", "-c", script, "sh", "bound"], env=env, check=True)
+    show = 'parse_ip "$1"; echo "$address $boot_server $gateway $netmask|$dns"'
+    words = (tmp_path / "ltsp-lease").read_text().strip()
+    assert sh(show, words) == f"10.0.0.9 10.0.0.1 10.0.0.1 255.0.0.0|{' '.join(dns.split()[:2])}\n"
 
 
 @pytest.mark.parametrize(
