@@ -30,7 +30,7 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
 )
 _MARK = "# parameter: "
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
-_NEEDS = re.compile(r"# needs: LTSP_API [0-9]+\s*")
+_NEEDS = re.compile(r"# needs: LTSP_API [0-9]+[ \t]*")
 
 
 def rows(script: str) -> Iterator[tuple[int, str]]:

@@ -152,10 +152,11 @@ def test_files_that_are_no_scripts_do_no_harm(tmp_path: Path) -> None:
     (features / "gone.sh").symlink_to("nowhere")
     (features / "old.sh").write_bytes(b'# needs: LTSP_API 1\n# caf\xe9\n# parameter: OLD bool "0" caf\xe9\n')
     (features / "none.sh").write_text("#!/bin/sh\n")
+    (features / "windows.sh").write_bytes(b"# needs: LTSP_API 1\r\n")
     found, wrong = of_scripts(tmp_path, ())
     assert [each.name for each in found] == ["OLD"]
     assert [(Path(each.file).name, each.line) for each in wrong] == [
-        ("directory.sh", 0), ("gone.sh", 0), ("none.sh", 1),
+        ("directory.sh", 0), ("gone.sh", 0), ("none.sh", 1), ("windows.sh", 1),
     ]  # fmt: skip
 
 
