@@ -41,15 +41,17 @@ class Listeners:
     async def follow(self, wanted: Mapping[Place, Callable[[], asyncio.Protocol]]) -> None:
         """Listen at these places with these protocols and at no other; ``missing`` tells what failed."""
         self._wanted = wanted
-        for place in self._servers.keys() - wanted.keys():
-            self._servers.pop(place).close()
-        self.missing = {place: error for place, error in self.missing.items() if place in wanted}
         await self._try()
 
     async def _try(self) -> None:
         async with self._one:
+            for place in self._servers.keys() - self._wanted.keys():
+                self._servers.pop(place).close()
+            self.missing = {place: error for place, error in self.missing.items() if place in self._wanted}
             for place in sorted(self._wanted.keys() - self._servers.keys()):
-                await self._listen(place)
+                # Others may be wanted meanwhile; whoever wants them waits for the lock.
+                if place in self._wanted:
+                    await self._listen(place)
             if self._again is not None:
                 self._again.cancel()
                 self._again = None
