@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ltspd.dbus.systemd import Systemd
+from ltspd.errors import Unanswered
 from ltspd.model.output import Output
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,10 @@ class Answers:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def look(self, output: Output) -> str:
-        """Return why an output whose unit runs does not serve, or nothing; ask its server if that is due."""
+        """Return why an output whose unit runs does not serve, or nothing; ask its server if that is due.
+
+        Raises Unanswered if systemd does not say which run of the unit this is.
+        """
         if not output.questions:
             return ""
         status = await self._systemd.status(output.unit)
@@ -94,7 +98,12 @@ class Answers:
 
     async def _ask_all(self, name: str, about: _Asked) -> None:
         units = [f"ltspd-probe@{each}.service" for each in about.questions]
-        results = await asyncio.gather(*(self._systemd.act("StartUnit", unit) for unit in units))
+        try:
+            results = await asyncio.gather(*(self._systemd.act("StartUnit", unit) for unit in units))
+        except Unanswered as error:
+            log.info("Output %s is asked in the next pass: %s", name, error.message)
+            self._asked.pop(name, None)
+            return
         answers = zip(about.questions, results, strict=True)
         silent = tuple(question for question, result in answers if result == SILENT)
         self._asked[name] = _Asked(about.invocation, about.questions, silent, _now())

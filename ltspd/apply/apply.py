@@ -14,7 +14,7 @@ from ltspd.apply.commands import RETRY, Commands
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.dbus.systemd import Systemd
-from ltspd.errors import ToolFailed
+from ltspd.errors import ToolFailed, Unanswered
 from ltspd.model.output import Command, File, Finding, Output, OutputState, OutputStatus, Unit
 from ltspd.model.state import Problem
 from ltspd.names import UNIT_PREFIX
@@ -91,8 +91,8 @@ class Applier:
         statuses = []
         for output in outputs:
             state, message = hindered.get(output.name) or await self._follow(output, gone)
-            if state is OutputState.IN_SYNC and (message := await self.answers.look(output)):
-                state = OutputState.FAILED
+            if state is OutputState.IN_SYNC:
+                state, message = await self._answers(output)
             statuses.append(self._status(output, state, message))
             await self._save()
         return tuple(statuses)
@@ -157,6 +157,15 @@ class Applier:
             case Command() as command:
                 return await self._commands.follow(output, command)
         return OutputState.IN_SYNC, ""
+
+    async def _answers(self, output: Output) -> Finding:
+        """Return how an output is that is in sync, by whether its server answers."""
+        try:
+            message = await self.answers.look(output)
+        except Unanswered as error:
+            self._units.unanswered = True
+            return OutputState.PENDING, error.message
+        return (OutputState.FAILED if message else OutputState.IN_SYNC), message
 
     async def _keep_running(self, output: Output) -> None:
         match output.activation:

@@ -7,6 +7,7 @@ import pytest
 
 from ltspd.apply import Applier, answers
 from ltspd.dbus.systemd import Systemd, UnitStatus
+from ltspd.errors import Unanswered
 from ltspd.model.output import Output, OutputState
 from ltspd.paths import Paths
 from tests.worlds.applying import UNIT, FakeSystemd, apply, served
@@ -23,12 +24,21 @@ class Asked(FakeSystemd):
         self.silent: set[str] = set()
         self.broken = ""
         self.invocation = "first"
+        # After so many more calls it gives no answer.
+        self.silent_after = 1000
+
+    def _call(self, unit: str) -> None:
+        self.silent_after -= 1
+        if self.silent_after < 0:
+            raise Unanswered(f"systemd does not say how {unit} is.")
 
     async def status(self, unit: str) -> UnitStatus:
+        self._call(unit)
         found = await super().status(unit)
         return UnitStatus(unit, found.active, found.sub, found.result, invocation=self.invocation)
 
     async def act(self, method: str, unit: str) -> str:
+        self._call(unit)
         if not unit.startswith("ltspd-probe@"):
             return await super().act(method, unit)
         assert method == "StartUnit"
@@ -142,3 +152,20 @@ async def test_what_does_not_run_is_not_asked(server: Server) -> None:
 async def test_it_can_be_stopped_while_it_asks(server: Server) -> None:
     await apply(server.applier, served(questions=QUESTIONS))
     await server.applier.answers.stop()
+
+
+@pytest.mark.parametrize("silent_after", range(4))
+async def test_a_systemd_that_stops_answering_meanwhile_ends_nothing(
+    server: Server, silent_after: int
+) -> None:
+    """It executes itself anew after an upgrade, at any moment of a pass."""
+    server.systemd.silent_after = silent_after
+    state, message = await server.look()
+    assert (state, "systemd does not say" in message) in (
+        (OutputState.PENDING, True), (OutputState.IN_SYNC, False),
+    )  # fmt: skip
+    assert all(task.exception() is None for task in server.applier.answers._tasks.values())
+    server.systemd.silent_after = 1000
+    server.systemd.asked()
+    assert await server.look() == (OutputState.IN_SYNC, "")
+    assert server.systemd.asked() == list(QUESTIONS)
