@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ltspd.apply.answers import Answers
-from ltspd.apply.commands import RETRY, Commands
+from ltspd.apply.commands import RETRY, Commands, run_briefly
 from ltspd.apply.record import RecordFile
 from ltspd.apply.units import Units
 from ltspd.dbus.systemd import Systemd
@@ -20,7 +20,6 @@ from ltspd.model.state import Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
 from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
-from ltspd.system.run import run
 
 log = logging.getLogger(__name__)
 
@@ -293,6 +292,6 @@ class Applier:
         candidate = self._paths.run / f"{output.name}.candidate"
         try:
             await asyncio.to_thread(write_atomically, candidate, file.data, 0o600)
-            await run([part.replace("{}", str(candidate)) for part in output.check])
+            await run_briefly([part.replace("{}", str(candidate)) for part in output.check])
         finally:
             candidate.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shlex
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ltspd.apply.record import Record, RecordFile
@@ -22,6 +23,19 @@ SECONDS = 30.0
 RETRY = 10.0
 # One that did not end would hold up every pass for SECONDS; so it is tried again after this many seconds.
 RETRY_SLOW = 600.0
+
+
+class _TooSlow(ToolFailed):
+    """The program was ended, because it took too long."""
+
+
+async def run_briefly(argv: Sequence[str]) -> None:
+    """Run a program; raises ToolFailed, also if it takes longer than SECONDS."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            await run(argv)
+    except TimeoutError:
+        raise _TooSlow(f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s") from None
 
 
 class _Failure(NamedTuple):
@@ -109,17 +123,13 @@ class Commands:
         if failed is not None and failed.what == what and time.monotonic() - failed.at < wait:
             self._failed[key] = failed
             return failed.why
-        slow = False
         try:
-            async with asyncio.timeout(SECONDS):
-                await run(argv)
+            await run_briefly(argv)
             return ""
         except ToolFailed as error:
             why = error.message.rstrip(".")
-        except TimeoutError:
-            slow, why = True, f"'{shlex.join(argv)}' did not end within {SECONDS:.0f} s"
-        self._failed[key] = _Failure(what, time.monotonic(), why, slow)
-        return why
+            self._failed[key] = _Failure(what, time.monotonic(), why, isinstance(error, _TooSlow))
+            return why
 
 
 async def undo_all(paths: Paths) -> None:

@@ -133,6 +133,16 @@ async def test_a_command_that_does_not_end_counts_as_failed(
     runs.assert_called_once()
 
 
+async def test_a_check_that_does_not_end_counts_as_failed(
+    applier: Applier, paths: Paths, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SECONDS", 0.2)
+    status = await apply(applier, kernel.output(check=("sleep", "600")))
+    assert status.state is OutputState.FAILED
+    assert "the last good one stays: 'sleep 600' did not end" in status.message
+    assert not paths.at(FORCE).exists()
+
+
 async def test_edited_files_are_in_force_after_a_restart(
     applier: Applier, paths: Paths, systemd: FakeSystemd, kernel: Kernel
 ) -> None:
