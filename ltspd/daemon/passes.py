@@ -70,8 +70,10 @@ class Passes:
         self.applier = Applier(paths, self.systemd, self.wake, UNITS)
         self.jobs = Jobs(self._jobs_changed, self._job_finished)
         self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
-        self.builds = Builds(paths, self.conf, self.jobs, self.once, lambda: self.state.clients, self.trials)
-        self.unattended = Unattended(paths, self.jobs, self.builds, self.once)
+        self.builds = Builds(
+            paths, self.conf, self.jobs, self.follow_up, lambda: self.state.clients, self.trials
+        )
+        self.unattended = Unattended(paths, self.jobs, self.builds, self.follow_up)
         self.facts = Facts()
         self.observed = asyncio.Event()
         self.outputs: tuple[Output, ...] = ()
@@ -170,8 +172,12 @@ class Passes:
                 if not each.done():
                     each.set_result(None)
 
-    async def follow_up(self, seconds: float) -> None:
-        """Ask for a pass and wait for its end, for ``seconds`` at most."""
+    async def follow_up(self, seconds: float | None = None) -> None:
+        """Ask for a pass and wait for its end, for ``seconds`` at most.
+
+        Whoever waits may be cancelled, as jobs are: the pass goes on. One that ends halfway would leave units
+        that were asked to take new files and never did.
+        """
         passed = asyncio.get_running_loop().create_future()
         self._waiting.append(passed)
         self.wake()

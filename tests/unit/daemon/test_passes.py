@@ -2,11 +2,19 @@
 
 import asyncio
 import os
-from typing import Any
+from typing import Any, cast
 
-from ltspd.dbus.connection import BusError
+import pytest
+
+from ltspd.daemon.passes import Passes
+from ltspd.dbus.connection import BusError, Connection
+from ltspd.model.facts import Facts
+from ltspd.model.state import Problem, State
 from ltspd.names import object_path
+from ltspd.observe import facts
 from ltspd.observe.facts import packages_digest
+from ltspd.paths import Paths
+from ltspd.system.notify import Notify
 from tests.patience import PATIENCE
 from tests.worlds.bus import ask, get_all
 from tests.worlds.daemon import NEEDS_ROOT, NOBODY, World, idle
@@ -137,3 +145,40 @@ async def test_a_directory_that_becomes_a_chroot_later_is_a_source_then(world: W
     async with asyncio.timeout(PATIENCE):
         while not (await image(world))["StaleBecause"]:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.03)
+
+
+@pytest.mark.parametrize("job", ["builds", "unattended"])
+async def test_a_job_that_is_cancelled_ends_no_pass(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+    looked = 0
+
+    async def look(*_: object) -> tuple[Facts, tuple[Problem, ...]]:
+        began.set()
+        await go_on.wait()
+        nonlocal looked
+        looked += 1
+        return Facts(), ()
+
+    passes = Passes(paths, cast(Connection, None), Notify())
+    monkeypatch.setattr(facts, "look", look)
+    shown: list[State] = []
+    passes.shown = shown.append
+    forever = asyncio.create_task(passes.forever())
+    try:
+        served = asyncio.create_task(getattr(passes, job)._served())
+        await began.wait()
+        served.cancel()
+        await asyncio.wait([served])
+        asked = asyncio.create_task(passes.follow_up())
+        go_on.set()
+        async with asyncio.timeout(PATIENCE):
+            await asked
+        assert served.cancelled()
+        assert looked == 2, "the pass that was under way came to its end, too"
+        assert shown[-1].outputs
+    finally:
+        passes.unwatch()
+        forever.cancel()
+        await asyncio.wait([forever])
