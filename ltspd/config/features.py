@@ -46,7 +46,7 @@ def declared(row: str) -> Parameter[Any]:
     """Return the parameter that a line declares; raises ValueError with the reason if it can't be read."""
     found = _ROW.fullmatch(row, len(_MARK))
     if found is None or found["kind"] not in KINDS:
-        raise ValueError(f'{row!r} is not {_MARK}NAME {"|".join(KINDS)} "DEFAULT" Help')
+        raise ValueError(f'{row[:80]!r} is not {_MARK}NAME {"|".join(KINDS)} "DEFAULT" Help')
     name, default = found["name"], found["default"]
     if not is_parameter_name(name.removesuffix("*")) or is_reserved(name.removesuffix("*")):
         raise ValueError(f"{name} can't be the name of a parameter")

@@ -80,8 +80,10 @@ def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]],
     found: dict[str, Parameter[Any]] = {}
     wrong: list[Finding] = []
     for path in sorted(home.rglob("*.sh")):
+        # Findings are published, and what is published is UTF-8.
+        shown = str(path).encode("utf-8", "surrogateescape").decode(errors="replace")
 
-        def tell(line: int, reason: str, step: str, file: str = str(path)) -> None:
+        def tell(line: int, reason: str, step: str, file: str = shown) -> None:
             wrong.append(Finding(Severity.WARNING, file, line, reason, step))
 
         try:

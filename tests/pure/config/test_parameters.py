@@ -1,5 +1,6 @@
 """Declarations of parameters: each is sound and found, and what they give for one host."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -153,10 +154,13 @@ def test_files_that_are_no_scripts_do_no_harm(tmp_path: Path) -> None:
     (features / "old.sh").write_bytes(b'# needs: LTSP_API 1\n# caf\xe9\n# parameter: OLD bool "0" caf\xe9\n')
     (features / "none.sh").write_text("#!/bin/sh\n")
     (features / "windows.sh").write_bytes(b"# needs: LTSP_API 1\r\n")
+    Path(os.fsdecode(bytes(features) + b"/zo\xeb.sh")).write_text("# parameter: " + "x" * 9999)
     found, wrong = of_scripts(tmp_path, ())
+    assert max(len(str(each).encode()) for each in wrong) < 400
     assert [each.name for each in found] == ["OLD"]
     assert [(Path(each.file).name, each.line) for each in wrong] == [
         ("directory.sh", 0), ("gone.sh", 0), ("none.sh", 1), ("windows.sh", 1),
+        ("zo\ufffd.sh", 1), ("zo\ufffd.sh", 1),
     ]  # fmt: skip
 
 
