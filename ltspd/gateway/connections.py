@@ -12,8 +12,10 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 log = logging.getLogger("ltspd.gateway")
 
@@ -241,6 +243,13 @@ class Connection(web.RequestHandler):
     def _turn(self, *, waits: bool) -> None:
         self.waits = waits
         self._connections.moved(self)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log an error of ours with a traceback, and one of the client in a line: anyone can cause many."""
+        if isinstance(kw.get("exc_info"), HttpProcessingError):
+            log.info("%s sent what is no request", self.sender)
+        else:
+            super().log_exception(*args, **kw)
 
     def drop(self) -> None:
         """End this connection at once; an answer that is being sent is cut off."""

@@ -158,6 +158,28 @@ def test_a_request_cant_forge_lines_of_the_log(shared: Gateway) -> None:
     assert any("%0dforged%1b[2J 404" in line for line in lines)
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 5000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        b"POST /ltsp/report HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_request_is_a_line_of_the_log(folder: Path, python: str, raw: bytes) -> None:
+    with running(folder, python) as gateway:
+        ask(gateway.port, raw)
+        ask(gateway.port, request("/ltsp/no-file"))
+        until(lambda: "/ltsp/no-file" in gateway.log.read_text())
+        text = gateway.log.read_text()
+        assert text.count("\n") <= 2
+        assert "Traceback" not in text
+
+
 # ---- following the table ---------------------------------------------------------------------------
 
 
