@@ -30,7 +30,7 @@ HOMES = {
     "pyroute2": r"ltspd\.observe\.links",
     "aiohttp": r"ltspd\.gateway\..*",
     "dbus_next": r"ltspd\.(dbus|api)\..*",
-    "systemd": r"ltspd\.(system\.notify|gateway\.__main__)",
+    "systemd": r"ltspd\.(system\.notify|gateway\.serve)",
 }
 
 # What a room, or a module at the top, may import of ours beside its own modules; `room.*` is all of a room.

@@ -336,3 +336,9 @@ def test_a_table_survives_being_written_and_read() -> None:
 def test_what_is_no_table(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - JSON's own message or ours
         load(data)
+
+
+def test_it_does_not_load_what_only_encryption_needs(shared: Gateway) -> None:
+    maps = Path(f"/proc/{shared.process.pid}/maps").read_text()
+    assert "python" in maps
+    assert not [line for line in maps.splitlines() if "libssl" in line or "libcrypto" in line]
