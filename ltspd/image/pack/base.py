@@ -9,9 +9,11 @@ from ltspd.image.context import Build
 from ltspd.image.look.contents import Contents, Scan
 from ltspd.image.look.entries import Changes, Table, compare, records
 from ltspd.image.pack import squashfs
+from ltspd.image.pack.ahead import read_ahead
 from ltspd.image.pack.listing import undecided
 from ltspd.model.image import Layer, SourceKind
 from ltspd.system.run import run
+from ltspd.system.threads import in_thread, together
 
 _TOP = b"squashfs-root"
 
@@ -42,7 +44,7 @@ async def pack_base(build: Build, scan: Scan) -> Path:
     """
     target = build.work.layers / "base"
     target.unlink(missing_ok=True)
-    await squashfs.pack(
+    packing = squashfs.pack(
         build.root,
         target,
         build.work.scratch,
@@ -52,6 +54,7 @@ async def pack_base(build: Build, scan: Scan) -> Path:
         still=build.source.kind is SourceKind.DISK,
         progress=build.progress.done,
     )
+    await together(packing, in_thread(read_ahead, build.root, scan.contents.table, build.work.stopped))
     return target
 
 
