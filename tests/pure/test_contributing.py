@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from tests.worlds import contributing
+from tests.worlds.examples import WHOLE
 
 
+@WHOLE
 def test_the_tests_of_the_examples_pass(tmp_path: Path) -> None:
     copy = contributing.applied(tmp_path)
     tests = [path for _, path, _ in contributing.examples() if re.match(r"tests/pure/.*\.py$", path)]
