@@ -5,6 +5,9 @@ import os
 # Seconds after which something that a test waits for is taken for hanging. No test fails because the machine
 # does other work: whatever comes before this is good, and how quick it is, bench/ measures.
 PATIENCE = 600.0
+# Seconds of one processor after which something is no longer just slow: a hundred times what it takes on a
+# quiet machine, and far less than what grows with the square of its input.
+FAR_TOO_LONG = 60.0
 
 
 def processor_seconds() -> float:

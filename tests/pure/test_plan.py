@@ -14,6 +14,7 @@ from ltspd.model.menu import MenuChoice, RootTransport
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
+from tests.patience import FAR_TOO_LONG
 from tests.worlds.examples import WHOLE, drawn
 from tests.worlds.ltsp_confs import texts
 from tests.worlds.planning import conf, decide, image, link, programs, server_section, world
@@ -139,7 +140,6 @@ SHAPES = {
 @WHOLE
 @pytest.mark.parametrize("shape", SHAPES)
 def test_two_thousand_clients_cost_little(shape: str) -> None:
-    """A tenth of this is what it takes; what grows with the square of the number takes ten times as long."""
     sections = (
         SHAPES[shape].format(n=n, mac=f"52:54:00:00:{n >> 8:02x}:{n & 255:02x}", room=n % 20)
         for n in range(MANY)
@@ -148,7 +148,7 @@ def test_two_thousand_clients_cost_little(shape: str) -> None:
     text = "[clients]\nTIMEZONE=UTC\n" + "".join(sections) + rooms
     start = time.process_time()
     outputs(world(load({"/etc/ltsp/ltsp.conf": text}), FACTS))
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < FAR_TOO_LONG
 
 
 # ---- the rest --------------------------------------------------------------------------------------

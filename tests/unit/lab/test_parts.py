@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -128,3 +129,41 @@ def test_what_failed_is_shown_from_where_pytest_tells_it(logs: Path) -> None:
     assert [*parts.findings(part)][1] == "=== FAILURES ===\nwhy"
     part.log.write_text("a tool's words\n")
     assert [*parts.findings(part)][1] == "a tool's words"
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "told"), [("assert True", 0, "UNSTEADY: 1 failed"), ("assert False", 1, "")]
+)
+def test_a_failure_is_tried_once_more_and_named(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], second: str, status: int, told: str
+) -> None:
+    script = f"""from pathlib import Path
+def test_steady(): pass
+def test_unsteady():
+    seen = Path({str(tmp_path / "seen")!r})
+    if seen.exists():
+        {second}
+    else:
+        seen.touch()
+        assert False, "not yet"
+"""
+    (tmp_path / "test_it.py").write_text(script)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        f"cache_dir={tmp_path}/cache",
+        f"{tmp_path}/test_it.py",
+    ]
+    part = Part("x", ((*command, f"--junit-xml={logs}/x.xml"),))
+    parts.run([part], 1)
+    assert (part.status, part.counts) == (1, Counter(passed=1, failed=1))
+    parts.once_more(part)
+    assert part.status == status
+    assert part.counts == (Counter(passed=1, failed=1) if status else Counter(passed=2))
+    said = capsys.readouterr().out
+    assert "not yet" in said, "what failed first is shown in any case"
+    assert told in said
+    assert bool(told) == ("UNSTEADY" in said)
