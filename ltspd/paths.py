@@ -66,6 +66,11 @@ class Paths:
         return self.state / "outputs"
 
     @property
+    def keys(self) -> Path:
+        """The server's own keys, for root alone: ``login`` is its host key, ``orders`` signs for clients."""
+        return self.state / "keys"
+
+    @property
     def run(self) -> Path:
         """What may vanish at reboot: locks, work directories."""
         return self.at("/run/ltspd")

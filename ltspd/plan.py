@@ -7,7 +7,7 @@ from ltspd.config.configuration import Config
 from ltspd.config.document import Host
 from ltspd.config.evaluate import exact_hosts
 from ltspd.config.parameter import BOTH, SERVER, Parameter
-from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT
+from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT, number
 from ltspd.config.settings import render_settings
 from ltspd.menu import channels
 from ltspd.menu.choice import Chooser, examples, rules
@@ -22,6 +22,15 @@ from ltspd.paths import Paths
 
 DNS_SERVER = Parameter("DNS_SERVER", ADDRESSES, "", BOTH, "DNS servers for clients")
 SEARCH_DOMAIN = Parameter("SEARCH_DOMAIN", LINE, "", BOTH, "Search domain for clients")
+LOGIN = Parameter("LOGIN", FLAG, "1", SERVER, "Let people log in at clients with their passwords here")
+LOGIN_PORT = Parameter(
+    "LOGIN_PORT",
+    number("a port number below 65535", 1, 65534),
+    # Free in IANA's list, as the next one is.
+    "10822",
+    SERVER,
+    "TCP port of logins at clients; the next one is for new passwords",
+)
 ACCOUNTS = Parameter("SERVE_ACCOUNTS", FLAG, "1", SERVER, "Give clients the server's login accounts")
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
 # Accounts that clients don't get and that Problems names; the others are counted.
@@ -63,6 +72,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             facts.accounts if settings[ACCOUNTS] else (),
             facts.groups if settings[ACCOUNTS] else (),
             _resolver(settings[DNS_SERVER], domains),
+            settings[LOGIN_PORT] if settings[LOGIN] else 0,
         ),
         tuple(problems),
     )

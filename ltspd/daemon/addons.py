@@ -1,4 +1,4 @@
-"""The add-on initrds, which every pass makes from accounts, settings and the client's files."""
+"""The add-on initrds, which every pass makes from accounts, settings, keys and the client's files."""
 
 import asyncio
 import logging
@@ -7,29 +7,67 @@ from ltspd.errors import LtspError
 from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd
 from ltspd.initrd.boot import read_client
 from ltspd.model.desired import AddOn
+from ltspd.model.state import Problem
 from ltspd.paths import Paths
+from ltspd.system import sshkeys
 
 log = logging.getLogger(__name__)
 
 
 class AddOns:
-    """Makes ltsp.img and nbd.img, and keeps between passes what seldom changes."""
+    """Makes ltsp.img and nbd.img, and keeps between passes what seldom changes.
+
+    ``problems`` are those of the server's own keys, of which clients get the public halves.
+    """
 
     def __init__(self, paths: Paths) -> None:
         """Take programs for nbd.img from below ``paths.root``."""
         self._paths = paths
         self._nbd: tuple[str, bytes] = ("", b"")
         self._client: dict[str, bytes] = {}
+        self.problems: tuple[Problem, ...] = ()
 
     async def make(self, add_on: AddOn, packages_digest: str) -> dict[str, bytes]:
         """Return the add-on initrds by their names; ``packages_digest`` is that of the server's packages."""
         nbd = await self._nbd_add_on(packages_digest or "-")
         # Read once: while our package is upgraded, files of two versions lie there. Then it restarts us.
         client = self._client = self._client or await asyncio.to_thread(read_client)
+        login = await self._login(add_on.login_port)
         settings = await asyncio.to_thread(
-            make_settings_initrd, add_on.settings, add_on.accounts, add_on.groups, add_on.resolver, client
+            make_settings_initrd,
+            add_on.settings,
+            add_on.accounts,
+            add_on.groups,
+            add_on.resolver,
+            client,
+            login,
         )
         return {"ltsp.img": settings} | ({"nbd.img": nbd} if nbd else {})
+
+    async def _login(self, port: int) -> dict[str, bytes]:
+        """Return the files by which clients know the server; its keys are made first where there are none."""
+        keys, comments = self._paths.keys, {"login": "ltspd login", "orders": "ltspd orders"}
+        try:
+            for name, comment in comments.items():
+                await sshkeys.make(keys / name, comment)
+        except (LtspError, OSError) as error:
+            self.problems = (
+                Problem(
+                    "keys",
+                    f"this server has no keys of its own, so nobody can log in at clients: {error}. "
+                    "ssh-keygen comes with openssh-client; install it if it is missing.",
+                ),
+            )
+            return {}
+        self.problems = ()
+        host, orders = (sshkeys.public(keys / name) for name in comments)
+        files = {
+            "known_hosts": f"ltsp-login {host}\n",
+            "allowed_signers": f'ltsp-server namespaces="ltspd" {orders}\n',
+        }
+        if port:
+            files["port"] = f"{port}\n"
+        return {name: text.encode() for name, text in files.items()}
 
     async def _nbd_add_on(self, digest: str) -> bytes:
         """Return nbd.img, made again only when the server's packages changed; empty if that fails."""

@@ -148,7 +148,9 @@ class Passes:
             images = report.images(self.facts, self.jobs.all)
             unbuilt = self.unattended.problems(images)
             self._problems = report.problems(
-                (*wrong, *broken), (*desired.problems, *unbuilt, *self.applier.left), statuses
+                (*wrong, *broken),
+                (*desired.problems, *self._add_ons.problems, *unbuilt, *self.applier.left),
+                statuses,
             )
             self._clients = clients.connected(self._clients, self.facts.connected, _now())
             self._show(

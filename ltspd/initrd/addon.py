@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ltspd.errors import LtspError
 from ltspd.foreign.read import read_whole
@@ -30,12 +31,14 @@ def make_settings_initrd(
     groups: Iterable[Group],
     resolver: bytes,
     client: Mapping[str, bytes],
+    login: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
     ``settings`` is the generated shell text, ``resolver`` what clients have in resolv.conf(5) where they set
-    nothing, ``client`` are the files of what runs on them by their paths. Accounts and groups become lines of
-    passwd(5) and group(5) with ``x`` for the password; one whose fields would break its line is left out.
+    nothing, ``client`` are the files of what runs on them by their paths, ``login`` those by which they know
+    the server. Accounts and groups become lines of passwd(5) and group(5) with ``x`` for the password; one
+    whose fields would break its line is left out.
     """
     passwd = [
         (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
@@ -47,6 +50,7 @@ def make_settings_initrd(
             cpio.file("ltsp/passwd", _lines(passwd)),
             cpio.file("ltsp/group", _lines(group)),
             cpio.file("ltsp/resolver", resolver),
+            *(cpio.file(f"ltsp/login/{name}", data) for name, data in sorted(login.items())),
             *(cpio.file(f"ltsp/client/{path}", data, 0o755) for path, data in sorted(client.items())),
             _ENTRY,
         ]

@@ -20,12 +20,16 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class AddOn:
-    """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf."""
+    """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf.
+
+    ``login_port`` is where the server asks people for their passwords; 0 if it does not.
+    """
 
     settings: bytes = b""
     accounts: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
     resolver: bytes = b""
+    login_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

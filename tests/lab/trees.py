@@ -26,7 +26,7 @@ _SERVER = (
     *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp", "python3-pyroute2"),
     *("dnsmasq-base", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "nbd-server", "radvd"),
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
-    *("qemu-utils", "qemu-system-common"),
+    *("qemu-utils", "qemu-system-common", "openssh-server", "openssh-client"),
 )
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"

@@ -75,7 +75,7 @@ ALLOWED = {
         "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
         "jobs.trials jobs.unattended migration.takeover model.* observe.facts observe.files observe.links "
-        "observe.watches outputs outputs.world paths plan system.memory system.notify"
+        "observe.watches outputs outputs.world paths plan system.memory system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

@@ -260,3 +260,9 @@ def test_roots_come_by_what_the_server_has(names: set[str], kernel: bool, transp
     facts = Facts(images=TWO, programs=programs(*names), kernel_nfsd=kernel)
     assert plan(conf(""), facts, Paths()).menu.default.transport is transport
     assert plan(conf("ROOT_TRANSPORT=nfs\n"), facts, Paths()).menu.default.transport is RootTransport.NFS
+
+
+def test_clients_learn_the_port_of_logins_where_there_are_logins() -> None:
+    assert decide("").add_on.login_port == 10822
+    assert decide(server_section("LOGIN_PORT=65534")).add_on.login_port == 65534
+    assert decide(server_section("LOGIN=0")).add_on.login_port == 0

@@ -110,3 +110,9 @@ def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
         "ltsp/client/boot/main.sh": "echo on\n",
         "ltsp/client/guest/enter.sh": "echo in\n",
     }
+
+
+def test_settings_initrd_has_that_by_which_clients_know_the_server(tmp_path: Path) -> None:
+    archive = make_settings_initrd(b"", (), (), b"", {}, {"known_hosts": b"ltsp-login a\n", "port": b"1\n"})
+    files = extracted(archive, tmp_path)
+    assert (files["ltsp/login/known_hosts"], files["ltsp/login/port"]) == ("ltsp-login a\n", "1\n")
