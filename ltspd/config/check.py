@@ -5,11 +5,20 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
-from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_server, exact_hosts, made_from
-from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_word
+from ltspd.config.evaluate import (
+    PREDEFINED,
+    Index,
+    effective,
+    effective_server,
+    exact_hosts,
+    made_from,
+    rooms,
+)
+from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_room, is_word
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
 from ltspd.config.parameters import find, is_known, is_unread, mistakes, sides, suggestion
 from ltspd.config.readers import TEXT
+from ltspd.config.rooms import MEMBERS, member, overlap
 from ltspd.config.secrecy import withheld
 
 # busybox ash nests a function call for each INCLUDE; no chain this long was written by hand.
@@ -18,6 +27,8 @@ DEEPEST_INCLUDE = 100
 _SUGGESTIONS = 50
 # The same limit for names of sections, counted in comparisons of two names.
 _COMPARISONS = 5000
+# Globs of rooms that are compared with each other, which takes some ms; no school has as many.
+_GLOBS = 100
 
 
 def check(document: Document) -> tuple[Finding, ...]:
@@ -28,6 +39,8 @@ def check(document: Document) -> tuple[Finding, ...]:
         _sections,
         misnamed,
         _shadowed,
+        _rooms,
+        _in_two_rooms,
         _unknown,
         _readers,
         _values,
@@ -142,7 +155,7 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
     )
     same: dict[str, Section] = {}
     for place, section in enumerate(document.sections):
-        for host in (each for each in section.patterns if "/" not in each):
+        for host in (each for each in section.patterns if not ("/" in each or is_room(each))):
             first: Section | None = same.setdefault(host, section)
             if not is_glob(host) and host not in SPECIAL:
                 first = index.first_match(host)
@@ -152,6 +165,45 @@ def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
                     f"{section.label} is never read for {host}: {first.label}, line {first.line}, fits first",
                     f"move it above {first.label}, and write INCLUDE there for what both need",
                 )
+
+
+def _rooms(document: Document, index: Index) -> Iterator[Finding]:
+    """Find rooms without members, and members without a room."""
+    included = {id(index.target(each)) for section in document.sections for each in section.includes}
+    for section in document.sections:
+        if section.room and not section.members and id(section) not in included:
+            yield _warning(section, f"no client is in {section.label}", 'add MEMBERS="52:54:00:* pc1*"')
+        for each in section.assignments:
+            if each.name == MEMBERS.name:
+                step = "write [room:NAME] above it"
+                yield _warning(each, f"MEMBERS in {section.label} says nothing: this is no room", step)
+
+
+def _in_two_rooms(document: Document, index: Index) -> Iterator[Finding]:
+    """Find clients that are in two rooms: the settings of the first count, and orders to both reach them."""
+
+    def told(first: Section, second: Section, who: str) -> Finding:
+        pairs.add((first.name, second.name))
+        reason = f"{who} is in {first.label}, line {first.line}, and in {second.label}"
+        return _warning(second, reason, f"the settings of {first.label} count; take it out of one room")
+
+    pairs: set[tuple[str, str]] = set()
+    if not index.has_rooms:
+        return
+    for _, shown, host in exact_hosts(document):
+        found = rooms(index, host)
+        for second in found[1:]:
+            yield told(found[0], second, shown)
+    globs = [
+        (section, *member(each)) for section in document.sections for each in section.members if is_glob(each)
+    ]
+    for count, (second, kind, glob) in enumerate(globs[:_GLOBS]):
+        for first, other_kind, other in globs[:count]:
+            if first is second or kind != other_kind or (first.name, second.name) in pairs:
+                continue
+            if overlap(glob, other):
+                also = f" and {other}" if other != glob else ""
+                yield told(first, second, f"what fits {glob}{also}")
 
 
 def _unknown(document: Document, _: Index) -> Iterator[Finding]:

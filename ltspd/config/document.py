@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ltspd.config.headers import ROOM
+
 
 class Severity(StrEnum):
     """An error keeps the last good configuration in place; a warning does not."""
@@ -83,7 +85,7 @@ class Section:
     """A section. The lines before a file's first header are the section named ``""``.
 
     ``patterns`` are the lower-case alternatives of the header. If the header can't be read there are none, so
-    that the lines below it apply to nobody.
+    that the lines below it apply to nobody. ``members``: who is in it, if it is a room.
     """
 
     name: str
@@ -91,6 +93,12 @@ class Section:
     file: str
     line: int
     entries: tuple[Entry, ...] = ()
+    members: tuple[str, ...] = ()
+
+    @property
+    def room(self) -> str:
+        """The name of the room that this is, or an empty string."""
+        return self.name.removeprefix(ROOM) if self.patterns and self.name.startswith(ROOM) else ""
 
     @property
     def assignments(self) -> Iterator[Assignment]:

@@ -1,8 +1,8 @@
 """Which sections count for a host, in LTSP's order, and which values they give it. Pure.
 
-The order is: the lines above the first section; [clients] on a client; [common]; [server] on the server; then
-the first section that fits the MAC address, the first for the IP address, and the first for the host name. A
-section counts once, even if it is included or fits more often.
+The order is: the lines above the first section; [clients] on a client; [common]; [server] on the server; on a
+client the first room that it is in; then the first section that fits the MAC address, the first for the IP
+address, and the first for the host name. A section counts once, even if it is included or fits more often.
 """
 
 import re
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from ltspd.config.document import Assignment, Document, Host, Include, Section, Value
-from ltspd.config.headers import SPECIAL, is_glob, is_word, matches, section_id
+from ltspd.config.headers import SPECIAL, fits, is_glob, is_room, is_word, matches, section_id
+from ltspd.config.rooms import ADDRESS, MAC, NAME, member
 
 # Values may use these names, because LTSP's scripts set them before they read ltsp.conf.
 PREDEFINED = ("MAC_ADDRESS", "IP_ADDRESS", "HOSTNAME", "SERVER")
@@ -26,6 +27,22 @@ def effective(document: "Document | Index", host: Host) -> Mapping[str, Value]:
     If an earlier section sets HOSTNAME, that selects the host name's section, else ``host.hostname`` does.
     """
     index = document if isinstance(document, Index) else Index(document)
+    values, name = _evaluated(index, host)
+    found = index.rooms_of(host, name)
+    return MappingProxyType(_evaluated(index, host, found[0])[0] if found else values)
+
+
+def rooms(document: "Document | Index", host: Host) -> tuple[Section, ...]:
+    """Return the rooms that a client is in, in the file's order; the settings of the first count.
+
+    Its host name is the one that selects a section: a room's own HOSTNAME puts nobody into a room.
+    """
+    index = document if isinstance(document, Index) else Index(document)
+    return index.rooms_of(host, _evaluated(index, host)[1]) if index.has_rooms else ()
+
+
+def _evaluated(index: "Index", host: Host, room: Section | None = None) -> tuple[dict[str, Value], str]:
+    """Return a host's values, and the host name that selected a section."""
     texts = dict(zip(PREDEFINED, (lower(host.mac), host.ip, host.hostname, host.server), strict=True))
     values: dict[str, Value] = {}
     client = host.kind == "client"
@@ -45,14 +62,15 @@ def effective(document: "Document | Index", host: Host) -> Mapping[str, Value]:
     call(index.unnamed)
     for name in ("clients", "common") if client else ("common", "server"):
         call(index.special(name))
+    call(room)
     skip = index.server_only if client else frozenset[int]()
     call(index.first_match(lower(host.mac), skip))
     call(index.first_match(host.ip, skip))
     for name in (texts["HOSTNAME"], host.hostname):
         if HOST_NAME.match(name):
             call(index.first_match(lower(name), skip))
-            break
-    return MappingProxyType(values)
+            return values, lower(name)
+    return values, ""
 
 
 def effective_server(document: "Document | Index") -> Mapping[str, Value]:
@@ -73,8 +91,7 @@ def effective_menu(
 
 def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
     """Yield each host that is named exactly: (``mac``, ``ip`` or ``hostname``; its value; the host)."""
-    patterns = (pattern for section in document.sections for pattern in section.patterns)
-    for pattern in dict.fromkeys(patterns):
+    for pattern in dict.fromkeys(host_patterns(document)):
         if is_glob(pattern) or pattern in SPECIAL or "/" in pattern:
             continue
         if is_word(pattern):
@@ -83,6 +100,12 @@ def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
             yield "mac", pattern, Host(mac=pattern)
         else:
             yield "ip", pattern, Host(ip=pattern)
+
+
+def host_patterns(document: Document) -> Iterator[str]:
+    """Yield what sections and rooms say of the hosts that they are for."""
+    for section in document.sections:
+        yield from section.members if section.room else section.patterns
 
 
 def made_from(document: Document, names: Iterable[str]) -> frozenset[str]:
@@ -119,13 +142,22 @@ class Index:
         self._plain: dict[str, list[int]] = {}
         # By the text before the first wildcard, so that a name is compared only with globs that begin so.
         self._globs: dict[str, list[tuple[int, str]]] = {}
+        self._members: dict[tuple[str, str], list[int]] = {}
+        self._room_globs: list[tuple[int, str, str]] = []
         for place, section in enumerate(self.sections):
             if not section.patterns:
                 continue
             self._by_name.setdefault(section.name, section)
             # LTSP makes a function of each section; a later one with the same id replaces the earlier one.
             self._by_id[section_id(section.name)] = section
+            for kind, pattern in map(member, section.members):
+                if is_glob(pattern):
+                    self._room_globs.append((place, kind, pattern))
+                else:
+                    self._members.setdefault((kind, pattern), []).append(place)
             for pattern in section.patterns:
+                if is_room(pattern):
+                    continue
                 if pattern in SPECIAL:
                     self._special.setdefault(pattern, section)
                 elif is_glob(pattern):
@@ -160,6 +192,22 @@ class Index:
                 if place not in skip and matches(pattern, subject):
                     found = [place]
         return self.sections[found[0]] if found else None
+
+    @property
+    def has_rooms(self) -> bool:
+        """Whether any host can be in a room."""
+        return bool(self._members or self._room_globs)
+
+    def rooms_of(self, host: Host, name: str) -> tuple[Section, ...]:
+        """Return the rooms of a client with this host name, in the file's order."""
+        if not self.has_rooms or host.kind != "client":
+            return ()
+        subjects = {MAC: lower(host.mac), ADDRESS: host.ip, NAME: name}
+        places = {place for each in subjects.items() for place in self._members.get(each, ())}
+        places |= {
+            place for place, kind, glob in self._room_globs if subjects[kind] and fits(glob, subjects[kind])
+        }
+        return tuple(self.sections[place] for place in sorted(places))
 
     def walk(self, section: Section, done: set[int]) -> Iterator[Assignment]:
         """Yield a section's assignments and those of what it includes, each section once."""

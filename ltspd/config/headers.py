@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
 SPECIAL = frozenset({"server", "common", "clients"})
+# [room:NAME]: such a section's own lines say who is in it (see rooms).
+ROOM = "room:"
 # LTSP evaluates such a section for one of its commands only; the names are from ltsp(8).
 APPLETS = frozenset(
     {
@@ -19,6 +21,7 @@ _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
 _DASHED_MAC = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\Z")
 _RANGE = re.compile(r"[0-9]+(?:\.[0-9]+){3}-[0-9]+(?:\.[0-9]+)*\Z")
 _MAC_GLOB = re.compile(r"[0-9a-f:*?]+\Z")
+_ROOM = re.compile(r"room:[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,10 @@ def read_header(line: str) -> Header:
         pattern = re.sub(r"\*+", "*", alternative.strip())
         if _DASHED_MAC.match(pattern):
             mistakes.append((f"{pattern} has dashes", "it is read as a MAC address; write it with colons"))
-            pattern = pattern.replace("-", ":")
-        if mistake := _mistake(pattern):
+            pattern = with_colons(pattern)
+        if is_room(pattern) and "|" in name:
+            mistakes.append((f"{pattern} stands beside others", "a room is a section of its own"))
+        elif mistake := _mistake(pattern):
             mistakes.append(mistake)
         else:
             patterns.append(pattern)
@@ -60,6 +65,9 @@ def _mistake(pattern: str) -> tuple[str, str] | None:
         return ("a section name is empty", "write a name, a MAC address, an IP address or a host name")
     if pattern == "unnamed":
         return ("the name unnamed stands for the lines above the first section", "choose another name")
+    if is_room(pattern):
+        step = "write [room:lab1]: letters, digits, '.', '_' and '-'"
+        return None if _ROOM.match(pattern) else (f"{pattern!r} is no name of a room", step)
     if not _ALLOWED.match(pattern):
         name = re.sub(r"[^a-z0-9.]+", "-", pattern).strip("-")
         instead = f"write [{name}], or " if name else "write "
@@ -82,12 +90,23 @@ def _mistake(pattern: str) -> tuple[str, str] | None:
             f"{pattern} is a range, and sections have none",
             "write a glob such as [192.168.67.2?], or each address with | between them",
         )
-    if plain and "." in pattern and pattern.replace(".", "").isdigit() and not _is_ipv4(pattern):
+    if plain and "." in pattern and pattern.replace(".", "").isdigit() and not is_ipv4(pattern):
         return (f"{pattern} is not an IPv4 address", "write four numbers of 0 to 255 like 192.168.67.20")
     return None
 
 
-def _is_ipv4(text: str) -> bool:
+def with_colons(pattern: str) -> str:
+    """Return a MAC address that is written with dashes as it is written here; any other text as it is."""
+    return pattern.replace("-", ":") if _DASHED_MAC.match(pattern) else pattern
+
+
+def is_room(pattern: str) -> bool:
+    """Whether the pattern is a room's, which no host's address or name fits."""
+    return pattern.startswith(ROOM)
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether this is an IPv4 address."""
     try:
         IPv4Address(text)
     except AddressValueError:
@@ -102,7 +121,7 @@ def is_glob(pattern: str) -> bool:
 
 def is_word(pattern: str) -> bool:
     """Whether the pattern is a bare name: no address, no wildcard, no applet."""
-    return not (is_glob(pattern) or ":" in pattern or "/" in pattern or _is_ipv4(pattern))
+    return not (is_glob(pattern) or ":" in pattern or "/" in pattern or is_ipv4(pattern))
 
 
 def section_id(name: str) -> str:
@@ -116,11 +135,14 @@ def matches(pattern: str, subject: str) -> bool:
         return False
     if not is_glob(pattern):
         return pattern == subject
-    return _fits(pattern, subject)
+    return fits(pattern, subject)
 
 
-def _fits(pattern: str, subject: str) -> bool:
-    """Match as the shell's ``case`` does. It goes back only to the last star, so that no pattern is slow."""
+def fits(pattern: str, subject: str) -> bool:
+    """Whether a text fits a glob as in the shell's ``case``.
+
+    It goes back only to the last star, so that no pattern is slow.
+    """
     at = place = mark = 0
     star = -1
     while place < len(subject):

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from ltspd.config import code
 from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
-from ltspd.config.headers import read_header
+from ltspd.config.headers import is_room, read_header
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import SERVER
 from ltspd.config.parameters import find, is_known
+from ltspd.config.rooms import MEMBERS, read_members
 from ltspd.config.words import WordError, read_word
 
 # A file for a thousand clients is smaller than 100 KB; one above this limit is a mistake or an attack.
@@ -80,6 +81,7 @@ class _Reader:
         self.sections: list[Section] = []
         self._name, self._patterns, self._line = "", tuple[str, ...](), 1
         self._entries: list[Entry] = []
+        self._members: dict[str, None] = {}
         self._code_until = -1
         self._newlines: list[int] = []
         self.text = self._clean(text)
@@ -202,6 +204,12 @@ class _Reader:
                 self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
                 return None
             return Include(target, self.file, line)
+        if name == MEMBERS.name and any(map(is_room, self._patterns)):
+            members, mistakes = read_members(parts)
+            self._members.update(dict.fromkeys(members))
+            for reason, step in mistakes:
+                self._note(line, reason, step, Severity.WARNING)
+            return None
         if not is_parameter_name(name):
             self._note(
                 line,
@@ -282,8 +290,9 @@ class _Reader:
         self.mistakes.append(Finding(severity, self.file, line, reason, step))
 
     def _close(self) -> None:
-        self.sections.append(Section(self._name, self._patterns, self.file, self._line, tuple(self._entries)))
-        self._entries = []
+        entries, members = tuple(self._entries), tuple(self._members)
+        self.sections.append(Section(self._name, self._patterns, self.file, self._line, entries, members))
+        self._entries, self._members = [], {}
 
     def _line_at(self, at: int) -> int:
         return bisect_right(self._newlines, at - 1) + 1

@@ -41,15 +41,26 @@ IMAGE_TO_RAM=1
 
 [beamer]
 KERNEL_PARAMETERS="video=1024x768"
+
+[room:lab1]                # a room: its members, and settings for all of them
+MEMBERS="52:54:00:* 10.0.3.* pc1*"
+DEFAULT_IMAGE=trixie
 ```
 
 Values are as in a shell: `'…'`, `"…"` with `$OTHER` and `\\\\`, several lines inside quotes; `export` may
 stand before them. Clients get what they read and what that is made from, but no secrets: passwords, hashes
 and the like stay on the server, with a warning.
 
-For a client these count, and later ones win: the lines above the first section; `[clients]`; `[common]`;
-the first section that fits its MAC address; the first for its IP address; the first for its host name. For
-the server: the lines above the first section; `[common]`; `[server]`.
+A section `[room:NAME]` is a room. `MEMBERS` lists who is in it, with blanks between: MAC addresses (what has
+a colon), IPv4 addresses (digits and dots), host names (all else), and globs of these with `*` and `?`; `*`
+alone is every client. Several lines of `MEMBERS` add up. A host name counts if the boot menu or DHCP gives
+it, or if a `HOSTNAME` outside of rooms does; one with `%{IP}` or `%{MAC}` in it is not known yet when rooms
+are looked up, so give addresses there. If a client is in two rooms, the settings of the first in the file
+count for it, and `ltspctl config check` names it. What else rooms are for: [control.md](control.md).
+
+For a client these count, and later ones win: the lines above the first section; `[clients]`; `[common]`; the
+first room that it is in; the first section that fits its MAC address; the first for its IP address; the first
+for its host name. For the server: the lines above the first section; `[common]`; `[server]`.
 
 `DEFAULT_IMAGE`, `KERNEL_PARAMETERS`, `MENU_TIMEOUT` and `ROOT_TRANSPORT` are the boot menu's. Where nothing
 sets one of them for a client, that of `[server]` counts for it; no client reads anything else there. All

@@ -6,14 +6,15 @@ property test compares both. MAC must be lower-case with colons.
 """
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from ltspd.config.document import Assignment, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
-from ltspd.config.headers import SPECIAL
+from ltspd.config.headers import SPECIAL, is_room
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import CLIENT
 from ltspd.config.parameters import sides
+from ltspd.config.rooms import ADDRESS, MAC, NAME, member
 from ltspd.config.secrecy import withheld
 
 _HEAD = """\
@@ -96,10 +97,15 @@ def _pattern(pattern: str) -> str:
 def _dispatcher(index: Index, sections: dict[int, Section], names: list[str]) -> list[str]:
     lines = ["ltsp_match() {", '    case "$1" in', "        '') ;;"]
     for place, section in sections.items():
-        patterns = [each for each in section.patterns if each not in SPECIAL and "/" not in each]
+        patterns = [
+            each for each in section.patterns if not (each in SPECIAL or "/" in each or is_room(each))
+        ]
         if patterns:
             lines.append(f"        {'|'.join(map(_pattern, patterns))}) ltsp_section_{place} ;;")
-    lines += ["    esac", "    return 0", "}", "", "ltsp_settings() {"]
+    lines += ["    esac", "    return 0", "}", ""]
+    rooms = {place: section.members for place, section in sections.items() if section.members}
+    lines += _rooms(rooms)
+    lines += ["ltsp_evaluate() {"]
     lines += [f"    unset {name}" for name in names if name not in PREDEFINED]
     lines += [f"    ltsp_seen_{place}=" for place in sections]
     lines += ["    MAC_ADDRESS=${1-}", "    IP_ADDRESS=${2-}", "    HOSTNAME=${3-}", "    SERVER=${4-}"]
@@ -108,12 +114,13 @@ def _dispatcher(index: Index, sections: dict[int, Section], names: list[str]) ->
         special = index.special(name)
         if special is not None and index.position(special) in sections:
             lines.append(f"    ltsp_section_{index.position(special)}")
+    lines += [f'    case "$ltsp_room" in {place}) ltsp_section_{place} ;; esac' for place in rooms]
     lines += [
         '    ltsp_match "${1-}"',
         '    ltsp_match "${2-}"',
         "    ltsp_host=$HOSTNAME",
         f'    case "$ltsp_host" in {_HOST_NAME_CASE}) ltsp_host=${{3-}} ;; esac',
-        f'    case "$ltsp_host" in {_HOST_NAME_CASE}) return 0 ;; esac',
+        f'    case "$ltsp_host" in {_HOST_NAME_CASE}) ltsp_host= ;; esac',
         '    case "$ltsp_host" in',
         "        *[A-Z]*) ltsp_host=$(printf '%s' \"$ltsp_host\" | tr 'A-Z' 'a-z') ;;",
         "    esac",
@@ -121,5 +128,38 @@ def _dispatcher(index: Index, sections: dict[int, Section], names: list[str]) ->
         "    return 0",
         "}",
         "",
+        # The first time tells the host name, which may say in which room the client is.
+        "ltsp_settings() {",
+        "    ltsp_room=",
+        '    ltsp_evaluate "$@"',
     ]
-    return lines
+    if rooms:
+        lines += [
+            '    ltsp_find_room "${1-}" "${2-}" "$ltsp_host"',
+            '    case "$ltsp_room" in ?*) ltsp_evaluate "$@" ;; esac',
+        ]
+    return [*lines, "    return 0", "}", ""]
+
+
+def _rooms(rooms: Mapping[int, tuple[str, ...]]) -> list[str]:
+    """Return the function that sets ltsp_room to the first room of a MAC address, an address and a name."""
+    if not rooms:
+        return []
+    fitting = [
+        f"{place}{kind}{_pattern(pattern)}"
+        for place, members in rooms.items()
+        for kind, pattern in map(member, members)
+    ]
+    return [
+        "ltsp_find_room() {",
+        f"    for ltsp_room in {' '.join(map(str, rooms))}; do",
+        f'        for ltsp_subject in "{MAC}$1" "{ADDRESS}$2" "{NAME}$3"; do',
+        f'            case "$ltsp_subject" in {MAC} | {ADDRESS} | {NAME}) continue ;; esac',
+        f'            case "$ltsp_room$ltsp_subject" in {"|".join(fitting)}) return 0 ;; esac',
+        "        done",
+        "    done",
+        "    ltsp_room=",
+        "    return 0",
+        "}",
+        "",
+    ]

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 
 from ltspd.config.document import Assignment, Document, Host, Include, Reference, Section
-from ltspd.config.evaluate import Index, effective_menu, effective_server
+from ltspd.config.evaluate import Index, effective_menu, effective_server, host_patterns
 from ltspd.config.headers import is_glob
 from ltspd.config.parameter import MENU, Parameter, Settings
 from ltspd.config.readers import IMAGE, LINE, choice, number
+from ltspd.config.rooms import MEMBERS
 from ltspd.config.secrecy import withheld
 from ltspd.model.menu import MenuChoice, Offer, RootTransport
 
@@ -87,7 +88,7 @@ def rules(document: Document) -> str:
 
     Everybody on the network can fetch the menu, so there a secret counts as not set. The text is JSON: each
     section's name and entries. An entry is ["INCLUDE", section], or a parameter's name, then text and names
-    of parameters in turn: ``A="x$B"`` is ["A", "x", "B", ""].
+    of parameters in turn: ``A="x$B"`` is ["A", "x", "B", ""]; or ["MEMBERS", pattern …], first in a room.
     """
     hidden = withheld(document)
     used: dict[str, set[str]] = {}
@@ -110,6 +111,8 @@ def rules(document: Document) -> str:
 
 
 def _entries(section: Section, names: set[str]) -> Iterator[tuple[str, ...]]:
+    if section.members:
+        yield (MEMBERS.name, *section.members)
     for each in section.entries:
         if isinstance(each, Include):
             yield ("INCLUDE", each.target)
@@ -129,11 +132,15 @@ def _document(rules: str) -> Document:
 
 
 def _section(name: str, entries: list[list[str]]) -> Section:
+    patterns = tuple(name.split("|")) if name else ()
+    members: list[str] = []
+    if entries and entries[0][0] == MEMBERS.name:
+        (_, *members), entries = entries[0], entries[1:]
     found = tuple(
         Include(each[1], "", 0) if each[0] == "INCLUDE" else Assignment(each[0], _parts(each[1:]), "", 0)
         for each in entries
     )
-    return Section(name, tuple(name.split("|")) if name else (), "", 0, found)
+    return Section(name, patterns, "", 0, found, tuple(members))
 
 
 def _parts(flat: list[str]) -> tuple[str | Reference, ...]:
@@ -141,13 +148,12 @@ def _parts(flat: list[str]) -> tuple[str | Reference, ...]:
 
 
 def examples(document: Document) -> Iterator[Host]:
-    """Yield for each section's glob a host that fits it."""
-    for section in document.sections:
-        for pattern in filter(is_glob, section.patterns):
-            subject = pattern.replace("*", "").replace("?", "0")
-            if ":" in pattern:
-                yield Host(mac=subject)
-            elif re.search("[a-z_-]", pattern):
-                yield Host(hostname=subject)
-            else:
-                yield Host(ip=subject, hostname=subject)
+    """Yield for each glob of a section or a room a host that fits it."""
+    for pattern in filter(is_glob, host_patterns(document)):
+        subject = pattern.replace("*", "").replace("?", "0")
+        if ":" in pattern:
+            yield Host(mac=subject)
+        elif re.search("[a-z_-]", pattern):
+            yield Host(hostname=subject)
+        else:
+            yield Host(ip=subject, hostname=subject)

@@ -11,7 +11,7 @@ OWN = ["T", "U", "V", "SERVER", "HOSTNAME", "MAC_ADDRESS", "IP_ADDRESS"]
 SECTIONS = [
     "server", "common", "clients", "server|clients", "52:54:00:12:34:56", "52-54-00-12-34-57", "52:54:00:*",
     "192.168.67.20", "192.168.67.*", "pc01", "pc*", "pc01|pc02|192.168.67.20", "beamer", "image/x", "*",
-    "pc 1", "all", "[", "",
+    "room:a", "room:b", "pc 1", "all", "[", "",
 ]  # fmt: skip
 ODD = [
     "", "0", "1", "-1", "+1", "1_0", "٣", "1.5", " 5", "99999999999", "bogus", "nbd", "nfs", "http", "NFS",
@@ -27,7 +27,19 @@ _reference = st.sampled_from([*OWN, *NAMES]).map(lambda name: f'"${{{name}}}"')
 _value = st.lists(st.one_of(_literal, _reference), min_size=1, max_size=3).map("".join)
 _assignment = st.builds("{}={}".format, st.sampled_from([*OWN, *NAMES]), _value)
 _include = st.sampled_from([*SECTIONS, "missing"]).map(lambda name: f"INCLUDE='{name}'")
-_line = st.one_of(_assignment, _assignment, _assignment, _include, st.text(max_size=12))
+MEMBERS = [
+    "52:54:00:*",
+    "52:54:00:12:34:56",
+    "192.168.67.*",
+    "192.168.67.30",
+    "pc*",
+    "pc01",
+    "*",
+    "x,lib-3",
+    "é",
+]
+_members = st.lists(st.sampled_from(MEMBERS), max_size=3).map(lambda each: f"MEMBERS='{' '.join(each)}'")
+_line = st.one_of(_assignment, _assignment, _assignment, _include, _members, st.text(max_size=12))
 _section = st.tuples(st.sampled_from(SECTIONS), st.lists(_line, max_size=5))
 
 

@@ -25,7 +25,7 @@ SHELLS = [
     if shutil.which(shell.split()[0])
 ]
 BUSYBOX = ["busybox", "sh"]
-NAMES = ["FSTAB_A", "HOSTS_B", "HOSTNAME", "KERNEL_PARAMETERS", "PASSWORDS_X", "FSTAB_1", "SERVER"]
+NAMES = ["FSTAB_A", "HOSTS_B", "HOSTNAME", "KERNEL_PARAMETERS", "PASSWORDS_X", "FSTAB_1", "SERVER", "MEMBERS"]
 SECTIONS = [
     "clients",
     "common",
@@ -39,6 +39,8 @@ SECTIONS = [
     "esac",
     "*c*1",
     "clients|if",
+    "room:a",
+    "room:b",
 ]
 HOSTS = [
     Host("52:54:00:00:00:01", "10.0.0.7", "", "client", "10.0.0.1"),
@@ -67,9 +69,16 @@ reference = st.sampled_from([*NAMES, *PREDEFINED, "NOWHERE"]).flatmap(
 )
 value = st.lists(st.one_of(literal, literal, reference), max_size=4).map("".join)
 assignment = st.tuples(st.sampled_from(NAMES), value).map("=".join)
+MEMBERS = [
+    "*", "52:54:00:*", "52:54:00:00:00:01", "52-54-00-00-00-02", "10.0.0.?", "10.0.0.17", "pc*", "pc02",
+    "x-y", "1*", "a*", "esac",
+]  # fmt: skip
+members = st.lists(st.sampled_from(MEMBERS), min_size=1, max_size=3).map(
+    lambda words: f"MEMBERS='{' '.join(words)}'"
+)
 include = st.sampled_from([*SECTIONS, "missing", "x_y"]).map(lambda name: f"INCLUDE='{name}'")
 section = st.tuples(
-    st.sampled_from(SECTIONS), st.lists(st.one_of(assignment, assignment, include), max_size=4)
+    st.sampled_from(SECTIONS), st.lists(st.one_of(assignment, assignment, include, members), max_size=4)
 )
 
 
@@ -138,6 +147,9 @@ HOSTS_B="$HOSTS_B
 KERNEL_PARAMETERS="$KERNEL_PARAMETERS more"
 [x-y]
 KERNEL_PARAMETERS="$SERVER"
+[room:lab]
+MEMBERS="10.0.0.1? pc01"
+FSTAB_A="$FSTAB_A lab"
 """
 
 

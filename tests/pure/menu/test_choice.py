@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ltspd.clients.table import Table, dump, load
 from ltspd.config.document import Host
-from ltspd.config.evaluate import effective_menu, effective_server
+from ltspd.config.evaluate import effective_menu, effective_server, host_patterns
 from ltspd.config.headers import is_glob, matches
 from ltspd.config.parse import parse
 from ltspd.config.secrecy import withheld
@@ -78,6 +78,20 @@ def test_globs_count() -> None:
     assert chosen(text, Host("52:54:01:00:00:01", "192.168.67.50", "x")).entry == "a"
 
 
+def test_rooms_count() -> None:
+    text = "[clients]\nKERNEL_PARAMETERS=all\nROOT_TRANSPORT=nbd\n[room:lab]\nMEMBERS='52:54:00:* pc07'\n"
+    text += "KERNEL_PARAMETERS=lab\nROOT_TRANSPORT=http\n[pc07]\nROOT_TRANSPORT=nfs\n"
+    assert chosen(text, Host("52:54:00:00:00:01")) == MenuChoice("a", RootTransport.HTTP, "lab", 5000)
+    assert chosen(text, Host(hostname="PC07")) == MenuChoice("a", RootTransport.NFS, "lab", 5000)
+    assert chosen(text, Host(ip="10.0.0.1")) == MenuChoice("a", RootTransport.NBD, "all", 5000)
+
+
+def test_the_static_script_knows_members_that_are_named_exactly() -> None:
+    text = "[room:lab]\nMEMBERS='52:54:00:00:00:01 pc2*'\nKERNEL_PARAMETERS=lab\n"
+    ((key, value, choice),) = decide(text, images=(image("a"),)).menu.hosts
+    assert (key, value, choice.kernel_parameters) == ("mac", "52:54:00:00:00:01", "lab")
+
+
 def test_what_is_made_from_the_client_itself() -> None:
     text = '[clients]\nKERNEL_PARAMETERS="name=$HOSTNAME log=$SERVER mac=$MAC_ADDRESS"\n'
     found = chosen(text, Host("52:54:00:00:00:01", "10.0.0.9", "pc1", server="10.0.0.1"))
@@ -96,7 +110,7 @@ def test_a_choice_is_always_one_of_the_entries(wanted: str, entry: str) -> None:
 @given(texts())
 def test_the_example_of_a_glob_fits_it(text: str) -> None:
     document = parse(text)
-    globs = [each for section in document.sections for each in section.patterns if is_glob(each)]
+    globs = [*filter(is_glob, host_patterns(document))]
     for pattern, host in zip(globs, examples(document), strict=True):
         assert any(matches(pattern, each) for each in (host.mac, host.ip, host.hostname)) or "/" in pattern
 
