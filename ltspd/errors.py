@@ -175,6 +175,12 @@ class TestFailed(LtspError):
     name = "TestFailed"
 
 
+class NoKey(LtspError):
+    """A client has reported no key that could be approved."""
+
+    name = "NoKey"
+
+
 class Cancelled(LtspError):
     """The job was cancelled by a caller."""
 

@@ -1,15 +1,63 @@
 """``Client``: a machine that boots from this server, as it reports itself. Pure."""
 
+from collections.abc import Mapping
 from operator import attrgetter
+from typing import Protocol
 
-from ltspd.api.noun import Noun, Property
+from ltspd.api import noun
+from ltspd.api.noun import CONTROL_CLIENT, Call, Method, Noun, Property
+from ltspd.clients.enrolment import fingerprint
+from ltspd.errors import NoKey
 from ltspd.model.client import ClientState
 from ltspd.names import interface
+
+
+class Core(noun.Core, Protocol):
+    """What the methods of a client need."""
+
+    async def approve_client(self, mac: str) -> None:
+        """Let the key that a client reported last be its own; raises NoKey."""
+
+    async def forget_client(self, mac: str) -> None:
+        """Have the next key that a client reports be its first one."""
+
+
+async def _approve(core: Core, client: ClientState, _call: Call) -> None:
+    await core.approve_client(client.mac)
+
+
+async def _forget(core: Core, client: ClientState, _call: Call) -> None:
+    await core.forget_client(client.mac)
+
+
+def _details(client: ClientState) -> Mapping[str, str]:
+    return {"client": client.hostname or client.mac, "mac": client.mac}
+
 
 NOUN: Noun[ClientState] = Noun(
     name=interface("Client"),
     objects=attrgetter("clients"),
     key=attrgetter("mac"),
+    details=_details,
+    methods=(
+        Method(
+            name="Approve",
+            run=_approve,
+            action=CONTROL_CLIENT,
+            doc="""Let the key that this client reported last be its own, whatever was known before. A key
+                that it keeps counts from now on, another one until its boot ends.""",
+            errors=(NoKey,),
+            since="0.3.0",
+        ),
+        Method(
+            name="Forget",
+            run=_forget,
+            action=CONTROL_CLIENT,
+            doc="""Forget the key of this client: it opens no account any more, and the next one that the
+                client reports, at its next boot at the latest, is judged as its first one.""",
+            since="0.3.0",
+        ),
+    ),
     properties=(
         Property(
             "Mac",
@@ -50,6 +98,21 @@ NOUN: Noun[ClientState] = Noun(
             "s",
             attrgetter("error"),
             "Why it can't boot, in its own words; empty unless Stage is failed.",
+        ),
+        Property(
+            "Key",
+            "s",
+            lambda client: fingerprint(client.key),
+            "Fingerprint of the key that it reported last, as ssh-keygen shows it; empty: it reported none.",
+            since="0.3.0",
+        ),
+        Property(
+            "Identity",
+            "s",
+            lambda client: str(client.identity),
+            "What its key counts for: none, boot (until its boot ends), kept (it keeps the key), pending (it "
+            "waits for Approve), refused (another key is known as this client's).",
+            since="0.3.0",
         ),
     ),
 )

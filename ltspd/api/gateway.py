@@ -71,7 +71,8 @@ NOUN: Noun[State] = Noun(
             doc=f"""Only for the HTTP gateway, which reads what clients report: hand over clients that are
                 new or have changed, at most {REPORTS_MOST} in a call. Keys, any of which but Mac may be
                 missing: Mac, Address, Hostname, Image, Generation, Transport, Stage, Error (all s) and
-                LastSeen (t), as the properties of Client. Unknown keys are ignored, and so is a client
+                LastSeen (t), as the properties of Client; Key (s, a whole public key) and Kept (s, 1 if the
+                client keeps it over its boots). Unknown keys are ignored, and so is a client
                 with a value that can't be right.""",
             errors=(InvalidOption, NotAuthorized),
         ),

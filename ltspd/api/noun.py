@@ -21,6 +21,7 @@ FIRST = "0.1.0"
 BUILD_IMAGE = names.action("build-image")
 REVERT_IMAGE = names.action("revert-image")
 CONFIGURE = names.action("configure")
+CONTROL_CLIENT = names.action("control-client")
 
 # What an object-path property says when there is no object.
 NO_OBJECT = "/"

@@ -57,9 +57,13 @@ _WORDS = {
     "transport": re.compile("|".join(TRANSPORTS)),
     "image": _NAME,
     "generation": _NAME,
+    # RFC 8709 as OpenSSH writes it: always the same beginning, then 32 bytes in base64.
+    "key": re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}"),
+    "kept": re.compile("[01]"),
 }
-# Every field by its name here and in reports; Mac, Address … on the bus.
-FIELDS = ("mac", "address", "hostname", "image", "generation", "transport", "stage", "error")
+# Every field by its name here and in reports; Mac, Address … on the bus. ``key`` is the public half of the
+# machine's key, ``kept`` is 1 if it keeps that over its boots.
+FIELDS = ("mac", "address", "hostname", "image", "generation", "transport", "stage", "error", "key", "kept")
 ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ltspd.clients.fields import FIELDS, ON_THE_BUS, ClientStage, is_sound
-from ltspd.model.client import ClientState
+from ltspd.model.client import ClientState, Identity
 from ltspd.model.image import Image
 from ltspd.model.menu import RootTransport
 from ltspd.model.state import Problem
@@ -52,9 +52,10 @@ def merge(
         else:
             found[client.mac] = client
     if len(found) > MOST:
-        newest = sorted(found.values(), key=lambda each: each.last_seen)[-MOST:]
-        keep = {each.mac for each in newest}
-        found = {mac: client for mac, client in found.items() if mac in keep}
+        # Those that keep their keys are as many at most, and stay: administrators may have to forget one.
+        others = [each for each in found.values() if each.identity is not Identity.KEPT]
+        drop = {each.mac for each in sorted(others, key=lambda each: each.last_seen)[:-MOST]}
+        found = {mac: client for mac, client in found.items() if mac not in drop}
     return found, refused
 
 

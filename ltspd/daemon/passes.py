@@ -13,6 +13,7 @@ from ltspd.clients import known as clients
 from ltspd.config.file import ConfFile
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
+from ltspd.daemon.enrolment import ENROL, Enrolment
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
 from ltspd.jobs.builds import Builds
@@ -79,7 +80,8 @@ class Passes:
         self.outputs: tuple[Output, ...] = ()
         # The problems that the last pass found; those of clients and of the gateway come at any time.
         self._problems: tuple[str, ...] = ()
-        self._clients: clients.Clients = {}
+        self._enrolment = Enrolment(paths)
+        self._clients: clients.Clients = self._enrolment.clients
         self._of_gateway: tuple[Problem, ...] = ()
         self._add_ons = AddOns(paths)
         # The directories that are watched, and the function that ends that.
@@ -129,12 +131,15 @@ class Passes:
                 moved, back = self._moved.pop(0)
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
+            self._enrolment.follow(config.settings[ENROL])
             async with self._observing:
                 self.facts, broken = await facts_of.look(self.paths, PROGRAMS)
             self.observed.set()
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
-            desired = await asyncio.to_thread(plan, config, self.facts, self.paths)
-            facts = self.facts
+            self._clients = self._enrolment.settle(self._clients, self._clients)
+            await self._enrolment.save()
+            facts = replace(self.facts, enrolled=self._enrolment.accepted)
+            desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
             world = World.of(config.settings, desired, facts, self.paths, add_ons)
             self.outputs = await asyncio.to_thread(outputs, world)
@@ -215,8 +220,9 @@ class Passes:
     def _with_clients(self, state: State, *, passed: bool, **changes: Any) -> State:
         """Return the state with the clients and all problems; ``passed``: a pass has just ended."""
         failing = clients.problems(self._clients.values(), _now())
+        keys = self._enrolment.problems(self._clients.values())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
-        problems = (*self._problems, *map(str, (*of_gateway, *failing)))
+        problems = (*self._problems, *map(str, (*of_gateway, *keys, *failing)))
         if passed or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
             # A unit that systemd is still starting does not serve yet; when it does, there is another pass.
             outputs = changes.get("outputs", state.outputs)
@@ -238,10 +244,29 @@ class Passes:
         """
         await self.observed.wait()
         known = {each.name: frozenset(one.id for one in each.generations) for each in self.facts.images}
-        self._clients, refused = clients.merge(self._clients, reports, known, _now())
-        self._show(self._with_clients(self.state, passed=False))
+        merged, refused = clients.merge(self._clients, reports, known, _now())
+        told = [mac for mac, each in merged.items() if each is not self._clients.get(mac)]
+        self._clients = self._enrolment.settle(merged, told)
+        await self._enrolled()
         self.applier.answers.heard(reports)
         return refused
+
+    async def approve_client(self, mac: str) -> None:
+        """Let the key that a client reported last be its own; raises NoKey."""
+        self._clients = self._enrolment.approve(self._clients, mac)
+        await self._enrolled()
+
+    async def forget_client(self, mac: str) -> None:
+        """Have the next key that a client reports be its first one."""
+        self._clients = self._enrolment.forget(self._clients, mac)
+        await self._enrolled()
+
+    async def _enrolled(self) -> None:
+        """Publish the clients; if other keys count now, a pass follows, which opens accounts to them."""
+        changed = await self._enrolment.save()
+        self._show(self._with_clients(self.state, passed=False))
+        if changed:
+            self.wake()
 
     def heard_gateway(self, problems: Sequence[str]) -> None:
         """Take all present problems of the gateway."""

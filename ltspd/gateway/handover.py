@@ -144,5 +144,7 @@ def _told(entry: Entry) -> dict[str, tuple[str, object]]:
         "Transport": ("s", report.transport),
         "Stage": ("s", report.stage),
         "Error": ("s", report.error),
+        "Key": ("s", report.key),
+        "Kept": ("s", report.kept),
         "LastSeen": ("t", entry.seen),
     }

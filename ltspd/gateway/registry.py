@@ -49,7 +49,11 @@ class Registry:
         marks = {name: when for name, when in report.marks.items() if name not in told}
         if before is not None and same and report.clock < before.report.clock:
             # A later report of the same boot was faster, so only the marks of this one can be new.
-            report = before.report
+            newer = report if report.key else before.report
+            report = replace(before.report, key=newer.key, kept=newer.kept)
+        elif before is not None and same and not report.key:
+            # The machine tells its key when it has made it, and not in every report.
+            report = replace(report, key=before.report.key, kept=before.report.kept)
         self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys())
         self._entries.move_to_end(report.mac)
         self._move(report.mac, address, before.address if before is not None else "")

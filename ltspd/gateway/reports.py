@@ -37,6 +37,8 @@ class Report:
     transport: str = ""
     error: str = ""
     marks: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
+    kept: str = ""
 
 
 def parse(body: bytes) -> Report:
@@ -59,7 +61,7 @@ def parse(body: bytes) -> Report:
 
 
 def _report(values: Mapping[str, str]) -> Report:
-    fields = ("hostname", "image", "generation", "transport", "error")
+    fields = ("hostname", "image", "generation", "transport", "error", "key", "kept")
     found = {name: values.get(name, "") for name in ("mac", "stage", *fields)}
     for name, value in found.items():
         if not is_sound(name, value):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from ltspd.model.account import Account, Group
+from ltspd.model.client import Enrolled
 from ltspd.model.image import Image, Source
 from ltspd.model.network import Link
 
@@ -36,7 +37,8 @@ class Facts:
     """All that one pass observed.
 
     ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
-    that read a root, ``unsent`` are sentences about accounts that clients don't get.
+    that read a root, ``unsent`` are sentences about accounts that clients don't get, ``enrolled`` are the
+    clients whose keys count.
     """
 
     hostname: str = ""
@@ -57,3 +59,4 @@ class Facts:
     leftovers: tuple[Leftover, ...] = ()
     set_aside: tuple[str, ...] = ()
     connected: frozenset[str] = frozenset()
+    enrolled: tuple[Enrolled, ...] = ()

@@ -78,7 +78,7 @@ async def test_what_is_reported_arrives(handing: Handing, service: Service, serv
         {
             "Mac": "52:54:00:00:00:01", "Address": "10.0.0.1", "Hostname": "pc", "Image": "",
             "Generation": "",
-            "Transport": "", "Stage": "root", "Error": "", "LastSeen": NOW,
+            "Transport": "", "Stage": "root", "Error": "", "Key": "", "Kept": "", "LastSeen": NOW,
         }
     ]  # fmt: skip
 

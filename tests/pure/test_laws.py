@@ -68,14 +68,15 @@ ALLOWED = {
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "api": (
-        "clients.fields config.* dbus.caller dbus.connection dbus.wire disk.words errors "
+        "clients.enrolment clients.fields config.* dbus.caller dbus.connection dbus.wire disk.words errors "
         "image.store.store migration.leftovers migration.takeover model.* names paths"
     ),
     "daemon": (
-        "api.service apply clients.known config.* dbus.connection dbus.systemd errors "
+        "api.service apply clients.enrolment clients.known config.* dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
         "jobs.trials jobs.unattended migration.takeover model.* observe.facts observe.files observe.links "
-        "observe.watches outputs outputs.world paths plan system.memory system.notify system.sshkeys"
+        "observe.watches outputs outputs.world paths plan system.files system.memory system.notify "
+        "system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

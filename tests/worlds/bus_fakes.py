@@ -18,7 +18,7 @@ from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, Nothi
 from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
-from ltspd.model.client import ClientState
+from ltspd.model.client import ClientState, Identity
 from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
@@ -53,7 +53,17 @@ STATE = State(
     links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL),),
     clients=(
         ClientState(
-            "52:54:00:00:00:01", "pc01", "10.0.0.20", "x86_64", "g2", "login", 1_700_000_000_000_000, "nfs"
+            "52:54:00:00:00:01",
+            "pc01",
+            "10.0.0.20",
+            "x86_64",
+            "g2",
+            "login",
+            1_700_000_000_000_000,
+            "nfs",
+            key=f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}",
+            kept="1",
+            identity=Identity.KEPT,
         ),
         ClientState(
             "52:54:00:00:00:02",
@@ -170,6 +180,18 @@ class FakeServer:
     async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
         self.calls.append(("clients", tuple(reports)))
         return 0
+
+    async def approve_client(self, mac: str) -> None:
+        self.calls.append(("approve", mac))
+        self._identity(mac, Identity.KEPT)
+
+    async def forget_client(self, mac: str) -> None:
+        self.calls.append(("forget", mac))
+        self._identity(mac, Identity.NONE)
+
+    def _identity(self, mac: str, identity: Identity) -> None:
+        of = self._state.clients
+        self.set(clients=tuple(replace(each, identity=identity) if each.mac == mac else each for each in of))
 
     def heard_gateway(self, problems: Sequence[str]) -> None:
         self.problems_of_gateway.append(tuple(problems))

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from ltspd.api import remote as server
 from ltspd.cli import show
-from ltspd.cli.answer import lists, shows
+from ltspd.cli.answer import done, lists, shows
 from ltspd.cli.grammar import Argument, Command, Noun
 from ltspd.dbus.caller import Client
+from ltspd.names import object_path
 
 # The stages in the order in which a person asks for them: who is there, who is coming, who is not.
 STAGES = ("login", "root", "network", "failed", "off")
@@ -15,7 +16,7 @@ STAGES = ("login", "root", "network", "failed", "off")
 
 def table(clients: Sequence[server.Properties], coloured: bool) -> str:
     """Return a line for each client."""
-    head = ("CLIENT", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "LAST SEEN", "ERROR")
+    head = ("CLIENT", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "KEY", "LAST SEEN", "ERROR")
     rows = [
         (
             each["Hostname"],
@@ -25,6 +26,7 @@ def table(clients: Sequence[server.Properties], coloured: bool) -> str:
             each["Image"],
             each["Generation"],
             each["Transport"],
+            each["Identity"],
             show.moment(each["LastSeen"]),
             each["Error"],
         )
@@ -48,6 +50,20 @@ def _show(client: Client, options: argparse.Namespace) -> int:
     return shows("Client")(client, options)
 
 
+def _approve(client: Client, options: argparse.Namespace) -> int:
+    mac = server.client_mac(client, options.name)
+    key = server.one(client, "Client", mac)["Key"]
+    server.act(client, object_path("client", mac), "Client", "Approve")
+    return done(options, f"The key {key} is that of {options.name} now", Mac=mac, Key=key)
+
+
+def _forget(client: Client, options: argparse.Namespace) -> int:
+    mac = server.client_mac(client, options.name)
+    server.one(client, "Client", mac)
+    server.act(client, object_path("client", mac), "Client", "Forget")
+    return done(options, f"The next key of {options.name} is its first one again", Mac=mac)
+
+
 def _names(found: server.Objects, _before: str) -> list[str]:
     # Shells split words at the colons of a MAC address.
     return [each["Hostname"] or each["Address"] for each in server.select(found, "Client")]
@@ -64,5 +80,21 @@ COMMANDS = (
         "in between; LAST SEEN of one that runs may be long ago.",
     ),
     Command("show", "show a client", _show, (_NAME,)),
+    Command(
+        "approve",
+        "let the key that a client reported last be its own",
+        _approve,
+        (_NAME,),
+        more="Needed where ltsp.conf says ENROL=ask, and where a machine that keeps its key has got another. "
+        "Compare the key: 'ssh-keygen -l -f /run/ltsp/login/key.pub' on the client shows it.",
+    ),
+    Command(
+        "forget",
+        "forget a client's key, so that its next one is taken as its first",
+        _forget,
+        (_NAME,),
+        more="For a machine that is gone, or whose card is another's now. Until it reports a key, at its "
+        "next boot at the latest, it opens no account.",
+    ),
 )
 NOUNS = (Noun("client", 50, "machines that boot from this server", COMMANDS, names={"client": _names}),)
