@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import secrets
 import shutil
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from typing import Literal
 
 from tests.lab.console import Console, Seen
 from tests.lab.net import Lan, Traffic
+from tests.lab.screen import Screen
 from tests.lab.session import Session, end
 from tests.lab.timeline import REPEATED, STAGES, Mark
 from tests.patience import PATIENCE
@@ -34,6 +34,8 @@ class Client:
     _process: "subprocess.Popen[bytes] | None" = None
     _console: Console | None = None
     _shell: Console | None = None
+    consoles: list[Console] = field(default_factory=list)
+    _screen: Screen | None = None
     _logged_in: bool = False
     _line: str = ""
 
@@ -42,6 +44,12 @@ class Client:
         """The first serial line, where firmware, kernel and login prompt are."""
         assert self._console is not None
         return self._console
+
+    @property
+    def screen(self) -> Screen:
+        """The monitor and the keyboard, if it was switched on with a ``screen``."""
+        assert self._screen is not None
+        return self._screen
 
     def expect(self, pattern: str, timeout: float = PATIENCE) -> Seen:
         """Wait for a regular expression on the console, after what was expected before."""
@@ -73,19 +81,12 @@ class Client:
         assert self._shell is not None
         if not self._logged_in:
             self._shell.expect(r"[#$] ?$", timeout)
-            # Without this the terminal would echo each command into its own answer.
-            self._shell.type("stty -echo -onlcr columns 1000; PS1=; PS2=; printf 'lab-%s\\n' ready\n")
-            self._shell.expect(r"^lab-ready$", timeout)
+            self._shell.settle(timeout)
             self._logged_in = True
-        token = secrets.token_hex(6)
-        self._shell.type(f"printf 'begin-%s\\n' {token}\n{{ {command}\n}} </dev/null 2>&1\n")
-        self._shell.type(f"printf '\\nend-%s-%s\\n' {token} $?\n")
-        self._shell.expect(rf"^begin-{token}\n", timeout)
-        answer = self._shell.expect(rf"([\s\S]*?)\nend-{token}-(\d+)\n", timeout)
-        output, status = answer.groups
-        if status != "0":
+        output, status = self._shell.run(command, timeout)
+        if status != 0:
             raise RuntimeError(f"on client {self.name}, {command!r} ended with {status}: {output}")
-        return output or ""
+        return output
 
     def traffic(self) -> Traffic:
         """Return what went over this client's cable so far."""
@@ -119,7 +120,7 @@ class Client:
         if process is None:
             return
         end(process, patience=3)
-        for line in (self._console, self._shell):
+        for line in (self._console, self._shell, self._screen, *self.consoles):
             if line is not None:
                 line.close()
         self.lan.unplug(self.tap)
@@ -134,24 +135,30 @@ def power_on(
     name: str | None = None,
     memory: int = 1024,
     external: bool = False,
+    consoles: int = 0,
+    screen: bool = False,
     extra: tuple[str, ...] = (),
 ) -> Client:
     """Switch a diskless machine on; it boots from the network. ``memory`` is in MiB.
 
-    ``external`` plugs it into the second network instead of the LAN. Needs about a third of a
+    ``external`` plugs it into the second network instead of the LAN, ``consoles`` (at most two) are serial
+    lines more, and a ``screen`` can be looked at and typed on. Needs about a third of a
     minute to a login prompt on two cores; more than two machines at a time take longer each.
     """
     number = next(_numbers)
     mac = mac or f"52:54:00:67:{number >> 8:02x}:{number & 255:02x}"
     name = name or f"{firmware}-{number}"
     client = Client(name, mac, lan, lan.plug(external=external))
-    ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
+    ours, theirs = zip(*(socket.socketpair() for _ in range(3 + consoles)), strict=True)
     descriptors = [line.fileno() for line in theirs]
     argv = ["qemu-system-x86_64", "-name", f"{session.name}-{name}", *_machine(session, name, firmware)]
     argv += ["-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory), "-no-reboot", "-boot", "n"]
     # -nographic makes a BIOS write on the first serial line, too.
     argv += ["-nographic", "-monitor", "none"]
-    for number, descriptor in enumerate(descriptors):
+    monitor, *serial = descriptors
+    if screen:
+        argv += ["-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"]
+    for number, descriptor in enumerate(serial):
         argv += ["-chardev", f"socket,id=line{number},fd={descriptor}", "-serial", f"chardev:line{number}"]
     argv += ["-netdev", f"tap,id=lan,ifname={client.tap},script=no,downscript=no"]
     rom = ",romfile=" if firmware == "uefi" else ""
@@ -163,8 +170,14 @@ def power_on(
         for line in theirs:
             line.close()
     session.stack.callback(client.off)
-    client._console = Console(ours[0], session.logs / f"{name}-console.log", began, client._watch)
-    client._shell = Console(ours[1], session.logs / f"{name}-shell.log", began)
+    client._console = Console(ours[1], session.logs / f"{name}-console.log", began, client._watch)
+    client._shell = Console(ours[2], session.logs / f"{name}-shell.log", began)
+    logs = (session.logs / f"{name}-console-{number}.log" for number in range(2, 2 + consoles))
+    client.consoles = [Console(line, log, began) for line, log in zip(ours[3:], logs, strict=True)]
+    if screen:
+        client._screen = Screen(ours[0], session.directory / f"{name}-screen.ppm")
+    else:
+        ours[0].close()
     return client
 
 

@@ -1,10 +1,11 @@
 """A serial line of a virtual machine: read by a thread, searchable with times, kept in a file, typed on."""
 
 import re
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,38 @@ class Console:
     def type(self, text: str) -> None:
         """Type on the line; a command needs its own line end."""
         self._line.sendall(text.encode())
+
+    def settle(self, timeout: float) -> None:
+        """Have the shell here neither echo nor prompt, so that ``run`` gets only what commands say."""
+        token = secrets.token_hex(6)
+        self.type(f"stty -echo -onlcr columns 1000; PS1=; PS2=; printf 'ready-%s\\n' {token}\n")
+        self.expect(rf"^ready-{token}$", timeout)
+
+    def run(
+        self, command: str, timeout: float, answers: Sequence[tuple[str, str]] | None = None
+    ) -> tuple[str, int]:
+        """Run a command in a settled shell; return what it printed, both streams, and its status.
+
+        ``answers`` are typed one by one, each when its prompt (a regular expression) has come; if one never
+        comes, the command's end is the answer. Without any, the command reads from /dev/null.
+        """
+        token = secrets.token_hex(6)
+        nobody = "</dev/null " if answers is None else ""
+        end = rf"\nend-{token}-(\d+)\n"
+        self.type(f"printf 'begin-%s\\n' {token}; {{ {command}\n}} {nobody}2>&1; ")
+        self.type(f"printf '\\nend-%s-%s\\n' {token} $?\n")
+        self.expect(rf"^begin-{token}\n", timeout)
+        with self._changed:
+            since = self._position
+        for prompt, answer in answers or ():
+            seen = self.expect(rf"(?:{prompt})|{end}", timeout)
+            if seen.groups[-1] is not None:
+                break
+            self.type(f"{answer}\n")
+        else:
+            seen = self.expect(end, timeout)
+        with self._changed:
+            return self._text[since : self._position - len(seen.text)], int(seen.groups[-1] or 0)
 
     def close(self) -> None:
         """Stop reading and close the line."""

@@ -34,6 +34,7 @@ SECONDS = {
     "matrix": 1800,
     "next": 1800,
     "netboot": 1200,
+    "login": 600,
     "namespaces": 480,
     "unit": 200,
     "images": 190,
@@ -44,6 +45,7 @@ SECONDS = {
 # Root trees that a part needs are made before it, beside the others.
 TREES = {
     "netboot": ("server", "trial-server", "client", "trixie"),
+    "login": ("login-server", "trixie-server", "client", "trixie"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

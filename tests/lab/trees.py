@@ -21,6 +21,9 @@ from tests.lab.cache import cache_dir, locked
 
 _BASE = ("systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "libpam-systemd")
 _CLIENT = (*_BASE, "linux-image-cloud-amd64", "less", "ncurses-term")
+# What a home comes by, and what asks people for their passwords besides getty: sudo, polkit, a locked screen
+# (pamtester runs without privileges, as such a program does).
+_PEOPLE = ("openssh-client", "sshfs", "fuse3", "sudo", "cron", "pkexec", "pamtester")
 _SERVER = (
     *_BASE,
     *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp", "python3-pyroute2"),
@@ -28,11 +31,22 @@ _SERVER = (
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
     *("qemu-utils", "qemu-system-common", "openssh-server", "openssh-client"),
 )
+# Where people are known by other ways than files: one-time codes, a directory, and what asks it.
+_DIRECTORY = ("libpam-oath", "oathtool", "slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss")
+# A greeter on a screen, a session behind it, a keyring that opens with its password, and a screen locker.
+_DESKTOP = (
+    *(*_BASE, *_PEOPLE, "linux-image-amd64"),
+    *("xserver-xorg-core", "xserver-xorg-input-libinput", "xserver-xorg-video-fbdev", "x11-xserver-utils"),
+    *("lightdm", "lightdm-gtk-greeter", "openbox", "xterm", "fonts-dejavu-core", "adwaita-icon-theme"),
+    *("gnome-keyring", "libpam-gnome-keyring", "libsecret-tools", "dbus-user-session", "i3lock"),
+)
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
+_LTSP_CLIENT = ("ltsp", "busybox", "initramfs-tools", "openssh-client", "sshfs", "fuse3")
 _LTSP_SERVER = (
     *_BASE,
     *("ltsp", "dnsmasq", "nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "squashfs-tools", "ipxe"),
+    *("openssh-server", "openssh-client"),
 )
 
 # Releases of which the archive has other packages each day.
@@ -106,12 +120,16 @@ RECIPES = {
     "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
     # One with what clients of its own root need although others may not read it.
     "private-server": Recipe("bookworm", (*_SERVER, "sudo", "cups-daemon"), (_add_inotify_simple,)),
-    "client": Recipe("bookworm", _CLIENT, (_add_shell,)),
-    "trixie": Recipe("trixie", (*_BASE, "linux-image-cloud-amd64", "dracut")),
+    "client": Recipe("bookworm", (*_CLIENT, *_PEOPLE), (_add_shell,)),
+    "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
+    "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,)),
+    # Servers of both releases whose people log in on clients.
+    "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
+    "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     # With every network manager of the release, none of which starts by itself.
     "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
-    "ltsp-client": Recipe("bookworm", (*_CLIENT, "ltsp", "busybox", "initramfs-tools"), (_add_shell,)),
+    "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # Debian's unstable release, whatever that is today: tests/next.
     "next-server": Recipe("sid", _SERVER, (_add_inotify_simple,)),

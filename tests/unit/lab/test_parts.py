@@ -52,7 +52,7 @@ def test_everything_but_the_long_ones_is_run_longest_first() -> None:
     names = parts.chosen([])
     assert {*parts.TOOLS, *parts.SPREAD, "netboot"} <= set(names)
     assert not set(parts.NAMED) & set(names)
-    assert names[:2] == ["netboot", "namespaces"]
+    assert names[:3] == ["netboot", "login", "namespaces"]
     assert parts.chosen(["bus", "next", "bus"]) == ["next", "bus"]
     with pytest.raises(ValueError, match="no part nowhere"):
         parts.chosen(["nowhere"])
