@@ -71,6 +71,11 @@ class Paths:
         return self.state / "keys"
 
     @property
+    def orders(self) -> Path:
+        """Orders to clients as they are signed; the gateway serves them."""
+        return self.state / "orders"
+
+    @property
     def run(self) -> Path:
         """What may vanish at reboot: locks, work directories."""
         return self.at("/run/ltspd")

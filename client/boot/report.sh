@@ -9,20 +9,27 @@ mark() {
     marks="$marks$1=$uptime "
 }
 
-# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s.
-report() {
-    local url
-    # In a trial nobody listens.
-    [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
+# send LINES: send what this client says, and how its boot is called, within 5 s.
+send() {
+    local url boot=''
     case "$base" in
         http://*) url=$base ;;
         *) url=http://$server/ltsp ;;
     esac
+    read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
+    "${busybox:-/bin/busybox}" timeout 5 "${busybox:-/bin/busybox}" wget -q -O /dev/null --post-data "$1
+boot=$boot" "$url/report" >/dev/null 2>&1
+}
+
+# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s.
+report() {
+    # In a trial nobody listens.
+    [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
     case "$1" in
         failed | off) read -r uptime _ </proc/uptime ;;
         *) mark "$1" ;;
     esac
-    "${busybox:-/bin/busybox}" timeout 5 "${busybox:-/bin/busybox}" wget -q -O /dev/null --post-data "mac=$mac
+    send "mac=$mac
 stage=$1
 clock=$uptime
 marks=$marks
@@ -30,5 +37,5 @@ hostname=$hostname
 image=$image
 generation=$generation
 transport=$transport
-error=$(printf %.300s "$2")" "$url/report" >/dev/null 2>&1 &
+error=$(printf %.300s "$2")" &
 }

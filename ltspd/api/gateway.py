@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ltspd.api import noun
 from ltspd.api.noun import Call, Method, Noun, Refusal
-from ltspd.clients.fields import ON_THE_BUS
+from ltspd.clients.fields import ANSWERS_ON_THE_BUS, ON_THE_BUS
 from ltspd.errors import InvalidOption, NotAuthorized
 from ltspd.model.state import State
 from ltspd.names import interface
@@ -14,7 +14,10 @@ from ltspd.names import interface
 log = logging.getLogger(__name__)
 
 # What a client reports: all but the time are words, which the core looks at.
-REPORT_KEYS: Mapping[str, str] = {**dict.fromkeys(ON_THE_BUS.values(), "s"), "LastSeen": "t"}
+REPORT_KEYS: Mapping[str, str] = {
+    **dict.fromkeys((*ON_THE_BUS.values(), *ANSWERS_ON_THE_BUS.values()), "s"),
+    "LastSeen": "t",
+}
 # Clients in one call of ReportClients.
 REPORTS_MOST = 500
 # Sentences in one call of ReportProblems, and characters in each.
@@ -72,8 +75,9 @@ NOUN: Noun[State] = Noun(
                 new or have changed, at most {REPORTS_MOST} in a call. Keys, any of which but Mac may be
                 missing: Mac, Address, Hostname, Image, Generation, Transport, Stage, Error (all s) and
                 LastSeen (t), as the properties of Client; Key (s, a whole public key) and Kept (s, 1 if the
-                client keeps it over its boots). Unknown keys are ignored, and so is a client
-                with a value that can't be right.""",
+                client keeps it over its boots); Boot (s, the kernel's id of its boot); Order and Result (s,
+                what became of an order to it). Unknown keys are ignored, and so is a client with a value
+                that can't be right.""",
             errors=(InvalidOption, NotAuthorized),
         ),
         Method(

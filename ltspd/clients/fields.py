@@ -60,11 +60,19 @@ _WORDS = {
     # RFC 8709 as OpenSSH writes it: always the same beginning, then 32 bytes in base64.
     "key": re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}"),
     "kept": re.compile("[01]"),
+    # /proc/sys/kernel/random/boot_id.
+    "boot": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "order": re.compile(r"[0-9]{1,16}"),
 }
 # Every field by its name here and in reports; Mac, Address … on the bus. ``key`` is the public half of the
 # machine's key, ``kept`` is 1 if it keeps that over its boots.
-FIELDS = ("mac", "address", "hostname", "image", "generation", "transport", "stage", "error", "key", "kept")
+FIELDS = (
+    "mac", "address", "hostname", "image", "generation", "transport", "stage", "error", "key", "kept", "boot",
+)  # fmt: skip
 ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
+# What a client says of an order that it was given: the order's id, and ``ok`` or a sentence.
+ANSWER = ("order", "result")
+ANSWERS_ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in ANSWER}
 
 
 def is_sound(field: str, text: str) -> bool:
@@ -75,7 +83,7 @@ def is_sound(field: str, text: str) -> bool:
         return True
     if field == "address":
         return is_address(text)
-    if field == "error":
+    if field in ("error", "result"):
         return is_sentence(text)
     if field == "hostname":
         return is_host_name(text)

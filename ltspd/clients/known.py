@@ -5,10 +5,10 @@ keep generations from being removed for a while.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ltspd.clients.fields import FIELDS, ON_THE_BUS, ClientStage, is_sound
+from ltspd.clients.fields import ANSWER, ANSWERS_ON_THE_BUS, FIELDS, ON_THE_BUS, ClientStage, is_sound
 from ltspd.model.client import ClientState, Identity
 from ltspd.model.image import Image
 from ltspd.model.menu import RootTransport
@@ -76,6 +76,15 @@ def _merged(clients: Clients, report: Mapping[str, object], known: Known, now: i
         value["error"] = ""
     # A time in the future comes from a wrong clock, and would make this client the newest for ever.
     return replace(before, **value, last_seen=min(seen, now))
+
+
+def answers(reports: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, str]]:
+    """Yield what clients said of orders: mac, boot, order and result; nothing of what can't be right."""
+    keys = {**ON_THE_BUS, **ANSWERS_ON_THE_BUS}
+    for report in reports:
+        found = {name: str(report.get(keys[name], "")) for name in ("mac", "boot", *ANSWER)}
+        if all(found.values()) and all(is_sound(name, text) for name, text in found.items()):
+            yield found
 
 
 def connected(clients: Clients, addresses: frozenset[str], now: int) -> Clients:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one client shall do, in one line; nothing if that is empty. Clients only compare the revision."""
+    """What one client shall do: the ids of orders, with blanks between. Clients only compare the revision."""
 
     revision: str
     words: str = ""
@@ -38,7 +38,8 @@ class Table:
 
     ``networks`` are those whose clients may report, ``metrics_port`` is one of the loopback address; 0: none.
     ``connections`` are how many one address may have at once. ``offer`` is what each client's boot menu is
-    made from; None: a daemon from before an upgrade wrote the table.
+    made from; None: a daemon from before an upgrade wrote the table. ``wakes`` are, by the id of an order,
+    the machines to wake, each so many seconds after the order.
     """
 
     addresses: tuple[str, ...]
@@ -49,6 +50,7 @@ class Table:
     connections: int = 256
     offer: Offer | None = None
     orders: Orders = field(default_factory=Orders)
+    wakes: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 def dump(table: Table) -> bytes:
@@ -74,6 +76,10 @@ def load(data: bytes) -> Table:
             max(1, int(whole.get("connections", 256))),
             _offer(whole["offer"]) if whole.get("offer") else None,
             _orders(whole.get("orders", {})),
+            {
+                str(name): tuple((str(mac), int(delay)) for mac, delay in found)
+                for name, found in whole.get("wakes", {}).items()
+            },
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"not a gateway table: {error!r}") from error

@@ -7,6 +7,7 @@ from ltspd.dbus.caller import CallError, Unreachable
 from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, BusConnection
 from ltspd.gateway.metrics import Counts, Objects
 from ltspd.gateway.registry import Entry, Registry
+from ltspd.gateway.reports import Report
 from ltspd.names import ROOT_PATH, interface
 
 log = logging.getLogger("ltspd.gateway")
@@ -88,13 +89,15 @@ class Handover:
     async def _batch(self) -> bool:
         """Hand over what is new, and return whether the daemon took it."""
         entries = self._registry.batch(BATCH)
-        if not entries:
+        answers = self._registry.answers(BATCH - len(entries))
+        if not entries and not answers:
             return True
         try:
-            body = [[_told(each) for each in entries]]
+            body = [[*map(_told, entries), *map(_answer, answers)]]
             await self._bus.call(ROOT_PATH, interface("Gateway"), "ReportClients", "aa{sv}", body)
         except (CallError, Unreachable) as error:
             self._registry.untold(entries)
+            self._registry.unanswered(answers)
             log.warning("ltspd did not take the reports of %d client(s): %s", len(entries), error)
             return False
         if self._registry.news:
@@ -146,5 +149,12 @@ def _told(entry: Entry) -> dict[str, tuple[str, object]]:
         "Error": ("s", report.error),
         "Key": ("s", report.key),
         "Kept": ("s", report.kept),
+        "Boot": ("s", report.boot),
         "LastSeen": ("t", entry.seen),
     }
+
+
+def _answer(answer: Report) -> dict[str, tuple[str, object]]:
+    """Return an answer to an order as ReportClients takes it."""
+    words = {"Mac": answer.mac, "Boot": answer.boot, "Order": answer.order, "Result": answer.result}
+    return {key: ("s", value) for key, value in words.items()}

@@ -80,7 +80,7 @@ class Live:
             return web.Response(status=503)
         order = self._orders.of(mac)
         return web.Response(
-            text=f"revision={order.revision}\n" + (f"order={order.words}\n" if order.words else "")
+            text=f"revision={order.revision}\n" + "".join(f"order={each}\n" for each in order.words.split())
         )
 
     async def _wait(self, request: web.Request, mac: str, revision: str) -> bool:

@@ -10,6 +10,8 @@ from ltspd.gateway.reports import Report
 MOST = 2000
 # Reports belong to one boot if the times at which it began differ by less than this. Seconds.
 SAME_BOOT = 10.0
+# Answers that wait for the daemon; as many as clients, twice.
+ANSWERS_MOST = 2 * MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Registry:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._at: dict[str, str] = {}
         self._news: dict[str, None] = {}
+        self._answers: list[Report] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -38,7 +41,7 @@ class Registry:
     @property
     def news(self) -> bool:
         """Whether there is anything to hand over."""
-        return bool(self._news)
+        return bool(self._news or self._answers)
 
     def take(self, report: Report, address: str, now: int) -> Mapping[str, float]:
         """Keep a report that came at ``now`` (µs since the epoch); return its marks that are new."""
@@ -61,6 +64,19 @@ class Registry:
         if len(self._entries) > MOST:
             self._forget(next(iter(self._entries)))
         return marks
+
+    def answered(self, answer: Report) -> None:
+        """Keep what a client said of an order; beyond the limit, the oldest answer is lost."""
+        self._answers = [*self._answers[-(ANSWERS_MOST - 1) :], answer]
+
+    def answers(self, most: int) -> list[Report]:
+        """Return up to ``most`` answers for the daemon, and forget them."""
+        found, self._answers = self._answers[:most], self._answers[most:]
+        return found
+
+    def unanswered(self, answers: Iterable[Report]) -> None:
+        """Keep these after all, because the call failed."""
+        self._answers = [*answers, *self._answers][-ANSWERS_MOST:]
 
     def _move(self, mac: str, address: str, before: str) -> None:
         """Note that an address now belongs to this client, and no longer to another one."""

@@ -49,6 +49,11 @@ class Reporting:
         if not self._admission.may_be(address, report.mac):
             log.warning("%s reports as %s, which it is not", address, report.mac)
             return "impostor", 403
+        if report.order:
+            log.info("%s (%s) answers order %s: %s", address, report.mac, report.order, report.result)
+            self._registry.answered(report)
+            self._news()
+            return "taken", 204
         log.info("%s is %s, %s at %s", address, report.mac, report.hostname or "-", report.stage)
         self._counts.marked(self._registry.take(report, address, time.time_ns() // 1000))
         self._news()

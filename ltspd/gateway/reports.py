@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ltspd.clients.fields import is_sound
+from ltspd.clients.fields import ANSWER, is_sound
 
 # Reports have about 400 bytes; only the sentence of a client that can't boot may be long.
 BYTES_MOST = 2048
@@ -26,7 +26,10 @@ class BadReport(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one client says. ``clock`` and the moments in ``marks`` are seconds since its kernel started."""
+    """What one client says. ``clock`` and the moments in ``marks`` are seconds since its kernel started.
+
+    With an ``order`` it is the answer to that, and says nothing of the boot.
+    """
 
     mac: str
     stage: str
@@ -39,6 +42,9 @@ class Report:
     marks: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
     kept: str = ""
+    boot: str = ""
+    order: str = ""
+    result: str = ""
 
 
 def parse(body: bytes) -> Report:
@@ -61,11 +67,15 @@ def parse(body: bytes) -> Report:
 
 
 def _report(values: Mapping[str, str]) -> Report:
-    fields = ("hostname", "image", "generation", "transport", "error", "key", "kept")
+    fields = ("hostname", "image", "generation", "transport", "error", "key", "kept", "boot", *ANSWER)
     found = {name: values.get(name, "") for name in ("mac", "stage", *fields)}
     for name, value in found.items():
         if not is_sound(name, value):
             raise BadReport(f"{name} can't be that")
+    if found["order"]:
+        if not found["result"]:
+            raise BadReport("no result")
+        return Report(found["mac"], "", 0.0, boot=found["boot"], order=found["order"], result=found["result"])
     if not found["stage"]:
         raise BadReport("no stage")
     marks = {}

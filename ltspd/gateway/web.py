@@ -19,6 +19,7 @@ from ltspd.gateway.live import Live
 from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.registry import Registry
 from ltspd.gateway.reporting import Reporting
+from ltspd.gateway.waking import Waking
 
 log = logging.getLogger("ltspd.gateway")
 
@@ -42,6 +43,7 @@ class Gateway:
         self._handover = Handover(self._registry, self._counts)
         self._files, self._boot = Files(self._counts), Boot()
         self._live = Live(self._admission, held_most())
+        self._waking = Waking()
         reporting = Reporting(self._admission, self._registry, self._counts, self._handover.news)
         self._problems: tuple[str, ...] = ()
         app = web.Application(client_max_size=1)
@@ -73,6 +75,7 @@ class Gateway:
         """End all sockets, and after a moment the transfers too."""
         await self._listeners.close()
         self._live.close()
+        self._waking.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 for runner in (self._own, self._clients):
@@ -96,6 +99,7 @@ class Gateway:
             places.setdefault((LOOPBACK, table.metrics_port), self._accepting(self._own))
         await self._listeners.follow(places)
         self._live.follow(table.orders)
+        self._waking.follow(table.networks, table.wakes)
         self._tell()
 
     def _accepting(self, runner: web.AppRunner) -> Callable[[], Connection]:

@@ -8,6 +8,7 @@ from ltspd.model.account import Account, Group
 from ltspd.model.client import Enrolled
 from ltspd.model.image import Image, Source
 from ltspd.model.network import Link
+from ltspd.model.order import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,4 @@ class Facts:
     set_aside: tuple[str, ...] = ()
     connected: frozenset[str] = frozenset()
     enrolled: tuple[Enrolled, ...] = ()
+    orders: tuple[Order, ...] = ()

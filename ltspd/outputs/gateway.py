@@ -2,10 +2,11 @@
 
 from hashlib import sha256
 
-from ltspd.clients.table import Orders, Table, dump
+from ltspd.clients.table import Order, Orders, Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
+from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
@@ -37,7 +38,12 @@ def render(world: World) -> Output:
         settings[METRICS_PORT],
         settings[CONNECTIONS],
         world.desired.menu.offer,
-        Orders(_revision(world)),
+        Orders(_revision(world), _orders(world)),
+        {
+            each.id: tuple((target.mac, target.delay) for target in each.targets)
+            for each in world.orders
+            if each.verb is Verb.WAKE
+        },
     )
     return Output(
         name="http",
@@ -54,11 +60,23 @@ def _revision(world: World) -> str:
     return sha256(world.add_ons.get("ltsp.img", b"")).hexdigest()[:16]
 
 
+def _orders(world: World) -> dict[str, Order]:
+    """Return the orders to each client, in their order; its revision is the last one's id."""
+    found: dict[str, list[str]] = {}
+    for order in (each for each in world.orders if each.verb is not Verb.WAKE):
+        for target in order.targets:
+            found.setdefault(target.mac, []).append(order.id)
+    return {mac: Order(ids[-1], " ".join(ids)) for mac, ids in found.items()}
+
+
 def _files(world: World) -> dict[str, str]:
     store = world.desired.store
     files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in ("ltsp.ipxe", *world.add_ons)}
     for name, path in world.boot_programs.items():
         files[f"{BASE}/{name}"] = path
+    for order in world.orders:
+        for name in (order.id, f"{order.id}.sig") if order.verb is not Verb.WAKE else ():
+            files[f"{BASE}/orders/{name}"] = f"{world.paths.orders}/{name}"
     for image in store.images:
         for generation in image.generations:
             for layer in generation.layers:

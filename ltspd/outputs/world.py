@@ -13,6 +13,7 @@ from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
+from ltspd.model.order import Order
 from ltspd.names import is_link_name, is_one_line
 from ltspd.paths import Paths
 
@@ -37,6 +38,7 @@ class World:
     boot_programs: Mapping[str, str]
     kernel_nfsd: bool
     add_ons: Mapping[str, bytes]
+    orders: tuple[Order, ...] = ()
 
     @classmethod
     def of(
@@ -48,7 +50,16 @@ class World:
         add_ons: Mapping[str, bytes],
     ) -> "World":
         """Return the world with what outputs may know of the facts."""
-        return cls(settings, desired, paths, facts.programs, facts.boot_programs, facts.kernel_nfsd, add_ons)
+        return cls(
+            settings,
+            desired,
+            paths,
+            facts.programs,
+            facts.boot_programs,
+            facts.kernel_nfsd,
+            add_ons,
+            facts.orders,
+        )
 
 
 def sound(world: World) -> World:

@@ -50,6 +50,29 @@ def test_a_report() -> None:
     assert parse(f"mac={MAC}\nstage=off\nclock=1".encode()) == Report(MAC, "off", 1.0)
 
 
+def test_an_answer_to_an_order_says_nothing_of_the_boot() -> None:
+    boot = "01234567-89ab-cdef-0123-456789abcdef"
+    assert parse(body(boot=boot)).boot == boot
+    answer = f"mac={MAC}\norder=1764460000123\nresult=ok\nboot={boot}\n"
+    expected = Report(MAC, "", 0.0, boot=boot, order="1764460000123", result="ok")
+    assert parse(answer.encode()) == expected
+    for wrong in ("order=x", "order=1\nresult=\x1b", "order=12345678901234567\nresult=ok", "order=1"):
+        with pytest.raises(BadReport):
+            parse(f"mac={MAC}\n{wrong}\n".encode())
+    found = Registry()
+    found.take(report(), "10.0.0.1", NOW)
+    found.batch(10)
+    for number in range(registry.ANSWERS_MOST + 1):
+        found.answered(Report(MAC, "", 0.0, boot=boot, order=str(number), result="ok"))
+    assert found.news
+    first = found.answers(2)
+    assert [each.order for each in first] == ["1", "2"]
+    found.unanswered(first)
+    assert [each.order for each in found.answers(10**6)][:3] == ["1", "2", "3"]
+    assert not found.news
+    assert found.stages() == {"root": 1}
+
+
 def test_other_versions_of_clients_may_say_more() -> None:
     assert parse(body(later="x", marks="init=1 firmware=0.2")).marks == {"init": 1.0}
 
