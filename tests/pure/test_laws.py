@@ -4,14 +4,16 @@ import ast
 import re
 import statistics
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests import REPOSITORY
 
+T = TypeVar("T")
 SOURCES = {
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((REPOSITORY / "ltspd").rglob("*.py"))
@@ -151,12 +153,28 @@ def _pure(name: str) -> bool:
     return re.search(r"\bPure\b", ast.get_docstring(_tree(name)) or "") is not None
 
 
+def _hold(law: Callable[[T], None], modules: Iterable[T]) -> None:
+    """Fail unless a law holds for all modules; name each for which it does not, in one quick test."""
+    broken = []
+    for module in modules:
+        try:
+            law(module)
+        except AssertionError as error:
+            broken.append(f"{module}: {error}")
+    assert not broken, "\n".join(broken)
+
+
 PURE = [name for name in SOURCES if _pure(name)]
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if re.fullmatch(WHOLLY_PURE, name)])
-def test_rooms_that_decide_are_pure_as_a_whole(name: str) -> None:
+def _rooms_that_decide_are_pure_as_a_whole(name: str) -> None:
     assert name in PURE
+
+
+def test_rooms_that_decide_are_pure_as_a_whole() -> None:
+    _hold(
+        _rooms_that_decide_are_pure_as_a_whole, [name for name in SOURCES if re.fullmatch(WHOLLY_PURE, name)]
+    )
 
 
 def test_the_rules_speak_of_modules_that_exist() -> None:
@@ -166,16 +184,18 @@ def test_the_rules_speak_of_modules_that_exist() -> None:
         assert any(f"{name}.".startswith(f"ltspd.{room}.") for name in SOURCES), room
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_modules_import_nothing_that_acts(name: str) -> None:
+def _pure_modules_import_nothing_that_acts(name: str) -> None:
     imports = set(_imports(name))
     assert not {_top(each) for each in imports} & IMPURE_LIBRARIES
     ours = {each for each in imports if _top(each) == "ltspd" and each != "ltspd"}
     assert ours <= set(PURE), ours - set(PURE)
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_modules_read_and_write_no_file(name: str) -> None:
+def test_pure_modules_import_nothing_that_acts() -> None:
+    _hold(_pure_modules_import_nothing_that_acts, PURE)
+
+
+def _pure_modules_read_and_write_no_file(name: str) -> None:
     acts = {
         "open",
         "read_text",
@@ -197,6 +217,10 @@ def test_pure_modules_read_and_write_no_file(name: str) -> None:
     assert not called & acts
 
 
+def test_pure_modules_read_and_write_no_file() -> None:
+    _hold(_pure_modules_read_and_write_no_file, PURE)
+
+
 def _room(name: str) -> str:
     return name.split(".")[1] if name.count(".") else ""
 
@@ -206,11 +230,14 @@ def _below(room: str) -> re.Pattern[str]:
     return re.compile(rf"ltspd(\.({'|'.join(words)}))?")
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name != "ltspd"])
-def test_each_room_imports_only_what_lies_below_it(name: str) -> None:
+def _each_room_imports_only_what_lies_below_it(name: str) -> None:
     below = _below(_room(name))
     others = [each for each in _imports(name) if _top(each) == "ltspd" and not below.fullmatch(each)]
     assert others == [], f"{_room(name)} may import: {ALLOWED[_room(name)] or 'nothing'} (ALLOWED, above)"
+
+
+def test_each_room_imports_only_what_lies_below_it() -> None:
+    _hold(_each_room_imports_only_what_lies_below_it, [name for name in SOURCES if name != "ltspd"])
 
 
 def test_no_room_imports_one_above_it() -> None:
@@ -260,18 +287,18 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
     ],
 )
 def test_a_forbidden_import_is_found(scratch: Callable[[str, str], None], name: str, line: str) -> None:
-    test_each_room_imports_only_what_lies_below_it(name)
+    _each_room_imports_only_what_lies_below_it(name)
     scratch(name, line)
     with pytest.raises(AssertionError):
-        test_each_room_imports_only_what_lies_below_it(name)
+        _each_room_imports_only_what_lies_below_it(name)
 
 
 @pytest.mark.parametrize("line", ["import os", "from asyncio import sleep", "from ltspd.system import run"])
 def test_a_pure_module_that_acts_is_found(scratch: Callable[[str, str], None], line: str) -> None:
-    test_pure_modules_import_nothing_that_acts("ltspd.plan")
+    _pure_modules_import_nothing_that_acts("ltspd.plan")
     scratch("ltspd.plan", line)
     with pytest.raises(AssertionError):
-        test_pure_modules_import_nothing_that_acts("ltspd.plan")
+        _pure_modules_import_nothing_that_acts("ltspd.plan")
 
 
 @pytest.mark.parametrize("name", ["ltspd.loose", "ltspd.room.module"])
@@ -290,8 +317,7 @@ def test_a_row_that_points_upward_is_found(monkeypatch: pytest.MonkeyPatch, room
         test_no_room_imports_one_above_it()
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith("ltspd.image.")])
-def test_each_part_of_image_imports_only_what_lies_below_it(name: str) -> None:
+def _each_part_of_image_imports_only_what_lies_below_it(name: str) -> None:
     part = name.split(".")[2]
     if part not in IMAGE_PARTS:
         assert name.count(".") == 2, f"{part}/ has no row"
@@ -301,12 +327,19 @@ def test_each_part_of_image_imports_only_what_lies_below_it(name: str) -> None:
     assert set(ours) <= below
 
 
+def test_each_part_of_image_imports_only_what_lies_below_it() -> None:
+    _hold(
+        _each_part_of_image_imports_only_what_lies_below_it,
+        [name for name in SOURCES if name.startswith("ltspd.image.")],
+    )
+
+
 @pytest.mark.parametrize("line", ["from ltspd.image.store import publish", "from ltspd.image import build"])
 def test_a_part_of_image_that_reaches_up_is_found(scratch: Callable[[str, str], None], line: str) -> None:
-    test_each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
+    _each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
     scratch("ltspd.image.pack.base", line)
     with pytest.raises(AssertionError):
-        test_each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
+        _each_part_of_image_imports_only_what_lies_below_it("ltspd.image.pack.base")
 
 
 def test_running_programs_knows_only_errors_and_priority() -> None:
@@ -323,8 +356,7 @@ def test_each_library_has_one_home(library: str) -> None:
     assert [name for name in users if not re.fullmatch(HOMES[library], name)] == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_only_one_module_of_the_daemon_starts_programs(name: str) -> None:
+def _only_one_module_of_the_daemon_starts_programs(name: str) -> None:
     if name in STARTS_PROGRAMS:
         return
     assert "subprocess" not in {_top(each) for each in _imports(name)}
@@ -334,12 +366,19 @@ def test_only_one_module_of_the_daemon_starts_programs(name: str) -> None:
             assert not (node.value.id in ("os", "asyncio") and starts.fullmatch(node.attr)), node.attr
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_module_says_what_lives_in_it(name: str) -> None:
+def test_only_one_module_of_the_daemon_starts_programs() -> None:
+    _hold(_only_one_module_of_the_daemon_starts_programs, SOURCES)
+
+
+def _every_module_says_what_lives_in_it(name: str) -> None:
     text = ast.get_docstring(_tree(name))
     assert text
     assert len(text.split()) >= 4
     assert text.splitlines()[0].endswith((".", ":", ",")) or "\n" in text
+
+
+def test_every_module_says_what_lives_in_it() -> None:
+    _hold(_every_module_says_what_lives_in_it, SOURCES)
 
 
 def test_modules_are_small() -> None:
@@ -412,8 +451,7 @@ TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 SHARED = ("tests", "tests.lab", "tests.patience", "tests.worlds")
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_no_test_imports_a_test(path: Path) -> None:
+def _no_test_imports_a_test(path: Path) -> None:
     parts = path.relative_to(REPOSITORY).with_suffix("").parts
     part = ".".join(parts[:2])
     for node in ast.walk(ast.parse(path.read_text())):
@@ -424,6 +462,10 @@ def test_no_test_imports_a_test(path: Path) -> None:
             assert home in (part, *SHARED), (
                 f"what {node.module} has for others belongs to tests/worlds or tests/lab"
             )
+
+
+def test_no_test_imports_a_test() -> None:
+    _hold(_no_test_imports_a_test, TESTS)
 
 
 @pytest.mark.parametrize("part", ["pure", "unit"])
