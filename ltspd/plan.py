@@ -9,6 +9,7 @@ from ltspd.config.evaluate import exact_hosts
 from ltspd.config.parameter import BOTH, SERVER, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT, number
 from ltspd.config.settings import render_settings
+from ltspd.logins import openings
 from ltspd.menu import channels
 from ltspd.menu.choice import Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Store
@@ -63,6 +64,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 "[server] of ltsp.conf.",
             )
         )
+    opened = openings(config, facts, problems) if settings[LOGIN] else ()
     return Desired(
         Network(served, nameservers, domains[0] if domains else ""),
         _menu(config, facts, problems),
@@ -75,6 +77,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
         ),
         tuple(problems),
+        opened,
     )
 
 

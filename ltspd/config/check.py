@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
+from ltspd.config.autologin import PASSWORDS
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import (
     PREDEFINED,
@@ -326,10 +327,11 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
     for place, section in enumerate(document.sections):
         for each in section.assignments:
             if each.name in hidden and (MENU in sides(each.name) or place not in index.server_only):
+                step = "let clients ask a service that authenticates them"
+                if PASSWORDS.fits(each.name):
+                    step = "the accounts that it names are opened to the client's own key, without it"
                 yield _warning(
-                    each,
-                    f"{each.name} holds or uses a secret, so it is not given to clients",
-                    "let clients ask a service that authenticates them",
+                    each, f"{each.name} holds or uses a secret, so it is not given to clients", step
                 )
 
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from ltspd.clients import enrolment
 from ltspd.clients.known import Clients
-from ltspd.config.parameter import SERVER, Parameter
-from ltspd.config.readers import choice
 from ltspd.errors import NoKey
 from ltspd.model.client import ClientState, Enrol, Enrolled, Identity
 from ltspd.model.state import Problem
@@ -16,14 +14,6 @@ from ltspd.paths import Paths
 from ltspd.system.files import unwritten, write_atomically
 
 log = logging.getLogger(__name__)
-
-ENROL = Parameter(
-    "ENROL",
-    choice("when clients' keys count", Enrol),
-    "auto",
-    SERVER,
-    "Whose keys count: the first of each client (auto), approved ones (ask), none (off)",
-)
 
 
 class Enrolment:

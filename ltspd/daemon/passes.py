@@ -13,13 +13,14 @@ from ltspd.clients import known as clients
 from ltspd.config.file import ConfFile
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
-from ltspd.daemon.enrolment import ENROL, Enrolment
+from ltspd.daemon.enrolment import Enrolment
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.jobs.unattended import Unattended
+from ltspd.logins import ENROL
 from ltspd.migration import takeover
 from ltspd.model.facts import Facts
 from ltspd.model.job import Job

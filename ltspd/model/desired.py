@@ -33,6 +33,15 @@ class AddOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The key of one client, which opens an account here."""
+
+    account: str
+    key: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that should be true."""
 
@@ -41,3 +50,4 @@ class Desired:
     store: Store
     add_on: AddOn
     problems: tuple[Problem, ...] = ()
+    openings: tuple[Opening, ...] = ()

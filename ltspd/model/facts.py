@@ -39,7 +39,7 @@ class Facts:
 
     ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
     that read a root, ``unsent`` are sentences about accounts that clients don't get, ``enrolled`` are the
-    clients whose keys count.
+    clients whose keys count. ``closed`` says why nobody may get into accounts without a password.
     """
 
     hostname: str = ""
@@ -62,3 +62,4 @@ class Facts:
     connected: frozenset[str] = frozenset()
     enrolled: tuple[Enrolled, ...] = ()
     orders: tuple[Order, ...] = ()
+    closed: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from ltspd.migration import leftovers
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Source, SourceKind
 from ltspd.model.state import Problem
-from ltspd.observe import host, links, people
+from ltspd.observe import closed, host, links, people
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 
@@ -50,6 +50,7 @@ def _of_files(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[P
             nameservers=nameservers,
             search_domain=domain,
             accounts=accounts,
+            closed=closed.look(paths),
             groups=groups,
             unsent=unsent,
             packages_digest=packages_digest(paths.root),

@@ -40,7 +40,10 @@ def wanted(paths: Paths, sources: Iterable[Source]) -> tuple[Watch, ...]:
 
 def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.etc, None
-    yield paths.at("/etc"), frozenset({"passwd", "group", "login.defs", "resolv.conf", "hostname", "ltsp"})
+    yield (
+        paths.at("/etc"),
+        frozenset({"passwd", "group", "shadow", "login.defs", "resolv.conf", "hostname", "ltsp"}),
+    )
     yield paths.at("/run/systemd/resolve"), frozenset({"resolv.conf"})
     yield paths.at("/run/NetworkManager"), frozenset({"resolv.conf", "no-stub-resolv.conf"})
     yield paths.at("/var/lib/dpkg"), PACKAGES

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ltspd.clients.fields import is_sound
 from ltspd.config.parameter import Settings
-from ltspd.model.desired import Desired
+from ltspd.model.desired import Desired, Opening
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
@@ -19,6 +20,8 @@ from ltspd.paths import Paths
 
 # Images, generations, boot programs, and what iPXE compares a host with.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
+# A file has this name.
+_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 
@@ -81,12 +84,20 @@ def sound(world: World) -> World:
                 images=tuple(_image(each) for each in store.images if NAME.fullmatch(each.name)),
                 direct=tuple(each for each in store.direct if _is_below(each, home)),
             ),
+            openings=tuple(each for each in desired.openings if _can_be_opened(each)),
         ),
         boot_programs={
             name: path
             for name, path in world.boot_programs.items()
             if NAME.fullmatch(name) and is_one_line(path)
         },
+    )
+
+
+def _can_be_opened(opening: Opening) -> bool:
+    words = {"mac": opening.mac, "key": opening.key}
+    return _ACCOUNT.fullmatch(opening.account) is not None and all(
+        text and is_sound(field, text) for field, text in words.items()
     )
 
 

@@ -22,7 +22,8 @@ SOURCES = {
 
 # Rooms that only decide: a new module there is pure, too. Elsewhere a module says so in its docstring.
 WHOLLY_PURE = (
-    r"ltspd\.((menu|outputs|network)(\..*)?|config(\.(?!file\Z).*)?|plan|model(\..*)?|errors|names|paths)"
+    r"ltspd\.((menu|outputs|network)(\..*)?|config(\.(?!file\Z).*)?|model(\..*)?"
+    r"|logins|plan|errors|names|paths)"
 )
 IMPURE_LIBRARIES = {"asyncio", "os", "subprocess", "dbus_next", "socket", "shutil", "threading", "time"}
 
@@ -60,8 +61,11 @@ ALLOWED = {
         "migration.leftovers model.* names paths"
     ),
     "network": "config.* model.* names",
-    "plan": "config.* menu.* model.* network.roles paths",
-    "outputs": "clients.orders clients.table config.* menu.ipxe model.* names network.firmware paths",
+    "logins": "config.* model.*",
+    "plan": "config.* logins menu.* model.* network.roles paths",
+    "outputs": (
+        "clients.fields clients.orders clients.table config.* menu.ipxe model.* names network.firmware paths"
+    ),
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
     "jobs": (
@@ -76,9 +80,9 @@ ALLOWED = {
     "daemon": (
         "api.service apply clients.enrolment clients.known config.* dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
-        "jobs.trials jobs.unattended migration.takeover model.* observe.facts observe.files observe.links "
-        "observe.watches outputs outputs.world paths plan system.files system.memory system.notify "
-        "system.sshkeys"
+        "jobs.trials jobs.unattended logins migration.takeover model.* observe.facts observe.files "
+        "observe.links observe.watches outputs outputs.world paths plan system.files system.memory "
+        "system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"
