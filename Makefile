@@ -32,6 +32,7 @@ install:
 	install -m 644 systemd/*.service systemd/*.socket $(UNITS)
 	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
 	install -D -m 644 systemd/ltspd-trial.service.d/machine.conf $(UNITS)/ltspd-trial.service.d/machine.conf
+	install -D -m 644 systemd/ltspd-homes.service.d/writable.conf $(UNITS)/ltspd-homes.service.d/writable.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/

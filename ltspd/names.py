@@ -21,6 +21,13 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What no file of another program quotes, and no shell.
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
+
+
+def is_plain_path(text: str) -> bool:
+    """Whether a text is an absolute path below ``/``, of characters that mean nothing to any program."""
+    return _PLAIN_PATH.fullmatch(text) is not None
 
 
 def is_one_line(text: str) -> bool:

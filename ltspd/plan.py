@@ -7,17 +7,18 @@ from ltspd.config.configuration import Config
 from ltspd.config.document import Host
 from ltspd.config.evaluate import exact_hosts
 from ltspd.config.parameter import BOTH, SERVER, Parameter
-from ltspd.config.readers import ADDRESSES, FLAG, LINE, TEXT, number
+from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
 from ltspd.menu import channels
 from ltspd.menu.choice import Chooser, examples, rules
-from ltspd.model.desired import AddOn, Desired, Store
+from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import SourceKind
 from ltspd.model.menu import Menu, Offer, RootTransport
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
+from ltspd.names import is_plain_path
 from ltspd.network.roles import served_links
 from ltspd.paths import Paths
 
@@ -33,9 +34,15 @@ LOGIN_PORT = Parameter(
     "TCP port of logins at clients; the next one is for new passwords",
 )
 ACCOUNTS = Parameter("SERVE_ACCOUNTS", FLAG, "1", SERVER, "Give clients the server's login accounts")
+NFS_HOME = Parameter(
+    "NFS_HOME", FLAG, "0", BOTH, "Give clients the server's homes by NFS, to any machine that asks"
+)
+HOME_DIR = Parameter("HOME_DIR", PLAIN_PATH, "/home", SERVER, "The directory of homes that NFS_HOME exports")
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
+# Where the kernel's NFS server listens, and where our own one of homes does (ltspd-homes.service).
+NFS_PORT, HOMES_PORT = 2049, 2050
 
 
 def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
@@ -65,6 +72,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             )
         )
     opened = openings(config, facts, problems) if settings[LOGIN] else ()
+    homes = _homes(config, facts, problems) if settings[NFS_HOME] else None
     return Desired(
         Network(served, nameservers, domains[0] if domains else ""),
         _menu(config, facts, problems),
@@ -75,9 +83,11 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             facts.groups if settings[ACCOUNTS] else (),
             _resolver(settings[DNS_SERVER], domains),
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
+            homes if _has_ganesha(facts) or _has_kernel_server(facts) else None,
         ),
         tuple(problems),
         opened,
+        homes,
     )
 
 
@@ -97,6 +107,44 @@ def _direct(facts: Facts, paths: Paths, problems: list[Problem]) -> tuple[str, .
                 )
             )
     return tuple(f"{paths.base}/{source.name}" for source in found)
+
+
+def _homes(config: Config, facts: Facts, problems: list[Problem]) -> Homes | None:
+    """Return the homes to export, and where clients mount them: where the accounts say that they are."""
+    wanted, found = config.settings[HOME_DIR], facts.homes
+    if found is None or not is_plain_path(found.path):
+        why = (
+            "is no directory" if found is None else f"is {found.path!r}, with characters that NFS can't have"
+        )
+        problems.append(
+            Problem(
+                "homes", f"{wanted} {why}, so clients get no homes by NFS. HOME_DIR= in [server] names it."
+            )
+        )
+        return None
+    people = facts.accounts if config.settings[ACCOUNTS] else ()
+    point = wanted if any(each.home.startswith(f"{wanted}/") for each in people) else HOME_DIR.default
+    outside = [f"{each.name} ({each.home})" for each in people if not each.home.startswith(f"{point}/")]
+    if outside:
+        more = f" and {len(outside) - UNSENT_MOST} more" if len(outside) > UNSENT_MOST else ""
+        problems.append(
+            Problem(
+                "homes",
+                f"clients mount {wanted} at {point}, so these have no home there: "
+                f"{', '.join(outside[:UNSENT_MOST])}{more}. Move them below {point} with 'usermod -m -d'.",
+            )
+        )
+    if _has_kernel_server(facts):
+        return Homes(found.path, point, NFS_PORT, found.exported, found.whole)
+    return Homes(found.path, point, HOMES_PORT)
+
+
+def _has_kernel_server(facts: Facts) -> bool:
+    return facts.kernel_nfsd and any(each.name == "exportfs" for each in facts.programs)
+
+
+def _has_ganesha(facts: Facts) -> bool:
+    return any(each.name == "ganesha.nfsd" for each in facts.programs)
 
 
 def _unsent(who: tuple[str, ...]) -> Problem:
@@ -149,7 +197,7 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
 
 def default_transport(facts: Facts) -> RootTransport:
     """Return the fastest transport by our measurements (docs/boot.md) that this server has programs for."""
-    programs = {each.name for each in facts.programs}
-    if "ganesha.nfsd" in programs or (facts.kernel_nfsd and "exportfs" in programs):
+    if _has_ganesha(facts) or _has_kernel_server(facts):
         return RootTransport.NFS
-    return RootTransport.NBD if "nbd-server" in programs else RootTransport.HTTP
+    has_nbd = any(each.name == "nbd-server" for each in facts.programs)
+    return RootTransport.NBD if has_nbd else RootTransport.HTTP

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Generic, TypeVar
 
 from ltspd.config.hostnames import hostname_problem
-from ltspd.names import is_resolver
+from ltspd.names import is_plain_path, is_resolver
 
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
@@ -138,6 +138,12 @@ def _path(text: str) -> str:
     return text
 
 
+def _plain_path(text: str) -> str:
+    if text and not is_plain_path(text):
+        raise ValueError("is not the absolute path of a directory, of letters, digits and . _ - alone")
+    return text
+
+
 TEXT = Reader("text", str)
 LINE = Reader("one line", _line)
 FLAG = Reader("0 or 1", _flag)
@@ -146,3 +152,4 @@ ADDRESSES = Reader("IPv4 addresses", _addresses)
 HOSTNAME = Reader("a host name", _hostname)
 IMAGE = Reader("an image name", _image)
 PATH = Reader("an absolute path", _path)
+PLAIN_PATH = Reader("the absolute path of a directory", _plain_path)

@@ -41,6 +41,7 @@ class AddOns:
             add_on.resolver,
             client,
             login,
+            add_on.homes,
         )
         return {"ltsp.img": settings} | ({"nbd.img": nbd} if nbd else {})
 

@@ -31,7 +31,7 @@ from ltspd.observe import files, watches
 from ltspd.outputs import PROGRAMS, UNITS, outputs
 from ltspd.outputs.world import World
 from ltspd.paths import Paths
-from ltspd.plan import plan
+from ltspd.plan import HOME_DIR, plan
 from ltspd.system import memory
 from ltspd.system.notify import Notify
 
@@ -134,7 +134,7 @@ class Passes:
             config, wrong = await asyncio.to_thread(self.conf.read)
             self._enrolment.follow(config.settings[ENROL])
             async with self._observing:
-                self.facts, broken = await facts_of.look(self.paths, PROGRAMS)
+                self.facts, broken = await facts_of.look(self.paths, PROGRAMS, config.settings[HOME_DIR])
             self.observed.set()
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)

@@ -14,6 +14,7 @@ from ltspd.errors import LtspError
 from ltspd.foreign.read import read_whole
 from ltspd.initrd import boot, cpio
 from ltspd.model.account import Account, Group
+from ltspd.model.desired import Homes
 
 # Every generation's ``init`` with LTSP_API=1 starts this file, and generations never change.
 _ENTRY = cpio.symlink("ltsp/client/main.sh", "boot/main.sh")
@@ -32,13 +33,14 @@ def make_settings_initrd(
     resolver: bytes,
     client: Mapping[str, bytes],
     login: Mapping[str, bytes] = MappingProxyType({}),
+    homes: Homes | None = None,
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
     ``settings`` is the generated shell text, ``resolver`` what clients have in resolv.conf(5) where they set
     nothing, ``client`` are the files of what runs on them by their paths, ``login`` those by which they know
-    the server. Accounts and groups become lines of passwd(5) and group(5) with ``x`` for the password; one
-    whose fields would break its line is left out.
+    the server, ``homes`` what they mount by NFS. Accounts and groups become lines of passwd(5) and group(5)
+    with ``x`` for the password; one whose fields would break its line is left out.
     """
     passwd = [
         (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
@@ -50,6 +52,11 @@ def make_settings_initrd(
             cpio.file("ltsp/passwd", _lines(passwd)),
             cpio.file("ltsp/group", _lines(group)),
             cpio.file("ltsp/resolver", resolver),
+            *(
+                [cpio.file("ltsp/homes", f"{homes.port} {homes.path} {homes.point}\n".encode())]
+                if homes
+                else []
+            ),
             *(cpio.file(f"ltsp/login/{name}", data) for name, data in sorted(login.items())),
             *(cpio.file(f"ltsp/client/{path}", data, 0o755) for path, data in sorted(client.items())),
             _ENTRY,

@@ -19,10 +19,26 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Homes:
+    """The directory of people's homes that clients mount by NFS, and where they mount it.
+
+    ``foreign``: the administrator's own NFS server exports it already. ``whole``: it is a file system of
+    its own.
+    """
+
+    path: str
+    point: str
+    port: int
+    foreign: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AddOn:
     """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf.
 
-    ``login_port`` is where the server asks people for their passwords; 0 if it does not.
+    ``login_port`` is where the server asks people for their passwords; 0 if it does not. ``homes`` is what
+    clients mount.
     """
 
     settings: bytes = b""
@@ -30,6 +46,7 @@ class AddOn:
     groups: tuple[Group, ...] = ()
     resolver: bytes = b""
     login_port: int = 0
+    homes: Homes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +68,4 @@ class Desired:
     add_on: AddOn
     problems: tuple[Problem, ...] = ()
     openings: tuple[Opening, ...] = ()
+    homes: Homes | None = None

@@ -34,12 +34,25 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeDirectory:
+    """The directory of people's homes, by its real path.
+
+    ``whole``: it is a file system of its own. ``exported``: exports(5), without ltspd's own file, names it.
+    """
+
+    path: str
+    whole: bool = False
+    exported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that one pass observed.
 
     ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
     that read a root, ``unsent`` are sentences about accounts that clients don't get, ``enrolled`` are the
     clients whose keys count. ``closed`` says why nobody may get into accounts without a password.
+    ``homes`` is None if HOME_DIR= is no directory.
     """
 
     hostname: str = ""
@@ -63,3 +76,4 @@ class Facts:
     enrolled: tuple[Enrolled, ...] = ()
     orders: tuple[Order, ...] = ()
     closed: Mapping[str, str] = field(default_factory=dict)
+    homes: HomeDirectory | None = None

@@ -21,15 +21,19 @@ from ltspd.paths import Paths
 _packages: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
-async def look(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[Problem, ...]]:
+async def look(
+    paths: Paths, programs: Iterable[Program], home_dir: str = "/home"
+) -> tuple[Facts, tuple[Problem, ...]]:
     """Return the facts, and a problem for each thing that is broken (an unreadable generation).
 
-    ``programs`` are the ones to look for.
+    ``programs`` are the ones to look for, ``home_dir`` is where ltsp.conf says that homes are.
     """
-    found, (facts, problems) = await asyncio.gather(
-        links.snapshot(), asyncio.to_thread(_of_files, paths, programs)
+    found, (facts, problems), homes = await asyncio.gather(
+        links.snapshot(),
+        asyncio.to_thread(_of_files, paths, programs),
+        asyncio.to_thread(host.homes, paths, home_dir),
     )
-    return replace(facts, links=found), problems
+    return replace(facts, links=found, homes=homes), problems
 
 
 def renew(paths: Paths, facts: Facts) -> Facts:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-from ltspd.model.facts import Program
+from ltspd.model.facts import HomeDirectory, Program
 from ltspd.names import is_resolver
 from ltspd.paths import Paths
 
@@ -25,6 +25,8 @@ _BOOT_PROGRAMS = {
     "snponly.efi": ("/usr/lib/ipxe/snponly.efi", "/usr/share/ipxe/ipxe-snponly-x86_64.efi"),
     "ipxe.efi": ("/usr/lib/ipxe/ipxe.efi", "/boot/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"),
 }
+# The file of exports(5) that ltspd itself writes.
+OWN_EXPORTS = "ltspd.exports"
 
 
 def lines(path: Path) -> list[str]:
@@ -102,6 +104,24 @@ def kernel_nfsd(paths: Paths) -> bool:
         return False
     modules = paths.at(f"/lib/modules/{release[0]}/modules.dep")
     return any("/nfsd.ko" in line.partition(":")[0] for line in lines(modules))
+
+
+def homes(paths: Paths, directory: str) -> HomeDirectory | None:
+    """Return the directory of people's homes by its real path; None if it is no directory."""
+    place = paths.at(directory)
+    if not place.is_dir():
+        return None
+    real = place.resolve()
+    path = f"/{real.relative_to(paths.root.resolve())}"
+    names = [paths.at("/etc/exports"), *sorted(paths.at("/etc/exports.d").glob("*.exports"))]
+    exported = {
+        line.split()[0].strip('"').rstrip("/")
+        for name in names
+        if name.name != OWN_EXPORTS
+        for line in lines(name)
+        if line.strip() and not line.lstrip().startswith("#")
+    }
+    return HomeDirectory(path, real.is_mount(), bool({path, directory} & exported))
 
 
 def in_container(paths: Paths) -> bool:

@@ -81,10 +81,9 @@ def render(world: World) -> Output | None:
         # Clients can get their roots in other ways, so this is a problem only where NFS is asked for.
         asked = RootTransport.NFS in desired.menu.transports
         wanted = wanted and (asked or bool(desired.store.direct))
-    core = "    allow_set_io_flusher_fail = true;\n" if FLUSHER in world.programs else ""
     return Output(
         name="nfs",
-        files=(File(PATH, _configuration(desired.store, core).encode()),),
+        files=(File(PATH, _configuration(desired.store, core(world)).encode()),),
         activation=Unit(UNIT),
         wanted=wanted,
         ports=(("tcp", 2049),),
@@ -92,7 +91,12 @@ def render(world: World) -> Output | None:
     )
 
 
-def _configuration(store: Store, core: str) -> str:
+def core(world: World) -> str:
+    """Return the lines that only some versions of nfs-ganesha want."""
+    return "    allow_set_io_flusher_fail = true;\n" if FLUSHER in world.programs else ""
+
+
+def _configuration(store: Store, extra: str) -> str:
     blocks = [_EXPORT.format(number=1, path=store.path)]
     taken: set[int] = set()
     for path in store.direct:
@@ -101,4 +105,4 @@ def _configuration(store: Store, core: str) -> str:
             number = _NUMBERS[(number - _NUMBERS[0] + 1) % len(_NUMBERS)]
         taken.add(number)
         blocks.append(_EXPORT.format(number=number, path=path))
-    return _GANESHA.format(core=core) + "".join(blocks)
+    return _GANESHA.format(core=extra) + "".join(blocks)

@@ -1,4 +1,4 @@
-"""NFS by the kernel's own server: the image store and chroots that clients read, read-only. Pure."""
+"""NFS by the kernel's own server: image store and chroots, read-only, and people's homes, writable. Pure."""
 
 from ltspd.model.facts import Program
 from ltspd.model.output import File, Output, Unit
@@ -12,6 +12,9 @@ UNIT = "nfs-server.service"
 UNITS = (UNIT,)
 # all_squash: all clients read as nobody; nfs_ganesha says why that is enough.
 _OPTIONS = "ro,all_squash,no_subtree_check,insecure,crossmnt"
+# Not insecure: on a client that was not tampered with, only root can speak from a port below 1024.
+# subtree_check: file handles can be guessed, and would open any file of the same file system.
+_HOMES = "rw,root_squash,sync,secure,crossmnt,sec=sys"
 
 
 def serves(world: World) -> bool:
@@ -20,7 +23,10 @@ def serves(world: World) -> bool:
 
 
 def render(world: World) -> Output | None:
-    """Return the output that exports store and chroots to the served networks."""
+    """Return the output that exports store and chroots, and homes if they are wanted, to the served networks.
+
+    One file has all, so that no export is gone for a moment while another one comes.
+    """
     if not serves(world):
         return None
     store, served = world.desired.store, world.desired.network.served
@@ -28,6 +34,10 @@ def render(world: World) -> Output | None:
     clients = " ".join(f"{network}({_OPTIONS})" for network in networks)
     exported = (store.path, *store.direct) if networks else ()
     lines = "".join(f"{path} {clients}\n" for path in exported)
+    homes = world.desired.homes
+    if networks and homes and not homes.foreign:
+        options = f"{_HOMES},{'no_subtree_check' if homes.whole else 'subtree_check'}"
+        lines += f"{homes.path} {' '.join(f'{each}({options})' for each in networks)}\n"
     return Output(
         name="nfs",
         files=(File(PATH, lines.encode()),),

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from ltspd.clients.fields import is_sound
 from ltspd.config.parameter import Settings
-from ltspd.model.desired import Desired, Opening
+from ltspd.model.desired import Desired, Homes, Opening
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
 from ltspd.model.order import Order
-from ltspd.names import is_link_name, is_one_line
+from ltspd.names import is_link_name, is_one_line, is_plain_path
 from ltspd.paths import Paths
 
 # Images, generations, boot programs, and what iPXE compares a host with.
@@ -85,6 +85,7 @@ def sound(world: World) -> World:
                 direct=tuple(each for each in store.direct if _is_below(each, home)),
             ),
             openings=tuple(each for each in desired.openings if _can_be_opened(each)),
+            homes=_homes(desired.homes),
         ),
         boot_programs={
             name: path
@@ -99,6 +100,10 @@ def _can_be_opened(opening: Opening) -> bool:
     return _ACCOUNT.fullmatch(opening.account) is not None and all(
         text and is_sound(field, text) for field, text in words.items()
     )
+
+
+def _homes(homes: Homes | None) -> Homes | None:
+    return homes if homes and is_plain_path(homes.path) and is_plain_path(homes.point) else None
 
 
 def _is_below(path: str, home: str) -> bool:

@@ -126,6 +126,8 @@ RECIPES = {
     # Servers of both releases whose people log in on clients.
     "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
+    # One that can hold homes against each other, by NFS and by SSH.
+    "homes-client": Recipe("bookworm", (*_CLIENT, *_PEOPLE, "python3"), (_add_shell,)),
     # With every network manager of the release, none of which starts by itself.
     "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),

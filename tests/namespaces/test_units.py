@@ -25,6 +25,7 @@ EXPOSURE = {
     "ltspd-tftp": 2.5,
     "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,
+    "ltspd-homes": 3.5,
     "ltspd-radvd": 2.0,
     "ltspd-trial": 2.0,
     "ltspd-probe@": 2.5,

@@ -62,7 +62,7 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "logins": "config.* model.*",
-    "plan": "config.* logins menu.* model.* network.roles paths",
+    "plan": "config.* logins menu.* model.* names network.roles paths",
     "outputs": (
         "clients.fields clients.orders clients.table config.* menu.ipxe model.* names network.firmware paths"
     ),

@@ -3,13 +3,15 @@
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 from hypothesis import given
 
 from ltspd.config.configuration import load
 from ltspd.model.account import Account, Group
-from ltspd.model.facts import Facts
+from ltspd.model.desired import Desired, Homes
+from ltspd.model.facts import Facts, HomeDirectory
 from ltspd.model.menu import MenuChoice, RootTransport
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
@@ -266,3 +268,61 @@ def test_clients_learn_the_port_of_logins_where_there_are_logins() -> None:
     assert decide("").add_on.login_port == 10822
     assert decide(server_section("LOGIN_PORT=65534")).add_on.login_port == 65534
     assert decide(server_section("LOGIN=0")).add_on.login_port == 0
+
+
+def _person(name: str, home: str) -> Account:
+    return Account(name, 1500, 1500, "", home, "/bin/sh")
+
+
+def _homes(text: str, accounts: tuple[Account, ...] = (), **changes: Any) -> Desired:
+    here = programs("ganesha.nfsd", "exportfs")
+    facts = Facts(programs=here, accounts=accounts, homes=HomeDirectory("/home"))
+    return plan(conf(f"[server]\n{text}"), replace(facts, **changes), Paths())
+
+
+def test_homes_are_exported_only_where_that_is_asked_for() -> None:
+    assert _homes("").homes is None
+    assert _homes("NFS_HOME=1\n").homes == Homes("/home", "/home", 2050)
+    assert _homes("NFS_HOME=1\n").add_on.homes == Homes("/home", "/home", 2050)
+    assert _homes("NFS_HOME=1\n", kernel_nfsd=True).homes == Homes("/home", "/home", 2049)
+
+
+def test_clients_mount_no_homes_that_nobody_serves() -> None:
+    desired = _homes("NFS_HOME=1\n", programs=frozenset())
+    assert desired.homes is not None
+    assert desired.add_on.homes is None
+
+
+@pytest.mark.parametrize(
+    ("homes", "point", "outside"),
+    [
+        (("/home/alice",), "/home", ""),
+        (("/home/nfs/alice",), "/home/nfs", ""),
+        (("/home/alice", "/home/nfs/bob"), "/home/nfs", "alice (/home/alice)"),
+        (("/data/alice",), "/home", "alice (/data/alice)"),
+        ((), "/home", ""),
+    ],
+)
+def test_clients_mount_homes_where_the_accounts_have_them(
+    homes: tuple[str, ...], point: str, outside: str
+) -> None:
+    people = tuple(map(_person, ("alice", "bob"), homes))
+    found = HomeDirectory("/home/nfs")
+    desired = _homes("NFS_HOME=1\nHOME_DIR=/home/nfs\n", people, homes=found)
+    assert desired.homes == Homes("/home/nfs", point, 2050)
+    told = [each.message for each in desired.problems if each.subject == "homes"]
+    assert [outside in each for each in told] == [True] * bool(outside)
+
+
+@pytest.mark.parametrize(("found", "why"), [(None, "no directory"), (HomeDirectory("/a b"), "characters")])
+def test_homes_that_can_not_be_exported_are_named(found: HomeDirectory | None, why: str) -> None:
+    desired = _homes("NFS_HOME=1\nHOME_DIR=/srv/x\n", homes=found)
+    assert desired.homes is None
+    assert any("/srv/x" in each.message and why in each.message for each in desired.problems)
+
+
+def test_homes_that_the_administrator_exports_are_used_as_they_are() -> None:
+    found = HomeDirectory("/home", whole=True, exported=True)
+    assert _homes("NFS_HOME=1\n", kernel_nfsd=True, homes=found).homes == Homes(
+        "/home", "/home", 2049, foreign=True, whole=True
+    )

@@ -14,7 +14,7 @@ from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.menu.ipxe import Scripts
 from ltspd.model.account import Account, Group
-from ltspd.model.desired import AddOn, Desired, Store
+from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.menu import CURRENT, Entry, Menu, MenuChoice, Offer, RootTransport
@@ -73,6 +73,7 @@ def worlds(draw: st.DrawFn) -> World:
         choice(),
         tuple((draw(keys), draw(names), choice()) for _ in range(draw(st.integers(0, 2)))),
     )
+    paths = st.builds("/home/{}".format, hostile) | st.just("/home")
     direct = tuple(f"/srv/ltsp/{name}" for name in draw(st.lists(names, max_size=2)))
     images = tuple(Image(draw(names), (each,), each.id) for each in made)
     return replace(
@@ -82,6 +83,7 @@ def worlds(draw: st.DrawFn) -> World:
             menu,
             Store("/srv/ltsp/images", images, direct),
             AddOn(),
+            homes=draw(st.none() | st.builds(Homes, paths, st.just("/home"), st.just(2050), st.booleans())),
         ),
         kernel_nfsd=draw(st.booleans()),
         programs=programs("dnsmasq", "exportfs", "ganesha.nfsd", "radvd", "nbd-server"),
@@ -107,15 +109,15 @@ def _keys_of_golden_files() -> frozenset[str]:
 
 KEYS = _keys_of_golden_files()
 EXPORT = (
-    r"EXPORT \{\n    Export_Id = \d+;\n    Path = \"(?P<path>/srv/ltsp/[\w.:-]+)\";\n"
-    r"    Pseudo = \"(?P=path)\";\n(    [\w{} =;]+\n)+\}\n"
+    r"EXPORT \{\n    Export_Id = \d+;\n    Path = \"(?P<path>/(srv/ltsp|home)(/[\w.:-]+)?)\";\n"
+    r"    Pseudo = \"(?P=path)\";\n( +[\w{}., /=;]+\n)+\}\n"
 )
 ROUTER = r"(interface [\w.-]+ \{\n(    \w+ \w+;\n)+\};\n)*"
 NBD = (
     r"\[generic\]\n(\[[0-9a-f]{64}\]\n    exportname = /srv/ltsp/images/[\w.:/-]+\n"
     r"    readonly = true\n    multifile = false\n)*"
 )
-KERNEL_EXPORTS = r"(/srv/ltsp/[\w.:-]+( 10\.0\.\d\.0/24\([\w,]+\))+\n)*"
+KERNEL_EXPORTS = r"(/(srv/ltsp/[\w.:-]+|home(/[\w.-]+)?)( 10\.0\.\d\.0/24\([\w,=]+\))+\n)*"
 
 
 def _check(path: str, text: str) -> None:
@@ -131,7 +133,7 @@ def _check(path: str, text: str) -> None:
             assert re.fullmatch(r"/ltsp/[\w.:/-]+", url)
             assert ".." not in url.split("/")
             assert "images" not in url or file.startswith("/srv/ltsp/images/")
-    elif name == "ganesha.conf":
+    elif name in ("ganesha.conf", "homes.conf"):
         exports = text[text.index("EXPORT {") :]
         assert re.fullmatch(f"({EXPORT})+", exports), exports
     elif name != "ltsp.ipxe":

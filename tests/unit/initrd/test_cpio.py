@@ -10,6 +10,7 @@ from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import make_identity
 from ltspd.model.account import Account, Group
+from ltspd.model.desired import Homes
 from ltspd.model.image import Layer
 
 ENTRIES = (
@@ -116,3 +117,8 @@ def test_settings_initrd_has_that_by_which_clients_know_the_server(tmp_path: Pat
     archive = make_settings_initrd(b"", (), (), b"", {}, {"known_hosts": b"ltsp-login a\n", "port": b"1\n"})
     files = extracted(archive, tmp_path)
     assert (files["ltsp/login/known_hosts"], files["ltsp/login/port"]) == ("ltsp-login a\n", "1\n")
+
+
+def test_settings_initrd_names_the_homes_that_clients_mount(tmp_path: Path) -> None:
+    archive = make_settings_initrd(b"", (), (), b"", {}, homes=Homes("/srv/homes", "/home", 2050))
+    assert extracted(archive, tmp_path)["ltsp/homes"] == "2050 /srv/homes /home\n"

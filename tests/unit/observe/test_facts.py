@@ -11,7 +11,7 @@ import pytest
 
 from ltspd.disk import use
 from ltspd.model.account import Account, Group
-from ltspd.model.facts import Program
+from ltspd.model.facts import HomeDirectory, Program
 from ltspd.observe import facts, files, host, people
 from ltspd.observe.ports import PortHolder, holders
 from ltspd.paths import Paths
@@ -364,3 +364,30 @@ async def test_one_look_at_an_empty_system(paths: Paths) -> None:
     assert found.hostname == socket.gethostname()
     assert [link.name for link in found.links if link.name == "lo"] == ["lo"]
     assert (found.images, found.sources, found.accounts) == ((), (), ())
+
+
+async def test_homes_are_found_by_their_real_path(paths: Paths) -> None:
+    assert (await facts.look(paths, (), "/home"))[0].homes is None
+    paths.at("/srv/people").mkdir(parents=True)
+    paths.at("/home").symlink_to(paths.at("/srv/people"))
+    assert host.homes(paths, "/home") == HomeDirectory("/srv/people")
+    assert host.homes(paths, "/srv/people") == HomeDirectory("/srv/people")
+    assert host.homes(Paths(), "/proc") == HomeDirectory("/proc", whole=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "exported"),
+    [
+        ("/etc/exports", "/home *(rw)", True),
+        ("/etc/exports", '"/home/" *(rw)', True),
+        ("/etc/exports", "# /home *(rw)", False),
+        ("/etc/exports", "/home/alice *(rw)", False),
+        ("/etc/exports.d/site.exports", "\n/home\t10.0.0.0/8(rw)", True),
+        ("/etc/exports.d/ltspd.exports", "/home *(rw)", False),
+        ("/etc/exports.d/site.exports~", "/home *(rw)", False),
+    ],
+)
+def test_exports_of_the_administrator_are_seen(paths: Paths, name: str, line: str, exported: bool) -> None:
+    paths.at("/home").mkdir()
+    write(paths, name, f"{line}\n")
+    assert host.homes(paths, "/home") == HomeDirectory("/home", exported=exported)
