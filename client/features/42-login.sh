@@ -1,0 +1,181 @@
+# needs: LTSP_API 1
+# parameter: HOME_KIND line "sshfs" Where people's homes are: sshfs, mounted (by FSTAB_x), local (a disk of the client), guest (RAM, new at each login)
+# parameter: HOME_LABEL line "ltsp-home" Label of the file system that HOME_KIND=local keeps the homes on
+# parameter: HOME_SIZE line "25%" Most RAM that one home takes with HOME_KIND=guest, such as 500M
+# shellcheck shell=dash disable=SC2154
+# People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the
+# image has for its own accounts goes on working. docs/login.md describes all of it.
+
+# edit_stack FILE TYPE…: put our module into a file of /etc/pam.d, for these types of its lines.
+# Where passwords are checked or changed, it comes before what decides, and the image's own modules follow for whom the
+# server does not know ("ignore"). Success goes on behind the line that refuses everybody else, so that keyrings and the
+# like still run. If nothing follows there, or there is no such line, success ends the file. In a session it comes last.
+# A file that can't be loaded counts as "ignore" too: nobody of the image is locked out.
+edit_stack() {
+    local file=$1 from=$1 to
+    shift
+    # Some have links there, which are for the new root.
+    if [ -L "$file" ]; then
+        to=$(readlink "$file")
+        case "$to" in /*) from=$new$to ;; *) from=${file%/*}/$to ;; esac
+    fi
+    [ -f "$from" ] || return 0
+    write "$file" "$(awk -v types=" $* " -v module=/run/ltsp/login/pam_ltspd.so '
+        {
+            line[NR] = $0
+            type = $1
+            sub(/^-/, "", type)
+            if (type !~ /^(auth|password|session)$/ || !index(types, " " type " ")) next
+            kind[NR] = type
+            last[type] = NR
+            if ($0 ~ /pam_deny\.so/ || $0 ~ /pam_faillock\.so.*authfail/) deny[type] = NR
+            if (!(type in first) && !(type == "auth" && $2 !~ /^\[/ && $0 !~ /authfail/ &&
+                $3 ~ /pam_(env|faildelay|faillock|nologin|securetty|shells|warn)\.so$/)) first[type] = NR
+        }
+        function ours(type,   n, jump) {
+            if (type == "session") return "session optional " module
+            jump = "done"
+            if ((type in deny) && deny[type] >= first[type] && deny[type] < last[type]) {
+                jump = 0
+                for (n = first[type]; n <= deny[type]; n++) if (kind[n] == type) jump++
+            }
+            return type " [success=" jump " new_authtok_reqd=" jump \
+                " ignore=ignore module_unknown=ignore default=die] " module
+        }
+        END {
+            for (n = 1; n <= NR; n++) {
+                type = kind[n]
+                if (type != "" && type != "session" && n == first[type]) print ours(type)
+                print line[n]
+                if (type == "session" && n == last[type]) print ours(type)
+            }
+        }
+    ' "$from")"
+}
+
+# name_machine FILE: print the architecture of an ELF program as its header says it. A 64-bit kernel may run an image of
+# 32 bits, so the kernel does not tell it.
+name_machine() {
+    case "$(dd if="$1" bs=1 skip=18 count=1 2>/dev/null | LC_ALL=C tr '\003\076\267' ixa)" in
+        i) echo i686 ;;
+        x) echo x86_64 ;;
+        a) echo aarch64 ;;
+    esac
+}
+
+# install_hint DEBIAN FEDORA ARCH: print the name of a package as the image's distribution has it.
+install_hint() {
+    if [ -e "$new/usr/bin/rpm" ]; then
+        echo "$2"
+    elif [ -e "$new/usr/bin/pacman" ]; then
+        echo "$3"
+    else
+        echo "$1"
+    fi
+}
+
+# In a trial there is no other machine. Without the server's key nobody could trust what answers there.
+if [ "$trial" = 1 ] || [ ! -s "$ltsp/login/known_hosts" ]; then return 0; fi
+machine=$(name_machine "$new/usr/lib/systemd/systemd")
+why=''
+if [ ! -d "$new/etc/pam.d" ]; then
+    why="this image has no /etc/pam.d; install $(install_hint libpam-runtime pam pambase) there"
+elif [ ! -x "$new/usr/bin/ssh" ]; then
+    why="this image has no /usr/bin/ssh; install $(install_hint openssh-client openssh-clients openssh) there"
+elif [ ! -e "$ltsp/client/pam/$machine.so" ]; then
+    why="there is no PAM module for programs of this image's kind (${machine:-unknown})"
+fi
+if [ -n "$why" ]; then
+    say "people of the server can't log in: $why"
+    return 0
+fi
+
+login=$store/login
+[ -d "$login" ] || mkdir -p "$login"
+mkdir "$login/users"
+mkdir "$login/homes"
+# $store is where programs may be run and libraries be loaded from; programs of the booted system know this name.
+[ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+[ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
+cp "$ltsp/client/pam/$machine.so" "$login/pam_ltspd.so"
+cp "$ltsp/login/known_hosts" "$login/known_hosts"
+[ -e "$login/accounts" ] || : >"$login/accounts"
+read -r port 2>/dev/null <"$ltsp/login/port" || port=2222
+# A cut of less than five minutes is waited out. What a keepalive costs is one small packet in 30 s.
+write "$login/ssh_config" "Host ltsp-login
+HostName $server
+Port $port
+HostKeyAlias ltsp-login
+UserKnownHostsFile /run/ltsp/login/known_hosts
+GlobalKnownHostsFile /dev/null
+StrictHostKeyChecking yes
+UpdateHostKeys no
+PreferredAuthentications keyboard-interactive
+KbdInteractiveAuthentication yes
+PasswordAuthentication no
+PubkeyAuthentication no
+NumberOfPasswordPrompts 1
+ConnectTimeout 10
+ServerAliveInterval 30
+ServerAliveCountMax 10
+ForwardAgent no
+ForwardX11 no
+PermitLocalCommand no
+EscapeChar none"
+
+for each in auth password session session-noninteractive; do
+    edit_stack "$new/etc/pam.d/common-$each" auth password session
+done
+for each in system-auth password-auth; do
+    edit_stack "$new/etc/pam.d/$each" auth password session
+done
+
+kind=${HOME_KIND:-sshfs}
+# With NFS, all homes are mounted at once (55-homes).
+if [ -s "$ltsp/homes" ] && [ "$NFS_HOME" != 0 ] && [ "$kind" = sshfs ]; then kind=mounted; fi
+case "$kind" in
+    sshfs | mounted | local | guest) ;;
+    *)
+        say "HOME_KIND=$kind is none of sshfs, mounted, local and guest; homes come by SSHFS"
+        kind=sshfs
+        ;;
+esac
+[ "$kind" != sshfs ] || [ -x "$new/usr/bin/sshfs" ] || say "people of the server have no homes here: this image has" \
+    "no /usr/bin/sshfs; install $(install_hint sshfs fuse-sshfs sshfs) there"
+[ "$kind" != local ] || write "$run/systemd/system/home.mount" "[Unit]
+Description=Homes on a disk of this client
+JobTimeoutSec=30
+[Mount]
+What=LABEL=${HOME_LABEL:-ltsp-home}
+Where=/home
+Options=nosuid,nodev"
+size=$HOME_SIZE
+case "$size" in '' | *[!0-9%kmgKMG]*) size=25% ;; esac
+# A copy of a program for its mode: not every boot initrd has chmod.
+cp "$store/busybox" "$login/home"
+{
+    echo "#!$store/busybox sh"
+    keep kind "$kind"
+    echo "size=$size busybox=$store/busybox"
+    cat "$ltsp/client/live/home.sh"
+} >"$login/home"
+# It runs apart from what a person was asked by, because that ends with the session (getty, greeter); and it stops after
+# everything else of that person has, also when the machine is shut down.
+write "$run/systemd/system/ltsp-home@.service" "[Unit]
+Description=Home of user %i
+PartOf=user-runtime-dir@%i.service
+Before=user-runtime-dir@%i.service
+StartLimitIntervalSec=0
+[Service]
+Type=forking
+RemainAfterExit=yes
+ExecStart=$login/home serve %i
+ExecStop=$login/home leave %i
+KillMode=process
+Restart=on-failure
+RestartSec=1
+TimeoutStartSec=60
+TimeoutStopSec=60"
+# What a person leaves running would write to a home that is gone, so it ends with the session.
+write "$run/systemd/logind.conf.d/ltsp.conf" "[Login]
+KillUserProcesses=yes"
