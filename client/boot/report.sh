@@ -37,5 +37,7 @@ hostname=$hostname
 image=$image
 generation=$generation
 transport=$transport
+key=$own_key
+kept=$own_kept
 error=$(printf %.300s "$2")" &
 }

@@ -19,7 +19,7 @@ want ltsp-report.service
     keep transport "$transport"
     keep marks "$marks"
     keep failed_features "$failed_features"
-    echo "busybox=$store/busybox"
+    echo "busybox=$store/busybox login=$store/login"
     cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/login.sh" "$ltsp/client/live/report.sh"
 } >"$store/report"
 # It starts after the targets that want it, so it does not hold up the login that it tells of.

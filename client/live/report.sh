@@ -2,6 +2,9 @@
 # report STAGE (login or off): what ltsp-report.service runs in the booted system. features/99-report.sh puts the
 # client's variables, boot/report.sh and login.sh before this.
 
+# The key that ltsp-key.service has made (key.sh).
+# shellcheck disable=SC2034
+{ read -r own_key <"$login/key.pub" && read -r own_kept <"$login/kept"; } 2>/dev/null || own_key='' own_kept=''
 if [ "$1" = login ]; then
     judge_login
     if [ -n "$why" ]; then

@@ -41,7 +41,7 @@ mark() { marks="$marks$1=2.00 "; }
 report() { echo "reported: $*"; }
 """
 # Scripts that features put together for the booted system.
-PARTS = ("boot/report.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh")
+PARTS = ("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh")
 SOURCES = ("text", "settings", "features")
 
 

@@ -1,0 +1,39 @@
+# needs: LTSP_API 1
+# shellcheck shell=dash disable=SC2154
+# A key of this client's own, by which the server knows it again (docs/security.md). The booted system makes it, or
+# takes it from the partition with the label ltsp-keys, because only that has drivers for disks.
+
+# A trial is no client, and nobody listens to it.
+[ "$trial" != 1 ] || return 0
+if [ ! -x "$new/usr/bin/ssh-keygen" ]; then
+    say "this client has no key of its own: the image has no /usr/bin/ssh-keygen (package openssh-client)"
+    return 0
+fi
+want ltsp-key.service
+[ -d "$store/login" ] || mkdir -p "$store/login"
+# Programs of the booted system know this name.
+[ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+{
+    keep base "$base"
+    keep server "$server"
+    keep mac "$mac"
+    keep address "$address"
+    keep hostname "$hostname"
+    keep image "$image"
+    keep generation "$generation"
+    keep transport "$transport"
+    keep marks "$marks"
+    echo "busybox=$store/busybox login=$store/login"
+    cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/key.sh"
+} >"$store/key"
+# Autologin needs the key, so it comes before the greeter.
+write "$run/systemd/system/ltsp-key.service" "[Unit]
+Description=The key by which the network boot server knows this client
+After=systemd-udev-trigger.service
+Before=display-manager.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-$store/busybox sh $store/key
+PrivateMounts=yes
+TimeoutStartSec=60"

@@ -1,0 +1,108 @@
+# shellcheck shell=dash disable=SC2154
+# Make this client's key, or take the one that it keeps, and tell the server its public half. ltsp-key.service runs this
+# in the booted system; features/15-key.sh puts the client's variables and boot/report.sh before it.
+#
+# The key is kept on a file system with the label ltsp-keys (ext4 or vfat), in the file ltsp-key. Nothing is ever
+# formatted, and no key that is there is ever replaced. Without such a file system the key ends with the boot.
+
+device=${device:-/dev/disk/by-label/ltsp-keys}
+keygen=${keygen:-/usr/bin/ssh-keygen}
+
+# tell WORDS: a line of the journal.
+tell() { echo "<4>$*"; }
+
+# public FILE: print the public half of a key; fails if it is no key that the server takes.
+public() {
+    local kind word
+    # shellcheck disable=SC2034
+    read -r kind word _ <<-END
+	$("$keygen" -y -P '' -f "$1" 2>/dev/null)
+	END
+    [ "$kind" = ssh-ed25519 ] && echo "$kind $word"
+}
+
+# take: take the key that is on the file system; 1: it can't be used, 2: there is none yet.
+take() {
+    if [ ! -e "$place/ltsp-key" ] && [ ! -L "$place/ltsp-key" ]; then return 2; fi
+    if [ -f "$place/ltsp-key" ] && [ ! -L "$place/ltsp-key" ] &&
+        "$busybox" head -c 4096 "$place/ltsp-key" >"$login/key.new" && public "$login/key.new" >/dev/null; then
+        return 0
+    fi
+    tell "$device holds a file ltsp-key that is no Ed25519 key without a passphrase. It stays as it is; move it away," \
+        "and the next boot makes another one."
+    return 1
+}
+
+# make: make a key.
+make() {
+    rm -f "$login/key.new" "$login/key.new.pub"
+    "$keygen" -q -t ed25519 -N '' -C '' -f "$login/key.new"
+}
+
+# put_away: write the new key to the file system, so that after a loss of power either all of it is there or nothing.
+put_away() {
+    /usr/bin/mount -o remount,rw "$place" && rm -f "$place/.ltsp-key.new" &&
+        cp "$login/key.new" "$place/.ltsp-key.new" && /usr/bin/sync "$place/.ltsp-key.new" &&
+        mv "$place/.ltsp-key.new" "$place/ltsp-key" && /usr/bin/sync "$place" &&
+        "$busybox" cmp -s "$login/key.new" "$place/ltsp-key"
+}
+
+# keep_key: have the key that this client keeps at key.new. The unit has mounts of its own, so nobody else sees it.
+keep_key() {
+    local result=0
+    # Disks of this machine are found by now; udev names their file systems.
+    udevadm settle --timeout=10
+    [ -b "$device" ] || return 1
+    place=$login/keys
+    [ -d "$place" ] || mkdir "$place"
+    if ! /usr/bin/mount -t ext4,vfat -o ro,nosuid,nodev,noexec "$device" "$place"; then
+        tell "$device can't be mounted as ext4 or vfat, so the key of this client lasts for this boot only."
+        return 1
+    fi
+    take || result=$?
+    if [ "$result" = 2 ]; then
+        result=1
+        if make && put_away; then
+            result=0
+        else
+            tell "The key of this client can't be written to $device, so it lasts for this boot only."
+        fi
+    fi
+    /usr/bin/umount "$place"
+    return "$result"
+}
+
+# tell_server: report the key. Three times, because the network may be busy; later reports say it as well.
+tell_server() {
+    local tries=0 uptime
+    while [ "$tries" -lt 3 ]; do
+        read -r uptime _ </proc/uptime
+        send "mac=$mac
+stage=root
+clock=$uptime
+marks=$marks
+hostname=$hostname
+image=$image
+generation=$generation
+transport=$transport
+key=$own_key
+kept=$own_kept" && return
+        tries=$((tries + 1))
+        sleep 1
+    done
+    tell "The server did not take the key of this client."
+}
+
+umask 077
+own_kept=1
+if ! keep_key; then
+    own_kept=0
+    make || exit 1
+fi
+own_key=$(public "$login/key.new") || exit 1
+rm -f "$login/key.new.pub"
+mv "$login/key.new" "$login/key"
+umask 022
+echo "$own_key" >"$login/key.pub"
+echo "$own_kept" >"$login/kept"
+tell_server
