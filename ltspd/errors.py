@@ -175,6 +175,18 @@ class TestFailed(LtspError):
     name = "TestFailed"
 
 
+class NoSuchClient(LtspError):
+    """There is no such client or room, or a name stands for several; the message says which."""
+
+    name = "NoSuchClient"
+
+
+class NotObeyed(LtspError):
+    """Some clients did not do what they were told; the message names them and says why."""
+
+    name = "NotObeyed"
+
+
 class NoKey(LtspError):
     """A client has reported no key that could be approved."""
 

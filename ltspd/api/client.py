@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Protocol
 
-from ltspd.api import noun
+from ltspd.api import noun, order
 from ltspd.api.noun import CONTROL_CLIENT, Call, Method, Noun, Property
 from ltspd.clients.enrolment import fingerprint
-from ltspd.errors import NoKey
+from ltspd.errors import NoKey, NotObeyed
 from ltspd.model.client import ClientState
+from ltspd.model.state import State
 from ltspd.names import interface
 
 
-class Core(noun.Core, Protocol):
+class Core(order.Core, noun.Core, Protocol):
     """What the methods of a client need."""
 
     async def approve_client(self, mac: str) -> None:
@@ -20,6 +21,16 @@ class Core(noun.Core, Protocol):
 
     async def forget_client(self, mac: str) -> None:
         """Have the next key that a client reports be its first one."""
+
+
+async def _order(core: Core, client: ClientState, call: Call) -> str:
+    verb, options = call.arguments
+    return await order.give(core, verb, [client.mac], options, call.uid)
+
+
+def _of_order(client: ClientState, call: Call) -> Mapping[str, str]:
+    verb, options = call.arguments
+    return order.details(State("", clients=(client,)), verb, [client.mac], options)
 
 
 async def _approve(core: Core, client: ClientState, _call: Call) -> None:
@@ -40,6 +51,20 @@ NOUN: Noun[ClientState] = Noun(
     key=attrgetter("mac"),
     details=_details,
     methods=(
+        Method(
+            name="Order",
+            inputs="s verb, a{sv} options",
+            outputs="o job",
+            run=_order,
+            action=CONTROL_CLIENT,
+            details=_of_order,
+            options=order.OPTIONS,
+            doc=f"""Tell this client to do something, and return the job that waits for its answer.
+                {order.DOC}""",
+            errors=order.ERRORS,
+            job_errors=(NotObeyed,),
+            since="0.3.0",
+        ),
         Method(
             name="Approve",
             run=_approve,
@@ -112,6 +137,30 @@ NOUN: Noun[ClientState] = Noun(
             lambda client: str(client.identity),
             "What its key counts for: none, boot (until its boot ends), kept (it keeps the key), pending (it "
             "waits for Approve), refused (another key is known as this client's).",
+            since="0.3.0",
+        ),
+        Property(
+            "Room",
+            "s",
+            lambda client: next(iter(client.rooms), ""),
+            "The room that it is in by ltsp.conf, the first if there are several; empty: none.",
+            since="0.3.0",
+        ),
+        Property(
+            "Rooms", "as", attrgetter("rooms"), "All rooms that it is in, in the file's order.", since="0.3.0"
+        ),
+        Property(
+            "Order",
+            "s",
+            attrgetter("order"),
+            "Id of the last order to it, which is that of the job, too; empty: none since ltspd started.",
+            since="0.3.0",
+        ),
+        Property(
+            "Result",
+            "s",
+            attrgetter("result"),
+            "What came of that order: ok, or why not, as a sentence; empty until that is known.",
             since="0.3.0",
         ),
     ),

@@ -5,13 +5,18 @@ from operator import attrgetter
 from typing import Protocol
 
 from ltspd.api import noun
-from ltspd.api.noun import BUILD_IMAGE, CONFIGURE, Call, Method, Noun, Property
+from ltspd.api.noun import BUILD_IMAGE, CONFIGURE, CONTROL_CLIENT, Call, Method, Noun, Property
 from ltspd.errors import NoSuchJob
 from ltspd.model.job import Job
+from ltspd.model.order import Verb
 from ltspd.names import interface
 
 # The action that starts a kind of job is also what its Cancel() needs; of any other kind it is CONFIGURE.
-ACTIONS: Mapping[str, str] = {"build": BUILD_IMAGE, "test": BUILD_IMAGE}
+ACTIONS: Mapping[str, str] = {
+    "build": BUILD_IMAGE,
+    "test": BUILD_IMAGE,
+    **dict.fromkeys(Verb, CONTROL_CLIENT),
+}
 
 
 class Jobs(Protocol):
@@ -37,7 +42,7 @@ NOUN: Noun[Job] = Noun(
     name=interface("Job"),
     objects=attrgetter("jobs"),
     key=attrgetter("id"),
-    details=lambda job: {"job": job.id, "image": job.subject},
+    details=lambda job: {"job": job.id, "client" if job.kind in tuple(Verb) else "image": job.subject},
     gone=lambda what: NoSuchJob(f"There is no {what} any more; finished jobs are forgotten after a while."),
     methods=(
         Method(
@@ -51,7 +56,13 @@ NOUN: Noun[Job] = Noun(
     ),
     properties=(
         Property("Id", "s", attrgetter("id"), emits="const"),
-        Property("Kind", "s", attrgetter("kind"), "The kind of work: build, test, fold.", emits="const"),
+        Property(
+            "Kind",
+            "s",
+            attrgetter("kind"),
+            "The kind of work: build, test, fold; of orders to clients their verb.",
+            emits="const",
+        ),
         Property("Subject", "s", attrgetter("subject"), "Name of what is worked on.", emits="const"),
         Property(
             "StartedBy",

@@ -30,7 +30,7 @@ from ltspd.api.polkit import Authority
 from ltspd.api.standard import OBJECT_MANAGER, PEER, PROPERTIES
 from ltspd.dbus import connection, wire
 from ltspd.dbus.connection import Connection
-from ltspd.errors import LtspError, Stopping, from_system
+from ltspd.errors import LtspError, NotAuthorized, Stopping, from_system
 from ltspd.model.job import Job
 from ltspd.model.state import State
 from ltspd.names import ROOT_PATH, STEM
@@ -299,7 +299,11 @@ class Service:
             call = replace(call, uid=await self._authorize(message, request))
         try:
             # A password dialog may be open for minutes, so the object is looked up again.
-            out = await method.run(self._core, noun.at(self._core.state, message.path), call)
+            subject = noun.at(self._core.state, message.path)
+            if method.details and action and method.details(subject, call) != details:
+                # What was allowed is not what would be done now: a client is in another room, or is gone.
+                raise NotAuthorized("What this concerns has changed meanwhile; try again.")
+            out = await method.run(self._core, subject, call)
         except LtspError as error:
             if action:
                 await audit.write(replace(request, uid=call.uid), audit.FAILED, error.message)

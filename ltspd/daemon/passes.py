@@ -10,10 +10,14 @@ from typing import Any
 from ltspd import __version__
 from ltspd.apply import Applier
 from ltspd.clients import known as clients
+from ltspd.clients.fields import ClientStage
 from ltspd.config.file import ConfFile
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
 from ltspd.daemon.enrolment import Enrolment
+from ltspd.daemon.farewell import farewell
+from ltspd.daemon.orders import Orders
+from ltspd.daemon.rooms import Rooms
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
 from ltspd.jobs.builds import Builds
@@ -79,10 +83,13 @@ class Passes:
         self.facts = Facts()
         self.observed = asyncio.Event()
         self.outputs: tuple[Output, ...] = ()
+        self._world: World | None = None
         # The problems that the last pass found; those of clients and of the gateway come at any time.
         self._problems: tuple[str, ...] = ()
         self._enrolment = Enrolment(paths)
         self._clients: clients.Clients = self._enrolment.clients
+        self._rooms = Rooms()
+        self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
         self._add_ons = AddOns(paths)
         # The directories that are watched, and the function that ends that.
@@ -139,10 +146,11 @@ class Passes:
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)
             await self._enrolment.save()
-            facts = replace(self.facts, enrolled=self._enrolment.accepted)
+            await asyncio.to_thread(self._rooms.follow, config.document)
+            facts = replace(self.facts, enrolled=self._enrolment.accepted, orders=self.orders.given)
             desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
-            world = World.of(config.settings, desired, facts, self.paths, add_ons)
+            world = self._world = World.of(config.settings, desired, facts, self.paths, add_ons)
             self.outputs = await asyncio.to_thread(outputs, world)
             if await asyncio.to_thread(self.applier.pending, self.outputs):
                 self._applying()
@@ -220,6 +228,7 @@ class Passes:
 
     def _with_clients(self, state: State, *, passed: bool, **changes: Any) -> State:
         """Return the state with the clients and all problems; ``passed``: a pass has just ended."""
+        self._clients = self._rooms.placed(self._clients)
         failing = clients.problems(self._clients.values(), _now())
         keys = self._enrolment.problems(self._clients.values())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
@@ -230,7 +239,14 @@ class Passes:
             pending = any(each.state is OutputState.PENDING for each in outputs)
             calm = ServerState.APPLYING if pending else ServerState.IN_SYNC
             changes["state"] = ServerState.ATTENTION if problems else calm
-        return replace(state, problems=problems, clients=tuple(self._clients.values()), **changes)
+        return replace(
+            state,
+            problems=problems,
+            clients=tuple(self._clients.values()),
+            rooms=self._rooms.names,
+            machines=self._rooms.machines,
+            **changes,
+        )
 
     def moved_files(self, moved: tuple[str, ...], *, back: bool) -> None:
         """Have the next pass tell the readers of these files of LTSP's, and start failed units again."""
@@ -249,8 +265,27 @@ class Passes:
         told = [mac for mac, each in merged.items() if each is not self._clients.get(mac)]
         self._clients = self._enrolment.settle(merged, told)
         await self._enrolled()
+        self._heard_orders(reports)
         self.applier.answers.heard(reports)
         return refused
+
+    def _heard_orders(self, reports: Sequence[Mapping[str, object]]) -> None:
+        """Take what clients say of orders, and that machines that were woken boot."""
+        for answer in clients.answers(reports):
+            self.orders.heard(answer["order"], answer["mac"], answer["boot"], answer["result"])
+        for report_of in reports:
+            if report_of.get("Stage") == ClientStage.NETWORK:
+                self.orders.came_up(str(report_of.get("Mac", "")))
+
+    def _told(self, order: str, results: Mapping[str, str]) -> None:
+        """Publish what has become of an order to these clients."""
+        found = {
+            mac: replace(self._clients[mac], order=order, result=result)
+            for mac, result in results.items()
+            if mac in self._clients
+        }
+        self._clients = {**self._clients, **found}
+        self._show(self._with_clients(self.state, passed=False))
 
     async def approve_client(self, mac: str) -> None:
         """Let the key that a client reported last be its own; raises NoKey."""
@@ -269,6 +304,11 @@ class Passes:
         if changed:
             self.wake()
 
+    async def farewell(self) -> None:
+        """Tell all clients that this server goes down; there is no pass any more."""
+        if self._world is not None:
+            await farewell(self.paths, self._world, self._clients.values(), self.orders, self.systemd)
+
     def heard_gateway(self, problems: Sequence[str]) -> None:
         """Take all present problems of the gateway."""
         self._of_gateway = tuple(Problem("http", each) for each in problems)
@@ -283,6 +323,7 @@ class Passes:
         self._show(replace(self.state, jobs=self.jobs.all, images=images))
 
     def _job_finished(self, job: Job) -> None:
+        self.orders.ended(job.id)
         self.finished(job)
         memory.give_back()
         self.wake()

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from ltspd.api.service import Service
 from ltspd.daemon.passes import Passes
 from ltspd.dbus.connection import Connection
+from ltspd.errors import LtspError
 from ltspd.image.store import removal
 from ltspd.observe import links
 from ltspd.paths import Paths
@@ -47,6 +48,10 @@ class Daemon:
             await asyncio.to_thread(removal.sweep, self._paths)
         except OSError as error:
             log.warning("The leftovers of killed builds stay for now: %s", error)
+        try:
+            await asyncio.to_thread(self._passes.orders.start)
+        except OSError as error:
+            log.warning("Orders of an earlier run stay for now: %s", error)
         await self._passes.systemd.start()
         with ExitStack() as undo:
             undo.callback(links.wake_socket(self.wake))
@@ -67,11 +72,20 @@ class Daemon:
                 # A pass speaks to systemd, so it must end before the connection.
                 passes.cancel()
                 await asyncio.wait([passes])
+                await self._farewell()
                 await self._passes.applier.answers.stop()
                 await self._passes.jobs.stop()
                 await self._service.stop()
                 for task in tasks:
                     task.cancel()
+
+    async def _farewell(self) -> None:
+        """Tell clients if the machine goes down, and not if only this service is restarted."""
+        try:
+            if await self._passes.systemd.going_down():
+                await self._passes.farewell()
+        except (LtspError, OSError) as error:
+            log.warning("Clients were not told that this server goes down: %s", error)
 
 
 def _users(name: str) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -132,6 +133,25 @@ class Systemd:
         properties = "org.freedesktop.DBus.Properties"
         (value,) = await self._ask(path, properties, "Get", "ss", body)
         return value.value
+
+    async def going_down(self) -> bool:
+        """Return whether the whole machine is being shut down or rebooted, and not our service alone."""
+        if not self.present:
+            return False
+        properties = "org.freedesktop.DBus.Properties"
+        try:
+            (state,) = await self._ask(ROOT, properties, "Get", "ss", [MANAGER, "SystemState"])
+        except BusError as error:
+            log.warning("systemd does not say whether this machine goes down: %s", error.message)
+            return False
+        return bool(state.value == "stopping")
+
+    async def hang_up(self, unit: str) -> None:
+        """Send SIGHUP to a unit's main process; a job could not be had while the machine goes down."""
+        try:
+            await self._ask(ROOT, MANAGER, "KillUnit", "ssi", [unit, "main", int(signal.SIGHUP)])
+        except BusError as error:
+            log.warning("%s can't be told of news: %s", unit, error.message)
 
     async def act(self, method: str, unit: str) -> str:
         """Call StartUnit, StopUnit, RestartUnit or ReloadOrRestartUnit and return the job's result.

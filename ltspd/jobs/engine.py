@@ -119,20 +119,28 @@ class Jobs:
         return next((job for job in matches if not job.state.final), None)
 
     def start(
-        self, kind: str, subject: str, started_by: int, work: Work, turn: asyncio.Lock | None = None
+        self,
+        kind: str,
+        subject: str,
+        started_by: int,
+        work: Work,
+        turn: asyncio.Lock | None = None,
+        *,
+        job_id: str = "",
     ) -> Job:
         """Start work in the background; raises Busy if the same work is under way, Stopping at shutdown.
 
-        Jobs that share a ``turn`` run one at a time, in their order; the others are queued.
+        Jobs that share a ``turn`` run one at a time, in their order; the others are queued. With a ``job_id``
+        of its own, it is work that may be under way several times.
         """
         if self._stopping:
             raise Stopping("The daemon is shutting down; try again once it is back.")
-        if other := self.running(kind, subject):
+        if not job_id and (other := self.running(kind, subject)):
             raise Busy(
                 f"{kind} of {subject} is already under way as job {other.id}; watch or cancel that one."
             )
         job = Job(
-            id=secrets.token_hex(4),
+            id=job_id or secrets.token_hex(4),
             kind=kind,
             subject=subject,
             started_by=started_by,

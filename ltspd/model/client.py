@@ -40,6 +40,16 @@ class Enrolled:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as ltsp.conf or its reports name it; what is unknown is empty."""
+
+    mac: str
+    hostname: str = ""
+    rooms: tuple[str, ...] = ()
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ltspd.model.client import ClientState
+from ltspd.model.client import ClientState, Machine
 from ltspd.model.facts import Leftover
 from ltspd.model.image import ImageState
 from ltspd.model.job import Job
@@ -34,7 +34,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that the daemon publishes; replaced as a whole, never changed in place."""
+    """All that the daemon publishes; replaced as a whole, never changed in place.
+
+    ``rooms`` are those of ltsp.conf, ``machines`` what it names by MAC address.
+    """
 
     version: str
     state: ServerState = ServerState.STARTING
@@ -49,6 +52,8 @@ class State:
     jobs: tuple[Job, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     set_aside: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    machines: tuple[Machine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from systemd import daemon
 class Notify:
     """The service manager's notification socket; without one, all methods do nothing."""
 
+    def __init__(self) -> None:
+        """Have told nothing yet."""
+        self._status = ""
+
     def ready(self) -> None:
         """Say that the bus name is taken and calls are answered."""
         daemon.notify("READY=1")
@@ -18,8 +22,11 @@ class Notify:
         daemon.notify("STOPPING=1")
 
     def status(self, line: str) -> None:
-        """Show a line in ``systemctl status``."""
-        daemon.notify(f"STATUS={line.splitlines()[0]}")
+        """Show a line in ``systemctl status``; the same one is told once, for a full socket would block."""
+        line = line.splitlines()[0]
+        if line != self._status:
+            self._status = line
+            daemon.notify(f"STATUS={line}")
 
     async def watchdog(self) -> None:
         """Report at half the watchdog's interval; return at once if the unit has no watchdog.

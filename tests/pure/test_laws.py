@@ -48,7 +48,7 @@ ALLOWED = {
     "dbus": "errors names",
     "config": "errors model.* names paths system.files",
     "menu": "config.* model.* names",
-    "clients": "model.* names",
+    "clients": "errors model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
     "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run",
     "image": (
@@ -74,15 +74,17 @@ ALLOWED = {
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "api": (
-        "clients.enrolment clients.fields config.* dbus.caller dbus.connection dbus.wire disk.words errors "
+        "clients.enrolment clients.fields clients.orders clients.targets config.* dbus.caller "
+        "dbus.connection dbus.wire disk.words errors "
         "image.store.store migration.leftovers migration.takeover model.* names paths"
     ),
     "daemon": (
-        "api.service apply clients.enrolment clients.known config.* dbus.connection dbus.systemd errors "
+        "api.service apply clients.enrolment clients.fields clients.known clients.orders config.* "
+        "dbus.connection dbus.systemd errors "
         "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
         "jobs.trials jobs.unattended logins migration.takeover model.* observe.facts observe.files "
-        "observe.links observe.watches outputs outputs.world paths plan system.files system.memory "
-        "system.notify system.sshkeys"
+        "observe.links observe.watches outputs outputs.gateway outputs.world paths plan system.files "
+        "system.memory system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

@@ -14,15 +14,16 @@ from ltspd.config import explain
 from ltspd.config.configuration import Config, load
 from ltspd.config.document import Host
 from ltspd.dbus.connection import Connection
-from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, NothingToRevert
+from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, NothingToRevert, NotObeyed
 from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
-from ltspd.model.client import ClientState, Identity
+from ltspd.model.client import ClientState, Identity, Machine
 from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
 from ltspd.model.network import DhcpRole, LinkState
+from ltspd.model.order import Target, Verb
 from ltspd.model.output import Output, OutputState, OutputStatus
 from ltspd.model.state import ConfigFinding, Problem, ServerState, Setting, State
 from ltspd.paths import Paths
@@ -64,6 +65,8 @@ STATE = State(
             key=f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}",
             kept="1",
             identity=Identity.KEPT,
+            boot="01234567-89ab-cdef-0123-456789abcdef",
+            rooms=("lab1", "hall"),
         ),
         ClientState(
             "52:54:00:00:00:02",
@@ -75,8 +78,11 @@ STATE = State(
             1_700_000_060_000_000,
             "nfs",
             "eth0 has no link.",
+            boot="11234567-89ab-cdef-0123-456789abcdef",
         ),
     ),
+    rooms=("lab1", "hall", "empty"),
+    machines=(Machine("52:54:00:00:00:03", "pc03", ("lab1",)),),
     outputs=(
         OutputStatus("dnsmasq", ("/etc/a", "/etc/b"), "dnsmasq.service", OutputState.EDITED, "by hand", 5),
     ),
@@ -122,6 +128,7 @@ class FakeServer:
         self.trials = FakeTrials(self)
         self.conf = FakeConf(self)
         self.applier = FakeApplier()
+        self.orders = FakeOrders(self)
 
     def instead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand in for what methods call in the rooms below: the store, takeovers, explanations."""
@@ -309,6 +316,46 @@ class FakeTrials:
             return "login after 24 s (KVM)"
 
         return server.jobs.start("test", name, started_by, work).id
+
+
+class FakeOrders:
+    """Orders that all but the client pc02 obey at once."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+
+    async def give(
+        self,
+        verb: Verb,
+        words: tuple[str, ...],
+        targets: tuple[Target, ...],
+        refused: Mapping[str, str],
+        *,
+        label: str,
+        names: Mapping[str, str],
+        patience: float,
+        started_by: int,
+    ) -> str:
+        server = self._server
+        delays = {names[each.mac]: each.delay for each in targets}
+        server.calls.append(("order", str(verb), words, delays, dict(refused), label, patience))
+        results = {mac: "it is busy." if name == "pc02" else "ok" for mac, name in names.items()} | dict(
+            refused
+        )
+        order = f"17{len(server.calls):02}"
+        found = [
+            replace(each, order=order, result=results[each.mac]) if each.mac in results else each
+            for each in server.state.clients
+        ]
+        server.set(clients=tuple(found))
+
+        async def work(progress: Progress) -> str:
+            progress.phase(f"{len(targets)} to answer", 1.0)
+            if wrong := {names[mac]: result for mac, result in results.items() if result != "ok"}:
+                raise NotObeyed("\n".join(f"{who}: {why}" for who, why in wrong.items()))
+            return "1 client"
+
+        return server.jobs.start(str(verb), label, started_by, work, job_id=order).id
 
 
 class FakePolkit:

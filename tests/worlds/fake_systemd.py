@@ -21,6 +21,7 @@ class FakeSystemd1:
     def __init__(self, bus: Connection) -> None:
         self.bus = bus
         self.units: dict[str, tuple[str, str, str]] = {}
+        self.state = "running"
         self.restarts: dict[str, int] = {}
         self.acts: list[tuple[str, str]] = []
         self.result = "done"
@@ -95,6 +96,10 @@ class FakeSystemd1:
                 self._reply(message, "o", unit_path(message.body[0]))
             case "GetAll" | "Get":
                 self._properties(message)
+            case "KillUnit":
+                self.acts.append(("KillUnit", message.body[0]))
+                self.changed.set()
+                self._reply(message)
             case "StartUnit" | "StopUnit" | "RestartUnit" | "ReloadUnit":
                 self._act(message)
             case _:
@@ -107,6 +112,9 @@ class FakeSystemd1:
     def _properties(self, message: Message) -> None:
         unit = next((name for name in self.units if unit_path(name) == message.path), "")
         active, sub, result = self.units.get(unit, ("inactive", "dead", "success"))
+        if message.member == "Get" and message.body[1] == "SystemState":
+            self._reply(message, "v", Variant("s", self.state))
+            return
         if message.member == "Get":
             restarts = Variant("u", self.restarts.get(unit, 0))
             self._reply(message, "v", restarts if message.body[1] == "NRestarts" else Variant("s", result))

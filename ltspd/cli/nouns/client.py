@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 
 from ltspd.api import remote as server
-from ltspd.cli import show
-from ltspd.cli.answer import done, lists, shows
+from ltspd.cli import orders, show
+from ltspd.cli.answer import as_json, coloured, done, shows
 from ltspd.cli.grammar import Argument, Command, Noun
 from ltspd.dbus.caller import Client
 from ltspd.names import object_path
@@ -16,10 +16,14 @@ STAGES = ("login", "root", "network", "failed", "off")
 
 def table(clients: Sequence[server.Properties], coloured: bool) -> str:
     """Return a line for each client."""
-    head = ("CLIENT", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "KEY", "LAST SEEN", "ERROR")
+    head = (
+        "CLIENT", "ROOM", "MAC", "ADDRESS", "STAGE", "IMAGE", "GENERATION", "ROOT", "KEY", "LAST SEEN",
+        "ERROR",
+    )  # fmt: skip
     rows = [
         (
             each["Hostname"],
+            ", ".join(each["Rooms"]),
             each["Mac"],
             each["Address"],
             each["Stage"],
@@ -43,6 +47,22 @@ def counted(clients: Sequence[server.Properties]) -> str:
     order = sorted(stages, key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
     told = ", ".join(f"{stages[stage]} {show.clean(stage) or 'unknown'}" for stage in order)
     return f"{len(clients)} ({told})" if clients else "none has reported"
+
+
+def _list(client: Client, options: argparse.Namespace) -> int:
+    found = server.objects(client, "Client")
+    if options.room is not None:
+        room = options.room.lower().removeprefix("room:")
+        known = server.manager(client)["Rooms"]
+        if room not in known:
+            raise server.NoSuch(
+                f"There is no room {room!r} in ltsp.conf; there is: {', '.join(known) or 'none'}."
+            )
+        found = [each for each in found if room in each["Rooms"]]
+    if options.json:
+        return as_json(found)
+    print(table(found, coloured()) if found or options.room is None else f"Nobody of {room} has reported.")
+    return server.OK
 
 
 def _show(client: Client, options: argparse.Namespace) -> int:
@@ -69,13 +89,19 @@ def _names(found: server.Objects, _before: str) -> list[str]:
     return [each["Hostname"] or each["Address"] for each in server.select(found, "Client")]
 
 
+def _targets(found: server.Objects, before: str) -> list[str]:
+    rooms = {room for each in server.select(found, "Client") for room in each["Rooms"]}
+    return [*sorted(rooms), *_names(found, before)]
+
+
 _NAME = Argument(("name",), "a client's MAC address, host name or IP address", "NAME", complete="client")
 
 COMMANDS = (
     Command(
         "list",
         "list clients and how far each has come",
-        lists("Client", table),
+        _list,
+        (Argument(("--room",), "only those of a room", "ROOM"),),
         more="Clients tell this themselves, when they boot and when they are shut down, and send nothing "
         "in between; LAST SEEN of one that runs may be long ago.",
     ),
@@ -96,5 +122,14 @@ COMMANDS = (
         more="For a machine that is gone, or whose card is another's now. Until it reports a key, at its "
         "next boot at the latest, it opens no account.",
     ),
+    *orders.COMMANDS,
 )
-NOUNS = (Noun("client", 50, "machines that boot from this server", COMMANDS, names={"client": _names}),)
+NOUNS = (
+    Noun(
+        "client",
+        50,
+        "machines that boot from this server",
+        COMMANDS,
+        names={"client": _names, "target": _targets},
+    ),
+)

@@ -42,6 +42,10 @@ def _page(
                 ("Images in", manager["BaseDirectory"]),
                 ("TFTP from", manager["TftpDirectory"]),
                 ("Clients", client.counted(groups["Clients"])),
+                *(
+                    (f"Room {room}", client.counted([e for e in groups["Clients"] if room in e["Rooms"]]))
+                    for room in manager["Rooms"]
+                ),
             ],
             coloured,
         )
