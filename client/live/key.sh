@@ -2,11 +2,12 @@
 # Make this client's key, or take the one that it keeps, and tell the server its public half. ltsp-key.service runs this
 # in the booted system; features/15-key.sh puts the client's variables and boot/report.sh before it.
 #
-# The key is kept on a file system with the label ltsp-keys (ext4 or vfat), in the file ltsp-key. Nothing is ever
-# formatted, and no key that is there is ever replaced. Without such a file system the key ends with the boot.
+# The key is kept on a file system with the label ltsp-keys (ext4, or vfat, whose tools write capital letters), in the
+# file ltsp-key. Nothing is ever formatted, and no key that is there is ever replaced. Without such a file system the key
+# ends with the boot.
 
-device=${device:-/dev/disk/by-label/ltsp-keys}
-keygen=${keygen:-/usr/bin/ssh-keygen}
+disks=${disks:-/dev/disk/by-label}
+keygen=/usr/bin/ssh-keygen
 
 # tell WORDS: a line of the journal.
 tell() { echo "<4>$*"; }
@@ -52,6 +53,8 @@ keep_key() {
     local result=0
     # Disks of this machine are found by now; udev names their file systems.
     udevadm settle --timeout=10
+    device=$disks/ltsp-keys
+    [ -b "$device" ] || device=$disks/LTSP-KEYS
     [ -b "$device" ] || return 1
     place=$login/keys
     [ -d "$place" ] || mkdir "$place"

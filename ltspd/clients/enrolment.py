@@ -15,7 +15,8 @@ from ltspd.clients.fields import ClientStage, is_mac, is_sound
 from ltspd.model.client import ClientState, Enrol, Enrolled, Identity
 from ltspd.model.state import Problem
 
-# As many as clients are known. Beyond that no new key is taken: the old ones are of machines that may be off.
+# As many as clients are known. Beyond that boot-long keys make room. Kept ones are of machines that may be
+# off, so they stay, and no new key is taken.
 MOST = 2000
 # Clients whose keys don't count and get a line in Problems; one more line counts the others.
 PROBLEMS_MOST = 10
@@ -35,6 +36,8 @@ def settle(
     known, found = dict(registry), dict(clients)
     for mac in macs:
         client = found[mac]
+        if mac not in known and len(known) >= MOST:
+            _make_room(known)
         entry = _entry(known.get(mac), client, policy, full=len(known) >= MOST)
         if entry is not None:
             known[mac] = entry
@@ -44,6 +47,15 @@ def settle(
         if client.identity is not identity:
             found[mac] = replace(client, identity=identity)
     return known, found
+
+
+def _make_room(known: dict[str, Enrolled]) -> None:
+    """Drop the oldest boot-long key, if there is one: its boot has probably ended without a word."""
+    oldest = min(
+        (each for each in known.values() if not each.kept), key=lambda each: each.since, default=None
+    )
+    if oldest is not None:
+        del known[oldest.mac]
 
 
 def _entry(before: Enrolled | None, client: ClientState, policy: Enrol, *, full: bool) -> Enrolled | None:
@@ -132,7 +144,7 @@ def problems(registry: Registry, clients: Iterable[ClientState]) -> tuple[Proble
         shown.append(
             Problem("clients", f"the keys of {more} more don't count; 'ltspctl client list' shows them.")
         )
-    if len(registry) >= MOST:
+    if sum(each.kept for each in registry.values()) >= MOST:
         shown.append(
             Problem(
                 "clients",

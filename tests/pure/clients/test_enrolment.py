@@ -146,6 +146,17 @@ def test_a_flood_takes_no_place_of_a_known_machine_and_is_told() -> None:
     assert world.report(MINE) is Identity.KEPT
 
 
+def test_boot_long_keys_make_room_for_new_machines() -> None:
+    world = World()
+    world.report(MINE)
+    world.report(MINE, "0", mac="52:54:00:00:00:03")
+    crowd = {f"52:54:00:01:{each >> 8:02x}:{each & 255:02x}": world.known[MAC] for each in range(MOST - 2)}
+    world.known = {**world.known, **{mac: replace(entry, mac=mac) for mac, entry in crowd.items()}}
+    assert world.report(OTHER, mac="52:54:00:00:00:02") is Identity.KEPT
+    assert "52:54:00:00:00:03" not in world.known
+    assert len(world.known) == MOST
+
+
 def test_many_refused_keys_are_few_lines() -> None:
     clients = [
         ClientState(f"52:54:00:00:00:{each:02x}", last_seen=each, key=MINE, identity=Identity.PENDING)

@@ -61,7 +61,7 @@ class Client:
     """A machine that boots again and again; its disk is a file."""
 
     def __init__(self, home: Path, server: Server) -> None:
-        self.home, self.server, self.device = home, server, home / "none"
+        self.home, self.server = home, server
         self.boots = 0
         # No udev runs here, which names disks: the client is told the device.
         (home / "bin").mkdir()
@@ -74,7 +74,7 @@ class Client:
         login.mkdir()
         known = {
             "base": f"http://127.0.0.1:{self.server.server_port}/ltsp", "mac": "52:54:00:00:00:01",
-            "login": str(login), "busybox": shutil.which("busybox") or "", "device": str(self.device),
+            "login": str(login), "busybox": shutil.which("busybox") or "", "disks": str(self.home),
             "address": "192.168.67.20", "hostname": "pc01", "marks": "init=1.00 ",
         }  # fmt: skip
         script = f"{before}\n. {CLIENT}/boot/report.sh; . {CLIENT}/live/key.sh"
@@ -108,7 +108,7 @@ def client(tmp_path: Path, server: Server) -> Client:
 
 
 @contextmanager
-def disk(client: Client, make: str = "mkfs.ext4 -q") -> Iterator[Path]:
+def disk(client: Client, make: str = "mkfs.ext4 -q", label: str = "ltsp-keys") -> Iterator[Path]:
     """Give a client a disk; the path is where it can be looked into between boots."""
     image = client.home / "disk"
     with image.open("wb") as file:
@@ -118,7 +118,7 @@ def disk(client: Client, make: str = "mkfs.ext4 -q") -> Iterator[Path]:
     device = subprocess.run(
         ["losetup", "--find", "--show", image], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.strip()
-    client.device = Path(device)
+    (client.home / label).symlink_to(device)
     try:
         yield image
     finally:
@@ -148,7 +148,7 @@ def test_the_first_boot_writes_the_key_and_later_ones_have_it(client: Client) ->
         client.boot()
         first = client.key()
         assert client.server.reports[-1].kept == "1"
-        subprocess.run(["sync", client.device], check=True)
+        subprocess.run(["sync", client.home / "ltsp-keys"], check=True)
         assert "OPENSSH PRIVATE KEY" in on(image, "cat /ltsp-key")
         assert "0600" in on(image, "stat /ltsp-key")
         assert ".ltsp-key.new" not in on(image, "ls /")
