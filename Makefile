@@ -5,11 +5,24 @@ CFLAGS ?= -s
 LIB = $(DESTDIR)/usr/lib/ltspd
 UNITS = $(DESTDIR)/usr/lib/systemd/system
 
-.PHONY: docs install
+# Clients' architectures. A module runs in any image since the C library 2.31, so it has no symbol of a later one.
+PAM_ARCHES ?= x86_64 i686 aarch64
+# Headers of libpam are the same for all architectures.
+PAM_CC = $(ARCH)-linux-gnu-gcc -std=gnu11 -Os -Wall -Wextra $(PAM_WARNINGS) -idirafter /usr/include \
+    -fPIC -fstack-protector-strong -shared -s -Wl,-z,relro,-z,now,-z,defs
+
+.PHONY: docs install pam
 # Pages of docs/ that are made from the program's own tables. Manual pages, completions and the XML of the D-Bus
 # interface are made by install.
 docs:
 	$(PYTHON) -B -m ltspd.manual
+
+# One module, such as ARCH=aarch64 SO=build/aarch64.so.
+pam:
+	install -d $(dir $(SO))
+	$(PAM_CC) -Wl,-soname,libpam.so.0 -o $(SO).libpam pam/libpam.c
+	$(PAM_CC) -o $(SO) pam/pam_ltspd.c $(SO).libpam
+	rm $(SO).libpam
 
 install:
 	install -d $(LIB) $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/ltspd/client \
@@ -22,6 +35,11 @@ install:
 	find client -type f ! -name '*.md' | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client nbd/nbd-client.c
+	for arch in $(PAM_ARCHES); do \
+	    if ! command -v "$$arch-linux-gnu-gcc" > /dev/null || ! [ -e /usr/include/security/pam_modules.h ]; then \
+	        echo "install: people can't log in on $$arch clients by this server: that needs" \
+	            "$$arch-linux-gnu-gcc with its C library, and libpam0g-dev" >&2; continue; fi; \
+	    $(MAKE) --no-print-directory pam ARCH="$$arch" SO="$(DESTDIR)/usr/share/ltspd/client/pam/$$arch.so" || exit; done
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
 	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/probe:ltspd.probe.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \

@@ -39,6 +39,7 @@ SECONDS = {
     "unit": 200,
     "images": 190,
     "disks": 180,
+    "pam": 120,
     "bus": 60,
     "types": 30,
 }
@@ -46,6 +47,7 @@ SECONDS = {
 TREES = {
     "netboot": ("server", "trial-server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),
+    "pam": ("bookworm-logins", "trixie-logins"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

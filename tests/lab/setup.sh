@@ -14,11 +14,13 @@ venv=$cache/venv
 # nbd-server, nfs-ganesha, radvd, nftables (none of them is started here); an NFS client: libnfs-utils;
 # Debian's versions of what the gateway imports, beside the newest: python3-aiohttp, python3-systemd;
 # programs that read what we write for them: zsh, fish, man-db, libglib2.0-bin (gdbus);
+# PAM modules for clients: libpam0g-dev, gcc-*-linux-gnu, libc6-dev-*-cross;
 # packages: debhelper, dh-python, dpkg-dev, lintian; XML: libxml2-utils; virtual environment: gcc to libsystemd-dev.
 packages="qemu-system-x86 ipxe-qemu seabios ovmf mmdebstrap systemd-container
 squashfs-tools zstd cpio kmod busybox-static xz-utils nbd-client nbd-server
 qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso
 nfs-ganesha nfs-ganesha-vfs radvd libnfs-utils debhelper dh-python dpkg-dev lintian libxml2-utils
+libpam0g-dev gcc-i686-linux-gnu libc6-dev-i386-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 python3-aiohttp python3-systemd zsh fish man-db libglib2.0-bin
 iproute2 nftables tcpdump dnsmasq-base dbus polkitd procps util-linux ca-certificates
 shellcheck make git python3 python3-venv python3-dev gcc pkg-config libsystemd-dev"

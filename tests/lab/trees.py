@@ -40,6 +40,16 @@ _DESKTOP = (
     *("lightdm", "lightdm-gtk-greeter", "openbox", "xterm", "fonts-dejavu-core", "adwaita-icon-theme"),
     *("gnome-keyring", "libpam-gnome-keyring", "libsecret-tools", "dbus-user-session", "i3lock"),
 )
+_LOGINS = (
+    "openssh-client",
+    "openssh-server",
+    "sudo",
+    "libpam-oath",
+    "libpam-pwquality",
+    "python3",
+    "iproute2",
+    "procps",
+)
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
 _LTSP_CLIENT = ("ltsp", "busybox", "initramfs-tools", "openssh-client", "sshfs", "fuse3")
@@ -131,6 +141,9 @@ RECIPES = {
     # With every network manager of the release, none of which starts by itself.
     "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
+    # Both ends of a login that the server judges: people are asked there and here by real PAM stacks.
+    "bookworm-logins": Recipe("bookworm", _LOGINS),
+    "trixie-logins": Recipe("trixie", _LOGINS),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # Debian's unstable release, whatever that is today: tests/next.

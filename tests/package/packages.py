@@ -40,6 +40,11 @@ _FETCH_LTSP = (
 # What building the packages and looking at them takes.
 _BUILDER = (
     "build-essential",
+    "gcc-aarch64-linux-gnu",
+    "gcc-i686-linux-gnu",
+    "libc6-dev-arm64-cross",
+    "libc6-dev-i386-cross",
+    "libpam0g-dev",
     "debhelper",
     "dh-python",
     "dpkg-dev",

@@ -1,0 +1,350 @@
+"""Logins as a greeter sees them: each prompt and message of the server, and what PAM says at the end."""
+
+import hashlib
+import hmac
+import struct
+import time
+from typing import Any
+
+import pytest
+
+from tests.pam.machines import LOGIN, PASSWORD, PRESET, School
+
+pytestmark = pytest.mark.lab
+SUCCESS, PERM_DENIED, AUTH_ERR, CRED_INSUFFICIENT, AUTHINFO_UNAVAIL = 0, 6, 7, 8, 9
+ACCT_EXPIRED, CONV_ERR, AUTHTOK_ERR = 13, 19, 20
+NEW = "Brighter-9-Candles"
+LOGIN_STEPS = ("authenticate", "acct_mgmt", "setcred 2", "open_session")
+ASKED = ["hidden", "Password: "]
+
+
+def one_time_code(counter: int) -> str:
+    """Return what otto's token shows (RFC 4226)."""
+    digest = hmac.new(b"12345678901234567890", struct.pack(">Q", counter), hashlib.sha1).digest()
+    at = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[at : at + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
+
+
+def test_the_right_password_brings_the_home_for_as_long_as_somebody_is_there(school: School) -> None:
+    uid = school.person("anna")
+    school.log()
+    steps = (*LOGIN_STEPS, "sleep 0.1", "close_session")
+    seen = school.call("anna", PASSWORD, steps=steps, watch=PASSWORD)
+    assert seen["codes"] == [SUCCESS] * 5
+    assert seen["said"] == [ASKED]
+    # The connection stays, and is the person's own.
+    assert school.log() == [f"up anna {uid} 0 ", f"master {uid}", f"down anna {uid} 0 "]
+    # No process has shown the password, no file has it, and the caller has nothing more than before.
+    assert seen["shown"] == seen["left"] == []
+    assert seen["children"] == ""
+    assert school.client.run(f"grep -rlF {PASSWORD} /run /tmp /var /etc /home", check=False) == ""
+    # No connection is left on either side.
+    assert school.client.run("pgrep -x ssh", check=False) == ""
+
+
+def test_the_home_stays_while_another_session_is_there(school: School) -> None:
+    school.person("berta")
+    first = school.at_terminal("python3", "-c", _HOLDS, "berta", PASSWORD)
+    first.expect("in")
+    assert school.client.run("findmnt -n -o FSTYPE /home/berta").strip() == "tmpfs"
+    school.log()
+    # A locker of hers, which has no rights, and a second login: both are only judged.
+    uid = school.client.run("id -u berta").strip()
+    assert school.call("berta", PASSWORD, uid=int(uid))["codes"] == [SUCCESS]
+    assert school.call("berta", "wrong", uid=int(uid))["codes"] == [AUTH_ERR]
+    assert school.call("berta", PASSWORD, steps=(*LOGIN_STEPS, "close_session"))["codes"] == [SUCCESS] * 5
+    assert school.call("berta", "wrong", steps=LOGIN_STEPS)["codes"] == [AUTH_ERR]
+    assert school.log() == []
+    # She can't trace the connection, and so make it say what she likes.
+    master = school.client.run("pgrep -x ssh").strip()
+    traced = school.client.run(
+        f"setpriv --reuid {uid} --clear-groups cat /proc/{master}/environ", check=False
+    )
+    assert "Permission denied" in traced
+    first.type("out")
+    first.expect("left")
+    first.close()
+    assert school.log() == [f"down berta {uid} 0 "]
+
+
+# A session that lasts until a line is typed.
+_HOLDS = """
+import sys; sys.path.insert(0, "/tmp")
+import caller
+caller.time.sleep = lambda _: (print("in", flush=True), input())
+steps = ["authenticate", "acct_mgmt", "open_session", "sleep 1", "close_session"]
+orders = {"service": "greeter", "user": sys.argv[1], "answers": [sys.argv[2]], "steps": steps}
+print(caller.call(orders), "left")
+"""
+
+
+def test_whom_the_server_refuses(school: School) -> None:
+    for name, change in (
+        ("carl", "true"),
+        ("dirk", "usermod -L dirk"),
+        ("emma", "chage -E 0 emma"),
+        ("fred", "true"),
+    ):
+        school.person(name)
+        school.server.run(change)
+    school.log()
+    assert school.call("carl", "wrong") | {"took": 0} == _seen(AUTH_ERR, ASKED)
+    assert school.call("carl", "") | {"took": 0} == _seen(AUTH_ERR, ASKED)
+    assert school.call("dirk", PASSWORD) | {"took": 0} == _seen(AUTH_ERR, ASKED)
+    expired = "Your account has expired; please contact your system administrator."
+    assert school.call("emma", PASSWORD) | {"took": 0} == _seen(ACCT_EXPIRED, ASKED, ["error", expired])
+    assert school.call("emma", "wrong") | {"took": 0} == _seen(AUTH_ERR, ASKED)
+    school.server.put("/etc/nologin", "The school is closed until Monday.\n")
+    seen = school.call("fred", PASSWORD) | {"took": 0}
+    school.server.run("rm /etc/nologin")
+    assert seen == _seen(PERM_DENIED, ASKED, ["error", "The school is closed until Monday."])
+    assert school.call("fred", PASSWORD)["codes"] == [SUCCESS]
+    assert [line.split()[:2] for line in school.log()] == [
+        ["up", "fred"],
+        ["master", "1505"],
+        ["down", "fred"],
+    ]
+
+
+def _seen(code: int, *said: list[str]) -> dict[str, object]:
+    return {
+        "codes": [code],
+        "said": list(said),
+        "shown": [],
+        "left": [],
+        "children": "",
+        "sigchld": "0",
+        "took": 0,
+    }
+
+
+def test_accounts_of_the_client_are_none_of_ours(school: School) -> None:
+    for name in ("local", "root"):
+        seen = school.call(name, "wrong", service="only-ours")
+        assert seen["said"] == []
+    assert school.call("local", PASSWORD, steps=("authenticate", "acct_mgmt"))["codes"] == [SUCCESS] * 2
+    assert school.call("local", "wrong")["codes"] == [AUTH_ERR]
+
+
+def test_a_name_that_nobody_knows_is_refused_as_a_wrong_password(school: School) -> None:
+    assert school.call("nobody-knows", PASSWORD) | {"took": 0} == _seen(AUTH_ERR, ASKED)
+    # Words that a shell or ssh could take for something else never leave this machine.
+    for name in ("-oProxyCommand=id", "a b", "a'b", "$(id)", "a\nb"):
+        assert school.call(name, PASSWORD)["codes"] != [SUCCESS]
+
+
+def test_an_expired_password_is_changed_at_the_login(school: School) -> None:
+    school.person("gerd")
+    school.server.run("chage -d 0 gerd")
+    seen = school.call(
+        "gerd", PASSWORD, PASSWORD, "short", "short", NEW, NEW, service="with-token", watch=NEW
+    )
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"] == [
+        ASKED,
+        ["info", "You are required to change your password immediately (administrator enforced)."],
+        ["info", "Changing password for gerd."],
+        ["hidden", "Current password: "],
+        ["hidden", "New password: "],
+        ["hidden", "Retype new password: "],
+        ["info", "You must choose a longer password."],
+        ["hidden", "New password: "],
+        ["hidden", "Retype new password: "],
+    ]
+    assert seen["shown"] == []
+    # Keyrings are opened with the new one.
+    assert school.client.get("/tmp/token").splitlines()[0] == NEW
+    assert school.call("gerd", NEW)["codes"] == [SUCCESS]
+    assert school.call("gerd", PASSWORD)["codes"] == [AUTH_ERR]
+
+
+def test_a_change_that_fails_says_why(school: School) -> None:
+    school.person("hans")
+    school.server.run("chage -d 0 hans")
+    seen = school.call("hans", PASSWORD, PASSWORD, NEW, "Another-3-Thing")
+    assert seen["codes"] == [PERM_DENIED]
+    assert seen["said"][-1] == ["error", "Sorry, passwords do not match."]
+    seen = school.call("hans", PASSWORD, PASSWORD, *(word for word in "aabbcc"))
+    assert seen["codes"] == [PERM_DENIED]
+    assert seen["said"].count(["hidden", "New password: "]) == 3
+    assert seen["said"][-1][0] == "error"
+
+
+def test_all_kinds_of_prompts_come_one_by_one(school: School) -> None:
+    school.person("otto")
+    counter = school.people.index("otto")
+    seen = school.call("otto", PASSWORD, one_time_code(1), service="with-token")
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"] == [ASKED, [seen["said"][1][0], "One-time password (OATH) for `otto': "]]
+    assert counter >= 0
+    assert school.client.get("/tmp/token").splitlines()[0] == PASSWORD
+    assert school.call("otto", PASSWORD, "000000")["codes"] == [AUTH_ERR]
+    school.person("paul")
+    words = "Welcome,_paul.|Which_class_are_you_in,|and_since_when?|Class:_"
+    school.ask(
+        ask=f"user=paul ask=on text={words} want=7b", account="user=paul ask=info text=Expires_in_3_days."
+    )
+    seen = school.call("paul", "7b", PASSWORD)
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"] == [
+        ["info", "Welcome, paul."],
+        ["info", "Which class are you in,"],
+        ["info", "and since when?"],
+        ["visible", "Class: "],
+        ASKED,
+        ["info", "Expires in 3 days."],
+    ]
+    # A prompt that ends with a new line, and one that is longer than a terminal's buffer.
+    school.ask(ask=f"user=paul ask=off text=Secret|{'x' * 700}|Your_token|| want=tok")
+    seen = school.call("paul", "tok", PASSWORD, service="with-token")
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"][1:] == [["info", "x" * 700], ["hidden", "Your token"], ASKED]
+    assert school.client.get("/tmp/token").splitlines()[0] == PASSWORD
+    school.ask()
+    assert school.call("paul", PASSWORD)["said"] == [ASKED]
+
+
+def test_a_password_ages_and_the_person_is_told(school: School) -> None:
+    school.person("quin")
+    school.server.run("chage -d $(date -d '-7 days' +%F) -M 10 -W 7 quin")
+    seen = school.call("quin", PASSWORD)
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"] == [ASKED, ["info", "Warning: your password will expire in 3 days."]]
+
+
+def test_any_password_goes_unchanged(school: School) -> None:
+    for number, password in enumerate(("\x03\x04\x15\x17\x7f\x16tab\t", "grüße €", " '\"$`\\ ", "p" * 250)):
+        school.person(f"rosa{number}", password=password)
+        assert school.call(f"rosa{number}", password)["codes"] == [SUCCESS], password
+
+
+def test_a_password_that_another_module_asked_for_is_used_once(school: School) -> None:
+    school.person("sven", password=PRESET)
+    assert school.call("sven", service="preset") | {"took": 0} == _seen(SUCCESS)
+    school.person("tina")
+    assert school.call("tina", service="preset")["codes"] == [AUTH_ERR]
+
+
+def test_an_account_that_the_client_does_not_know_comes_with_its_login(school: School) -> None:
+    uid = school.person("uwe", listed=False)
+    school.log()
+    entry, groups = f"uwe:x:{uid}:100:Uwe_of_7b:/home/uwe:/bin/bash", "uwe:100_staff:50"
+    # Nothing of that is shown.
+    school.ask(account=f"user=uwe ask=info text=ltspd-passwd:_{entry}|ltspd-groups:_{groups}|Good_morning.")
+    seen = school.call("uwe", PASSWORD, steps=(*LOGIN_STEPS, "close_session"))
+    assert seen["codes"] == [SUCCESS] * 5
+    assert seen["said"] == [ASKED, ["info", "Good morning."]]
+    told = f"ltspd-passwd: {entry} ltspd-groups: {groups}".replace("_", " ")
+    assert " ".join(school.log()) == f"up uwe  0 {told} master 0 down uwe {uid} 0 "
+    assert school.call("uwe", PASSWORD)["codes"] == [SUCCESS]
+    # A server that says nothing, or a number that is no person's, gives no home.
+    for number, line in enumerate(
+        ("x", "ltspd-passwd:_vera1:x:0:0::/root:/bin/sh", "ltspd-passwd:_root:x:1:1::/:/")
+    ):
+        name = f"vera{number}"
+        school.person(name, listed=False)
+        school.ask(account=f"user={name} ask=info text={line}")
+        assert school.call(name, PASSWORD)["codes"] == [CRED_INSUFFICIENT]
+    school.ask()
+    assert school.client.run("pgrep -x ssh", check=False) == ""
+
+
+def test_a_home_that_fails_ends_the_login_with_its_words(school: School) -> None:
+    school.person("willi")
+    school.client.put(f"{LOGIN}/broken", "the disk is full")
+    seen = school.call("willi", PASSWORD)
+    school.client.run(f"rm {LOGIN}/broken")
+    assert seen["codes"] == [CRED_INSUFFICIENT]
+    assert seen["said"] == [ASKED, ["error", "Your home can't be had: the disk is full"]]
+    assert school.client.run("pgrep -x ssh", check=False) == ""
+    # polkit asks for a password, and nobody gets a home by that.
+    school.log()
+    assert school.call("willi", PASSWORD, service="polkit-1")["codes"] == [SUCCESS]
+    assert school.log() == []
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        {"closed": [0, 1, 2]},
+        {"ignore": True},
+        {"thread": True},
+        {"uid": 1500, "euid": 0},
+    ],
+    ids=["closed", "ignores-children", "thread", "setuid"],
+)
+def test_callers_of_all_kinds(school: School, orders: dict[str, Any]) -> None:
+    name = f"xaver{len(school.people)}"
+    school.person(name)
+    seen = school.call(name, PASSWORD, **orders)
+    assert seen["codes"] == [SUCCESS]
+    assert seen["left"] == []
+    assert seen["children"] == ""
+    assert seen["sigchld"] == ("1" if "ignore" in orders else "0")
+    assert school.call(name, "wrong", **orders)["codes"] == [AUTH_ERR]
+
+
+def test_a_person_who_gives_up_leaves_nothing(school: School) -> None:
+    school.person("yves")
+    seen = school.call("yves", None)
+    assert seen["codes"] == [CONV_ERR]
+    assert seen["left"] == []
+    assert seen["children"] == ""
+    assert school.client.run("pgrep -x ssh", check=False) == ""
+
+
+def test_a_server_that_is_not_there(school: School) -> None:
+    school.person("zoe")
+    hint = "; try again later, or tell the administrator."
+    # Another key.
+    right = school.client.get(f"{LOGIN}/known_hosts")
+    other = school.client.run("ssh-keygen -q -t ed25519 -N '' -f /tmp/other; cut -d' ' -f1,2 /tmp/other.pub")
+    school.client.put(f"{LOGIN}/known_hosts", f"ltsp-login {other}")
+    seen = school.call("zoe", PASSWORD) | {"took": 0}
+    school.client.put(f"{LOGIN}/known_hosts", right)
+    assert seen["codes"] == [AUTHINFO_UNAVAIL]
+    assert [style for style, _ in seen["said"]] == ["error"]
+    assert "key is not the one" in seen["said"][0][1]
+    # It ends while the person types.
+    caller = school.at_terminal("python3", "-c", _THINKS, "zoe", PASSWORD)
+    caller.expect("in")
+    school.serve_no_more()
+    caller.type("go on")
+    caller.expect(r"'codes': \[9\].*The login server ended the connection; try again\.")
+    caller.close()
+    # Nobody listens, and nobody answers at all.
+    why = "ssh: connect to host 10.9.0.1 port 2222: Connection refused"
+    refused = f"The login server can't be reached: {why}{hint}"
+    assert school.call("zoe", PASSWORD) | {"took": 0} == _seen(AUTHINFO_UNAVAIL, ["error", refused])
+    school.serve()
+    for hidden, restored in (("ssh_config", LOGIN), ("ssh", "/usr/bin")):
+        school.client.run(f"mv {restored}/{hidden} {restored}/{hidden}.away")
+        seen = school.call("zoe", PASSWORD)
+        school.client.run(f"mv {restored}/{hidden}.away {restored}/{hidden}")
+        assert seen["codes"] == [AUTHINFO_UNAVAIL]
+        assert [style for style, _ in seen["said"]] == ["error"]
+    assert school.call("zoe", PASSWORD)["codes"] == [SUCCESS]
+
+
+# A person who thinks before they answer.
+_THINKS = """
+import sys; sys.path.insert(0, "/tmp")
+import caller
+caller.time.sleep = lambda _: (print("in", flush=True), input())
+orders = {"service": "greeter", "user": sys.argv[1], "answers": [sys.argv[2]], "steps": ["authenticate"]}
+print(caller.call(orders | {"thinks": 1}))
+"""
+
+
+def test_a_busy_machine_tears_no_prompt(school: School) -> None:
+    school.person("zora")
+    words = "|".join(f"line_{number}" for number in range(40))
+    school.ask(ask=f"user=zora ask=on text={words}|Answer:_ want=yes")
+    school.client.run("for i in 1 2 3 4 5 6; do timeout 8 sh -c 'while :; do :; done' >/dev/null 2>&1 & done")
+    began = time.monotonic()
+    while time.monotonic() - began < 5:
+        seen = school.call("zora", "yes", PASSWORD)
+        assert seen["codes"] == [SUCCESS]
+        assert seen["said"][-2:] == [["visible", "Answer: "], ASKED]
+        assert len(seen["said"]) == 42
+    school.ask()
