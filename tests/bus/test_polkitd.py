@@ -10,7 +10,7 @@ import pytest
 
 from ltspd.api import polkit
 from ltspd.dbus.connection import Connection, call, daemon_call
-from ltspd.names import ROOT_PATH, STEM, interface
+from ltspd.names import ROOT_PATH, STEM, interface, object_path
 from tests import REPOSITORY
 from tests.patience import PATIENCE
 from tests.worlds.bus import ask
@@ -26,6 +26,9 @@ polkit.addRule(function(action, subject) {
         && subject.user == "nobody") return polkit.Result.YES;
 });
 """
+# The rule of docs/control.md, for a user that is here.
+PAGE = (REPOSITORY / "docs/control.md").read_text()
+TEACHER = PAGE.partition("```js\n")[2].partition("```")[0].replace('"ada"', '"nobody"')
 START = """
 mount --bind "$1" /usr/share/polkit-1/actions
 mount --bind "$2" /etc/polkit-1/rules.d
@@ -48,6 +51,7 @@ async def polkitd(
     actions, rules = tmp_path_factory.mktemp("actions"), tmp_path_factory.mktemp("rules")
     shutil.copy(POLICY, actions)
     (rules / "50-site.rules").write_text(RULE)
+    (rules / "60-teacher.rules").write_text(TEACHER)
     for folder in (actions, rules):
         folder.chmod(0o755)
     process = await asyncio.create_subprocess_exec(
@@ -68,10 +72,12 @@ async def polkitd(
         await process.wait()
 
 
-async def nobody_calls(address: str, member: str, *arguments: str) -> tuple[int, str]:
+async def nobody_calls(
+    address: str, member: str, *arguments: str, path: str = ROOT_PATH, noun: str = "Manager"
+) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-        "busctl", f"--address={address}", "call", STEM, ROOT_PATH, interface("Manager"), member, *arguments,
+        "busctl", f"--address={address}", "call", STEM, path, interface(noun), member, *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
@@ -92,6 +98,33 @@ async def test_a_site_rule_decides_by_the_name_of_the_image(bus_address: str, se
     assert status == 1
     assert "configure: you are not authorized (a password is needed, and no agent" in text
     assert len(server.calls) == 1
+
+
+@pytest.mark.usefixtures("polkitd", "service")
+@pytest.mark.parametrize(
+    ("verb", "name", "allowed"),
+    [
+        ("reboot", "lab1", True),
+        ("wake", "room:lab1", True),
+        ("logout", "pc01", True),
+        # pc02 is in no room; hall is another one, and pc01 is in both.
+        ("logout", "pc02", False),
+        ("reboot", "hall", False),
+        ("reboot", "*", False),
+    ],
+)
+async def test_the_rule_of_the_page_makes_a_teacher_master_of_one_room(
+    bus_address: str, server: FakeServer, verb: str, name: str, allowed: bool
+) -> None:
+    order = ("OrderClients", "sasa{sv}", verb, "1", name, "0")
+    status, text = await nobody_calls(bus_address, *order)
+    assert (status == 0, bool(server.calls)) == (allowed, allowed), text
+    assert allowed or "control-client: you are not authorized" in text
+    # To approve a client's key is no matter of a room.
+    path = object_path("client", "52:54:00:00:00:01")
+    status, text = await nobody_calls(bus_address, "Forget", path=path, noun="Client")
+    assert status == 1
+    assert "control-client: you are not authorized" in text
 
 
 @pytest.mark.usefixtures("polkitd", "strict")
