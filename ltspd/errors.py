@@ -188,7 +188,7 @@ class NotObeyed(LtspError):
 
 
 class NoKey(LtspError):
-    """A client has reported no key that could be approved."""
+    """A client has not reported the key that is to be approved."""
 
     name = "NoKey"
 

@@ -16,8 +16,8 @@ from ltspd.names import interface
 class Core(order.Core, noun.Core, Protocol):
     """What the methods of a client need."""
 
-    async def approve_client(self, mac: str) -> None:
-        """Let the key that a client reported last be its own; raises NoKey."""
+    async def approve_client(self, mac: str, key: str) -> None:
+        """Let the key with this fingerprint be a client's, if it reported that last; raises NoKey."""
 
     async def forget_client(self, mac: str) -> None:
         """Have the next key that a client reports be its first one."""
@@ -33,8 +33,8 @@ def _of_order(client: ClientState, call: Call) -> Mapping[str, str]:
     return order.details(State("", clients=(client,)), verb, [client.mac], options)
 
 
-async def _approve(core: Core, client: ClientState, _call: Call) -> None:
-    await core.approve_client(client.mac)
+async def _approve(core: Core, client: ClientState, call: Call) -> None:
+    await core.approve_client(client.mac, call.arguments[0])
 
 
 async def _forget(core: Core, client: ClientState, _call: Call) -> None:
@@ -43,6 +43,14 @@ async def _forget(core: Core, client: ClientState, _call: Call) -> None:
 
 def _details(client: ClientState) -> Mapping[str, str]:
     return {"client": client.hostname or client.mac, "mac": client.mac}
+
+
+def _of_approval(client: ClientState, _call: Call) -> Mapping[str, str]:
+    return {**_details(client), "verb": "approve"}
+
+
+def _of_forgetting(client: ClientState, _call: Call) -> Mapping[str, str]:
+    return {**_details(client), "verb": "forget"}
 
 
 NOUN: Noun[ClientState] = Noun(
@@ -67,10 +75,13 @@ NOUN: Noun[ClientState] = Noun(
         ),
         Method(
             name="Approve",
+            inputs="s key",
             run=_approve,
             action=CONTROL_CLIENT,
-            doc="""Let the key that this client reported last be its own, whatever was known before. A key
-                that it keeps counts from now on, another one until its boot ends.""",
+            details=_of_approval,
+            doc="""Let a key be this client's, whatever was known before. It is named by its fingerprint, and
+                must be Key, or else it is another one than was looked at. A key that the client keeps counts
+                from now on, another one until its boot ends.""",
             errors=(NoKey,),
             since="0.3.0",
         ),
@@ -78,6 +89,7 @@ NOUN: Noun[ClientState] = Noun(
             name="Forget",
             run=_forget,
             action=CONTROL_CLIENT,
+            details=_of_forgetting,
             doc="""Forget the key of this client: it opens no account any more, and the next one that the
                 client reports, at its next boot at the latest, is judged as its first one.""",
             since="0.3.0",

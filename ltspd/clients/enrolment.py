@@ -157,17 +157,19 @@ def problems(registry: Registry, clients: Iterable[ClientState]) -> tuple[Proble
 
 def _problem(entry: Enrolled | None, client: ClientState) -> Problem:
     subject = f"client {client.hostname or client.mac}"
-    approve = f"'ltspctl client approve {client.mac}'"
+    key = fingerprint(client.key)
+    # With the key in it, so that another one that comes meanwhile is not approved.
+    approve = f"'ltspctl client approve {client.mac} {key}'"
     if client.identity is Identity.PENDING:
         return Problem(
             subject,
-            f"its key {fingerprint(client.key)} waits for approval and opens no account yet: {approve}.",
+            f"its key waits for approval and opens no account yet: {approve}.",
         )
     known = fingerprint(entry.key) if entry is not None else ""
     return Problem(
         subject,
-        f"{client.address or 'a machine'} has its MAC address {client.mac}, but the key "
-        f"{fingerprint(client.key)}; the known one is {known}, so this one opens no account. "
+        f"{client.address or 'a machine'} has its MAC address, but another key than {known}, which is known, "
+        "so that opens no account. "
         f"If the machine's key was lost or replaced: {approve}; otherwise look for another machine there.",
     )
 

@@ -67,12 +67,15 @@ class Enrolment:
         self._known, found = enrolment.settle(self._known, clients, macs, self.policy)
         return found
 
-    def approve(self, clients: Clients, mac: str) -> Clients:
-        """Let the key that a client reported last be its own; raises NoKey."""
+    def approve(self, clients: Clients, mac: str, key: str) -> Clients:
+        """Let the key with this fingerprint be a client's, if it reported that last; raises NoKey."""
         client = clients[mac]
+        shown, present = client.hostname or mac, enrolment.fingerprint(client.key)
         if not client.key or self._damaged:
             why = str(self._wrong[0]) if self._damaged else "it has reported none since it was switched on."
-            raise NoKey(f"There is no key of {client.hostname or mac} to approve: {why}")
+            raise NoKey(f"There is no key of {shown} to approve: {why}")
+        if key != present:
+            raise NoKey(f"The key that {shown} reported last is {present}; look whether that is its own.")
         self._known = enrolment.approve(self._known, client)
         return self.settle(clients, (mac,))
 

@@ -287,9 +287,9 @@ class Passes:
         self._clients = {**self._clients, **found}
         self._show(self._with_clients(self.state, passed=False))
 
-    async def approve_client(self, mac: str) -> None:
-        """Let the key that a client reported last be its own; raises NoKey."""
-        self._clients = self._enrolment.approve(self._clients, mac)
+    async def approve_client(self, mac: str, key: str) -> None:
+        """Let the key with this fingerprint be a client's, if it reported that last; raises NoKey."""
+        self._clients = self._enrolment.approve(self._clients, mac, key)
         await self._enrolled()
 
     async def forget_client(self, mac: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dbus_next import MessageFlag
 
 from ltspd.api import polkit
-from ltspd.api.noun import BUILD_IMAGE, CONFIGURE, REVERT_IMAGE
+from ltspd.api.noun import BUILD_IMAGE, CONFIGURE, CONTROL_CLIENT, REVERT_IMAGE
 from ltspd.api.service import Service
 from ltspd.dbus import connection
 from ltspd.dbus.connection import BusError, Connection
@@ -228,3 +228,24 @@ async def _asked(authority: FakePolkit) -> None:
     async with asyncio.timeout(PATIENCE):
         while not authority.asked:  # noqa: ASYNC110 (the message arrives on the other connection)
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("method", "body"), [("Approve", ("s", "SHA256:x")), ("Forget", ())])
+async def test_who_may_switch_a_room_off_may_not_say_who_a_client_is(
+    strict: Service,
+    client: Connection,
+    server: FakeServer,
+    authority: FakePolkit,
+    method: str,
+    body: tuple[str, ...],
+) -> None:
+    """A rule sees what is asked for by the verb, and there is no room that it could allow."""
+    path = object_path("client", "52:54:00:00:00:01")
+    with pytest.raises(BusError, match="NotAuthorized"):
+        await ask(client, "Client", method, *body, path=path)
+    assert server.calls == []
+    authority.allow = {CONTROL_CLIENT}
+    await ask(client, "Client", method, *body, path=path)
+    told = {"client": "pc01", "mac": "52:54:00:00:00:01", "verb": method.lower()}
+    assert authority.asked == [(client.unique_name, CONTROL_CLIENT, told, 0)] * 2
+    assert server.calls == [(method.lower(), "52:54:00:00:00:01", *body[1:])]

@@ -188,8 +188,8 @@ class FakeServer:
         self.calls.append(("clients", tuple(reports)))
         return 0
 
-    async def approve_client(self, mac: str) -> None:
-        self.calls.append(("approve", mac))
+    async def approve_client(self, mac: str, key: str) -> None:
+        self.calls.append(("approve", mac, key))
         self._identity(mac, Identity.KEPT)
 
     async def forget_client(self, mac: str) -> None:

@@ -72,8 +72,8 @@ def _show(client: Client, options: argparse.Namespace) -> int:
 
 def _approve(client: Client, options: argparse.Namespace) -> int:
     mac = server.client_mac(client, options.name)
-    key = server.one(client, "Client", mac)["Key"]
-    server.act(client, object_path("client", mac), "Client", "Approve")
+    key = options.key or server.one(client, "Client", mac)["Key"]
+    server.act(client, object_path("client", mac), "Client", "Approve", "s", [key])
     return done(options, f"The key {key} is that of {options.name} now", Mac=mac, Key=key)
 
 
@@ -110,7 +110,7 @@ COMMANDS = (
         "approve",
         "let the key that a client reported last be its own",
         _approve,
-        (_NAME,),
+        (_NAME, Argument(("key",), "its fingerprint, to be sure which one", "KEY", nargs="?")),
         more="Needed where ltsp.conf says ENROL=ask, and where a machine that keeps its key has got another. "
         "Compare the key: 'ssh-keygen -l -f /run/ltsp/login/key.pub' on the client shows it.",
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dbus_next import Variant
 
+from ltspd.clients.enrolment import fingerprint
 from ltspd.dbus.connection import BusError
 from ltspd.names import object_path
 from tests.patience import PATIENCE
@@ -38,6 +39,10 @@ async def becomes(world: World, wanted: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while await identity(world) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.03)
+
+
+async def approve(world: World, key: str) -> None:
+    await ask(world.bus, "Client", "Approve", "s", fingerprint(key), path=PATH)
 
 
 def opened(world: World) -> str:
@@ -82,7 +87,9 @@ async def test_the_first_kept_key_opens_the_account_until_ltsp_conf_changes(worl
     await report(world, OTHER)
     assert await identity(world) == "refused"
 
-    await ask(world.bus, "Client", "Approve", path=PATH)
+    with pytest.raises(BusError, match="reported last is"):
+        await approve(world, MINE)
+    await approve(world, OTHER)
     assert await identity(world) == "kept"
     await opens(world, OTHER)
     assert wrong(await world.settled()) == []
@@ -103,7 +110,7 @@ async def test_the_first_kept_key_opens_the_account_until_ltsp_conf_changes(worl
     assert await identity(world) == "none"
     await opens(world, "")
     with pytest.raises(BusError, match="NoKey"):
-        await ask(world.bus, "Client", "Approve", path=PATH)
+        await approve(world, MINE)
     await report(world, MINE)
     await opens(world, MINE)
 
@@ -113,7 +120,7 @@ async def test_asked_for_and_boot_long(world: World) -> None:
     await world.ready()
     await report(world, MINE, "0")
     assert await identity(world) == "pending"
-    await ask(world.bus, "Client", "Approve", path=PATH)
+    await approve(world, MINE)
     assert await identity(world) == "boot"
     await opens(world, MINE)
     await report(world, "", "", Stage="network")
@@ -136,5 +143,5 @@ async def test_a_damaged_file_lets_nobody_in_and_stays(world: World) -> None:
     assert (await identity(world), opened(world)) == ("none", "")
     assert any("enrolled.json can't be read" in each for each in wrong(await get_all(world.bus, "Manager")))
     with pytest.raises(BusError, match="NoKey"):
-        await ask(world.bus, "Client", "Approve", path=PATH)
+        await approve(world, MINE)
     assert (world.paths.state / "enrolled.json").read_text() == '{"clients": {'
