@@ -47,10 +47,14 @@ install:
 	        "$(PYTHON)" "$$module" > "$$target"; \
 	    chmod 755 "$$target"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
+	install -m 755 login/login-account $(LIB)
+	ln -sf /usr/sbin/sshd $(LIB)/ltspd-login
+	install -D -m 644 -t $(DESTDIR)/etc/pam.d pam.d/*
 	install -m 644 systemd/*.service systemd/*.socket $(UNITS)
 	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
 	install -D -m 644 systemd/ltspd-trial.service.d/machine.conf $(UNITS)/ltspd-trial.service.d/machine.conf
 	install -D -m 644 systemd/ltspd-homes.service.d/writable.conf $(UNITS)/ltspd-homes.service.d/writable.conf
+	install -D -m 644 systemd/ltspd-login.service.d/people.conf $(UNITS)/ltspd-login.service.d/people.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf
 	install -m 644 dbus/org.ltsp.Server1.conf $(DESTDIR)/usr/share/dbus-1/system.d/

@@ -58,7 +58,7 @@ def active(server: Server, *units: str) -> list[str]:
 
 
 def files(server: Server) -> set[str]:
-    return set(server.run(f"ls {OUT}").split())
+    return set(server.run(f"find {OUT} -type f -printf '%f '").split())
 
 
 def test_what_a_removed_program_served_goes_and_who_reads_goes_on(server: Server, built: str) -> None:

@@ -25,7 +25,7 @@ from tests.worlds.bus import ALL_GRANTED, CONFIG, end_bus, get_all
 from tests.worlds.fake_systemd import FakeSystemd1
 
 NOBODY = 65534
-UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "nfs", "radvd", "tftp")]
+UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "login", "nfs", "radvd", "tftp")]
 UNITS.append("ltspd-nbd.socket")
 # What lies on a server before the daemon's first start: systemd-tmpfiles' and the packages' part.
 DIRECTORIES = [
@@ -36,6 +36,8 @@ NETWORK = (
     "sysctl -qw net.ipv6.conf.default.disable_ipv6=1; ip link add eth0 type veth peer name far0; "
     "ip address add 192.168.67.1/24 dev eth0; ip link set eth0 up; ip link set far0 up; "
 )
+# Here every machine has an sshd, which accepts any file; real ones are in the lab.
+PROGRAMS = 'mount -t overlay -o "lowerdir=$3:/usr/sbin" overlay /usr/sbin; '
 
 NEEDS_ROOT = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, ("ip", "unshare", "setpriv", "dbus-daemon"))),
@@ -51,6 +53,8 @@ class World:
         self.paths = Paths(root=folder / "root")
         for name in DIRECTORIES:
             (self.paths.root / name).mkdir(parents=True)
+        (folder / "sbin").mkdir()
+        (folder / "sbin/sshd").symlink_to("/bin/true")
         self.write("/etc/passwd", "ada:x:1000:1000:Ada:/home/ada:/bin/bash\n")
         self.write("/etc/group", "ada:x:1000:\n")
         self.write("/etc/resolv.conf", "nameserver 10.0.3.1\n")
@@ -119,12 +123,12 @@ class World:
     def start(self, bus: str = "") -> "subprocess.Popen[bytes]":
         """Start a daemon as nobody in a network with one cable."""
         drop = f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --no-new-privs"
-        script = f'{NETWORK}{drop} "$0" -m ltspd --root "$1" --bus "$2"'
+        script = f'{PROGRAMS}{NETWORK}{drop} "$0" -m ltspd --root "$1" --bus "$2"'
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [
-                    *("unshare", "--net", "--", "sh", "-euc", script),
-                    *(sys.executable, str(self.paths.root), bus or self.address),
+                    *("unshare", "--net", "--mount", "--", "sh", "-euc", script),
+                    *(sys.executable, str(self.paths.root), bus or self.address, str(self.folder / "sbin")),
                 ],
                 cwd=REPOSITORY,
                 env={

@@ -22,6 +22,7 @@ OUT = "/var/lib/ltspd/outputs"
 IMG, NBD_IMG, MENU = (f"/srv/tftp/ltsp/{name}" for name in ("ltsp.img", "nbd.img", "ltsp.ipxe"))
 DHCP, TFTP, HTTP = f"{OUT}/dnsmasq.conf", f"{OUT}/tftp.conf", f"{OUT}/gateway.json"
 NBD, RADVD, EXPORTS = f"{OUT}/nbd-server.conf", f"{OUT}/radvd.conf", "/etc/exports.d/ltspd.exports"
+LOGIN = f"{OUT}/login/sshd_config"
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,15 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "a client's setting": (lambda: conf("[clients]\nTIMEZONE=UTC\n"), {IMG, HTTP}),
     "the proxy link's address": (
         lambda: _links(link("eth0", 2, "10.0.4.2/24"), OLD[1]),
-        {DHCP, HTTP, EXPORTS},
+        {DHCP, HTTP, EXPORTS, LOGIN},
     ),
     "the server's address in the same network": (
         lambda: _links(link("eth0", 2, "10.0.3.9/24"), OLD[1]),
-        {HTTP},
+        {HTTP, LOGIN},
     ),
     "a new link": (
         lambda: _links(*OLD, link("eth2", 4, "10.0.5.2/24")),
-        {DHCP, TFTP, HTTP, RADVD, EXPORTS},
+        {DHCP, TFTP, HTTP, RADVD, EXPORTS, LOGIN},
     ),
     "IPv6 on a link": (lambda: _links(replace(OLD[0], global_ipv6=True), OLD[1]), {RADVD}),
     "a MAC address": (lambda: _links(replace(OLD[0], mac="52:54:00:ff:ff:ff"), OLD[1]), set()),
@@ -139,6 +140,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "the menu of one client": (lambda: conf("[52:54:00:00:00:01]\nDEFAULT_IMAGE=b\n"), {MENU, IMG, HTTP}),
     "the menu of clients by a glob": (lambda: conf("[pc*]\nDEFAULT_IMAGE=b\n"), {IMG, HTTP}),
     "the HTTP port": (lambda: conf("HTTP_PORT=8080\n"), {MENU, HTTP}),
+    "the port of logins": (lambda: conf("LOGIN_PORT=222\n"), {LOGIN}),
     "boot programs": (
         lambda: facts(boot_programs={**BASE.facts.boot_programs, "ipxe.efi": "/boot/ipxe.efi"}),
         {"/srv/tftp/ltsp/ipxe.efi", HTTP},

@@ -12,7 +12,7 @@ from tests import REPOSITORY
 from tests.worlds.planning import conf, link, programs, world
 
 SYSTEMD = REPOSITORY / "systemd"
-NAMES = ["boot-files", "menu", "nfs", "nbd", "http", "tftp", "router-advertisements", "dhcp"]
+NAMES = ["boot-files", "menu", "nfs", "nbd", "http", "login", "tftp", "router-advertisements", "dhcp"]
 
 
 @pytest.mark.parametrize("kernel", [False, True])
@@ -45,7 +45,7 @@ def test_the_daemon_may_write_where_outputs_are() -> None:
 
 
 def test_what_is_looked_for_on_the_server_is_what_outputs_name() -> None:
-    assert programs("dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "radvd") <= PROGRAMS
+    assert programs("dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "radvd", "sshd") <= PROGRAMS
     assert Program("ganesha.nfsd", knows="allow_set_io_flusher_fail") in PROGRAMS
 
 

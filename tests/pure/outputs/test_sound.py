@@ -117,6 +117,10 @@ NBD = (
     r"\[generic\]\n(\[[0-9a-f]{64}\]\n    exportname = /srv/ltsp/images/[\w.:/-]+\n"
     r"    readonly = true\n    multifile = false\n)*"
 )
+LOGIN = (
+    r"(# [^\n]+\n)((ListenAddress 10\.0\.\d\.\d+:\d+\n)*)"
+    r"((AllowUsers \*@10\.0\.\d\.0/24\n)*)(( {4})?[A-Z#][\w#.,; /%-]+\n)+"
+)
 KERNEL_EXPORTS = r"(/(srv/ltsp/[\w.:-]+|home(/[\w.-]+)?)( 10\.0\.\d\.0/24\([\w,=]+\))+\n)*"
 
 
@@ -137,7 +141,12 @@ def _check(path: str, text: str) -> None:
         exports = text[text.index("EXPORT {") :]
         assert re.fullmatch(f"({EXPORT})+", exports), exports
     elif name != "ltsp.ipxe":
-        kinds = {"ltspd.exports": KERNEL_EXPORTS, "radvd.conf": ROUTER, "nbd-server.conf": NBD}
+        kinds = {
+            "ltspd.exports": KERNEL_EXPORTS,
+            "radvd.conf": ROUTER,
+            "nbd-server.conf": NBD,
+            "sshd_config": LOGIN,
+        }
         assert re.fullmatch(kinds[name], text), (path, text)
 
 

@@ -1,0 +1,105 @@
+"""A machine on the lab's LAN that asks the server's logins by ssh, as clients do."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.net import SERVER_ADDRESS, ip
+from tests.lab.server import Server
+from tests.patience import PATIENCE
+
+PORT = 10822
+# Addresses of machines: one that people sit at, one of somebody else, and one that no served network has.
+DESK, OTHER, STRANGER = "192.168.67.50", "192.168.67.51", "172.16.9.9"
+HOST = "ltsp-login"
+_CONFIG = """Host {host}
+HostName {address}
+HostKeyAlias {host}
+UserKnownHostsFile {folder}/known_hosts
+GlobalKnownHostsFile none
+StrictHostKeyChecking yes
+NumberOfPasswordPrompts 1
+"""
+_ASKPASS = """#!/bin/sh
+cd "${0%/*}"
+printf '%s\\0' "$1" >>prompts
+head -n 1 answers
+sed -i 1d answers
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of it: the prompts, without ``(user@host)``, what ssh said, its exit status and output."""
+
+    prompts: tuple[str, ...]
+    said: str
+    status: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A machine that knows the server by its host key; its files lie in ``folder``."""
+
+    server: Server
+    folder: Path
+
+    def command(
+        self, user: str, *words: str, program: str = "ssh", port: int = PORT, source: str = DESK
+    ) -> list[str]:
+        """Return the command of ssh, or of a program with its options, that ends with these ``words``."""
+        net = ["nsenter", f"--net=/run/netns/{self.server.lan.switch}", "--", "setsid", "--wait"]
+        options = [f"User={user}", f"Port={port}", f"BindAddress={source}"]
+        return [*net, program, "-F", f"{self.folder}/config", *(f"-o{each}" for each in options), *words]
+
+    def ask(
+        self,
+        user: str,
+        *answers: str,
+        words: tuple[str, ...] = ("-s", HOST, "sftp"),
+        program: str = "ssh",
+        stdin: str = "",
+        port: int = PORT,
+        source: str = DESK,
+    ) -> Asked:
+        """Try to log in, with one answer for each prompt; what is asked beyond gets an empty one.
+
+        ``words`` end the command, see there. Without any, ssh opens SFTP and ends at once.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            done = subprocess.run(
+                self.command(user, *words, program=program, port=port, source=source),
+                input=stdin.encode(),
+                capture_output=True,
+                check=False,
+                timeout=PATIENCE,
+                env=self.askpass(Path(name), *answers),
+            )
+            asked = (Path(name) / "prompts").read_text().split("\0")[:-1]
+        texts = tuple(re.sub(r"^\([^)]*\) ", "", each) for each in asked)
+        said = done.stderr.decode().replace("\r", "")
+        return Asked(texts, said, done.returncode, done.stdout.decode(errors="replace"))
+
+    def askpass(self, folder: Path, *answers: str) -> Mapping[str, str]:
+        """Return the environment in which ssh gets these answers, one for each prompt."""
+        (folder / "askpass").write_text(_ASKPASS)
+        (folder / "askpass").chmod(0o755)
+        (folder / "prompts").touch()
+        (folder / "answers").write_text("".join(f"{each}\n" for each in answers))
+        ours = {"SSH_ASKPASS": str(folder / "askpass"), "SSH_ASKPASS_REQUIRE": "force", "LC_ALL": "C.UTF-8"}
+        return {"PATH": os.environ["PATH"], **ours}
+
+
+def desk(server: Server, folder: Path) -> Desk:
+    """Put such a machine on the server's LAN, for the rest of the run."""
+    public = server.run("cut -d ' ' -f 1,2 /var/lib/ltspd/keys/login.pub")
+    (folder / "known_hosts").write_text(f"{HOST} {public}")
+    (folder / "config").write_text(_CONFIG.format(host=HOST, address=SERVER_ADDRESS, folder=folder))
+    ip(server.lan.switch, *(f"address add {each}/24 dev lan" for each in (DESK, OTHER, STRANGER)))
+    ip(server.lan.server, f"route add {STRANGER}/32 dev lan0")
+    return Desk(server, folder)

@@ -1,0 +1,170 @@
+"""Logins at servers of two releases, whose own sshd and PAM judge people in every state."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.lab import product
+from tests.lab.asked import HOST, PORT, Asked, Desk, desk
+from tests.lab.net import SERVER_ADDRESS, make_lan
+from tests.lab.people import CLASS, LENA, PEOPLE, code, make_directory, make_people
+from tests.lab.server import start_server
+from tests.lab.session import leftovers, open_session
+
+pytestmark = pytest.mark.lab
+
+WRONG = "Permission denied (publickey,keyboard-interactive)."
+NEW = PORT + 1
+KEYS = "/var/lib/ltspd/outputs/login/keys"
+# Names that are not people's, each with a password.
+SYSTEM = {"root": "Root-Secret-1", "www-data": "Data-Secret-2", "nobody": "Body-Secret-3"}
+
+
+@pytest.fixture(scope="module", params=["login-server", "trixie-server"])
+def school(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Boot a server with people, and return a machine on its LAN."""
+    with open_session() as session:
+        server = start_server(session, make_lan(session), tree=request.param)
+        product.wait_until_up(server)
+        make_people(server)
+        make_directory(server)
+        for name, password in SYSTEM.items():
+            server.run("chpasswd", stdin=f"{name}:{password}\n")
+        # The trees have the module that judges new words, but not its dictionary.
+        server.run("echo dictcheck=0 >>/etc/security/pwquality.conf")
+        product.configure(server, {})
+        server.wait_for("systemctl is-active --quiet ltspd-login")
+        yield desk(server, tmp_path_factory.mktemp("desk"))
+    assert leftovers(session.name) == []
+
+
+def password(name: str) -> str:
+    return PEOPLE[name].password
+
+
+def every(school: Desk, *tries: tuple[str, str]) -> dict[str, Asked]:
+    """Try names with passwords side by side: PAM lets those wait who are wrong."""
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(lambda each: school.ask(*each), tries)
+    return {name: each for (name, _), each in zip(tries, results, strict=True)}
+
+
+def test_who_is_right_gets_in_and_the_client_learns_who_it_is(school: Desk) -> None:
+    anna = school.ask("anna", password("anna"))
+    assert (anna.prompts, anna.status) == (("Password: ",), 0)
+    assert anna.said == (
+        "ltspd-passwd: anna:x:1501:1501::/home/anna:/bin/bash\nltspd-groups: anna:1501 sudo:27\n"
+    )
+    otto = school.ask("otto", password("otto"), code(school.server))
+    assert (len(otto.prompts), otto.status) == (2, 0)
+    assert "One-time password" in otto.prompts[1]
+    wanda = school.ask("wanda", password("wanda"))
+    assert wanda.status == 0
+    assert "your password will expire in 3 days" in wanda.said
+
+
+def test_an_account_of_a_directory_gets_in_and_its_home_is_made(school: Desk) -> None:
+    school.server.run("rm -rf /home/lena")
+    lena = school.ask("lena", LENA.password)
+    assert lena.status == 0
+    assert f":{LENA.uid}:{LENA.uid}:Lena of the directory:/home/lena:/bin/bash\n" in lena.said
+    assert f"{CLASS}:5100" in lena.said
+    assert school.server.run("stat -c '%a %U' /home/lena").strip() == "700 lena"
+
+
+def test_who_is_wrong_stays_out_and_nothing_tells_why(school: Desk) -> None:
+    wrong = every(
+        school,
+        ("bert", "Wrong-Horse-0"),
+        ("locked", password("locked")),
+        ("otto", password("otto")),
+        ("nobodyknows", "Wrong-Horse-0"),
+        *SYSTEM.items(),
+    )
+    for name, each in wrong.items():
+        assert each.prompts[0] == "Password: ", name
+        assert (each.said.strip(), each.status) == (f"{name}@{SERVER_ADDRESS}: {WRONG}", 255)
+
+
+def test_who_is_right_and_may_not_come_in_is_told_why(school: Desk) -> None:
+    told = every(school, *((name, password(name)) for name in ("gone", "nora")))
+    assert "Your account has expired; please contact your system administrator." in told["gone"].said
+    assert "nora may not log in: the shell of this account is not in /etc/shells" in told["nora"].said
+    school.server.write("/etc/nologin", "Back at noon.\n")
+    try:
+        noon = school.ask("anna", password("anna"))
+    finally:
+        school.server.run("rm /etc/nologin")
+    assert "Back at noon." in noon.said
+    # A shell that only images have is no reason to take a right password for a wrong one.
+    school.server.run("usermod -s /usr/bin/fish bert 2>/dev/null")
+    try:
+        assert "bert may not log in" in school.ask("bert", password("bert")).said
+        school.server.run("cp /etc/shells /run/shells; echo /usr/bin/fish >>/etc/shells")
+        assert school.ask("bert", password("bert")).status == 0
+    finally:
+        school.server.run("usermod -s /bin/bash bert; mv /run/shells /etc/shells")
+    assert {each.status for each in (*told.values(), noon)} == {255}
+
+
+def test_an_expired_password_is_changed_in_the_same_conversation(school: Desk) -> None:
+    old, new = password("stale"), "Neues-Wort-77"
+    stale = school.ask("stale", old, old, "short", new, new)
+    assert stale.status == 0
+    assert "You are required to change your password immediately" in stale.prompts[1]
+    asked = [each.splitlines()[-1] for each in stale.prompts]
+    assert asked == [
+        *("Password: ", "Current password: ", "New password: ", "New password: ", "Retype new password: ")
+    ]
+    assert "BAD PASSWORD: The password is shorter" in stale.prompts[3]
+    again = every(school, ("stale", old), ("bert", password("bert")))
+    assert [each.status for each in again.values()] == [255, 0]
+    assert len(school.ask("stale", new).prompts) == 1
+
+
+def test_the_second_port_asks_for_a_new_password(school: Desk) -> None:
+    old, new = password("bert"), "Anderes-Wort-88"
+    before = school.server.run("grep ^bert: /etc/shadow")
+    first = school.ask("bert", old, old, new, "something else", port=NEW)
+    assert first.status == 255
+    assert school.server.run("grep ^bert: /etc/shadow") == before
+    assert school.ask("bert", old, old, new, new, port=NEW).status == 0
+    assert school.server.run("grep ^bert: /etc/shadow") != before
+    assert school.ask("bert", new).status == 0
+    assert "may not log in" in school.ask("nora", password("nora"), port=NEW).said
+    school.server.run("chpasswd", stdin=f"bert:{old}\n")
+
+
+def test_nothing_but_files_can_be_had(school: Desk) -> None:
+    def anna(*words: str) -> Asked:
+        return school.ask("anna", password("anna"), words=words)
+
+    forward = ("-N", "-o", "ExitOnForwardFailure=yes")
+    refused = {
+        "a shell": anna(HOST),
+        "a command": anna(HOST, "id"),
+        "a terminal": anna("-tt", HOST, "id"),
+        "another subsystem": anna("-s", HOST, "netconf"),
+        "a connection from the server": anna("-W", "127.0.0.1:22", HOST),
+        "a listener on the server": anna(*forward, "-R", "9999:127.0.0.1:22", HOST),
+        "a tunnel": anna(*forward, "-w", "9:9", HOST),
+    }
+    for what, each in refused.items():
+        assert each.status != 0, what
+        assert "uid=" not in each.output + each.said, what
+
+
+def test_others_files_are_closed_and_new_ones_have_the_clients_mode(school: Desk) -> None:
+    school.server.run("chmod 750 /home/bert; echo secret >/home/bert/file")
+    notes = school.folder / "notes"
+    notes.touch()
+    notes.chmod(0o664)
+    commands = "ls /home/bert\nget /etc/shadow /dev/null\nput /etc/hostname /etc/ltsp/x\nmkdir shared\n"
+    commands += f"chmod 2775 shared\nput {notes} shared/file\n"
+    anna = school.ask("anna", password("anna"), words=(HOST,), program="sftp", stdin=commands)
+    for refused in ("bert", "/etc/shadow", "/etc/ltsp/x"):
+        assert re.search(f"{refused}.*: Permission denied", anna.said), (refused, anna)
+    modes = school.server.run("stat -c '%a %U' /home/anna/shared /home/anna/shared/file").split()
+    assert modes == ["2775", "anna", "664", "anna"], "the server takes away what the client's umask allowed"
