@@ -21,10 +21,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Orders by MAC address, and the revision of what is in ltsp.img for all clients (empty: unknown)."""
+    """Orders by MAC address, and the revision of what is in ltsp.img for all clients (empty: unknown).
+
+    ``documents`` are the digests of what clients take while they run, by name.
+    """
 
     settings: str = ""
     each: Mapping[str, Order] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, mac: str) -> Order:
         """Return what a client shall do. Its revision changes with the settings and with its own order."""
@@ -92,7 +96,8 @@ def _offer(whole: Mapping[str, Any]) -> Offer:
 
 def _orders(whole: Mapping[str, Any]) -> Orders:
     each = {str(mac): _made(Order, order) for mac, order in whole.get("each", {}).items()}
-    return Orders(str(whole.get("settings", "")), each)
+    documents = {str(name): str(digest) for name, digest in whole.get("documents", {}).items()}
+    return Orders(str(whole.get("settings", "")), each, documents)
 
 
 def _made(kind: type[T], whole: Mapping[str, Any]) -> T:

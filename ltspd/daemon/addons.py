@@ -3,6 +3,8 @@
 import asyncio
 import logging
 
+from ltspd.clients.documents import ACCOUNTS, SETTINGS, accounts_text
+from ltspd.daemon.documents import Documents
 from ltspd.errors import LtspError
 from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd
 from ltspd.initrd.boot import read_client
@@ -17,7 +19,8 @@ log = logging.getLogger(__name__)
 class AddOns:
     """Makes ltsp.img and nbd.img, and keeps between passes what seldom changes.
 
-    ``problems`` are those of the server's own keys, of which clients get the public halves.
+    ``problems`` are those of the server's own keys, of which clients get the public halves, and of the signed
+    documents for clients that run, which are in ``signed`` with their signatures, by name.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -25,6 +28,8 @@ class AddOns:
         self._paths = paths
         self._nbd: tuple[str, bytes] = ("", b"")
         self._client: dict[str, bytes] = {}
+        self._documents = Documents(paths)
+        self.signed: dict[str, bytes] = {}
         self.problems: tuple[Problem, ...] = ()
 
     async def make(self, add_on: AddOn, packages_digest: str) -> dict[str, bytes]:
@@ -33,17 +38,20 @@ class AddOns:
         # Read once: while our package is upgraded, files of two versions lie there. Then it restarts us.
         client = self._client = self._client or await asyncio.to_thread(read_client)
         login = await self._login(add_on.login_port)
-        settings = await asyncio.to_thread(
+        accounts = await asyncio.to_thread(accounts_text, add_on.accounts, add_on.groups)
+        documents = await self._documents.number({ACCOUNTS: accounts, SETTINGS: add_on.settings})
+        self.signed = await self._documents.sign(documents) if login else {}
+        self.problems = (*self.problems, *self._documents.problems)
+        archive = await asyncio.to_thread(
             make_settings_initrd,
-            add_on.settings,
-            add_on.accounts,
-            add_on.groups,
+            documents[SETTINGS],
+            documents[ACCOUNTS],
             add_on.resolver,
             client,
             login,
             add_on.homes,
         )
-        return {"ltsp.img": settings} | ({"nbd.img": nbd} if nbd else {})
+        return {"ltsp.img": archive} | ({"nbd.img": nbd} if nbd else {})
 
     async def _login(self, port: int) -> dict[str, bytes]:
         """Return the files by which clients know the server; its keys are made first where there are none."""

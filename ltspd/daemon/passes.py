@@ -150,7 +150,9 @@ class Passes:
             facts = replace(self.facts, enrolled=self._enrolment.accepted, orders=self.orders.given)
             desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
-            world = self._world = World.of(config.settings, desired, facts, self.paths, add_ons)
+            world = self._world = World.of(
+                config.settings, desired, facts, self.paths, add_ons, self._add_ons.signed
+            )
             self.outputs = await asyncio.to_thread(outputs, world)
             if await asyncio.to_thread(self.applier.pending, self.outputs):
                 self._applying()

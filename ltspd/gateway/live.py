@@ -79,9 +79,9 @@ class Live:
         if self._orders.of(mac).revision == revision and not await self._wait(request, mac, revision):
             return web.Response(status=503)
         order = self._orders.of(mac)
-        return web.Response(
-            text=f"revision={order.revision}\n" + "".join(f"order={each}\n" for each in order.words.split())
-        )
+        lines = [f"revision={order.revision}", *(f"order={each}" for each in order.words.split())]
+        lines += [f"{name}={digest}" for name, digest in sorted(self._orders.documents.items())]
+        return web.Response(text="".join(f"{line}\n" for line in lines))
 
     async def _wait(self, request: web.Request, mac: str, revision: str) -> bool:
         """Wait for news, or return False if there is no room; raises CancelledError if the client goes."""

@@ -5,21 +5,17 @@ upgrade of ltspd, changes this one small file and no image. It holds no secret. 
 """
 
 import asyncio
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from ltspd.errors import LtspError
 from ltspd.foreign.read import read_whole
 from ltspd.initrd import boot, cpio
-from ltspd.model.account import Account, Group
 from ltspd.model.desired import Homes
 
 # Every generation's ``init`` with LTSP_API=1 starts this file, and generations never change.
 _ENTRY = cpio.symlink("ltsp/client/main.sh", "boot/main.sh")
-# Characters that end a field or a line. Bytes that are no UTF-8, as in old accounts' real names, do not.
-_BREAKS = re.compile("[:\x00-\x1f\x7f]")
 # The program that `make install` builds from nbd/nbd-client.c.
 NBD_CLIENT = "usr/lib/ltspd/nbd-client"
 # Where the boot initrds of all generations, however old, look for it.
@@ -28,8 +24,7 @@ _NBD_PLACE = "ltsp/nbd/bin/nbd-client"
 
 def make_settings_initrd(
     settings: bytes,
-    accounts: Iterable[Account],
-    groups: Iterable[Group],
+    accounts: bytes,
     resolver: bytes,
     client: Mapping[str, bytes],
     login: Mapping[str, bytes] = MappingProxyType({}),
@@ -37,20 +32,14 @@ def make_settings_initrd(
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
-    ``settings`` is the generated shell text, ``resolver`` what clients have in resolv.conf(5) where they set
-    nothing, ``client`` are the files of what runs on them by their paths, ``login`` those by which they know
-    the server, ``homes`` what they mount by NFS. Accounts and groups become lines of passwd(5) and group(5)
-    with ``x`` for the password; one whose fields would break its line is left out.
+    ``settings`` is the generated shell text, ``accounts`` the document of the server's accounts, ``resolver``
+    what clients have in resolv.conf(5) where they set nothing, ``client`` are the files of what runs on them
+    by their paths, ``login`` those by which they know the server, ``homes`` what they mount by NFS.
     """
-    passwd = [
-        (each.name, "x", str(each.uid), str(each.gid), each.gecos, each.home, each.shell) for each in accounts
-    ]
-    group = [(each.name, "x", str(each.gid), ",".join(each.members)) for each in groups]
     return cpio.archive(
         [
             cpio.file("ltsp/settings", settings),
-            cpio.file("ltsp/passwd", _lines(passwd)),
-            cpio.file("ltsp/group", _lines(group)),
+            cpio.file("ltsp/accounts", accounts),
             cpio.file("ltsp/resolver", resolver),
             *(
                 [cpio.file("ltsp/homes", f"{homes.port} {homes.path} {homes.point}\n".encode())]
@@ -62,11 +51,6 @@ def make_settings_initrd(
             _ENTRY,
         ]
     )
-
-
-def _lines(rows: Iterable[tuple[str, ...]]) -> bytes:
-    sound = (row for row in rows if row[0] and not any(map(_BREAKS.search, row)))
-    return "".join(":".join(row) + "\n" for row in sound).encode("utf-8", "surrogateescape")
 
 
 async def make_nbd_initrd(root: Path = Path("/")) -> bytes:

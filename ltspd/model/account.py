@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A line of passwd without its password field."""
+    """A line of passwd without its password field; ``closed_from`` is the day (shadow(5)) of its end."""
 
     name: str
     uid: int
@@ -13,6 +13,7 @@ class Account:
     gecos: str
     home: str
     shell: str
+    closed_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

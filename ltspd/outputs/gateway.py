@@ -8,6 +8,7 @@ from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
 from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
+from ltspd.outputs.documents import DIRECTORY
 from ltspd.outputs.world import World
 
 ORDER = 50
@@ -38,7 +39,7 @@ def render(world: World) -> Output:
         settings[METRICS_PORT],
         settings[CONNECTIONS],
         world.desired.menu.offer,
-        Orders(_revision(world), _orders(world)),
+        Orders(_revision(world), _orders(world), _documents(world)),
         {
             each.id: tuple((target.mac, target.delay) for target in each.targets)
             for each in world.orders
@@ -56,7 +57,7 @@ def render(world: World) -> Output:
 
 
 def _revision(world: World) -> str:
-    """Return what changes with the settings of clients; a client gets them anew when it boots."""
+    """Return what changes with all that clients get; some of it comes only when they boot."""
     return sha256(world.add_ons.get("ltsp.img", b"")).hexdigest()[:16]
 
 
@@ -69,9 +70,17 @@ def _orders(world: World) -> dict[str, Order]:
     return {mac: Order(ids[-1], " ".join(ids)) for mac, ids in found.items()}
 
 
+def _documents(world: World) -> dict[str, str]:
+    """Return the digests of the signed documents, by which clients know whether they have them."""
+    return {
+        name: sha256(data).hexdigest() for name, data in world.signed.items() if f"{name}.sig" in world.signed
+    }
+
+
 def _files(world: World) -> dict[str, str]:
     store = world.desired.store
     files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in ("ltsp.ipxe", *world.add_ons)}
+    files |= {f"{BASE}/{name}": f"{DIRECTORY}/{name}" for name in world.signed}
     for name, path in world.boot_programs.items():
         files[f"{BASE}/{name}"] = path
     for order in world.orders:

@@ -6,7 +6,8 @@ checks all of them once more, so that outputs need not check any.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from ltspd.clients.fields import is_sound
 from ltspd.config.parameter import Settings
@@ -31,7 +32,8 @@ class World:
     """All that outputs are rendered from; what an output needs besides is added here.
 
     ``programs`` are those of the outputs' ``PROGRAMS`` that are installed; ``boot_programs`` leads from the
-    names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names.
+    names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names,
+    ``signed`` the documents for running clients and their signatures.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class World:
     kernel_nfsd: bool
     add_ons: Mapping[str, bytes]
     orders: tuple[Order, ...] = ()
+    signed: Mapping[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class World:
         facts: Facts,
         paths: Paths,
         add_ons: Mapping[str, bytes],
+        signed: Mapping[str, bytes] = MappingProxyType({}),
     ) -> "World":
         """Return the world with what outputs may know of the facts."""
         return cls(
@@ -62,6 +66,7 @@ class World:
             facts.kernel_nfsd,
             add_ons,
             facts.orders,
+            signed,
         )
 
 

@@ -87,13 +87,12 @@ def test_people_who_check_passwords_can_still_read_them(tmp_path: Path) -> None:
         "etc/passwd": "root:x:0:0::/root:/bin/sh\n",
         "etc/group": "root:x:0:\n",
         "etc/shadow": "root:*:1::::::\n",
-        "ltsp/passwd": "alice:x:1000:1000::/home/alice:/bin/sh\n",
-        "ltsp/group": "alice:x:1000:\n",
+        "ltsp/accounts": "passwd:alice:x:1000:1000::/home/alice:/bin/sh\ngroup:alice:x:1000:\n",
     }.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     os.chmod(tmp_path / "etc/shadow", 0o640)
-    assert "alice:!:" in run(tmp_path, ("40-accounts",)).tree["etc/shadow"]
+    assert "alice:*:" in run(tmp_path, ("40-accounts",)).tree["etc/shadow"]
     assert (tmp_path / "etc/shadow").stat().st_mode & 0o777 == 0o640
 
 

@@ -79,12 +79,12 @@ ALLOWED = {
         "image.store.store migration.leftovers migration.takeover model.* names paths"
     ),
     "daemon": (
-        "api.service apply clients.enrolment clients.fields clients.known clients.orders config.* "
-        "dbus.connection dbus.systemd errors "
-        "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
-        "jobs.trials jobs.unattended logins migration.takeover model.* observe.facts observe.files "
-        "observe.links observe.watches outputs outputs.gateway outputs.world paths plan system.files "
-        "system.memory system.notify system.sshkeys"
+        "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "
+        "config.* dbus.connection dbus.systemd errors image.store.manifest image.store.removal "
+        "image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended logins "
+        "migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
+        "outputs.documents outputs.gateway outputs.world paths plan system.files system.memory "
+        "system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

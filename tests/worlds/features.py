@@ -41,7 +41,10 @@ mark() { marks="$marks$1=2.00 "; }
 report() { echo "reported: $*"; }
 """
 # Scripts that features put together for the booted system.
-PARTS = ("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh")
+PARTS = (
+    *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh"),
+    *("live/accounts.sh", "live/live.sh"),
+)
 SOURCES = ("text", "settings", "features")
 
 

@@ -56,7 +56,8 @@ def world(config: Config, facts: Facts, paths: Paths | None = None, nbd: bytes =
     """Return what outputs are rendered from on a server with these facts; an empty ``nbd``: no nbd.img."""
     paths = paths or Paths()
     add_ons = {"ltsp.img": b"ltsp.img\n"} | ({"nbd.img": nbd} if nbd else {})
-    return World.of(config.settings, plan(config, facts, paths), facts, paths, add_ons)
+    signed = {name: f"{name}\n".encode() for name in ("accounts", "accounts.sig", "settings", "settings.sig")}
+    return World.of(config.settings, plan(config, facts, paths), facts, paths, add_ons, signed)
 
 
 def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
+from ltspd.clients.documents import accounts_text
 from ltspd.config.configuration import load
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model.account import Account, Group
@@ -66,9 +67,8 @@ def files(inputs: Inputs) -> dict[str, object]:
     config = load({"/etc/ltsp/ltsp.conf": inputs.conf})
     assert config.ok, config.errors
     desired = plan(config, inputs.facts, Paths())
-    add_on = make_settings_initrd(
-        desired.add_on.settings, desired.add_on.accounts, desired.add_on.groups, desired.add_on.resolver, {}
-    )
+    accounts = accounts_text(desired.add_on.accounts, desired.add_on.groups)
+    add_on = make_settings_initrd(desired.add_on.settings, accounts, desired.add_on.resolver, {})
     found: dict[str, object] = {}
     add_ons = {"ltsp.img": add_on} | ({"nbd.img": inputs.nbd} if inputs.nbd else {})
     for output in outputs(World.of(config.settings, desired, inputs.facts, Paths(), add_ons)):

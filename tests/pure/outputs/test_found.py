@@ -12,7 +12,20 @@ from tests import REPOSITORY
 from tests.worlds.planning import conf, link, programs, world
 
 SYSTEMD = REPOSITORY / "systemd"
-NAMES = ["boot-files", "menu", "nfs", "nbd", "http", "login", "tftp", "router-advertisements", "dhcp"]
+NAMES = [
+    *(
+        "boot-files",
+        "menu",
+        "nfs",
+        "nbd",
+        "documents",
+        "http",
+        "login",
+        "tftp",
+        "router-advertisements",
+        "dhcp",
+    )
+]
 
 
 @pytest.mark.parametrize("kernel", [False, True])

@@ -38,7 +38,7 @@ async def test_from_start_to_rest(world: World) -> None:
     assert '"192.168.67.1"' in world.output("gateway.json")
     assert ("RestartUnit", "ltspd-gateway.service") in world.systemd.acts
     add_on = (world.paths.tftp_dir / "ltsp.img").read_bytes()
-    assert b"ltsp/passwd" in add_on
+    assert b"ltsp/accounts" in add_on
     assert (client_home() / "boot/main.sh").read_bytes() in add_on
 
     # Nothing changes any more, so nothing is written, reloaded, published, or even looked at.

@@ -9,7 +9,6 @@ import pytest
 from ltspd.initrd import cpio
 from ltspd.initrd.addon import make_settings_initrd
 from ltspd.initrd.boot import make_identity
-from ltspd.model.account import Account, Group
 from ltspd.model.desired import Homes
 from ltspd.model.image import Layer
 
@@ -90,22 +89,13 @@ def test_identity_lists_layers_base_first(tmp_path: Path) -> None:
     assert files == {"ltsp/image": "x86_64 20250101T000000Z-abc\n", "ltsp/layers": "aa 10\nbb 20\n"}
 
 
-def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
-    accounts = [
-        Account("alice", 1000, 1000, "Alice ÄÖ,,,", "/home/alice", "/bin/bash"),
-        Account("mallory", 1001, 1001, "x\nroot::0:0::/:/bin/sh", "/home/m", "/bin/sh"),
-        Account("eve", 1002, 1002, "a:b", "/home/eve", "/bin/sh"),
-    ]
-    groups = [Group("alice", 1000, ()), Group("sudo", 27, ("alice", "bob"))]
+def test_settings_initrd_has_what_it_is_given(tmp_path: Path) -> None:
     client = {"guest/enter.sh": b"echo in\n", "boot/main.sh": b"echo on\n"}
-    archive = make_settings_initrd(
-        b"ltsp_settings() { :; }\n", accounts, groups, b"search a.example\n", client
-    )
+    archive = make_settings_initrd(b"ltsp_settings() { :; }\n", b"passwd:a\n", b"search a.example\n", client)
     assert archive.startswith(b"070701"), "the first initrd must not be compressed"
     assert extracted(archive, tmp_path) == {
         "ltsp/settings": "ltsp_settings() { :; }\n",
-        "ltsp/passwd": "alice:x:1000:1000:Alice ÄÖ,,,:/home/alice:/bin/bash\n",
-        "ltsp/group": "alice:x:1000:\nsudo:x:27:alice,bob\n",
+        "ltsp/accounts": "passwd:a\n",
         "ltsp/resolver": "search a.example\n",
         "ltsp/client/main.sh": "echo on\n",
         "ltsp/client/boot/main.sh": "echo on\n",
@@ -114,11 +104,11 @@ def test_settings_initrd_has_accounts_without_secrets(tmp_path: Path) -> None:
 
 
 def test_settings_initrd_has_that_by_which_clients_know_the_server(tmp_path: Path) -> None:
-    archive = make_settings_initrd(b"", (), (), b"", {}, {"known_hosts": b"ltsp-login a\n", "port": b"1\n"})
+    archive = make_settings_initrd(b"", b"", b"", {}, {"known_hosts": b"ltsp-login a\n", "port": b"1\n"})
     files = extracted(archive, tmp_path)
     assert (files["ltsp/login/known_hosts"], files["ltsp/login/port"]) == ("ltsp-login a\n", "1\n")
 
 
 def test_settings_initrd_names_the_homes_that_clients_mount(tmp_path: Path) -> None:
-    archive = make_settings_initrd(b"", (), (), b"", {}, homes=Homes("/srv/homes", "/home", 2050))
+    archive = make_settings_initrd(b"", b"", b"", {}, homes=Homes("/srv/homes", "/home", 2050))
     assert extracted(archive, tmp_path)["ltsp/homes"] == "2050 /srv/homes /home\n"

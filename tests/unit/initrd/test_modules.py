@@ -218,7 +218,7 @@ def test_what_runs_on_clients_is_in_the_servers_version_and_makes_no_generation_
 @pytest.mark.parametrize("of", ["now", "api-1"])
 def test_every_generation_finds_what_it_starts_in_ltsp_img(of: str, tmp_path: Path) -> None:
     """A generation keeps the files that it was built with: those of api-1 were the first with LTSP_API=1."""
-    add_on = make_settings_initrd(b"", (), (), b"", read_client())
+    add_on = make_settings_initrd(b"", b"", b"", read_client())
     output("cpio", "-idm", "--quiet", "-D", tmp_path, data=add_on)
     home = Path(__file__).with_name("generations") / of
     scripts = [home / Path(each).name for each in ("init", *GUEST_HOOKS)]

@@ -71,7 +71,7 @@ def test_what_nothing_reads_harms_nobody(paths: Paths) -> None:
 
 def test_our_own_boot_files_are_not_ltsps(paths: Paths) -> None:
     write(paths, MENU, "#!ipxe\n# Written by ltspd; changes here are reported, not kept.\n")
-    write(paths, ADD_ON, make_settings_initrd(b"A=1\n", (), (), b"", {"boot/main.sh": b"#"}))
+    write(paths, ADD_ON, make_settings_initrd(b"A=1\n", b"", b"", {"boot/main.sh": b"#"}))
     assert leftovers.look(paths) == ()
 
 

@@ -1,0 +1,160 @@
+# shellcheck shell=dash disable=SC2154
+# The server's accounts beside those of the image: at the boot (features/40-accounts.sh), and in the running system
+# whenever the server has others (live.sh). docs/live.md describes the document.
+
+# merge_accounts ETC DOCUMENT KNOWN [HERE DAY]: bring passwd, group and shadow of ETC up to date with the server's document.
+# KNOWN is the directory that says what the last merge brought; HERE are the uids of the people who are logged in, DAY is
+# today as shadow(5) counts days. KNOWN/merge/leaving and closed then have the uids of those whose account is gone or
+# closed.
+# An account of the image wins, by name and by number, because services run as it and files belong to it. So a server's
+# account whose name or uid the image has is left out and named on stdout. So is one whose own group has the number of
+# another group of the image: it would get that group's rights. A group that both have keeps the image's number and
+# gets the server's members too (sudo, audio …), as far as they are accounts here. Names are taken as they are; the
+# server has left out those that would be more than a name in these files.
+# Nobody gets a password: `*` fits none, and whatever checks passwords has to ask the server. The date from which on an
+# account is closed is in its shadow line, so that su, cron and the login without a password refuse it too.
+# An account that the server has no more goes; while its owner is logged in, it stays and is closed. What else is in the
+# files by now stays. Nobody gets a number that was another's since the boot, because that one's files may be here.
+merge_accounts() {
+    local work=$3/merge shadow=$1/shadow each
+    rm -rf "$work"
+    mkdir -p "$3"
+    (umask 077 && mkdir "$work")
+    for each in merged accounts; do [ -f "$3/$each" ] || : >"$3/$each"; done
+    [ -f "$shadow" ] || shadow=/dev/null
+    awk -F: -v out="$work/" -v here="${4-}" -v today="${5:-0}" '
+        function sound(name, number) {
+            return name !~ "^$|^[-+~.]|[,/[:space:][:cntrl:]]" && number ~ /^[0-9]+$/
+        }
+        function is_ours(name, number) {
+            if (name in ours) return ours[name] == number
+            return (name in by_login) && by_login[name] == number && (name in wants) && wants[name] == number
+        }
+        function note(text) { print text >(out "merged") }
+        function tell(name, number) { print name ":" number >(out "accounts") }
+        BEGIN {
+            printf "" >(out "leaving"); printf "" >(out "closed")
+            printf "" >(out "merged"); printf "" >(out "accounts")
+            number = split(here, uids, " ")
+            for (i = 1; i <= number; i++) inside[uids[i]] = 1
+        }
+        part == "merged" && $1 == "account" { ours[$2] = $3; next }
+        part == "merged" && $1 == "group" { our_group[$2] = $3; next }
+        part == "merged" && $1 == "member" { our_member[$2, $3] = 1; next }
+        part == "merged" && $1 == "uid" { had[$2] = $3; note($0); next }
+        # Accounts that came when their owners logged in (see home), and not with a document.
+        part == "logins" { if (!($1 in ours)) by_login[$1] = $2; next }
+        part == "document" && $1 == "passwd" && NF == 8 && sound($2, $4) && $4 > 0 {
+            wanted[++accounts_wanted] = $0; wants[$2] = $4
+            next
+        }
+        part == "document" && $1 == "group" && NF == 5 && sound($2, $4) {
+            wanted_group[++groups_wanted] = $0; theirs[$4] = $2
+            next
+        }
+        part == "document" && $1 == "expires" && NF == 3 && $3 ~ /^[0-9]+$/ { expires[$2] = $3; next }
+        part == "passwd" && is_ours($1, $3) {
+            if (($1 in wants) && wants[$1] == $3) next
+            if (!($3 in inside)) { dropped[$1] = 1; print "account " $1 " is gone"; next }
+            leaving[$1] = $3; leaving_group[$4] = 1
+            note("account:" $1 ":" $3)
+            print $3 >(out "leaving")
+        }
+        part == "passwd" {
+            if (($1 in by_login) && by_login[$1] == $3) {
+                tell($1, $3)
+                if (!($3 in had)) { note("uid:" $3 ":" $1); had[$3] = $1 }
+            } else if ($1 in leaving) tell($1, $3)
+            accounts = accounts $0 "\n"; known[$1] = $3; uid[$3] = $1
+            next
+        }
+        part == "group" && ($1 in our_group) && our_group[$1] == $3 {
+            if (!($3 in leaving_group)) next
+            note("group:" $1 ":" $3)
+        }
+        part == "group" {
+            at[$1] = ++count; gid[$3] = $1; line[count] = $1 ":" $2 ":" $3
+            number = split($4, has, ",")
+            for (i = 1; i <= number; i++)
+                if (!(($1, has[i]) in our_member)) members[count] = members[count] (members[count] == "" ? "" : ",") has[i]
+            next
+        }
+        part == "shadow" { shadow_name[++shadows] = $1; shadow_line[shadows] = $0; next }
+        END {
+            for (i = 1; i <= accounts_wanted; i++) {
+                split(wanted[i], a, ":")
+                if (a[2] in leaving) print "account " a[2] " gets its new number when its sessions have ended"
+                if (a[2] in known) continue
+                if (a[4] in uid) {
+                    print "account " a[2] " is left out: its number " a[4] " is " uid[a[4]] " in this image"
+                    continue
+                }
+                if ((a[4] in had) && had[a[4]] != a[2]) {
+                    print "account " a[2] " is left out until this client restarts: its number " a[4] " was " \
+                        had[a[4]]
+                    continue
+                }
+                if ((a[5] in gid) && (a[5] in theirs) && gid[a[5]] != theirs[a[5]]) {
+                    print "account " a[2] " is left out: the number " a[5] " of its group " theirs[a[5]] \
+                        " is " gid[a[5]] " in this image"
+                    continue
+                }
+                known[a[2]] = a[4]; uid[a[4]] = a[2]; added[a[2]] = 1
+                tell(a[2], a[4])
+                accounts = accounts a[2] ":x:" a[4] ":" a[5] ":" a[6] ":" a[7] ":" a[8] "\n"
+                shadow = shadow a[2] ":*:19000:0:99999:7::" expires[a[2]] ":\n"
+                note("account:" a[2] ":" a[4])
+                if (!(a[4] in had)) note("uid:" a[4] ":" a[2])
+                if ((a[4] in inside) && (a[2] in expires) && expires[a[2]] <= today) print a[4] >(out "closed")
+            }
+            for (i = 1; i <= groups_wanted; i++) {
+                split(wanted_group[i], g, ":")
+                if (!(g[2] in at)) {
+                    if (g[4] in gid) {
+                        print "group " g[2] " is left out: its number " g[4] " is " gid[g[4]] " in this image"
+                        continue
+                    }
+                    at[g[2]] = ++count; gid[g[4]] = g[2]; line[count] = g[2] ":x:" g[4]
+                    note("group:" g[2] ":" g[4])
+                }
+                k = at[g[2]]
+                number = split(g[5], people, ",")
+                for (j = 1; j <= number; j++)
+                    if ((people[j] in known) && !index("," members[k] ",", "," people[j] ",")) {
+                        members[k] = members[k] (members[k] == "" ? "" : ",") people[j]
+                        note("member:" g[2] ":" people[j])
+                    }
+            }
+            printf "%s", accounts >(out "passwd")
+            printf "" >(out "group")
+            for (i = 1; i <= count; i++) print line[i] ":" members[i] >(out "group")
+            printf "" >(out "shadow")
+            for (i = 1; i <= shadows; i++) {
+                name = shadow_name[i]
+                if ((name in added) || (name in dropped)) continue
+                if (name in leaving) shadow_line[i] = name ":*:19000:0:99999:7::1:"
+                print shadow_line[i] >(out "shadow")
+            }
+            printf "%s", shadow >(out "shadow")
+        }
+    ' part=merged "$3/merged" part=logins "$3/accounts" part=document "$2" part=passwd "$1/passwd" \
+        part=group "$1/group" part=shadow "$shadow" || return 1
+    # What asks by name finds the account in passwd, so that comes last.
+    mv "$work/merged" "$3/merged"
+    cat "$work/accounts" >"$3/accounts.new"
+    mv "$3/accounts.new" "$3/accounts"
+    [ -f "$1/shadow" ] || [ ! -s "$work/shadow" ] || (umask 077 && : >"$1/shadow")
+    for each in group shadow passwd; do
+        [ ! -f "$1/$each" ] || replace "$1/$each" "$work/$each"
+        rm "$work/$each"
+    done
+    rm "$work/accounts"
+}
+
+# replace FILE NEW: by rename, and only if it differs. It keeps its owner and mode.
+replace() {
+    [ "$(cat "$1")" != "$(cat "$2")" ] || return 0
+    cp -p "$1" "$1.ltsp"
+    cat "$2" >"$1.ltsp"
+    mv "$1.ltsp" "$1"
+}
