@@ -30,7 +30,7 @@ PROBLEMS_MOST = 5
 
 def openings(config: Config, facts: Facts, problems: list[Problem]) -> tuple[Opening, ...]:
     """Return which key opens which account, for as long as ltsp.conf says so."""
-    if not _wanted(config.document):
+    if not are_given(config.document):
         return ()
     if config.settings[ENROL] is Enrol.OFF:
         text = (
@@ -46,7 +46,8 @@ def openings(config: Config, facts: Facts, problems: list[Problem]) -> tuple[Ope
     return found
 
 
-def _wanted(document: Document) -> bool:
+def are_given(document: Document) -> bool:
+    """Return whether some client may open an account, so that a new key makes a difference."""
     return any(
         AUTOLOGIN.fits(each.name) or PASSWORDS.fits(each.name)
         for section in document.sections

@@ -1,7 +1,7 @@
 # needs: LTSP_API 1
 # shellcheck shell=dash disable=SC2154
 # A key of this client's own, by which the server knows it again (docs/security.md). The booted system makes it, or
-# takes it from the partition with the label ltsp-keys, because only that has drivers for disks.
+# takes it from the partition with the label ltsp-keys or from the TPM, because only that has drivers for them.
 
 # A trial is no client, and nobody listens to it.
 [ "$trial" != 1 ] || return 0

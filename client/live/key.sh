@@ -4,7 +4,8 @@
 #
 # The key is kept on a file system with the label ltsp-keys (ext4, or vfat, whose tools write capital letters), in the
 # file ltsp-key. Nothing is ever formatted, and no key that is there is ever replaced. Without such a file system the key
-# ends with the boot.
+# ends with the boot, unless the machine has a TPM 2.0 and the image has tpm2-tools and openssl: then it follows from the
+# TPM, and nothing is written at all.
 
 disks=${disks:-/dev/disk/by-label}
 keygen=/usr/bin/ssh-keygen
@@ -75,6 +76,45 @@ keep_key() {
     return "$result"
 }
 
+# tpm: have the key of this machine's TPM at key.new. The TPM makes a key for keyed hashes of its owner's seed, the same
+# one each time, and never gives it away. Its hash of a fixed text is the seed of our key.
+tpm() {
+    local seed pub kind head begin middle end
+    if [ ! -e "${chip:-/dev/tpmrm0}" ] || [ ! -x /usr/bin/tpm2_hmac ] || [ ! -x /usr/bin/openssl ]; then return 1; fi
+    seed=$(
+        export TPM2TOOLS_TCTI="${tcti:-device:/dev/tpmrm0}"
+        tpm2_createprimary -Q -C o -g sha256 -G hmac -c "$login/tpm" \
+            -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign' &&
+            printf 'ltspd: the key of this client, 1' | tpm2_hmac -c "$login/tpm" --hex
+    )
+    rm -f "$login/tpm"
+    if [ "${#seed}" != 64 ]; then
+        tell "The TPM of this machine gives no key, so the key of this client lasts for this boot only."
+        return 1
+    fi
+    # A private key of 32 bytes as RFC 8410 writes it, and its public half at the end of what openssl makes of that.
+    pub=$(binary "302e020100300506032b657004220420$seed" | openssl pkey -inform DER -pubout -outform DER |
+        tail -c 32 | od -An -v -tx1 | tr -d ' \n')
+    # OpenSSH's own format (PROTOCOL.key), as older versions read no other for Ed25519: neither cipher nor passphrase, one
+    # key; then its public half, a check number twice, both halves again, no comment, and signs up to a multiple of eight.
+    kind=0000000b7373682d6564323535313900000020
+    head=6f70656e7373682d6b65792d76310000000004
+    head=${head}6e6f6e65000000046e6f6e65000000000000000100000033
+    begin=000000880000000100000001 middle=00000040 end=000000000102030405
+    {
+        echo '-----BEGIN OPENSSH PRIVATE KEY-----'
+        binary "$head$kind$pub$begin$kind$pub$middle$seed$pub$end" | openssl base64
+        echo '-----END OPENSSH PRIVATE KEY-----'
+    } >"$login/key.new"
+    public "$login/key.new" >/dev/null
+}
+
+# binary HEX: print the bytes. Both commands are the shell's own, so nobody sees them among the processes' arguments.
+binary() {
+    # shellcheck disable=SC2059
+    printf "$(echo "$1" | sed 's/../\\x&/g')"
+}
+
 # tell_server: report the key. Three times, because the network may be busy; later reports say it as well.
 tell_server() {
     local tries=0 uptime
@@ -98,7 +138,7 @@ kept=$own_kept" && return
 
 umask 077
 own_kept=1
-if ! keep_key; then
+if ! keep_key && ! tpm; then
     own_kept=0
     make || exit 1
 fi

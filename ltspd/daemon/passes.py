@@ -24,7 +24,7 @@ from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.jobs.unattended import Unattended
-from ltspd.logins import ENROL
+from ltspd.logins import ENROL, are_given
 from ltspd.migration import takeover
 from ltspd.model.facts import Facts
 from ltspd.model.job import Job
@@ -88,6 +88,8 @@ class Passes:
         self._problems: tuple[str, ...] = ()
         self._enrolment = Enrolment(paths)
         self._clients: clients.Clients = self._enrolment.clients
+        # Whether ltsp.conf lets clients' keys open accounts.
+        self._opening = False
         self._rooms = Rooms()
         self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
@@ -140,6 +142,7 @@ class Passes:
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
             self._enrolment.follow(config.settings[ENROL])
+            self._opening = are_given(config.document)
             async with self._observing:
                 self.facts, broken = await facts_of.look(self.paths, PROGRAMS, config.settings[HOME_DIR])
             self.observed.set()
@@ -300,10 +303,10 @@ class Passes:
         await self._enrolled()
 
     async def _enrolled(self) -> None:
-        """Publish the clients; if other keys count now, a pass follows, which opens accounts to them."""
+        """Publish the clients; where other keys count now and open something, a pass follows."""
         changed = await self._enrolment.save()
         self._show(self._with_clients(self.state, passed=False))
-        if changed:
+        if changed and self._opening:
             self.wake()
 
     async def farewell(self) -> None:

@@ -18,7 +18,7 @@ venv=$cache/venv
 # packages: debhelper, dh-python, dpkg-dev, lintian; XML: libxml2-utils; virtual environment: gcc to libsystemd-dev.
 packages="qemu-system-x86 ipxe-qemu seabios ovmf mmdebstrap systemd-container
 squashfs-tools zstd cpio kmod busybox-static xz-utils nbd-client nbd-server
-qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso
+qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso swtpm tpm2-tools
 nfs-ganesha nfs-ganesha-vfs radvd libnfs-utils debhelper dh-python dpkg-dev lintian libxml2-utils
 libpam0g-dev gcc-i686-linux-gnu libc6-dev-i386-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 python3-aiohttp python3-systemd zsh fish man-db libglib2.0-bin

@@ -67,8 +67,11 @@ class Client:
         (home / "bin").mkdir()
         (home / "bin/udevadm").symlink_to("/bin/true")
 
-    def boot(self, before: str = "") -> Path:
-        """Run what ltsp-key.service runs, in mounts of its own as that has, and return its directory."""
+    def boot(self, before: str = "", *, alone: bool = False) -> Path:
+        """Run what ltsp-key.service runs, in mounts of its own as that has, and return its directory.
+
+        ``alone``: it has a network of its own, so that no server is there.
+        """
         self.boots += 1
         login = self.home / f"boot{self.boots}"
         login.mkdir()
@@ -78,7 +81,8 @@ class Client:
             "address": "192.168.67.20", "hostname": "pc01", "marks": "init=1.00 ",
         }  # fmt: skip
         script = f"{before}\n. {CLIENT}/boot/report.sh; . {CLIENT}/live/key.sh"
-        words = ["unshare", "--mount", "--propagation=private", "busybox", "sh", "-c", script]
+        own = ["--net"] if alone else []
+        words = ["unshare", "--mount", *own, "--propagation=private", "busybox", "sh", "-c", script]
         self.said = subprocess.run(
             words,
             env={"PATH": f"{self.home}/bin:{os.environ['PATH']}", **known},
@@ -217,3 +221,42 @@ def test_a_busy_server_is_told_again_and_one_that_is_away_ends_nothing(client: C
     login = client.boot()
     assert (login / "key").exists()
     assert "did not take the key" in client.said
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("swtpm", "tpm2_hmac", "openssl", "ip"))),
+    reason="needs swtpm, tpm2-tools, openssl",
+)
+def test_a_tpm_gives_the_same_key_at_each_boot_and_another_tpm_another_one(client: Client) -> None:
+    def boot(machine: str) -> str:
+        """Boot a machine with this TPM, whose state lies in a directory, and return its public key."""
+        state = client.home / machine
+        state.mkdir(exist_ok=True)
+        before = f"""
+            ip link set lo up
+            swtpm socket --tpm2 --tpmstate dir={state} \\
+                --server type=tcp,port=2321 --ctrl type=tcp,port=2322 \\
+                --flags not-need-init,startup-clear --daemon --pid file={state}/pid
+            trap 'kill $(cat {state}/pid); while [ -e {state}/pid ]; do sleep 0.1; done' EXIT
+            chip=/dev/null tcti=swtpm:host=127.0.0.1,port=2321"""
+        login = client.boot(before, alone=True)
+        assert (login / "kept").read_text() == "1\n"
+        assert sorted(each.name for each in login.iterdir()) == ["kept", "key", "key.pub"]
+        words = ["ssh-keygen", "-y", "-P", "", "-f", str(login / "key")]
+        made = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+        assert made.strip() == (login / "key.pub").read_text().strip()
+        assert is_sound("key", made.strip())
+        # The two halves belong together: what one signs, the other knows.
+        sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "test", "-f", str(login / "key")]
+        signed = subprocess.run(sign, input=b"text", stdout=subprocess.PIPE, check=True).stdout
+        (login / "signature").write_bytes(signed)
+        (login / "allowed").write_text(f"me {made}")
+        verify = ["ssh-keygen", "-q", "-Y", "verify", "-n", "test", "-I", "me", "-f", str(login / "allowed")]
+        subprocess.run(
+            [*verify, "-s", str(login / "signature")], input=b"text", check=True, stdout=subprocess.DEVNULL
+        )
+        return made
+
+    first = boot("one")
+    assert boot("one") == first
+    assert boot("two") != first
