@@ -24,9 +24,7 @@ cp "$ltsp/login/allowed_signers" "$store/login/allowed_signers"
     keep marks "$marks"
     keep END_SESSIONS "$END_SESSIONS"
     echo "store=$store busybox=$store/busybox"
-    for each in boot/report live/accounts live/orders live/live; do
-        [ ! -e "$ltsp/client/$each.sh" ] || cat "$ltsp/client/$each.sh"
-    done
+    for each in boot/report live/accounts live/orders live/live; do cat "$ltsp/client/$each.sh"; done
 } >"$store/live"
 write "$run/systemd/system/ltsp-live.service" "[Unit]
 Description=Take accounts and orders from the network boot server while this client runs

@@ -126,9 +126,10 @@ live() {
     read -r boot </proc/sys/kernel/random/boot_id
     while :; do
         read -r began _ </proc/uptime
-        # A server that lost its power ends no connection, so a silent one is tried anew once an hour.
+        # A server that lost its power ends no connection, so a silent one is tried anew once an hour. Not by wget's
+        # own -T, which not every busybox can do.
         silence=$(chance 1200)
-        answer=$("$busybox" wget -q -T $((3000 + silence)) -O - \
+        answer=$("$busybox" timeout $((3000 + silence)) "$busybox" wget -q -O - \
             "$base/live?mac=$mac&boot=$boot&revision=$revision" 2>/dev/null | head -c 4096)
         if [ -n "$answer" ] && news "$answer"; then
             limit=10

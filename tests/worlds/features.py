@@ -43,7 +43,7 @@ report() { echo "reported: $*"; }
 # Scripts that features put together for the booted system.
 PARTS = (
     *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh"),
-    *("live/accounts.sh", "live/live.sh"),
+    *("live/accounts.sh", "live/orders.sh", "live/live.sh"),
 )
 SOURCES = ("text", "settings", "features")
 
