@@ -104,11 +104,12 @@ def installed_files() -> tuple[Path, ...]:
 def read_client(home: Path | None = None) -> dict[str, bytes]:
     """Return the files of what runs on clients, by their paths below ltsp/client. Blocks.
 
-    Raises LtspError if they are not installed.
+    They are the scripts, and the PAM module for each architecture of images. Raises LtspError if they are
+    not installed.
     """
     home = home or client_home()
-    files = (each for each in home.rglob("*.sh") if each.name not in GUEST_HOOKS and each.is_file())
-    found = {str(each.relative_to(home)): each.read_bytes() for each in files}
+    files = (each for each in (*home.rglob("*.sh"), *home.glob("pam/*.so")) if each.is_file())
+    found = {str(each.relative_to(home)): each.read_bytes() for each in files if each.name not in GUEST_HOOKS}
     if "boot/main.sh" not in found:
         raise _missing(home / "boot/main.sh")
     return found

@@ -242,7 +242,10 @@ def test_what_is_no_file_is_no_part_of_what_runs_on_clients(tmp_path: Path) -> N
     (tmp_path / "boot/main.sh").write_bytes(b"x")
     (tmp_path / "features/directory.sh").mkdir(parents=True)
     (tmp_path / "features/gone.sh").symlink_to("nowhere")
-    assert read_client(tmp_path) == {"boot/main.sh": b"x"}
+    (tmp_path / "features/of-nobody.so").write_bytes(b"x")
+    (tmp_path / "pam").mkdir()
+    (tmp_path / "pam/x86_64.so").write_bytes(b"\x7fELF")
+    assert read_client(tmp_path) == {"boot/main.sh": b"x", "pam/x86_64.so": b"\x7fELF"}
 
 
 async def test_busybox_must_be_static_and_of_the_sources_architecture(tree: Path, tmp_path: Path) -> None:
