@@ -58,7 +58,8 @@ is_current() {
 take() {
     local before
     if is_current "$1" "$2"; then return 0; fi
-    fetch_signed "$1" "$state/$1.new" || return 1
+    # A document may change between the fetching of its two halves.
+    fetch_signed "$1" "$state/$1.new" || { wait_up_to 1000 && fetch_signed "$1" "$state/$1.new"; } || return 1
     head_of "$state/$1"
     before=$serial
     head_of "$state/$1.new"
