@@ -99,6 +99,24 @@ host_name() {
     echo "${name:-ltsp$number}"
 }
 
+# autologin_account TEXT NAME: print the account that AUTOLOGIN=TEXT logs in at the client of this name; nothing, if there
+# is none. The server has the same rule (ltspd/config/autologin.py), and opens that account to this client's key. sed gets
+# only what is surely a pattern.
+autologin_account() {
+    local pattern=${1%/*} account=${1##*/}
+    case "$1$2" in *[!A-Za-z0-9.\]\[_^$*/-]*) return 0 ;; esac
+    case "$account" in '' | [!A-Za-z0-9_]* | *[!A-Za-z0-9._-]*) return 0 ;; esac
+    case "$1" in
+        */*)
+            case "$pattern" in *'*'*'*'*'*'*'*'*) return 0 ;; esac
+            account=$(echo "$pattern" | grep -Exq '\^?(([A-Za-z0-9._-]|\[\^?[A-Za-z0-9._-]+\])\*?)+\$?' &&
+                echo "$2" | LC_ALL=C sed -n "s/$pattern/$account/p" 2>/dev/null)
+            case "$account" in '' | [!A-Za-z0-9_]*) return 0 ;; esac
+            ;;
+    esac
+    echo "$account"
+}
+
 # is_name WORD: whether it is a name of an image or generation that can be part of a path.
 is_name() {
     case "$1" in

@@ -1,7 +1,8 @@
 """AUTOLOGIN and PASSWORDS_x of one client: which accounts it opens by its own key, without a password. Pure.
 
-Clients read AUTOLOGIN as well (client/features), for their display managers. Both sides must name the same
-account, so a pattern may only hold what every regular expression means the same by.
+Clients read AUTOLOGIN as well, for their display managers (``autologin_account`` of client/boot/text.sh); a
+test compares both. Both must name the same account, so a pattern may only hold what every kind of regular
+expression means the same by.
 """
 
 import re

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.config.autologin import AUTOLOGIN
 from ltspd.config.hostnames import fill_hostname
 from tests.worlds.features import CLIENT, run
 
@@ -70,3 +71,56 @@ def test_server_and_clients_agree_on_host_names(tmp_path: Path) -> None:
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     address = IPv4Interface("10.0.1.20/16")
     assert told == [fill_hostname(each, "52:54:00:12:34:56", address) for each in names]
+
+
+def test_server_and_clients_agree_on_who_is_logged_in(tmp_path: Path) -> None:
+    signs = [
+        "a",
+        "b",
+        "p",
+        "c",
+        "0",
+        "1",
+        ".",
+        "-",
+        "_",
+        "*",
+        ".*",
+        "[ab]",
+        "[^a]*",
+        "[0-9]",
+        "[b-a]",
+        "^",
+        "$",
+    ]
+    signs += ["/", "[", "]", "\\", "&", "+", "(", " ", "\n", "é", "pc", "guest"]
+    rng = random.Random(2)
+    texts = [
+        "",
+        "anna",
+        "pc/guest",
+        "pc/",
+        "/guest",
+        "a/b/w",
+        "pc/guest/w x",
+        "-n",
+        "a*b*c*d*/x",
+        ".x",
+        "pc/.x",
+    ]
+    for _ in range(300):
+        made = "".join(rng.choice(signs) for _ in range(rng.randrange(1, 5)))
+        texts.append(f"{made}/guest" if rng.random() < 0.8 else made)
+    names = ["pc01", "ltsp20", "a-b.c", "aab0", "x", "bbbab", "p"]
+    script = """for each in "$@"; do for name in pc01 ltsp20 a-b.c aab0 x bbbab p; do
+        echo "=$(autologin_account "$each" "$name")"; done; done"""
+    argv = ["busybox", "sh", "-c", f"cd {tmp_path}; . {CLIENT}/boot/text.sh; {script}", "sh", *texts]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = []
+    for text in texts:
+        found = None if AUTOLOGIN.problem(text) else AUTOLOGIN.reader.read(text)
+        expected += [f"={found.account(name) if found else ''}" for name in names]
+    cases = [(text, name) for text in texts for name in names]
+    assert {case for case, a, b in zip(cases, told, expected, strict=True) if a != b} == set()
+    assert len(set(expected)) > 20
+    assert list(tmp_path.iterdir()) == []
