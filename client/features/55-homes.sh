@@ -6,6 +6,8 @@
 # $ltsp/homes is there if the server exports homes; NFS_HOME=0 leaves them out on some clients. In a trial there is no
 # server that anything could be mounted from.
 if [ ! -s "$ltsp/homes" ] || [ "$NFS_HOME" = 0 ] || [ "$trial" = 1 ]; then return 0; fi
+# These are mounted below /home, each by itself.
+case "$HOME_KIND" in local | guest) return 0 ;; esac
 read -r port exported point <"$ltsp/homes"
 
 # name_mount PATH: set unit to the name that systemd has for the mount of a path (systemd.unit(5), "escaping").
@@ -28,7 +30,8 @@ name_mount "$point"
 mkdir -p "$new$point"
 # addr, clientaddr: so the image needs no mount.nfs. vers: nfs-ganesha 4 fails with 4.2. The port is one that only root
 # can have (no noresvport), and the server refuses others. timeo: a server that was away is noticed, and found again,
-# within seconds; reads and writes wait for it, however long that takes (hard).
+# within seconds; reads and writes wait for it, however long that takes (hard). acdirmax: what the person changes on
+# the server or on another client is seen after 10 s, not after a minute.
 write "$run/systemd/system/$unit.mount" "[Unit]
 Description=Homes of the server, by NFS
 DefaultDependencies=no
@@ -39,7 +42,8 @@ StartLimitIntervalSec=0
 What=$server:$exported
 Where=$point
 Type=nfs4
-Options=vers=4.1,proto=tcp,port=$port,sec=sys,hard,timeo=100,retrans=2,nosuid,nodev,addr=$server,clientaddr=$address
+Options=vers=4.1,proto=tcp,port=$port,sec=sys,hard,timeo=100,retrans=2,acdirmin=3,acdirmax=10,nosuid,nodev,\
+addr=$server,clientaddr=$address
 TimeoutSec=30"
 write "$run/systemd/system/$unit.automount" "[Unit]
 Description=Homes of the server, mounted at their first use
@@ -52,3 +56,16 @@ want "$unit.automount"
 want "$unit.mount"
 # The server knows clients by this name, and takes the second client of a name for the first one, restarted.
 write "$run/modprobe.d/ltsp-homes.conf" "options nfs nfs4_unique_id=ltsp-$mac"
+[ -e "$store/login/home" ] || return 0
+want ltsp-homes-told.service
+{
+    keep server "$server"
+    echo "busybox=$store/busybox"
+    cat "$ltsp/client/live/homes.sh"
+} >"$store/homes"
+write "$run/systemd/system/ltsp-homes-told.service" "[Unit]
+Description=Tell people when the server of their homes is away
+[Service]
+ExecStart=$store/busybox sh $store/homes
+Restart=always
+RestartSec=5"

@@ -6,6 +6,7 @@
 #                    a sentence for the person on stdout. What the server has told of an account is on stdin.
 #   home down USER   called when a session ends; closes the home if that was the last one and logind knows no other
 #   home serve|leave|carry UID   for ltsp-home@UID.service and its sshfs
+#   home everybody WORDS         for ltsp-homes-told.service
 #
 # Below the home there is a folder that nobody can write to, so nothing is ever written beside it.
 
@@ -270,6 +271,15 @@ tell() {
         >/dev/null 2>&1
 }
 
+# everybody WORDS: show a message to all people who are logged in (live/homes.sh).
+everybody() {
+    local each
+    for each in /run/user/[1-9]*; do
+        uid=${each##*/}
+        [ ! -d "$each" ] || tell "$@"
+    done
+}
+
 # ---- accounts that come when their owner logs in --------------------------------------------------------
 
 take_account() {
@@ -277,7 +287,7 @@ take_account() {
 }
 
 case "$1" in
-    up | down | serve | leave | carry) "$@" ;;
+    up | down | serve | leave | carry | everybody) "$@" ;;
     *)
         echo "home up|down USER" >&2
         exit 2

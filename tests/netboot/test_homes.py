@@ -113,6 +113,8 @@ def test_work_goes_on_when_the_server_restarts_or_is_killed(server: Server, clie
 
 
 def test_work_goes_on_when_the_network_comes_back(server: Server, client: Client) -> None:
+    # Who has a session is told.
+    client.shell("systemctl start user@1500")
     _write(client)
     _goes_on(server, client)
     homes.cut(client, off=True)
@@ -120,7 +122,8 @@ def test_work_goes_on_when_the_network_comes_back(server: Server, client: Client
     homes.cut(client, off=False)
     _goes_on(server, client)
     _ends(server, client)
-    client.shell("dmesg | grep 'nfs: server .* not responding' && dmesg | grep 'nfs: server .* OK'")
+    told = client.shell("journalctl -q --no-pager -o cat -u ltsp-homes-told")
+    assert [told.count(each) for each in ("The server does not answer.", "The server is back.")] == [1, 1]
 
 
 def test_a_full_disk_is_told_and_loses_nothing(server: Server, client: Client) -> None:

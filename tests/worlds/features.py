@@ -44,6 +44,7 @@ report() { echo "reported: $*"; }
 PARTS = (
     *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh"),
     *("live/accounts.sh", "live/orders.sh", "live/live.sh"),
+    "live/homes.sh",
 )
 SOURCES = ("text", "settings", "features")
 
@@ -72,7 +73,7 @@ def run(
     files = features if isinstance(features, Mapping) else {each: _feature(each) for each in features}
     home, shell, store = root / "ltsp/client", root / "bin/busybox", root / "run/initramfs/ltsp"
     (home / "features").mkdir(parents=True)
-    store.mkdir(parents=True)
+    store.mkdir(parents=True, exist_ok=True)
     shell.parent.mkdir(exist_ok=True)
     # Copied by features as a program, and never run here.
     shell.write_text("busybox\n")
