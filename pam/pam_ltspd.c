@@ -6,9 +6,9 @@
  * /run/ltsp/login.
  *
  * ssh asks on its controlling terminal, which is a pty of ours: its ECHO bit tells hidden from visible prompts. The
- * server's messages come on ssh's standard error. `DIR/home up USER` brings the home, on the authenticated connection:
- * a master whose socket is DIR/users/UID/master and which runs as that user; as root if the client did not know the
- * account before. The password is in no argument, environment, file or log.
+ * server's messages come on ssh's standard error. `DIR/home up USER` brings the home by the connection that
+ * authenticated: a master with the socket DIR/users/UID/master, which runs as that user; as root, if the client has
+ * not known the account before. The password is in no argument, environment, file or log.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
+#include <regex.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
@@ -40,29 +41,34 @@
 #define HOST "ltsp-login"
 /* Milliseconds without output after which we look whether ssh waits for an answer. */
 #define QUIET 20
-/* Numbers of people's accounts; 65534 is nobody's. */
-#define FIRST_UID 1000
-#define NOBODY 65534
-/* Exit status of a child of ours that could not start its program: as of a shell. */
-#define NOT_STARTED 127
+#define IS_PERSON(uid) ((uid) >= 1000 && (uid) != 65534)
+/* Exit status of a child of ours for which there is no program, as of a shell. */
+#define NO_PROGRAM 127
+/* ssh's own words are about the connection, except that somebody was refused. */
+#define CONNECTION "^(connection |received disconnect|disconnected |kex_|ssh|client_loop|timeout, |read from |write |" \
+    "mux_|controlsocket |bad packet|banner exchange|warning: perm)"
+#define REFUSED ": permission denied \\(|too many authentication failures"
+/* Prompts for what is right only once. */
+#define CODE "one.time|otp|oath|code|token|pin"
 
-/* A login, or another use of the module: who, where, and what was said so far. */
+enum account { LOCAL, SERVERS, UNKNOWN };
+
+/* What was read so far; `skip` more bytes are no part of it. */
+struct text {
+    char data[8192];
+    size_t length, skip;
+};
+
+/* One call of the module: who, where, and what was said so far. */
 struct talk {
     pam_handle_t *pamh;
-    int flags;
+    int flags, prompts, refused, spoke, expired, stranger;
     const char *user, *dir, *preset;
-    struct passwd *known;      /* NULL: this client does not know the name */
-    int tty, peer, said;       /* the pty's two ends, and what ssh says on standard error */
-    char text[4096];           /* from the pty since the last answer */
-    size_t length, skip;       /* of text; bytes that will come only because we answered */
-    char line[4096];           /* an unfinished line from standard error, and how long it is */
-    size_t filled;
-    char lines[16384];         /* finished ones that nobody has seen yet */
-    char facts[8192];          /* lines for `home up`, which are not for the person */
-    char reason[256];          /* the last thing that ssh itself said */
+    struct passwd *known;           /* NULL: this client does not know the name */
+    struct text terminal, output;   /* since the last answer; not yet handed on */
+    struct text facts;              /* lines for `home up`, which are not for the person */
+    char reason[256];               /* the last thing that ssh itself said; for the log, and where nobody else spoke */
     char *password, *old, *last;
-    unsigned prompts;
-    int refused, closed, spoke, expired, stranger;
 };
 
 static void wipe(char **secret)
@@ -73,59 +79,27 @@ static void wipe(char **secret)
     *secret = NULL;
 }
 
-static int path(char *target, size_t size, const struct talk *t, const char *name)
+static int matches(const char *words, const char *pattern)
 {
-    return snprintf(target, size, "%s/%s", t->dir, name) < (int)size ? 0 : -1;
-}
+    regex_t compiled;
+    int found = regcomp(&compiled, pattern, REG_EXTENDED | REG_ICASE | REG_NOSUB) == 0;
 
-static void tell(struct talk *t, int style, const char *text)
-{
-    char *unused = NULL;
-
-    if (!(t->flags & PAM_SILENT))
-        pam_prompt(t->pamh, style, &unused, "%s", text);
-    wipe(&unused);
-}
-
-/* Descriptors of ours are never 0, 1 or 2, which the caller may have closed. */
-static int high(int fd)
-{
-    int moved = fd < 0 || fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-    if (moved != fd)
-        close(fd);
-    return moved;
-}
-
-static void shut(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-/* A pipe or, if `pty`, a terminal that changes nothing: a prompt arrives as it was written, and any password goes. */
-static int ends(int fds[2], int pty)
-{
-    int unlocked = 0;
-    struct termios raw;
-
-    fds[0] = fds[1] = -1;
-    if (!pty) {
-        int both = pipe2(fds, O_CLOEXEC | O_NONBLOCK);
-        fds[0] = high(fds[0]);
-        fds[1] = high(fds[1]);
-        return both < 0 || fds[0] < 0 || fds[1] < 0 || fcntl(fds[1], F_SETFL, 0) < 0 ? -1 : 0;
+    if (found) {
+        found = regexec(&compiled, words, 0, NULL, 0) == 0;
+        regfree(&compiled);
     }
-    fds[0] = high(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
-    if (fds[0] < 0 || ioctl(fds[0], TIOCSPTLCK, &unlocked) < 0)
-        return -1;
-    fds[1] = high(ioctl(fds[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-    if (fds[1] < 0 || tcgetattr(fds[1], &raw) < 0)
-        return -1;
-    cfmakeraw(&raw);
-    raw.c_lflag = (raw.c_lflag & ~ECHOCTL) | ECHO;
-    return tcsetattr(fds[1], TCSANOW, &raw);
+    return found;
+}
+
+static char *in_dir(const struct talk *t, char path[108], const char *name)
+{
+    return snprintf(path, 108, "%s/%s", t->dir, name) < 108 ? path : strcpy(path, "/nonexistent");
+}
+
+static void tell(struct talk *t, int style, const char *words)
+{
+    if (!(t->flags & PAM_SILENT))
+        pam_prompt(t->pamh, style, NULL, "%s", words);
 }
 
 /*
@@ -135,17 +109,13 @@ static int ends(int fds[2], int pty)
 static int become(uid_t uid, gid_t gid)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct keep[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct __user_cap_data_struct keep[2] = {{0, 0, 0}, {0, CAP_TO_MASK(CAP_WAKE_ALARM), CAP_TO_MASK(CAP_WAKE_ALARM)}};
 
     if (geteuid() != 0)
         return setresgid(getgid(), getgid(), getgid()) || setresuid(getuid(), getuid(), getuid());
-    if (setgroups(0, NULL) || setresgid(gid, gid, gid))
+    if (setgroups(0, NULL) || setresgid(gid, gid, gid) || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setresuid(uid, uid, uid))
         return -1;
-    if (uid == 0)
-        return setresuid(0, 0, 0);
-    keep[1].permitted = keep[1].inheritable = CAP_TO_MASK(CAP_WAKE_ALARM);
-    return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setresuid(uid, uid, uid) || syscall(SYS_capset, &head, keep) ||
-           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_WAKE_ALARM, 0, 0);
+    return uid && (syscall(SYS_capset, &head, keep) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_WAKE_ALARM, 0, 0));
 }
 
 /* Start a program with nothing of the caller's: signals, descriptors, environment, terminal, directory, rights. */
@@ -160,124 +130,94 @@ static pid_t start(const char *const argv[], uid_t uid, gid_t gid, int tty, int 
         return pid;
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &usual, NULL);
-    /* A master leaves the terminal while its parent's end hangs that up. Ours ends it instead, by the line below. */
-    if (tty >= 0)
-        signal(SIGHUP, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     umask(022);
+    /* Ours may be among the first three, which the caller may have closed. */
+    in = fcntl(in, F_DUPFD, 3);
+    out = fcntl(out, F_DUPFD, 3);
     if ((tty >= 0 && ioctl(tty, TIOCSCTTY, 0) < 0) || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
         chdir("/") < 0)
-        _exit(NOT_STARTED);
+        _exit(1);
     if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
         for (int fd = sysconf(_SC_OPEN_MAX); fd > 2; fd--)
             close(fd);
-    if (become(uid, gid) == 0 && (tty < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0))
-        execve(argv[0], (char *const *)argv, environment);
-    _exit(NOT_STARTED);
+    /* When ssh goes to the background, its parent's end hangs the terminal up. What ends it instead is our own end. */
+    if (become(uid, gid) || (tty >= 0 && (signal(SIGHUP, SIG_IGN) == SIG_ERR || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))))
+        _exit(1);
+    execve(argv[0], (char *const *)argv, environment);
+    _exit(NO_PROGRAM);
 }
 
 /* Whether the process waits for something. One that does, after it wrote a prompt, waits for the answer. */
 static int asleep(pid_t pid)
 {
-    char name[64], text[256], *end;
-    int fd;
-    ssize_t got;
+    char name[32], state = 'S';
+    FILE *about;
 
     snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
-    fd = open(name, O_RDONLY | O_CLOEXEC);
-    got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    shut(&fd);
-    if (got <= 0)
-        return 1;
-    text[got] = 0;
-    end = strrchr(text, ')');
-    return !end || end[1] != ' ' || end[2] == 'S';
+    if ((about = fopen(name, "re"))) {
+        if (fscanf(about, "%*d (%*[^)]) %c", &state) != 1)
+            state = 'S';
+        fclose(about);
+    }
+    return state == 'S';
+}
+
+/* Read what is there. Returns whether that was anything. */
+static int take(struct text *to, int fd)
+{
+    char data[1024];
+    ssize_t got = read(fd, data, sizeof data);
+
+    for (ssize_t i = 0; i < got; i++)
+        if (to->skip)
+            to->skip--;
+        else if (data[i] && data[i] != '\r' && to->length < sizeof to->data - 1)
+            to->data[to->length++] = data[i];
+    to->data[to->length] = 0;
+    explicit_bzero(data, sizeof data);
+    return got > 0;
 }
 
 /* One line that came from the server or from ssh: for `home up`, about the connection, or for the person. */
 static void hear(struct talk *t, const char *line, int style)
 {
-    static const char *const ours[] = {"ltspd-passwd: ", "ltspd-groups: "};
-    static const char *const connection[] = {"Connection ", "Received disconnect ", "Disconnected ", "kex_exchange_",
-        "ssh: ", "ssh_", "client_loop: ", "Timeout, server ", "Read from remote host ", "Write failed", "mux_",
-        "ControlSocket ", "Bad packet", "Unable to negotiate ", "banner exchange: ", "Warning: Permanently added "};
+    size_t left = sizeof t->facts.data - t->facts.length;
 
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (!strncmp(line, ours[i], strlen(ours[i]))) {
-            if (strlen(t->facts) + strlen(line) + 2 < sizeof t->facts)
-                strcat(strcat(t->facts, line), "\n");
-            return;
-        }
-    if (strstr(line, "Permission denied (") || strstr(line, "Too many authentication failures")) {
+    if (matches(line, "^ltspd-(passwd|groups): ")) {
+        if (strlen(line) + 2 <= left)
+            t->facts.length += sprintf(t->facts.data + t->facts.length, "%s\n", line);
+    } else if (matches(line, REFUSED)) {
         t->refused = 1;
-        return;
-    }
-    t->stranger |= !strncmp(line, "Host key verification failed", 28);
-    for (size_t i = 0; i < sizeof connection / sizeof *connection; i++)
-        if (!strncmp(line, connection[i], strlen(connection[i]))) {
+    } else if (!t->prompts || matches(line, CONNECTION)) {
+        t->stranger |= matches(line, "^host key verification failed");
+        if (*line) {
             snprintf(t->reason, sizeof t->reason, "%s", line);
-            t->closed = 1;
-            return;
-        }
-    if (line[strspn(line, " \t")]) {
-        t->spoke = 1;
-        t->expired |= strcasestr(line, "account has expired") != NULL;
-        if (style)
-            tell(t, style, line);
-        else
             pam_syslog(t->pamh, LOG_NOTICE, "%s", line);
+        }
+    } else if (line[strspn(line, " \t")]) {
+        t->spoke = 1;
+        t->expired |= matches(line, "account has expired");
+        tell(t, style, line);
     }
 }
 
-/* Hand over the lines on standard error that nobody has seen; without a style they only go to the log. */
+/* Hand on the lines of the output. */
 static void show(struct talk *t, int style)
 {
-    char *rest = t->lines, *line;
+    char *rest = t->output.data, *line;
 
     while ((line = strsep(&rest, "\n")))
         hear(t, line, style);
-    t->lines[0] = 0;
-}
-
-/* Read what is there. Returns whether anything was. */
-static int take(struct talk *t, int *fd, int terminal)
-{
-    char data[1024];
-    ssize_t got = *fd < 0 ? -1 : read(*fd, data, sizeof data);
-
-    if (got == 0 && !terminal)
-        shut(fd);
-    for (ssize_t i = 0; i < got; i++) {
-        if (terminal) {
-            if (t->skip)
-                t->skip--;
-            else if (data[i] != '\r' && data[i] && t->length < sizeof t->text - 1)
-                t->text[t->length++] = data[i];
-        } else if (data[i] != '\n') {
-            if (data[i] != '\r' && data[i] && t->filled < sizeof t->line - 1)
-                t->line[t->filled++] = data[i];
-        } else {
-            t->line[t->filled] = 0;
-            t->filled = 0;
-            if (strlen(t->lines) + strlen(t->line) + 2 < sizeof t->lines)
-                strcat(strcat(t->lines, t->line), "\n");
-        }
-    }
-    explicit_bzero(data, sizeof data);
-    return got > 0;
+    t->output.length = 0;
 }
 
 /* Keep a hidden answer: the first one that is no one-time code is the password, one given twice is the new one. */
 static void keep(struct talk *t, const char *prompt, const char *answer)
 {
-    static const char *const codes[] = {"one-time", "one time", "otp", "oath", "code", "token", "pin:", "pin "};
-    int code = 0;
-
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        code |= strcasestr(prompt, codes[i]) != NULL;
-    if (t->password ? t->last && !strcmp(t->last, answer) && strcmp(t->password, answer) : !code) {
+    if (t->password ? t->last && !strcmp(t->last, answer) && strcmp(t->password, answer) : !matches(prompt, CODE)) {
         wipe(&t->old);
         t->old = t->password;
         t->password = strdup(answer);
@@ -286,23 +226,22 @@ static void keep(struct talk *t, const char *prompt, const char *answer)
     t->last = strdup(answer);
 }
 
-/* Put the prompt on the pty to the person, and the answer on the pty. Returns a PAM code. */
-static int ask(struct talk *t)
+/* Put what is on the terminal to the person, its last line as a prompt, and the answer on the terminal. */
+static int ask(struct talk *t, int tty)
 {
     struct termios now;
-    int hidden = tcgetattr(t->peer, &now) < 0 || !(now.c_lflag & ECHO), code = PAM_SUCCESS;
-    char *rest = t->text, *line, *next, *answer = NULL, from[300];
+    int hidden = tcgetattr(tty, &now) < 0 || !(now.c_lflag & ECHO), code = PAM_SUCCESS;
+    char *line = t->terminal.data, *next, *answer = NULL, from[300];
     size_t size;
 
-    t->text[t->length] = 0;
-    while (t->length && t->text[t->length - 1] == '\n')
-        t->text[--t->length] = 0;
+    while (t->terminal.length && line[t->terminal.length - 1] == '\n')
+        line[--t->terminal.length] = 0;
     snprintf(from, sizeof from, "(%s@", t->user);
-    if (!strncmp(rest, from, strlen(from)) && (next = strstr(rest + strlen(from), ") ")))
-        rest = next + 2;
+    if (!strncmp(line, from, strlen(from)) && (next = strstr(line + strlen(from), ") ")))
+        line = next + 2;
     t->prompts++;
     show(t, PAM_TEXT_INFO);
-    for (line = rest; (next = strchr(line, '\n')); line = next + 1) {
+    for (; (next = strchr(line, '\n')); line = next + 1) {
         *next = 0;
         hear(t, line, PAM_TEXT_INFO);
     }
@@ -310,463 +249,339 @@ static int ask(struct talk *t)
         answer = strdup(t->preset);
     else
         code = pam_prompt(t->pamh, hidden ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON, &answer, "%s", line);
-    if (hidden)
+    if (code == PAM_SUCCESS && !answer && !(answer = strdup("")))
+        code = PAM_BUF_ERR;
+    if (code != PAM_SUCCESS)
+        return code;
+    size = strcspn(answer, "\r\n");
+    if (hidden) {
         t->preset = NULL;
-    if (code == PAM_SUCCESS) {
-        size = answer ? strcspn(answer, "\r\n") : 0;
-        if (answer)
-            explicit_bzero(answer + size, strlen(answer + size));
-        if (hidden)
-            keep(t, line, answer ? answer : "");
-        /* After a hidden answer ssh writes a newline, a visible one comes back as a whole. */
-        t->skip = hidden ? 1 : size + 1;
-        if ((size && write(t->tty, answer, size) != (ssize_t)size) || write(t->tty, "\n", 1) != 1)
-            code = PAM_SYSTEM_ERR;
+        keep(t, line, answer);
     }
+    /* After a hidden answer ssh writes a newline, a visible one comes back as a whole. */
+    t->terminal.skip = hidden ? 1 : size + 1;
+    t->terminal.length = t->spoke = 0;
+    if (write(tty, answer, size) != (ssize_t)size || write(tty, "\n", 1) != 1)
+        code = PAM_SYSTEM_ERR;
     wipe(&answer);
-    t->length = 0;
-    /* The words from here on are about this answer. */
-    t->spoke = 0;
     return code;
 }
 
-/* Run a program to its end; its prompts are put to the person if it has a terminal. Returns its exit status,
-   or -1 with a PAM code in `code`. */
-static int run(struct talk *t, const char *const argv[], uid_t uid, gid_t gid, int terminal, int in, int *code)
+/* Make a pty that changes nothing: a prompt arrives as it was written, and a password may be any. */
+static int make_terminal(int ends[2])
+{
+    int locked = 0;
+    struct termios raw;
+
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (ends[0] < 0 || ioctl(ends[0], TIOCSPTLCK, &locked) < 0)
+        return -1;
+    ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[1] < 0 || tcgetattr(ends[1], &raw) < 0)
+        return -1;
+    cfmakeraw(&raw);
+    raw.c_lflag = (raw.c_lflag & ~ECHOCTL) | ECHO;
+    return tcsetattr(ends[1], TCSANOW, &raw);
+}
+
+/*
+ * Run a program to its end, with `input` on standard input. Without one it has a terminal, and its prompts are put to
+ * the person. Returns its exit status; -1 if it has none, and then `code` is a PAM code.
+ */
+static int run(struct talk *t, const char *const argv[], uid_t uid, gid_t gid, struct text *input, int *code)
 {
     struct sigaction usual = {.sa_handler = SIG_DFL}, theirs;
-    int pty[2] = {-1, -1}, out[2] = {-1, -1}, null = high(open("/dev/null", O_RDWR | O_CLOEXEC)), status = -1;
+    int tty[2] = {-1, -1}, in[2] = {-1, -1}, out[2] = {-1, -1}, status = 0;
     pid_t pid = -1, done = 0;
 
-    *code = PAM_SYSTEM_ERR;
     /* With SIGCHLD ignored the kernel keeps no exit status, and a handler of the caller's may take it. */
     sigaction(SIGCHLD, &usual, &theirs);
-    if (null >= 0 && ends(out, 0) == 0 && (!terminal || ends(pty, 1) == 0))
-        pid = start(argv, uid, gid, pty[1], in >= 0 ? in : null, out[1]);
-    shut(&out[1]);
-    t->tty = pty[0];
-    t->peer = pty[1];
-    t->said = out[0];
-    *code = PAM_SUCCESS;
-    while (pid > 0 && done == 0) {
-        struct pollfd from[2] = {{t->tty, POLLIN, 0}, {t->said, POLLIN, 0}};
-        int more;
+    /* A pipe holds more than all input, so that nobody has to read meanwhile. */
+    if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0 &&
+        (input ? write(in[1], input->data, input->length) == (ssize_t)input->length : make_terminal(tty) == 0))
+        pid = start(argv, uid, gid, tty[1], in[0], out[1]);
+    close(in[0]);
+    close(in[1]);
+    close(out[1]);
+    *code = pid < 0 ? PAM_SYSTEM_ERR : PAM_SUCCESS;
+    while (*code == PAM_SUCCESS && done == 0) {
+        /* Our end of the pty never ends, as we hold the other one, too. The pipe may stay open after the program. */
+        struct pollfd from[2] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}};
+        int more = 0;
 
-        poll(from, 2, QUIET);
-        more = take(t, &t->tty, 1) | take(t, &t->said, 0);
+        if (poll(from, 2, QUIET) > 0)
+            more = take(&t->terminal, tty[0]) | take(&t->output, out[0]);
+        if (from[1].revents == POLLHUP)
+            usleep(QUIET * 1000);
         done = waitpid(pid, &status, WNOHANG);
-        if (done < 0 && errno == EINTR)
-            done = 0;
-        if (done || more || !t->length || !asleep(pid) || poll(from, 2, 0) > 0)
-            continue;
-        *code = ask(t);
-        if (*code != PAM_SUCCESS) {
-            kill(pid, SIGKILL);
-            while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
-            break;
-        }
+        if (done < 0)
+            done = errno == EINTR ? 0 : -1;
+        if (done == 0 && !more && t->terminal.length && asleep(pid) && !take(&t->terminal, tty[0]))
+            *code = ask(t, tty[0]);
     }
-    while (take(t, &t->said, 0))
+    if (done == 0 && pid > 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    while (take(&t->output, out[0]))
         ;
-    if (t->filled)
-        snprintf(t->lines + strlen(t->lines), sizeof t->lines - strlen(t->lines), "%.*s", (int)t->filled, t->line);
-    t->filled = t->length = t->skip = 0;
-    explicit_bzero(t->text, sizeof t->text);
-    shut(&t->tty);
-    shut(&t->peer);
-    shut(&t->said);
-    shut(&null);
+    explicit_bzero(&t->terminal, sizeof t->terminal);
+    close(tty[0]);
+    close(tty[1]);
+    close(out[0]);
     sigaction(SIGCHLD, &theirs, NULL);
-    if (*code == PAM_SUCCESS && (done != pid || pid <= 0))
+    if (*code == PAM_SUCCESS && done != pid)
         *code = PAM_SYSTEM_ERR;
     return *code == PAM_SUCCESS && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Say why ssh failed, if the server has not. Returns the PAM code of that. */
+/* Say why ssh failed, where the server has not. Returns the PAM code of that. */
 static int failed(struct talk *t, int status)
 {
-    char text[512];
+    char words[512];
 
-    if (status == NOT_STARTED) {
-        tell(t, PAM_ERROR_MSG, "This machine has no " SSH ", so the server can't be asked; its image needs openssh-client.");
-        return PAM_AUTHINFO_UNAVAIL;
-    }
-    /* Before the first prompt nothing but ssh has spoken, and that is for the administrator. */
-    show(t, t->prompts ? PAM_ERROR_MSG : 0);
-    if (t->prompts && t->spoke)
+    show(t, PAM_ERROR_MSG);
+    if (t->spoke)
         return t->expired ? PAM_ACCT_EXPIRED : PAM_PERM_DENIED;
     if (t->refused)
         return PAM_AUTH_ERR;
-    if (t->stranger)
-        snprintf(text, sizeof text, "The login server's key is not the one that this machine was booted with; "
-                 "restart this machine, or tell the administrator.");
-    else if (!t->prompts)
-        snprintf(text, sizeof text, "The login server can't be reached%s%s; try again later, or tell the administrator.",
-                 t->reason[0] ? ": " : "", t->reason);
-    else if (t->closed)
-        snprintf(text, sizeof text, "The login server ended the connection; try again.");
-    else {
-        tell(t, PAM_ERROR_MSG, "The server does not let you in; ask the administrator why.");
-        return PAM_PERM_DENIED;
-    }
-    tell(t, PAM_ERROR_MSG, text);
+    snprintf(words, sizeof words, "The login server %s (%s). Please try again later, or tell your administrator.",
+             t->prompts ? "has ended the connection" : "can't be reached", t->reason[0] ? t->reason : "no reason given");
+    tell(t, PAM_ERROR_MSG, status == NO_PROGRAM ? "This machine's image has no " SSH ". Please tell your administrator." :
+         t->stranger ? "The login server has another key than the one that this machine was booted with. "
+                       "Please restart this machine, or tell your administrator." : words);
     return PAM_AUTHINFO_UNAVAIL;
 }
 
-/* Have the server judge the person: only that, or with a master whose socket is `socket`. Returns a PAM code. */
+/* Have the server judge the person: only that, or with a master that listens on `socket`. Returns a PAM code. */
 static int judge(struct talk *t, const char *socket, int port)
 {
-    char config[256], number[16];
-    const char *argv[20] = {SSH, "-F", config, "-l", t->user, "-o", "NumberOfPasswordPrompts=1", "-S", socket ? socket : "none"};
-    int n = 9, code, status;
+    char config[108], option[32] = "NumberOfPasswordPrompts=1";
+#define ALWAYS SSH, "-F", in_dir(t, config, "ssh_config"), "-l", t->user, "-o", "NumberOfPasswordPrompts=1", "-o", option
+    const char *const master[] = {ALWAYS, "-S", socket, "-M", "-f", "-N", HOST, NULL};
+    /* By a connection that is there already, any password would be right. */
+    const char *const only[] = {ALWAYS, "-S", "none", "-o", "ControlMaster=no", "-s", HOST, "sftp", NULL};
+    int as_person = socket && t->known, code, status;
 
-    if (path(config, sizeof config, t, "ssh_config") < 0 || euidaccess(config, R_OK) < 0) {
-        tell(t, PAM_ERROR_MSG, "This machine does not know its login server yet; try again in a moment.");
+    if (port)
+        snprintf(option, sizeof option, "Port=%d", port);
+    if (euidaccess(config, R_OK) < 0) {
+        tell(t, PAM_ERROR_MSG, "This machine does not know its login server yet. Please try again in a moment.");
         return PAM_AUTHINFO_UNAVAIL;
     }
-    if (port) {
-        snprintf(number, sizeof number, "%d", port);
-        argv[n++] = "-p";
-        argv[n++] = number;
-    }
-    if (socket) {
-        argv[n++] = "-M";
-        argv[n++] = "-f";
-        argv[n++] = "-N";
-        argv[n++] = HOST;
-    } else {
-        /* Else a connection that is there already would say that any password is right. */
-        argv[n++] = "-o";
-        argv[n++] = "ControlMaster=no";
-        argv[n++] = "-s";
-        argv[n++] = HOST;
-        argv[n++] = "sftp";
-    }
-    t->password = t->old = t->last = NULL;
-    status = run(t, argv, socket && t->known ? t->known->pw_uid : 0, socket && t->known ? t->known->pw_gid : 0, 1, -1, &code);
-    if (code == PAM_SUCCESS && status != 0)
-        code = failed(t, status);
-    else if (code == PAM_SUCCESS)
-        show(t, PAM_TEXT_INFO);
+    status = run(t, socket ? master : only, as_person ? t->known->pw_uid : 0, as_person ? t->known->pw_gid : 0, NULL, &code);
+    if (code == PAM_SUCCESS && status)
+        return failed(t, status);
+    show(t, PAM_TEXT_INFO);
+    return code;
+}
+
+/* Keep what was right for the modules after us, and forget all else. */
+static int finish(struct talk *t, int code)
+{
+    if (code == PAM_SUCCESS && t->password)
+        pam_set_item(t->pamh, PAM_AUTHTOK, t->password);
+    if (code == PAM_SUCCESS && t->old)
+        pam_set_item(t->pamh, PAM_OLDAUTHTOK, t->old);
+    wipe(&t->password);
+    wipe(&t->old);
     wipe(&t->last);
     return code;
 }
 
-/* Run `home up` or `home down`; what it prints is for the person. Returns its exit status. */
+/* Run `home up` or `home down`; what it prints is for the person. */
 static int home(struct talk *t, const char *verb)
 {
-    char script[256], *rest = t->lines, *line;
-    const char *argv[] = {script, verb, t->user, NULL};
-    int in[2], code, status = -1;
+    char script[108], *rest = t->output.data, *line;
+    const char *const argv[] = {in_dir(t, script, "home"), verb, t->user, NULL};
+    int code, status = run(t, argv, 0, 0, &t->facts, &code);
 
-    if (path(script, sizeof script, t, "home") == 0 && ends(in, 0) == 0) {
-        /* A pipe holds more than all of this, so nobody has to read meanwhile. */
-        if (write(in[1], t->facts, strlen(t->facts)) < 0)
-            pam_syslog(t->pamh, LOG_ERR, "home %s: %m", verb);
-        fcntl(in[0], F_SETFL, 0);
-        shut(&in[1]);
-        status = run(t, argv, 0, 0, 0, in[0], &code);
-        shut(&in[0]);
-    }
     while ((line = strsep(&rest, "\n")))
         if (*line)
             tell(t, status ? PAM_ERROR_MSG : PAM_TEXT_INFO, line);
-    t->lines[0] = 0;
+    t->output.length = 0;
     return status;
 }
 
-/* What holds a home while somebody is logged in: a shared lock, which also ends with the process. */
-struct hold {
-    int fd, in;                /* in: whether somebody got in, so that there is a home to take away */
-    char lock[256], dir[256], user[256];
-};
-
-/* Let go; whoever is the last one has the home taken away. Also for a login that got no farther than the home. */
-static void let_go(pam_handle_t *pamh, void *data, int error)
+/* Find out whose account this is: of this client's image, the server's, or one that the client does not know. */
+static enum account whose(struct talk *t, pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    struct hold *held = data;
-    int last = open(held->lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    struct talk *t = calloc(1, sizeof *t);
-
-    (void)error;
-    close(held->fd);
-    if (t && last >= 0 && held->in && geteuid() == 0 && flock(last, LOCK_EX | LOCK_NB) == 0) {
-        *t = (struct talk){.pamh = pamh, .flags = PAM_SILENT, .user = held->user, .dir = held->dir};
-        home(t, "down");
-    }
-    free(t);
-    shut(&last);
-    free(held);
-}
-
-static char *name_of_hold(char name[32], uid_t uid)
-{
-    snprintf(name, 32, "ltspd-%u", uid);
-    return name;
-}
-
-/* Hold the home of that number, until the session is closed or the caller ends its use of PAM. */
-static void hold(struct talk *t, uid_t uid, int in)
-{
-    char name[32], file[32];
-    const void *before;
-    struct hold *held;
-
-    name_of_hold(name, uid);
-    snprintf(file, sizeof file, "users/%u.lock", uid);
-    if (pam_get_data(t->pamh, name, &before) == PAM_SUCCESS) {
-        held = (struct hold *)before;
-        held->in |= in;
-        return;
-    }
-    if (!(held = calloc(1, sizeof *held)))
-        return;
-    held->in = in;
-    snprintf(held->dir, sizeof held->dir, "%s", t->dir);
-    snprintf(held->user, sizeof held->user, "%s", t->user);
-    held->fd = -1;
-    if (path(held->lock, sizeof held->lock, t, file) == 0)
-        held->fd = high(open(held->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    /* Whoever takes the home away has all of the lock meanwhile. */
-    while (held->fd >= 0 && flock(held->fd, LOCK_SH) < 0 && errno == EINTR)
-        ;
-    if (held->fd < 0 || pam_set_data(t->pamh, name, held, let_go) != PAM_SUCCESS)
-        free(held);
-}
-
-enum { LOCAL, SERVER, UNKNOWN };
-
-/* Whose account this is: of this client's image, the server's, or one that the client does not know. */
-static int whose(struct talk *t, pam_handle_t *pamh, int flags, int argc, const char **argv)
-{
-    char name[256], line[512], wanted[300];
-    const char *user = NULL;
+    char path[108], line[512], wanted[300];
+    enum account found = LOCAL;
     FILE *accounts;
-    int found = LOCAL;
 
     memset(t, 0, sizeof *t);
     t->pamh = pamh;
     t->flags = flags;
-    t->dir = "/run/ltsp/login";
-    for (int i = 0; i < argc; i++)
-        if (!strncmp(argv[i], "dir=", 4))
-            t->dir = argv[i] + 4;
-    if (pam_get_user(pamh, &user, NULL) != PAM_SUCCESS || !user || !*user || *user == '-' || strlen(user) > 255 ||
-        strpbrk(user, " \t\n\r:/\"'`;&<>|(){}"))
+    t->dir = argc > 0 && !strncmp(argv[0], "dir=", 4) ? argv[0] + 4 : "/run/ltsp/login";
+    if (pam_get_user(pamh, &t->user, NULL) != PAM_SUCCESS || !t->user || !*t->user || *t->user == '-' ||
+        strlen(t->user) > 255 || strpbrk(t->user, " \t\n\r:/\"'`;&<>|(){}$"))
         return LOCAL;
-    t->user = user;
-    t->known = pam_modutil_getpwnam(pamh, user);
-    if (!t->known)
-        return UNKNOWN;
-    if (t->known->pw_uid < FIRST_UID || t->known->pw_uid == NOBODY)
-        return LOCAL;
-    snprintf(wanted, sizeof wanted, "%s:%u", user, t->known->pw_uid);
-    accounts = path(name, sizeof name, t, "accounts") < 0 ? NULL : fopen(name, "re");
-    while (accounts && found == LOCAL && fgets(line, sizeof line, accounts)) {
-        line[strcspn(line, "\n")] = 0;
+    t->known = pam_modutil_getpwnam(pamh, t->user);
+    if (!t->known || !IS_PERSON(t->known->pw_uid))
+        return t->known ? LOCAL : UNKNOWN;
+    snprintf(wanted, sizeof wanted, "%s:%u\n", t->user, t->known->pw_uid);
+    accounts = fopen(in_dir(t, path, "accounts"), "re");
+    while (accounts && found == LOCAL && fgets(line, sizeof line, accounts))
         if (!strcmp(line, wanted))
-            found = SERVER;
-    }
+            found = SERVERS;
     if (accounts)
         fclose(accounts);
     return found;
 }
 
-/* Whether something is mounted at the home. Asks no server: that might not answer. */
-static int mounted(const char *directory)
+/* Set `path` to the socket of a user's master, and make its directory. Returns -1 if that can't be had. */
+static int place(struct talk *t, char path[108], uid_t uid, gid_t gid)
 {
-    struct statx about;
+    char name[64];
 
-    return statx(AT_FDCWD, directory, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &about) == 0 &&
-           about.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+    mkdir(in_dir(t, path, "users"), 0711);
+    snprintf(name, sizeof name, "users/%s%u", uid ? "" : "new.", uid ? uid : (uid_t)getpid());
+    in_dir(t, path, name);
+    if (uid == 0)
+        return 0;
+    if (mkdir(path, 0700) == 0 ? lchown(path, uid, gid) < 0 : errno != EEXIST)
+        return -1;
+    in_dir(t, path, strcat(name, "/master"));
+    return 0;
 }
 
-static int listens(const char *socket_name)
+static int listens(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), answers;
 
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_name);
-    answers = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    shut(&fd);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    close(fd);
     return answers;
 }
 
-/* The place of a user's master. Returns -1 if it can't be had. */
-static int place(struct talk *t, char *socket_name, size_t size, uid_t uid, gid_t gid)
+/* Have a server's account that this client has not known its own place. Returns -1 if the server has not told of it. */
+static int move_in(struct talk *t, char path[108])
 {
-    char users[256], file[32];
-
-    snprintf(file, sizeof file, "users/%u", uid);
-    if (path(users, sizeof users, t, "users") < 0 || (mkdir(users, 0711) < 0 && errno != EEXIST) ||
-        path(users, sizeof users, t, file) < 0)
-        return -1;
-    if (mkdir(users, 0700) == 0 ? lchown(users, uid, gid) < 0 : errno != EEXIST)
-        return -1;
-    return snprintf(socket_name, size, "%s/master", users) < (int)size ? 0 : -1;
-}
-
-/* The numbers that the server told of an account that this client does not know. Returns -1 if it has not. */
-static int told(const struct talk *t, uid_t *uid, gid_t *gid)
-{
-    char start[300];
-    const char *line;
-    unsigned numbers[2];
+    char start[300], now[108], *entry;
+    unsigned uid, gid;
 
     snprintf(start, sizeof start, "ltspd-passwd: %s:x:", t->user);
-    line = strstr(t->facts, start);
-    if (!line || sscanf(line + strlen(start), "%u:%u:", &numbers[0], &numbers[1]) != 2 || numbers[0] < FIRST_UID ||
-        numbers[0] == NOBODY)
-        return -1;
-    *uid = numbers[0];
-    *gid = numbers[1];
-    return 0;
-}
-
-/* Bring the home of somebody whose password was right. `begun` is the socket of a master that was begun for that. */
-static int bring(struct talk *t, const char *begun)
-{
-    char socket_name[108];
-    const char *argv[] = {SSH, "-F", "/dev/null", "-S", socket_name, "-O", "exit", HOST, NULL};
-    uid_t uid = t->known ? t->known->pw_uid : 0;
-    gid_t gid = t->known ? t->known->pw_gid : 0;
-    int code, up;
-
-    snprintf(socket_name, sizeof socket_name, "%s", begun);
-    up = t->known || (told(t, &uid, &gid) == 0 && place(t, socket_name, sizeof socket_name, uid, gid) == 0 &&
-                      rename(begun, socket_name) == 0);
-    if (!up)
-        tell(t, PAM_ERROR_MSG, "The server has not said which account you are; tell the administrator.");
-    else if (home(t, "up") == 0) {
-        hold(t, uid, 1);
-        return PAM_SUCCESS;
-    }
-    if (!t->known && !up)
-        snprintf(socket_name, sizeof socket_name, "%s", begun);
-    run(t, argv, 0, 0, 0, -1, &code);
-    t->lines[0] = 0;
-    return PAM_CRED_INSUFFICIENT;
+    entry = strstr(t->facts.data, start);
+    strcpy(now, path);
+    if (entry && sscanf(entry + strlen(start), "%u:%u:", &uid, &gid) == 2 && IS_PERSON(uid) &&
+        place(t, path, uid, gid) == 0 && rename(now, path) == 0)
+        return 0;
+    tell(t, PAM_ERROR_MSG, "The server has not said which account you are. Please tell your administrator.");
+    strcpy(path, now);
+    return -1;
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    int account = whose(&t, pamh, flags, argc, argv), code, wanted;
-    char socket_name[108] = "", script[256];
-    const void *service = NULL, *preset = NULL;
+    char path[108];
+    const char *const end[] = {SSH, "-F", "/dev/null", "-S", path, "-O", "exit", HOST, NULL};
+    const void *service = "", *preset = NULL;
+    int code, ended, brings, begins;
 
-    if (account == LOCAL)
+    if (whose(&t, pamh, flags, argc, argv) == LOCAL)
         return PAM_IGNORE;
     pam_get_item(pamh, PAM_SERVICE, &service);
     pam_get_item(pamh, PAM_AUTHTOK, &preset);
     t.preset = preset;
     /* polkit asks for an administrator's password, and gives no session. */
-    wanted = geteuid() == 0 && (!service || strcmp(service, "polkit-1")) && path(script, sizeof script, &t, "home") == 0 &&
-             euidaccess(script, X_OK) == 0;
-    if (wanted && t.known) {
-        if (place(&t, socket_name, sizeof socket_name, t.known->pw_uid, t.known->pw_gid) < 0)
-            return PAM_SYSTEM_ERR;
-        hold(&t, t.known->pw_uid, 0);
-        wanted = !mounted(t.known->pw_dir);
-    } else if (wanted) {
-        snprintf(script, sizeof script, "users/new.%d", (int)getpid());
-        if (place(&t, socket_name, sizeof socket_name, 0, 0) < 0 || path(socket_name, sizeof socket_name, &t, script) < 0)
-            return PAM_SYSTEM_ERR;
+    brings = geteuid() == 0 && !(service && !strcmp(service, "polkit-1")) && euidaccess(in_dir(&t, path, "home"), X_OK) == 0;
+    if (brings && place(&t, path, t.known ? t.known->pw_uid : 0, t.known ? t.known->pw_gid : 0) < 0)
+        return PAM_SYSTEM_ERR;
+    begins = brings && !listens(path);
+    if (begins)
+        unlink(path);
+    code = judge(&t, begins ? path : NULL, 0);
+    if (code == PAM_SUCCESS && brings && ((!t.known && move_in(&t, path) < 0) || home(&t, "up") != 0)) {
+        code = PAM_CRED_INSUFFICIENT;
+        if (begins)
+            run(&t, end, 0, 0, &t.output, &ended);
     }
-    if (wanted && !listens(socket_name)) {
-        unlink(socket_name);
-        code = judge(&t, socket_name, 0);
-    } else {
-        code = judge(&t, NULL, 0);
-    }
-    if (code == PAM_SUCCESS && wanted)
-        code = bring(&t, socket_name);
-    if (code == PAM_SUCCESS && t.password)
-        pam_set_item(pamh, PAM_AUTHTOK, t.password);
-    wipe(&t.password);
-    wipe(&t.old);
-    return code;
+    return finish(&t, code);
 }
 
 int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
     int port = 0, code;
-    char name[256];
+    char path[108];
     FILE *file;
 
-    if (whose(&t, pamh, flags, argc, argv) != SERVER)
+    if (whose(&t, pamh, flags, argc, argv) != SERVERS)
         return PAM_IGNORE;
     if (flags & PAM_PRELIM_CHECK)
         return PAM_SUCCESS;
-    file = path(name, sizeof name, &t, "port") < 0 ? NULL : fopen(name, "re");
+    file = fopen(in_dir(&t, path, "port"), "re");
     if (file && fscanf(file, "%5d", &port) != 1)
         port = 0;
     if (file)
         fclose(file);
     if (!port) {
-        tell(&t, PAM_ERROR_MSG, "This machine does not know where the server changes passwords.");
+        tell(&t, PAM_ERROR_MSG, "This machine does not know where passwords are changed. Please tell your administrator.");
         return PAM_AUTHTOK_ERR;
     }
-    code = judge(&t, NULL, port + 1);
-    if (code == PAM_SUCCESS && t.password)
-        pam_set_item(pamh, PAM_AUTHTOK, t.password);
-    if (code == PAM_SUCCESS && t.old)
-        pam_set_item(pamh, PAM_OLDAUTHTOK, t.old);
-    wipe(&t.password);
-    wipe(&t.old);
+    /* The server's sshd on the next port lets nobody in without a new password. */
+    code = finish(&t, judge(&t, NULL, port + 1));
     return code == PAM_PERM_DENIED ? PAM_AUTHTOK_ERR : code;
-}
-
-/* An answer that depends on nothing but whose account it is. */
-static int simply(pam_handle_t *pamh, int argc, const char **argv)
-{
-    struct talk t;
-
-    return whose(&t, pamh, PAM_SILENT, argc, argv) == SERVER ? PAM_SUCCESS : PAM_IGNORE;
 }
 
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    (void)flags;
-    return simply(pamh, argc, argv);
+    struct talk t;
+
+    return whose(&t, pamh, flags, argc, argv) == SERVERS ? PAM_SUCCESS : PAM_IGNORE;
+}
+int pam_sm_acct_mgmt(pam_handle_t *, int, int, const char **) __attribute__((alias("pam_sm_setcred")));
+
+/* Sessions hold a shared lock, which also ends with their processes. Whoever gets all of it was the last. */
+static int lock(struct talk *t, int how)
+{
+    char path[108];
+    int fd;
+
+    if (geteuid() != 0 || place(t, path, t->known->pw_uid, t->known->pw_gid) < 0)
+        return -1;
+    strcpy(strrchr(path, '/'), ".lock");
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || flock(fd, how) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
-int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static void let_go(pam_handle_t *pamh, void *data, int error)
 {
-    (void)flags;
-    return simply(pamh, argc, argv);
-}
-
-/* A user's service manager outlives the sessions, so it does not hold the home. */
-static int of_session(struct talk *t, pam_handle_t *pamh, int argc, const char **argv)
-{
-    const void *service = NULL;
-
-    pam_get_item(pamh, PAM_SERVICE, &service);
-    return geteuid() == 0 && (!service || strcmp(service, "systemd-user")) && whose(t, pamh, PAM_SILENT, argc, argv) == SERVER;
+    (void)pamh, (void)error;
+    close((int)(long)data);
 }
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
+    int fd;
 
-    (void)flags;
-    if (!of_session(&t, pamh, argc, argv))
+    if (whose(&t, pamh, flags, argc, argv) != SERVERS)
         return PAM_IGNORE;
-    hold(&t, t.known->pw_uid, 1);
-    return PAM_SUCCESS;
+    fd = lock(&t, LOCK_SH);
+    return fd < 0 ? PAM_IGNORE : pam_set_data(pamh, "ltspd-session", (void *)(long)fd, let_go);
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    char name[32];
+    int fd;
 
-    (void)flags;
-    if (!of_session(&t, pamh, argc, argv))
+    if (whose(&t, pamh, flags, argc, argv) != SERVERS)
         return PAM_IGNORE;
-    /* Whatever replaces it, the lock is let go. */
-    return pam_set_data(pamh, name_of_hold(name, t.known->pw_uid), NULL, NULL);
+    pam_set_data(pamh, "ltspd-session", NULL, NULL);
+    fd = lock(&t, LOCK_EX | LOCK_NB);
+    if (fd >= 0) {
+        home(&t, "down");
+        close(fd);
+    }
+    return PAM_SUCCESS;
 }

@@ -219,6 +219,7 @@ uid=$(sed -n "s/^$2://p" accounts)
 echo "$1 $2 $uid $(id -u) $told" >>log
 case $1 in
 up)
+    mountpoint -q "/home/$2" && exit 0
     if [ -e broken ]; then echo "Your home can't be had: $(cat broken)"; exit 1; fi
     if [ -z "$uid" ]; then
         entry=$(echo "$told" | sed -n 's/^ltspd-passwd: //p')
@@ -236,7 +237,7 @@ up)
     ;;
 down)
     umount "/home/$2" || exit 0
-    ssh -F /dev/null -S users/$uid/master -O exit ltsp-login >>log
+    ssh -F /dev/null -S users/$uid/master -O exit ltsp-login 2>/dev/null
     ;;
 esac
 """
@@ -350,6 +351,14 @@ class School:
 
     def at_terminal(self, *argv: str) -> Terminal:
         return Terminal(self.client, *argv)
+
+    def token(self) -> str:
+        """Return the password that later modules of the service with-token got, and forget it."""
+        return self.client.run("head -n 1 /tmp/token; rm /tmp/token").rstrip("\n")
+
+    def connections(self, user: str) -> str:
+        """Return the processes of the client that are connections of that user."""
+        return self.client.run(f"pgrep -x ssh -a | grep -- '-l {user} '", check=False)
 
     def log(self) -> list[str]:
         """Return what the client's `home` did since the last time, and forget it."""
