@@ -1,0 +1,106 @@
+"""A machine that keeps its key is known again, and opens the account that ltsp.conf names, and no other."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab import product
+from tests.lab.client import Client, power_on
+from tests.lab.net import SERVER_ADDRESS
+from tests.lab.server import Server
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+MAC = "52:54:00:67:f6:21"
+# As a client asks for files, with its own key.
+SFTP = (
+    "sftp -q -b - -P {port} -i /run/ltsp/login/key -o BatchMode=yes -o StrictHostKeyChecking=no "
+    f"-o UserKnownHostsFile=/dev/null -o PreferredAuthentications=publickey {{name}}@{SERVER_ADDRESS}"
+)
+
+
+def boot(server: Server, name: str, *extra: str) -> Client:
+    client = power_on(server.session, server.lan, "bios", mac=MAC, name=name, extra=extra)
+    try:
+        client.login_prompt()
+        client.shell("until systemctl is-active --quiet ltsp-report; do sleep 1; done")
+        product.wait_for_stage(server, MAC, "login")
+    except BaseException:
+        client.off()
+        raise
+    return client
+
+
+def identity(server: Server) -> tuple[str, str]:
+    known = product.client(server, MAC)
+    return str(known["Identity"]), str(known["Key"])
+
+
+def own_key(client: Client) -> str:
+    """Return the fingerprint of the key that a client has, by its own ssh-keygen."""
+    assert client.shell("stat -L -c '%a %U' /run/ltsp/login/key").strip() == "600 root"
+    return client.shell("ssh-keygen -l -f /run/ltsp/login/key").split()[1]
+
+
+def opens(client: Client, name: str) -> bool:
+    script = f"echo pwd | {SFTP.format(port=10822, name=name)} >/dev/null 2>&1 && echo yes || echo no"
+    return client.shell(script).strip() == "yes"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> str:
+    """Make a small disk with an empty file system that has the label."""
+    image = tmp_path / "keys.raw"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-L", "ltsp-keys", image], check=True)
+    return f"if=virtio,format=raw,file={image}"
+
+
+def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_taken_for_it(
+    server: Server, images: tuple[str, ...], disk: str
+) -> None:
+    del images
+    auto = {MAC: {"HOSTNAME": "kiosk", "AUTOLOGIN": "alice"}}
+    with product.configured(server, auto):
+        try:
+            client = boot(server, "keeps-1", "-drive", disk)
+            try:
+                key = own_key(client)
+                assert identity(server) == ("kept", key)
+                server.wait_for(f"grep -q {MAC} /var/lib/ltspd/outputs/login/keys/alice")
+                assert client.shell("findmnt -n -S LABEL=ltsp-keys || echo none").strip() == "none"
+                assert opens(client, "alice")
+                assert not opens(client, "root")
+                product.configure(server, {MAC: {"AUTOLOGIN": ""}})
+                server.wait_for("! test -e /var/lib/ltspd/outputs/login/keys/alice")
+                assert not opens(client, "alice")
+                product.configure(server, auto)
+            finally:
+                client.off()
+
+            client = boot(server, "keeps-2", "-drive", disk)
+            try:
+                assert own_key(client) == key
+                assert identity(server) == ("kept", key)
+                assert opens(client, "alice")
+            finally:
+                client.off()
+
+            thief = boot(server, "thief")
+            try:
+                other = own_key(thief)
+                assert identity(server) == ("refused", other)
+                assert f"ltspctl client approve {MAC}" in "\n".join(product.status(server)["Problems"])
+                assert not opens(thief, "alice")
+                server.run(f"ltspctl client approve {MAC}")
+                assert identity(server) == ("boot", other)
+                server.wait_for(lambda: opens(thief, "alice"))
+                server.run(f"ltspctl client forget {MAC}")
+                server.wait_for("! test -e /var/lib/ltspd/outputs/login/keys/alice")
+                assert not opens(thief, "alice")
+            finally:
+                thief.off()
+        finally:
+            product.forget_clients(server)
