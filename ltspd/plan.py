@@ -8,6 +8,7 @@ from ltspd.config.document import Host
 from ltspd.config.evaluate import exact_hosts
 from ltspd.config.parameter import BOTH, SERVER, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
+from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
 from ltspd.menu import channels
@@ -79,8 +80,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         Store(f"{paths.base}/images", facts.images, _direct(facts, paths, problems)),
         AddOn(
             render_settings(config.document),
-            facts.accounts if settings[ACCOUNTS] else (),
-            facts.groups if settings[ACCOUNTS] else (),
+            *(select(settings, facts.accounts, facts.groups) if settings[ACCOUNTS] else ((), ())),
             _resolver(settings[DNS_SERVER], domains),
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
             homes if _has_ganesha(facts) or _has_kernel_server(facts) else None,

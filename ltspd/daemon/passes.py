@@ -12,6 +12,7 @@ from ltspd.apply import Applier
 from ltspd.clients import known as clients
 from ltspd.clients.fields import ClientStage
 from ltspd.config.file import ConfFile
+from ltspd.config.selection import named
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
 from ltspd.daemon.enrolment import Enrolment
@@ -144,7 +145,10 @@ class Passes:
             self._enrolment.follow(config.settings[ENROL])
             self._opening = are_given(config.document)
             async with self._observing:
-                self.facts, broken = await facts_of.look(self.paths, PROGRAMS, config.settings[HOME_DIR])
+                settings = config.settings
+                self.facts, broken = await facts_of.look(
+                    self.paths, PROGRAMS, settings[HOME_DIR], named(settings)
+                )
             self.observed.set()
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)

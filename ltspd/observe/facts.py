@@ -1,7 +1,7 @@
 """The Facts of one pass, gathered side by side. Changes nothing."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ltspd.migration import leftovers
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Source, SourceKind
 from ltspd.model.state import Problem
-from ltspd.observe import closed, host, links, people
+from ltspd.observe import closed, directory, host, links, people
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 
@@ -22,15 +22,20 @@ _packages: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
 async def look(
-    paths: Paths, programs: Iterable[Program], home_dir: str = "/home"
+    paths: Paths,
+    programs: Iterable[Program],
+    home_dir: str = "/home",
+    named: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> tuple[Facts, tuple[Problem, ...]]:
     """Return the facts, and a problem for each thing that is broken (an unreadable generation).
 
-    ``programs`` are the ones to look for, ``home_dir`` is where ltsp.conf says that homes are.
+    ``programs`` are the ones to look for, ``home_dir`` is where ltsp.conf says that homes are, ``named``
+    are the users and the groups that it names.
     """
+    people_elsewhere = await directory.look(paths, *named)
     found, (facts, problems), homes = await asyncio.gather(
         links.snapshot(),
-        asyncio.to_thread(_of_files, paths, programs),
+        asyncio.to_thread(_of_files, paths, programs, people_elsewhere),
         asyncio.to_thread(host.homes, paths, home_dir),
     )
     return replace(facts, links=found, homes=homes), problems
@@ -42,8 +47,10 @@ def renew(paths: Paths, facts: Facts) -> Facts:
     return replace(facts, images=images, leftovers=leftovers.look(paths), set_aside=leftovers.aside(paths))
 
 
-def _of_files(paths: Paths, programs: Iterable[Program]) -> tuple[Facts, tuple[Problem, ...]]:
-    accounts, groups, unsent = people.look(paths)
+def _of_files(
+    paths: Paths, programs: Iterable[Program], elsewhere: Mapping[str, Sequence[str]]
+) -> tuple[Facts, tuple[Problem, ...]]:
+    accounts, groups, unsent = people.look(paths, elsewhere)
     nameservers, domain = host.resolver(paths)
     images, problems = read_images(paths)
     sources = find_sources(paths)

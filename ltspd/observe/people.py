@@ -1,13 +1,15 @@
-"""The accounts and groups that clients get, and those that are left out. Reads files only.
+"""The accounts and groups that clients may get, and those that are left out. Reads files only.
 
 The numbers in login.defs(5) tell people's accounts from the system's. Names are kept as they are, also those
 that useradd(8) accepts only with --badname.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ltspd.model.account import Account, Group
+from ltspd.observe import closed
 from ltspd.observe.host import lines
 from ltspd.paths import Paths
 
@@ -19,16 +21,37 @@ _UNFIT = re.compile(r"$|[-+~.]|.*[\s\x00-\x1f\x7f,/]")
 _WHY = "a name can't begin with - + ~ or . nor hold a space, a comma or a slash"
 
 
-def look(paths: Paths) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[str, ...]]:
-    """Return people's accounts, their groups, and a sentence for each one that is left out."""
+def look(
+    paths: Paths, directory: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[str, ...]]:
+    """Return people's accounts, their groups, and a sentence for each one that is left out.
+
+    ``directory`` has lines of passwd and group that the server knows from elsewhere. Its own come first.
+    """
     defs = dict(_definitions(paths))
     left_out: list[str] = []
-    accounts = tuple(_accounts(paths, _range(defs, "UID", _UIDS), left_out))
-    return accounts, tuple(_groups(paths, accounts, _range(defs, "GID", _GIDS), left_out)), tuple(left_out)
+    uids, gids = _range(defs, "UID", _UIDS), _range(defs, "GID", _GIDS)
+    own, others = _entries(lines(paths.at("/etc/passwd")), 7), _entries(directory.get("passwd", ()), 7)
+    # A directory has numbers of its own, far above those that useradd gives.
+    beyond = range(uids.start, 1 << 32)
+    found = {
+        each.name: each
+        for each in (
+            *_accounts(others, beyond, {}, left_out),
+            *_accounts(own, uids, closed.days(paths), left_out),
+        )
+    }
+    accounts = (
+        tuple(sorted(found.values(), key=lambda each: each.uid)) if directory else tuple(found.values())
+    )
+    rows = (*_entries(lines(paths.at("/etc/group")), 4), *_entries(directory.get("group", ()), 4))
+    return accounts, tuple(_groups(rows, accounts, gids, left_out)), tuple(left_out)
 
 
-def _accounts(paths: Paths, uids: range, left_out: list[str]) -> Iterator[Account]:
-    for fields in _entries(paths, "passwd", 7):
+def _accounts(
+    rows: Iterable[list[str]], uids: range, ends: Mapping[str, int], left_out: list[str]
+) -> Iterator[Account]:
+    for fields in rows:
         name, _, uid, gid, gecos, home, shell = fields
         number = int(uid)
         if number in _RESERVED or number < uids.start or not gid.isdecimal():
@@ -38,15 +61,21 @@ def _accounts(paths: Paths, uids: range, left_out: list[str]) -> Iterator[Accoun
         elif _UNFIT.match(name):
             left_out.append(f"{name!r} ({_WHY})")
         else:
-            yield Account(name, number, int(gid), gecos, home, shell)
+            yield Account(name, number, int(gid), gecos, home, shell, ends.get(name))
 
 
-def _groups(paths: Paths, members: Sequence[Account], gids: range, left_out: list[str]) -> Iterator[Group]:
+def _groups(
+    rows: Iterable[list[str]], members: Sequence[Account], gids: range, left_out: list[str]
+) -> Iterator[Group]:
     """Yield the groups whose number is in people's range, primary groups, and groups with a member."""
     names = {account.name for account in members}
     primary = {account.gid for account in members}
-    for name, _, gid, listed in _entries(paths, "group", 4):
+    seen: set[str] = set()
+    for name, _, gid, listed in rows:
         number = int(gid)
+        if name in seen:
+            continue
+        seen.add(name)
         people = tuple(each for each in listed.split(",") if each in names)
         if not people and number not in primary and (number not in gids or number in _RESERVED):
             continue
@@ -56,9 +85,9 @@ def _groups(paths: Paths, members: Sequence[Account], gids: range, left_out: lis
             yield Group(name, number, people)
 
 
-def _entries(paths: Paths, name: str, count: int) -> Iterator[list[str]]:
+def _entries(rows: Iterable[str], count: int) -> Iterator[list[str]]:
     """Yield the fields of each line that has ``count`` of them and a number as the third."""
-    for line in lines(paths.at(f"/etc/{name}")):
+    for line in rows:
         fields = line.split(":")
         if len(fields) == count and re.fullmatch(r"[0-9]{1,10}", fields[2]):
             yield fields

@@ -42,7 +42,19 @@ def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.etc, None
     yield (
         paths.at("/etc"),
-        frozenset({"passwd", "group", "shadow", "login.defs", "resolv.conf", "hostname", "ltsp", "exports"}),
+        frozenset(
+            {
+                "passwd",
+                "group",
+                "shadow",
+                "nsswitch.conf",
+                "login.defs",
+                "resolv.conf",
+                "hostname",
+                "ltsp",
+                "exports",
+            }
+        ),
     )
     yield paths.at("/run/systemd/resolve"), frozenset({"resolv.conf"})
     yield paths.at("/run/NetworkManager"), frozenset({"resolv.conf", "no-stub-resolv.conf"})

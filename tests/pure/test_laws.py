@@ -57,8 +57,8 @@ ALLOWED = {
     ),
     "migration": "dbus.systemd errors image.source.find model.* paths",
     "observe": (
-        "disk.use image.source.dpkg image.source.find image.store.store "
-        "migration.leftovers model.* names paths"
+        "disk.use errors image.source.dpkg image.source.find image.store.store "
+        "migration.leftovers model.* names paths system.run"
     ),
     "network": "config.* model.* names",
     "logins": "config.* model.*",

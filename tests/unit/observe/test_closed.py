@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ltspd.observe import closed
+from ltspd.model.account import Account
+from ltspd.observe import closed, people
 from ltspd.paths import Paths
 from tests.worlds.daemon import NEEDS_ROOT
 
@@ -58,3 +59,20 @@ def test_what_the_real_programs_write(tmp_path: Path) -> None:
     assert after("usermod", "-U", "anna") == ""
     assert "expired" in after("usermod", "-e", "1970-01-02", "anna")
     assert after("usermod", "-e", "", "anna") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "day"),
+    [
+        ("anna:$y$x:19000:0:99999:7:::", None), ("anna:!$y$x:19000:0:99999:7::30000:", 1),
+        ("anna:!:19000::::::", None), ("anna:*:19000:::::20100:", 20100), ("anna:*:19000:::::0:", 1),
+        ("anna:*:19000:0:90:7:10:20100:", 19101),
+        ("anna:*:0:0:90:7:10::", None), ("anna:*:19000:0:90:7:::", None), ("anna:*:x:0:90:7:1:-1:", None),
+    ],
+)  # fmt: skip
+def test_the_day_of_its_end_goes_with_an_account_and_nothing_else_of_shadow(
+    tmp_path: Path, line: str, day: int | None
+) -> None:
+    written(tmp_path, line)
+    ((account,), _, _) = people.look(Paths(tmp_path))
+    assert account == Account("anna", 1000, 1000, "", "/home/anna", "/bin/bash", day)
