@@ -34,6 +34,8 @@ BUILTINS = frozenset(
 GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split())  # noqa: SIM905
 # Functions of the distribution's initrd and of ltsp.img, and what the image's own shell runs.
 ELSEWHERE = {"panic", "ltsp_settings", "systemctl", "loginctl", "take_order", "udevadm"}
+# What a TPM needs; the script looks whether the image has them.
+ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
 # Each busybox-static since Debian 12 has these, too; the scripts of the booted system call them by its path.
 WHOLE = {"cmp", "date", "od", "sha256sum"}
 # Commands that start another one, after so many words of their own.

@@ -29,8 +29,12 @@ async def test_clients_get_the_public_halves_and_the_port(tmp_path: Path) -> Non
         "allowed_signers": f'ltsp-server namespaces="ltspd" {sshkeys.public(paths.keys / "orders")}\n',
         "port": "4711\n",
     }
-    assert PRIVATE in (paths.keys / "login").read_bytes()
-    assert PRIVATE not in archive
+    for key in ("login", "orders"):
+        first, *body, last = (paths.keys / key).read_bytes().splitlines()
+        assert PRIVATE in first
+        assert PRIVATE in last
+        assert len(body) > 3
+        assert not any(line in archive for line in body)
     off = (await AddOns(paths).make(AddOn(), ""))["ltsp.img"]
     assert extracted(off, tmp_path / "off").keys() == {"known_hosts", "allowed_signers"}
 
