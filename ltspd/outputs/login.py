@@ -35,8 +35,8 @@ PubkeyAuthentication yes
 AuthorizedKeysFile /var/lib/ltspd/outputs/login/keys/%u
 PermitRootLogin no
 ChrootDirectory /
-LoginGraceTime 600
-MaxStartups 2000
+LoginGraceTime 0
+MaxStartups 3000
 PerSourceMaxStartups 600
 DisableForwarding yes
 PermitTTY no

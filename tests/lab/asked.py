@@ -3,8 +3,10 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,19 @@ UserKnownHostsFile {folder}/known_hosts
 GlobalKnownHostsFile none
 StrictHostKeyChecking yes
 NumberOfPasswordPrompts 1
+"""
+# One after the other, so that no connection waits for room in the listener's queue.
+_HOLD = """import socket, sys
+source, address, port, count = sys.argv[1:]
+held, greeted = [], 0
+for _ in range(int(count)):
+    held.append(socket.create_connection((address, int(port)), source_address=(source, 0)))
+    try:
+        greeted += held[-1].recv(100).startswith(b"SSH-2.0")
+    except ConnectionError:
+        pass
+print(greeted, flush=True)
+sys.stdin.read()
 """
 _ASKPASS = """#!/bin/sh
 cd "${0%/*}"
@@ -53,9 +68,9 @@ class Desk:
         self, user: str, *words: str, program: str = "ssh", port: int = PORT, source: str = DESK
     ) -> list[str]:
         """Return the command of ssh, or of a program with its options, that ends with these ``words``."""
-        net = ["nsenter", f"--net=/run/netns/{self.server.lan.switch}", "--", "setsid", "--wait"]
         options = [f"User={user}", f"Port={port}", f"BindAddress={source}"]
-        return [*net, program, "-F", f"{self.folder}/config", *(f"-o{each}" for each in options), *words]
+        ssh = ["setsid", "--wait", program, "-F", f"{self.folder}/config"]
+        return [*self._net(), *ssh, *(f"-o{each}" for each in options), *words]
 
     def ask(
         self,
@@ -84,6 +99,49 @@ class Desk:
         texts = tuple(re.sub(r"^\([^)]*\) ", "", each) for each in asked)
         said = done.stderr.decode().replace("\r", "")
         return Asked(texts, said, done.returncode, done.stdout.decode(errors="replace"))
+
+    @contextmanager
+    def held(self, source: str, count: int) -> Iterator[int]:
+        """Hold so many connections that say nothing, for a while; how many of them the server greets."""
+        argv = [*self._net(), sys.executable, "-c", _HOLD, source, SERVER_ADDRESS, str(PORT), str(count)]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.communicate()
+
+    @contextmanager
+    def session(self, user: str, *answers: str) -> Iterator[Callable[[str], str]]:
+        """Open a session by SFTP, for a while: it runs a command of sftp and returns what that printed."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            process = subprocess.Popen(
+                self.command(user, HOST, program="sftp"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=self.askpass(Path(name), *answers),
+            )
+
+            def run(command: str) -> str:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(f"{command}\n!echo done\n")
+                process.stdin.flush()
+                lines: list[str] = []
+                for line in process.stdout:
+                    if line == "done\n":
+                        return "".join(each for each in lines if not each.startswith("sftp> "))
+                    lines.append(line)
+                raise RuntimeError(f"the session ended: {lines}")
+
+            try:
+                yield run
+            finally:
+                process.communicate()
+
+    def _net(self) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.server.lan.switch}", "--"]
 
     def askpass(self, folder: Path, *answers: str) -> Mapping[str, str]:
         """Return the environment in which ssh gets these answers, one for each prompt."""

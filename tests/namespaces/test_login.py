@@ -1,13 +1,14 @@
 """Logins at servers of two releases, whose own sshd and PAM judge people in every state."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.lab import product
-from tests.lab.asked import HOST, PORT, Asked, Desk, desk
+from tests.lab.asked import HOST, OTHER, PORT, STRANGER, Asked, Desk, desk
 from tests.lab.net import SERVER_ADDRESS, make_lan
 from tests.lab.people import CLASS, LENA, PEOPLE, code, make_directory, make_people
 from tests.lab.server import start_server
@@ -168,3 +169,102 @@ def test_others_files_are_closed_and_new_ones_have_the_clients_mode(school: Desk
         assert re.search(f"{refused}.*: Permission denied", anna.said), (refused, anna)
     modes = school.server.run("stat -c '%a %U' /home/anna/shared /home/anna/shared/file").split()
     assert modes == ["2775", "anna", "664", "anna"], "the server takes away what the client's umask allowed"
+
+
+def test_all_groups_come_however_many_they_are(school: Desk) -> None:
+    names = [f"a-long-name-of-a-course-{number}" for number in range(200)]
+    lines = "".join(f"{name}:x:{4000 + number}:bert\n" for number, name in enumerate(names))
+    school.server.run("cp -a /etc/group /run/group; cat >>/etc/group", stdin=lines)
+    try:
+        said = school.ask("bert", password("bert")).said
+    finally:
+        school.server.run("mv /run/group /etc/group")
+    told = [line.removeprefix("ltspd-groups: ") for line in said.splitlines() if "ltspd-groups: " in line]
+    assert " ".join(told).split() == [
+        "bert:1502",
+        *(f"{name}:{4000 + number}" for number, name in enumerate(names)),
+    ]
+    assert max(map(len, told)) <= 1000
+
+
+def test_a_key_opens_one_home_of_one_who_may_come_in_and_nothing_else(school: Desk) -> None:
+    for name in ("machine", "other"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", school.folder / name], check=True
+        )
+    public = (school.folder / "machine.pub").read_text()
+    for name in ("anna", "nora", "root"):
+        school.server.write(f"{KEYS}/{name}", f'restrict,command="internal-sftp" {public}')
+
+    def come(user: str, key: str = "machine", port: int = PORT) -> Asked:
+        words = ("-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no")
+        identity = ("-o", "IdentitiesOnly=yes", "-i", str(school.folder / key))
+        return school.ask(user, words=(*words, *identity, "-s", HOST, "sftp"), port=port)
+
+    try:
+        anna = come("anna")
+        assert (anna.status, anna.prompts) == (0, ())
+        assert "ltspd-passwd: anna:" in anna.said
+        tries = {
+            "the key of nobody": come("anna", "other"),
+            "nobody's home": come("bert"),
+            "root": come("root"),
+            "a new password": come("anna", port=NEW),
+            "who may not log in": come("nora"),
+        }
+    finally:
+        school.server.run(f"rm -f {KEYS}/*")
+    assert {what for what, each in tries.items() if each.status == 0} == set()
+    assert "may not log in" in tries["who may not log in"].said
+    assert come("anna").status == 255
+
+
+def test_wrong_passwords_shut_nobody_else_out(school: Desk) -> None:
+    """As in a room behind one address, where a child doesn't remember and others do."""
+    with ThreadPoolExecutor(6) as pool:
+        tries = list(pool.map(lambda number: school.ask("bert", f"Wrong-Horse-{number}"), range(6)))
+    assert {(each.status, len(each.prompts)) for each in tries} == {(255, 1)}
+    right = every(school, ("anna", password("anna")), ("bert", password("bert")))
+    assert [each.status for each in right.values()] == [0, 0]
+
+
+def test_a_machine_that_holds_connections_shuts_only_itself_out(school: Desk) -> None:
+    """They say nothing and stay. The person's machine has another address."""
+    with school.held(OTHER, 650) as greeted:
+        assert greeted == 600
+        anna = school.ask("anna", password("anna"))
+        assert anna.status == 0
+    refused = school.ask("anna", password("anna"), source=STRANGER)
+    assert (refused.status, refused.prompts) == (255, ("Password: ",)), "only served networks may log in"
+
+
+def test_sessions_outlive_restarts_and_new_settings(school: Desk) -> None:
+    server = school.server
+    with school.session("anna", password("anna")) as run:
+
+        def at_home() -> bool:
+            return "/home/anna" in run("pwd")
+
+        assert at_home()
+        listening = server.run("ss -Hltn | awk '{ print $4 }'").split()
+        ours = {f"{SERVER_ADDRESS}:{PORT}", f"{SERVER_ADDRESS}:{NEW}"}
+        assert {each for each in listening if each.endswith((f":{PORT}", f":{NEW}"))} == ours
+        server.run("systemctl restart ltspd-login")
+        assert at_home()
+        with product.configured(server, {"server": {"LOGIN_PORT": "222"}}):
+            server.wait_for(f"ss -Hltn | grep -q {SERVER_ADDRESS}:222")
+            assert school.ask("bert", password("bert"), port=222).status == 0
+            assert at_home()
+        with product.configured(server, {"server": {"LOGIN": "0"}}):
+            server.wait_for("! systemctl is-active --quiet ltspd-login")
+            assert at_home()
+        product.settled(server)
+        assert school.ask("bert", password("bert")).status == 0
+        server.run("mv /usr/sbin/sshd /usr/sbin/sshd.away; ltspctl reload")
+        try:
+            (problem,) = product.problems(server)
+            assert problem.startswith("output login: openssh-server is not installed")
+            assert at_home()
+        finally:
+            server.run("mv /usr/sbin/sshd.away /usr/sbin/sshd; ltspctl reload")
+        product.settled(server)
