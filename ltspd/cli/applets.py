@@ -49,7 +49,7 @@ IN_PLACE = Option("I", "in-place", "0|1", _ALWAYS.format("a source is never chan
 
 GLOBAL: tuple[Option, ...] = (
     Option("b", "base-dir", "/srv/ltsp", "must be the daemon's"),
-    Option("m", "home-dir", "/home", _ALWAYS.format("homes are not exported")),
+    Option("m", "home-dir", "/home", _ALWAYS.format("HOME_DIR of ltsp.conf counts")),
     Option(
         "o",
         "overwrite",
@@ -126,7 +126,7 @@ APPLETS: Mapping[str, Applet] = {
             "nfs",
             "bring NFS exports up to date",
             (
-                Option("h", "nfs-home", "0|1", "0 is accepted; homes are not exported"),
+                _setting("h", "nfs-home", "0|1"),
                 Option("t", "nfs-tftp", "0|1", _ALWAYS.format("clients take nothing from TFTP by NFS")),
             ),
             outputs=("nfs",),

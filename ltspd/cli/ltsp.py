@@ -149,8 +149,6 @@ def _check_settings(client: Client, applet: Applet, given: Given) -> None:
         raise server.NoSuch(
             "--cleanup=0: images never hold accounts and secrets, because everyone can read them."
         )
-    if given.get("nfs-home") == "1":
-        raise server.NoSuch("--nfs-home=1: homes are not exported.")
     asked = [each for each in applet.options if each.setting and each.long in given]
     if not asked:
         return

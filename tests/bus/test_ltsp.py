@@ -174,7 +174,7 @@ async def test_a_setting_that_is_in_force_is_accepted_and_another_one_refused(
     ("line", "text"),
     [
         ("image --cleanup=0 x86_64", "never hold accounts"),
-        ("nfs -h1", "homes are not exported"),
+        ("nfs -h1", "Write NFS_HOME=1"),
         ("-b /opt/ltsp image /", "the daemon uses /srv/ltsp"),
         ("kernel other", "other was never built"),
     ],

@@ -25,6 +25,8 @@ done
 END
 : >/run/wrong; : >/run/on; : >/run/written; chmod 666 /run/wrong /run/written
 (setsid su - alice -c 'sh /run/writer' </dev/null >/dev/null 2>&1 &)"""
+# The line is the one that users of LTSP have with NFS_HOME; it must not be in the way.
+CONF = {"DEFAULT_IMAGE": "bookworm", "FSTAB_HOME": "server:/home /home nfs defaults,nolock 0 0"}
 # Seconds that a client's cable is out.
 CUT = 60
 
@@ -36,7 +38,7 @@ def client(server: Server, images: tuple[str, ...]) -> Iterator[Client]:
     roots = show(server, "MainPID", "ltspd-nfs")
     with (
         homes.file_system(server, 64),
-        product.configured(server, {"server": {"NFS_HOME": "1"}, MAC: {"DEFAULT_IMAGE": "bookworm"}}),
+        product.configured(server, {"server": {"NFS_HOME": "1"}, MAC: CONF}),
     ):
         server.wait_for("systemctl is-active --quiet ltspd-homes")
         assert show(server, "MainPID", "ltspd-nfs") == roots, "roots are served as before"
