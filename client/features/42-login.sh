@@ -101,6 +101,8 @@ cp "$ltsp/client/pam/$machine.so" "$login/pam_ltspd.so"
 cp "$ltsp/login/known_hosts" "$login/known_hosts"
 [ -e "$login/accounts" ] || : >"$login/accounts"
 read -r port 2>/dev/null <"$ltsp/login/port" || port=2222
+# Passwords are changed at the next port, which our module finds by this one.
+echo "$port" >"$login/port"
 # A cut of less than five minutes is waited out. What a keepalive costs is one small packet in 30 s.
 write "$login/ssh_config" "Host ltsp-login
 HostName $server
