@@ -13,10 +13,10 @@ from tests.lab.server import Server
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MAC = "52:54:00:67:f6:21"
-# As a client asks for files, with its own key.
-SFTP = (
-    "sftp -q -b - -P {port} -i /run/ltsp/login/key -o BatchMode=yes -o StrictHostKeyChecking=no "
-    f"-o UserKnownHostsFile=/dev/null -o PreferredAuthentications=publickey {{name}}@{SERVER_ADDRESS}"
+# As a client asks, with its own key, which is all that it has.
+BY_KEY = (
+    "-o Port=10822 -o IdentityFile=/run/ltsp/login/key -o BatchMode=yes -o StrictHostKeyChecking=no "
+    "-o UserKnownHostsFile=/dev/null -o PreferredAuthentications=publickey"
 )
 
 
@@ -44,7 +44,8 @@ def own_key(client: Client) -> str:
 
 
 def opens(client: Client, name: str) -> bool:
-    script = f"echo pwd | {SFTP.format(port=10822, name=name)} >/dev/null 2>&1 && echo yes || echo no"
+    sftp = f"sftp -q -b - {BY_KEY} {name}@{SERVER_ADDRESS}"
+    script = f"echo pwd | {sftp} >/dev/null 2>&1 && echo yes || echo no"
     return client.shell(script).strip() == "yes"
 
 
@@ -62,6 +63,7 @@ def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_take
     server: Server, images: tuple[str, ...], disk: str
 ) -> None:
     del images
+    server.run("id bert 2>/dev/null || useradd --create-home bert")
     auto = {MAC: {"HOSTNAME": "kiosk", "AUTOLOGIN": "alice"}}
     with product.configured(server, auto):
         try:
@@ -72,7 +74,12 @@ def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_take
                 server.wait_for(f"grep -q {MAC} /var/lib/ltspd/outputs/login/keys/alice")
                 assert client.shell("findmnt -n -S LABEL=ltsp-keys || echo none").strip() == "none"
                 assert opens(client, "alice")
-                assert not opens(client, "root")
+                assert [opens(client, name) for name in ("root", "bert")] == [False, False]
+                alice = f"{BY_KEY} alice@{SERVER_ADDRESS}"
+                for words in (f"{alice} id", f"-tt {alice} id", f"-W {SERVER_ADDRESS}:80 {alice}"):
+                    said = client.shell(f"echo 'GET / HTTP/1.0' | ssh {words} 2>&1 || echo refused")
+                    assert "uid=" not in said
+                    assert "HTTP/" not in said.replace("GET / HTTP/1.0", "")
                 product.configure(server, {MAC: {"AUTOLOGIN": ""}})
                 server.wait_for("! test -e /var/lib/ltspd/outputs/login/keys/alice")
                 assert not opens(client, "alice")

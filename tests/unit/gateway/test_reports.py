@@ -50,6 +50,34 @@ def test_a_report() -> None:
     assert parse(f"mac={MAC}\nstage=off\nclock=1".encode()) == Report(MAC, "off", 1.0)
 
 
+KEY, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "AB")
+
+
+def test_the_key_of_a_client_is_a_key_and_nothing_else() -> None:
+    told = parse(body(key=KEY, kept="1"))
+    assert (told.key, told.kept) == (KEY, "1")
+    for wrong in ({"key": f"{KEY} x"}, {"key": f"restrict {KEY}"}, {"key": "ssh-rsa AAAA"}, {"kept": "yes"}):
+        with pytest.raises(BadReport):
+            parse(body(**wrong))
+
+
+def test_a_key_is_known_until_its_boot_ends_however_often_it_is_told() -> None:
+    found = Registry()
+
+    def told() -> tuple[str, str, str]:
+        (entry,) = found.batch(1)
+        return entry.report.stage, entry.report.key, entry.report.kept
+
+    found.take(Report(MAC, "root", 5.0, key=KEY, kept="0"), "10.0.0.1", NOW)
+    found.take(report("login", 9.0), "10.0.0.1", NOW + 4 * SECOND)
+    assert told() == ("login", KEY, "0")
+    # One that was on its way for longer says nothing else, but it may be the first with the key.
+    found.take(Report(MAC, "root", 6.0, key=OTHER, kept="1"), "10.0.0.1", NOW + 4 * SECOND)
+    assert told() == ("login", OTHER, "1")
+    found.take(report("network", 2.0), "10.0.0.1", NOW + 60 * SECOND)
+    assert told() == ("network", "", "")
+
+
 def test_an_answer_to_an_order_says_nothing_of_the_boot() -> None:
     boot = "01234567-89ab-cdef-0123-456789abcdef"
     assert parse(body(boot=boot)).boot == boot
