@@ -64,7 +64,13 @@ class Enrolment:
 
     def settle(self, clients: Clients, macs: Iterable[str]) -> Clients:
         """Return the clients with our judgement after the reports of these."""
-        self._known, found = enrolment.settle(self._known, clients, macs, self.policy)
+        before = self._known
+        self._known, found = enrolment.settle(before, clients, macs, self.policy)
+        for mac, client in found.items():
+            # Later reports change what is shown, so what happened is written down.
+            new = _key(self._known, mac) not in ("", _key(before, mac))
+            if client.key and (new or client is not clients[mac]):
+                _tell(client, new=new)
         return found
 
     def approve(self, clients: Clients, mac: str, key: str) -> Clients:
@@ -99,3 +105,15 @@ class Enrolment:
             else:
                 self._kept, self._wrong = known, ()
             return True
+
+
+def _key(known: enrolment.Registry, mac: str) -> str:
+    return known[mac].key if mac in known else ""
+
+
+def _tell(client: ClientState, *, new: bool) -> None:
+    """Write what became of a key to the journal."""
+    level = logging.WARNING if client.identity is Identity.REFUSED else logging.INFO
+    what = "is known from now on" if new else f"is {client.identity}"
+    key, at = enrolment.fingerprint(client.key), client.address or "an unknown address"
+    log.log(level, "The key %s of client %s at %s %s", key, client.mac, at, what)

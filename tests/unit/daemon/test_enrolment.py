@@ -71,6 +71,7 @@ async def test_the_first_kept_key_opens_the_account_until_ltsp_conf_changes(worl
 
     await report(world, OTHER, Address="10.0.3.99", Hostname="thief")
     assert await identity(world) == "refused"
+    assert f"{fingerprint(OTHER)} of client {MAC} at 10.0.3.99 is refused" in world.log.read_text()
     (problem,) = wrong(await world.until(lambda found: bool(wrong(found))))
     assert f"ltspctl client approve {MAC}" in problem
     await ask(world.bus, "Manager", "Reload")
