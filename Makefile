@@ -21,7 +21,7 @@ docs:
 pam:
 	install -d $(dir $(SO))
 	$(PAM_CC) -Wl,-soname,libpam.so.0 -o $(SO).libpam pam/libpam.c
-	$(PAM_CC) -o $(SO) pam/pam_ltspd.c $(SO).libpam
+	$(PAM_CC) -fvisibility=hidden -o $(SO) pam/pam_ltspd.c pam/conversation.c $(SO).libpam
 	rm $(SO).libpam
 
 install:
