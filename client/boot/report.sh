@@ -21,7 +21,8 @@ send() {
 boot=$boot" "$url/report" >/dev/null 2>&1
 }
 
-# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s.
+# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s. It is in
+# said afterwards.
 report() {
     # In a trial nobody listens.
     [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
@@ -29,7 +30,7 @@ report() {
         failed | off) read -r uptime _ </proc/uptime ;;
         *) mark "$1" ;;
     esac
-    send "mac=$mac
+    said="mac=$mac
 stage=$1
 clock=$uptime
 marks=$marks
@@ -39,5 +40,6 @@ generation=$generation
 transport=$transport
 key=$own_key
 kept=$own_kept
-error=$(printf %.300s "$2")" &
+error=$(printf %.300s "$2")"
+    send "$said" &
 }

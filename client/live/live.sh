@@ -119,6 +119,14 @@ take_accounts() {
     done
 }
 
+# report_again: tell a server that may have been restarted what this client is; fails while there is none.
+report_again() {
+    local now
+    [ -e "$login/report" ] || return 0
+    read -r now _ </proc/uptime
+    send "$("$busybox" sed "s/^clock=.*/clock=$now/; /^marks=/d" "$login/report")"
+}
+
 # live: wait for news, for ever. After a broken connection or a restart of the server all clients come back within ten
 # seconds and not at one moment; while it stays away they come more and more seldom.
 live() {
@@ -130,8 +138,11 @@ live() {
         # A server that lost its power ends no connection, so a silent one is tried anew once an hour. Not by wget's
         # own -T, which not every busybox can do.
         silence=$(chance 1200)
-        answer=$("$busybox" timeout $((3000 + silence)) "$busybox" wget -q -O - \
-            "$base/live?mac=$mac&boot=$boot&revision=$revision" 2>/dev/null | head -c 4096)
+        answer=''
+        if [ "$limit" = 10 ] || report_again; then
+            answer=$("$busybox" timeout $((3000 + silence)) "$busybox" wget -q -O - \
+                "$base/live?mac=$mac&boot=$boot&revision=$revision" 2>/dev/null | head -c 4096)
+        fi
         if [ -n "$answer" ] && news "$answer"; then
             limit=10
             continue

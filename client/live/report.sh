@@ -14,4 +14,6 @@ if [ "$1" = login ]; then
     fi
 fi
 report "$1" "${2-}"
+# For a server that was restarted meanwhile (live.sh).
+echo "$said" >"$login/report"
 wait

@@ -38,11 +38,20 @@ async def _cancel(core: Core, job: Job, _call: Call) -> None:
     core.jobs.cancel(job.id)
 
 
+def _details(job: Job) -> Mapping[str, str]:
+    if job.kind not in tuple(Verb):
+        return {"job": job.id, "image": job.subject}
+    # Who may give orders to a room may withdraw them, too.
+    one_room = job.subject.startswith("room ") and "," not in job.subject
+    room = job.subject.removeprefix("room ") if one_room else ""
+    return {"job": job.id, "client": job.subject, "room": room, "verb": job.kind}
+
+
 NOUN: Noun[Job] = Noun(
     name=interface("Job"),
     objects=attrgetter("jobs"),
     key=attrgetter("id"),
-    details=lambda job: {"job": job.id, "client" if job.kind in tuple(Verb) else "image": job.subject},
+    details=_details,
     gone=lambda what: NoSuchJob(f"There is no {what} any more; finished jobs are forgotten after a while."),
     methods=(
         Method(

@@ -8,8 +8,11 @@ from ltspd.model.facts import Facts
 from ltspd.model.image import Image, ImageState, Source, SourceKind
 from ltspd.model.job import Job
 from ltspd.model.network import DhcpRole, Link, LinkKind, LinkState
+from ltspd.model.order import Verb
 from ltspd.model.output import OutputState, OutputStatus
 from ltspd.model.state import Problem, ServerState, State
+
+_ORDERS = frozenset(Verb)
 
 
 def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
@@ -38,7 +41,8 @@ def images(facts: Facts, jobs: Iterable[Job]) -> tuple[ImageState, ...]:
     """Return built images, and sources that were never built, by name."""
     built = {image.name: image for image in facts.images}
     sources = {source.name: source for source in facts.sources}
-    running = {job.subject: job.id for job in jobs if not job.state.final}
+    # The subject of an order to clients may have the name of an image.
+    running = {job.subject: job.id for job in jobs if not job.state.final and job.kind not in _ORDERS}
     return tuple(
         _image(name, built.get(name), sources.get(name), facts, running.get(name, ""))
         for name in sorted(built.keys() | sources.keys())

@@ -10,6 +10,7 @@ import pytest
 from dbus_next import Variant
 
 from ltspd.dbus.connection import BusError, Connection
+from ltspd.model.job import Job, JobState
 from ltspd.names import action, error, object_path
 from tests.worlds.bus import ask
 from tests.worlds.bus_fakes import FakePolkit, FakeServer
@@ -138,3 +139,22 @@ async def test_clients_of_a_room(ltspctl: Ltspctl, running: FakeServer) -> None:
     )
     ran = await ltspctl("complete", "target")
     assert ran.out.split() == ["hall", "lab1", "pc01", "pc02"]
+
+
+@pytest.mark.usefixtures("strict")
+async def test_who_may_give_orders_to_a_room_may_withdraw_them(
+    client: Connection, authority: FakePolkit, server: FakeServer
+) -> None:
+    authority.allow.add(action("control-client"))
+    rooms = enumerate(("room lab1", "pc1, room lab1"))
+    orders = [Job(str(number), "reboot", who, 0, JobState.RUNNING) for number, who in rooms]
+    server.set(jobs=(*orders, Job("b", "build", "room lab1", 0, JobState.RUNNING)))
+    for each in ("0", "1", "b"):
+        # They are only shown; what is asked before they are cancelled is what counts here.
+        with pytest.raises(BusError, match="There is no job" if each != "b" else "not authorized"):
+            await ask(client, "Job", "Cancel", path=object_path("job", each))
+    assert [details for _, _, details, _ in authority.asked] == [
+        {"job": "0", "client": "room lab1", "room": "lab1", "verb": "reboot"},
+        {"job": "1", "client": "pc1, room lab1", "room": "", "verb": "reboot"},
+        {"job": "b", "image": "room lab1"},
+    ]

@@ -12,30 +12,20 @@ from ltspd.clients.orders import document
 from ltspd.clients.table import Order, Orders, Table
 from ltspd.model import order
 from ltspd.model.order import Target, Verb
-from tests import REPOSITORY
 from tests.patience import PATIENCE
 from tests.worlds.features import NEEDS_BUSYBOX
 from tests.worlds.gateways import Gateway, listed, running, served_folder, until
+from tests.worlds.obeying import make_loop
 
 pytestmark = [
     NEEDS_BUSYBOX,
     pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="needs ssh-keygen (openssh-client)"),
 ]
 
-CLIENT = REPOSITORY / "client"
 MAC, OTHER = "52:54:00:00:00:01", "52:54:00:00:00:02"
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 ELSEWHEN = "01234567-89ab-cdef-0123-456789abcdef"
 TEXT = 'It\'s "ten"; $(id) `id` \\n %41\n\t<b>&amp;</b> äöü -n *'
-# What the machine of the test must not do is only written down, between what runs on a client and its loop.
-INSTEAD = """
-show_message() { printf 'message %s\\n' "$1" >>"$store/obeyed"; }
-sessions() { printf '0 tty root\\n1000 x11 ada\\n1000 tty ada\\n1001 tty bob\\n'; }
-to_logind() {
-    if [ "$1" = call ]; then echo "$*" >>"$store/obeyed"; else cat "$store/inhibited"; fi
-}
-systemctl() { echo "systemctl $*" >>"$store/obeyed"; }
-"""
 
 
 def key(path: Path) -> Path:
@@ -48,22 +38,10 @@ class Client:
 
     def __init__(self, folder: Path, gateway: Gateway) -> None:
         self.folder, self.gateway, self.number = folder, gateway, 0
-        self.store = folder / "store"
-        for name in ("news", "login"):
-            (self.store / name).mkdir(parents=True)
         self.server, self.stranger = key(folder / "server"), key(folder / "stranger")
-        signers = f'ltsp-server namespaces="ltspd" {self.server.with_suffix(".pub").read_text()}'
-        (self.store / "login/allowed_signers").write_text(signers)
-        (self.store / "inhibited").write_text('s ""\n')
         base = f"http://127.0.0.1:{gateway.port}/ltsp"
-        script = (
-            f"base={base} server=127.0.0.1 mac={MAC} store={self.store} busybox={shutil.which('busybox')}\n"
-        )
-        script += "END_SESSIONS=0 address=127.0.0.1\n"
-        for name in ("boot/report.sh", "live/accounts.sh", "live/orders.sh"):
-            script += (CLIENT / name).read_text()
-        script += INSTEAD + (CLIENT / "live/live.sh").read_text()
-        (folder / "live").write_text(script)
+        signer = self.server.with_suffix(".pub").read_text()
+        self.store = make_loop(folder, signer, base=base, mac=MAC, address="127.0.0.1")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -102,8 +80,7 @@ class Client:
 
     @property
     def obeyed(self) -> str:
-        path = self.store / "obeyed"
-        return path.read_text() if path.exists() else ""
+        return (self.store / "obeyed").read_text()
 
     def answers(self, number: str, result: str) -> None:
         until(lambda: f"answers order {number}: {result}" in self.gateway.log.read_text())
@@ -155,6 +132,27 @@ def test_orders_are_obeyed_once_and_answered(client: Client) -> None:
         "call TerminateUser u 1001",
         "call TerminateUser u 1001",
     ]
+
+
+def test_a_server_that_was_restarted_is_told_again_what_the_client_is(client: Client) -> None:
+    (client.store / "login/report").write_text(
+        f"mac={MAC}\nstage=failed\nclock=1.5\nmarks=init=1 login=1.5\nhostname=pc1\nerror=it is up, but no.\n"
+    )
+    with client.running():
+        client.give("301", "message", "x")
+        client.answers("301", "ok")
+        port = client.gateway.port
+        client.gateway.close()
+        (client.folder / "notify").unlink()
+        gateway = client.gateway = Gateway(client.folder, listed(client.folder, port))
+        try:
+            gateway.heard("READY=1")
+            client.tell()
+            until(lambda: f"is {MAC}, pc1 at failed" in gateway.log.read_text())
+            client.give("302", "message", "y")
+            client.answers("302", "ok")
+        finally:
+            gateway.close()
 
 
 def test_an_order_of_anybody_else_does_nothing(client: Client) -> None:
