@@ -26,14 +26,19 @@ want ltsp-key.service
     echo "busybox=$store/busybox login=$store/login"
     cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/key.sh"
 } >"$store/key"
-# Autologin needs the key, so it comes before the greeter.
+# Autologin needs the key, so then it comes before the greeter. Nobody else waits for it.
+kind='exec'
+[ -z "$AUTOLOGIN" ] || kind=oneshot
 write "$run/systemd/system/ltsp-key.service" "[Unit]
 Description=The key by which the network boot server knows this client
-After=systemd-udev-trigger.service
+DefaultDependencies=no
+After=basic.target
 Before=display-manager.service
+Conflicts=shutdown.target
+Before=shutdown.target
 [Service]
-Type=oneshot
+Type=$kind
 RemainAfterExit=yes
 ExecStart=-$store/busybox sh $store/key
 PrivateMounts=yes
-TimeoutStartSec=60"
+TimeoutStartSec=120"

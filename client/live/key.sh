@@ -52,8 +52,8 @@ put_away() {
 # keep_key: have the key that this client keeps at key.new. The unit has mounts of its own, so nobody else sees it.
 keep_key() {
     local result=0
-    # Disks of this machine are found by now; udev names their file systems.
-    udevadm settle --timeout=10
+    # udev finds disks and names their file systems. Without its disk a machine would not be known again.
+    udevadm settle --timeout=60
     device=$disks/ltsp-keys
     [ -b "$device" ] || device=$disks/LTSP-KEYS
     [ -b "$device" ] || return 1

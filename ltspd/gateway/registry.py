@@ -4,12 +4,15 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ltspd.clients.fields import ClientStage
 from ltspd.gateway.reports import Report
 
 # As many as the daemon keeps; beyond that, the client that was silent for longest is forgotten.
 MOST = 2000
 # Reports belong to one boot if the times at which it began differ by less than this. Seconds.
 SAME_BOOT = 10.0
+# A boot that has come to one of these does not come back to its root.
+_BEYOND_ROOT = frozenset({ClientStage.LOGIN, ClientStage.FAILED})
 # Answers that wait for the daemon; as many as clients, twice.
 ANSWERS_MOST = 2 * MOST
 
@@ -50,13 +53,8 @@ class Registry:
         same = before is not None and abs(began - before.began) < SAME_BOOT
         told = before.told if before is not None and same else frozenset()
         marks = {name: when for name, when in report.marks.items() if name not in told}
-        if before is not None and same and report.clock < before.report.clock:
-            # A later report of the same boot was faster, so only the marks of this one can be new.
-            newer = report if report.key else before.report
-            report = replace(before.report, key=newer.key, kept=newer.kept)
-        elif before is not None and same and not report.key:
-            # The machine tells its key when it has made it, and not in every report.
-            report = replace(report, key=before.report.key, kept=before.report.kept)
+        if before is not None and same:
+            report = _together(before.report, report)
         self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys())
         self._entries.move_to_end(report.mac)
         self._move(report.mac, address, before.address if before is not None else "")
@@ -114,3 +112,16 @@ class Registry:
     def stages(self) -> Mapping[str, int]:
         """Return how many clients are at each stage."""
         return Counter(each.report.stage for each in self._entries.values())
+
+
+def _together(before: Report, report: Report) -> Report:
+    """Return what two reports of one boot say, of which ``report`` came later."""
+    # The machine tells its key when it has made it, and not in every report.
+    told = report if report.key else before
+    if report.clock < before.clock:
+        # A later report was faster, so only the marks and the key of this one can be new.
+        report = before
+    elif report.stage == ClientStage.ROOT and before.stage in _BEYOND_ROOT:
+        # It tells the key, which may be made after the login is there.
+        report = replace(report, stage=before.stage, error=before.error)
+    return replace(report, key=told.key, kept=told.kept)

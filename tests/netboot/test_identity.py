@@ -24,7 +24,9 @@ def boot(server: Server, name: str, *extra: str) -> Client:
     client = power_on(server.session, server.lan, "bios", mac=MAC, name=name, extra=extra)
     try:
         client.login_prompt()
-        client.shell("until systemctl is-active --quiet ltsp-report; do sleep 1; done")
+        client.shell(
+            "until systemctl is-active --quiet ltsp-report && [ -e /run/ltsp/login/kept ]; do sleep 1; done"
+        )
         product.wait_for_stage(server, MAC, "login")
     except BaseException:
         client.off()
@@ -35,6 +37,11 @@ def boot(server: Server, name: str, *extra: str) -> Client:
 def identity(server: Server) -> tuple[str, str]:
     known = product.client(server, MAC)
     return str(known["Identity"]), str(known["Key"])
+
+
+def becomes(server: Server, wanted: str, key: str) -> None:
+    """Wait until the server judges a machine so: its key comes when it is made."""
+    server.wait_for(lambda: identity(server) == (wanted, key))
 
 
 def own_key(client: Client) -> str:
@@ -70,7 +77,7 @@ def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_take
             client = boot(server, "keeps-1", "-drive", disk)
             try:
                 key = own_key(client)
-                assert identity(server) == ("kept", key)
+                becomes(server, "kept", key)
                 server.wait_for(f"grep -q {MAC} /var/lib/ltspd/outputs/login/keys/alice")
                 assert client.shell("findmnt -n -S LABEL=ltsp-keys || echo none").strip() == "none"
                 assert opens(client, "alice")
@@ -90,7 +97,7 @@ def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_take
             client = boot(server, "keeps-2", "-drive", disk)
             try:
                 assert own_key(client) == key
-                assert identity(server) == ("kept", key)
+                becomes(server, "kept", key)
                 assert opens(client, "alice")
             finally:
                 client.off()
@@ -98,7 +105,7 @@ def test_a_machine_that_keeps_its_key_is_known_again_and_another_one_is_not_take
             thief = boot(server, "thief")
             try:
                 other = own_key(thief)
-                assert identity(server) == ("refused", other)
+                becomes(server, "refused", other)
                 assert f"ltspctl client approve {MAC}" in "\n".join(product.status(server)["Problems"])
                 assert not opens(thief, "alice")
                 server.run(f"ltspctl client approve {MAC}")

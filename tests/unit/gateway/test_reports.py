@@ -74,6 +74,12 @@ def test_a_key_is_known_until_its_boot_ends_however_often_it_is_told() -> None:
     # One that was on its way for longer says nothing else, but it may be the first with the key.
     found.take(Report(MAC, "root", 6.0, key=OTHER, kept="1"), "10.0.0.1", NOW + 4 * SECOND)
     assert told() == ("login", OTHER, "1")
+    # It may be made after the login is there.
+    found.take(Report(MAC, "root", 12.0, key=OTHER, kept="1"), "10.0.0.1", NOW + 7 * SECOND)
+    assert told() == ("login", OTHER, "1")
+    found.take(Report(MAC, "failed", 13.0, error="No greeter."), "10.0.0.1", NOW + 8 * SECOND)
+    found.take(Report(MAC, "root", 14.0, key=OTHER, kept="1"), "10.0.0.1", NOW + 9 * SECOND)
+    assert told() == ("failed", OTHER, "1")
     found.take(report("network", 2.0), "10.0.0.1", NOW + 60 * SECOND)
     assert told() == ("network", "", "")
 
