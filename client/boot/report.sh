@@ -40,6 +40,7 @@ generation=$generation
 transport=$transport
 key=$own_key
 kept=$own_kept
+pending=$pending
 error=$(printf %.300s "$2")"
     send "$said" &
 }

@@ -1,4 +1,5 @@
 # needs: LTSP_API 1
+# live
 # parameter: SERVER line "" Address of the host that clients know as 'server'
 # parameter: HOSTS_* text "" A line for a client's /etc/hosts
 # shellcheck shell=dash disable=SC2154

@@ -157,6 +157,8 @@ live() {
 case "$base" in http://*) ;; *) base=http://$server/ltsp ;; esac
 if [ "${1-}" = gone ]; then
     take_accounts "$2"
+elif [ "${1-}" = features ]; then
+    run_live_features
 elif [ -x "$keygen" ]; then
     live
 else

@@ -169,6 +169,14 @@ NOUN: Noun[ClientState] = Noun(
             since="0.3.0",
         ),
         Property(
+            "Pending",
+            "as",
+            lambda each: tuple(each.pending.split()),
+            "Names of the settings that ltsp.conf has changed for it since its boot, and that count at its "
+            "next one. Others count at once.",
+            since="0.3.0",
+        ),
+        Property(
             "Result",
             "s",
             attrgetter("result"),

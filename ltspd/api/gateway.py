@@ -75,7 +75,8 @@ NOUN: Noun[State] = Noun(
                 new or have changed, at most {REPORTS_MOST} in a call. Keys, any of which but Mac may be
                 missing: Mac, Address, Hostname, Image, Generation, Transport, Stage, Error (all s) and
                 LastSeen (t), as the properties of Client; Key (s, a whole public key) and Kept (s, 1 if the
-                client keeps it over its boots); Boot (s, the kernel's id of its boot); Order and Result (s,
+                client keeps it over its boots); Boot (s, the kernel's id of its boot); Pending (s,
+                names of settings that wait for its next boot); Order and Result (s,
                 what became of an order to it). Unknown keys are ignored, and so is a client with a value
                 that can't be right.""",
             errors=(InvalidOption, NotAuthorized),

@@ -79,6 +79,8 @@ def _value(name: str, value: Any) -> str:
             return value.rpartition("/")[2]
         case "Error", (str(), str(sentence)):
             return sentence.replace("\n", " |")
+        case "Pending", [_, *_]:
+            return f"{' '.join(map(str, value))} (at the next boot)"
         case _, list():
             return " ".join(str(each) for each in value)
         case _:

@@ -62,12 +62,15 @@ _WORDS = {
     "kept": re.compile("[01]"),
     # /proc/sys/kernel/random/boot_id.
     "boot": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "pending": re.compile(r"(?=.{1,600}\Z)[A-Z][A-Za-z0-9_]*(?: [A-Z][A-Za-z0-9_]*)*"),
     "order": re.compile(r"[0-9]{1,16}"),
 }
 # Every field by its name here and in reports; Mac, Address … on the bus. ``key`` is the public half of the
-# machine's key, ``kept`` is 1 if it keeps that over its boots.
+# machine's key, ``kept`` is 1 if it keeps that over its boots. ``pending`` are
+# the names of settings that have changed and count at its next boot.
 FIELDS = (
     "mac", "address", "hostname", "image", "generation", "transport", "stage", "error", "key", "kept", "boot",
+    "pending",
 )  # fmt: skip
 ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
 # What a client says of an order that it was given: the order's id, and ``ok`` or a sentence.

@@ -5,7 +5,8 @@ One line for each, among the comments that the script begins with::
     # parameter: NAME KIND "DEFAULT" One sentence of help
 
 ``NAME`` may end in ``*``, ``KIND`` is one of KINDS, and ``DEFAULT`` may be empty. What the server reads as
-well is not declared here, but with BOTH where the server uses it.
+well is not declared here, but with BOTH where the server uses it. A line ``# live`` says that clients follow
+changes of all of them while they run.
 """
 
 import re
@@ -30,6 +31,7 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
 )
 _MARK = "# parameter: "
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
+_LIVE = re.compile(r"^# live$", re.MULTILINE)
 _NEEDS = re.compile(r"# needs: LTSP_API [0-9]+[ \t]*")
 
 
@@ -56,6 +58,12 @@ def declared(row: str) -> Parameter[Any]:
     if why := each.problem(default):
         raise ValueError(f"the default of {name}, {default!r}, {why}")
     return each
+
+
+def is_live(script: str) -> bool:
+    """Whether the first lines say that a running client can do this again, when a setting has changed."""
+    head = script.partition("\n\n")[0]
+    return _LIVE.search(head) is not None
 
 
 def says_its_needs(script: str) -> bool:

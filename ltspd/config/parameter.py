@@ -40,7 +40,7 @@ class Parameter(Generic[T_co]):
     """A declaration. A name that ends in ``*`` stands for all names that begin so.
 
     ``default`` is text as in ltsp.conf, ``help`` one sentence without a full stop. Values that are ``secret``
-    never leave the server.
+    never leave the server. ``live``: clients that run follow a change.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Parameter(Generic[T_co]):
     sides: Side
     help: str
     secret: bool = False
+    live: bool = False
 
     @property
     def stem(self) -> str:

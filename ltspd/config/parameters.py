@@ -8,6 +8,7 @@ own package and the clients' scripts, once; else it is Pure.
 import difflib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -95,7 +96,7 @@ def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]],
             tell(1, "the first line is not '# needs: LTSP_API 1'", "clients leave this feature out")
         for line, row in features.rows(script):
             try:
-                each = features.declared(row)
+                each = replace(features.declared(row), live=features.is_live(script))
             except ValueError as error:
                 tell(line, str(error), "this line declares nothing")
                 continue

@@ -79,8 +79,10 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield _HEAD
     yield "## Parameters\n"
-    yield "| parameter | read by | value | default | meaning |"
-    yield "|---|---|---|---|---|"
+    yield "*Counts* says from when a change does: at once within seconds, on running clients too, or from "
+    yield "the next boot of a client. `ltspctl client show` names what waits for that.\n"
+    yield "| parameter | read by | counts | value | default | meaning |"
+    yield "|---|---|---|---|---|---|"
     yield from map(_row, table().values())
     yield "\n## LTSP's parameters without effect yet\n"
     yield "They are accepted with a warning, so an existing file works.\n"
@@ -90,5 +92,6 @@ def _lines() -> Iterator[str]:
 def _row(row: Parameter[Any]) -> str:
     readers = [name for side, name in ((SERVER, "server"), (CLIENT, "clients")) if side in row.sides]
     default = f"`{row.default}`" if row.default else ""
-    cells = (f"`{row.name}`", ", ".join(readers), row.reader.word, default, row.help)
+    when = "at once" if row.live or CLIENT not in row.sides else "next boot"
+    cells = (f"`{row.name}`", ", ".join(readers), when, row.reader.word, default, row.help)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

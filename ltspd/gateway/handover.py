@@ -150,6 +150,7 @@ def _told(entry: Entry) -> dict[str, tuple[str, object]]:
         "Key": ("s", report.key),
         "Kept": ("s", report.kept),
         "Boot": ("s", report.boot),
+        "Pending": ("s", report.pending),
         "LastSeen": ("t", entry.seen),
     }
 

@@ -43,6 +43,7 @@ class Report:
     key: str = ""
     kept: str = ""
     boot: str = ""
+    pending: str = ""
     order: str = ""
     result: str = ""
 
@@ -67,7 +68,18 @@ def parse(body: bytes) -> Report:
 
 
 def _report(values: Mapping[str, str]) -> Report:
-    fields = ("hostname", "image", "generation", "transport", "error", "key", "kept", "boot", *ANSWER)
+    fields = (
+        "hostname",
+        "image",
+        "generation",
+        "transport",
+        "error",
+        "key",
+        "kept",
+        "boot",
+        "pending",
+        *ANSWER,
+    )
     found = {name: values.get(name, "") for name in ("mac", "stage", *fields)}
     for name, value in found.items():
         if not is_sound(name, value):

@@ -54,7 +54,8 @@ class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 
     ``stage`` is the last one that it reported; ``error`` says why it failed; ``key`` is the public half of
-    its key, and ``kept`` is 1 if it keeps that; ``boot`` is the kernel's id of its boot. Unknown fields are
+    its key, and ``kept`` is 1 if it keeps that; ``boot`` is the kernel's id of its boot, ``pending``
+    are settings that count at its next one. Unknown fields are
     empty. The machine reports all of this itself, but for the rest: ``identity`` is our judgement of its key,
     ``rooms`` are those that ltsp.conf puts it in, ``order`` is the id of the last order to it, and ``result``
     what came of that.
@@ -74,5 +75,6 @@ class ClientState:
     identity: Identity = Identity.NONE
     boot: str = ""
     rooms: tuple[str, ...] = ()
+    pending: str = ""
     order: str = ""
     result: str = ""

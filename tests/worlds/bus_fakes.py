@@ -64,6 +64,7 @@ STATE = State(
             "nfs",
             key=f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}",
             kept="1",
+            pending="FSTAB_a MASK_SYSTEM_SERVICES",
             identity=Identity.KEPT,
             boot="01234567-89ab-cdef-0123-456789abcdef",
             rooms=("lab1", "hall"),

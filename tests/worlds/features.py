@@ -42,6 +42,7 @@ report() { echo "reported: $*"; }
 """
 # Scripts that features put together for the booted system.
 PARTS = (
+    *("boot/text.sh", "boot/features.sh", "live/settings.sh"),
     *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh"),
     *("live/accounts.sh", "live/orders.sh", "live/live.sh"),
     "live/homes.sh",

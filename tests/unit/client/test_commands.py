@@ -37,7 +37,7 @@ ELSEWHERE = {"panic", "ltsp_settings", "systemctl", "loginctl", "take_order", "u
 # What a TPM needs; the script looks whether the image has them.
 ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
 # Each busybox-static since Debian 12 has these, too; the scripts of the booted system call them by its path.
-WHOLE = {"cmp", "date", "od", "sha256sum"}
+WHOLE = {"cmp", "date", "od", "sha256sum", "sort", "xargs"}
 # Commands that start another one, after so many words of their own.
 STARTERS = {"exec": 0, "setsid": 0, "cttyhack": 0, "timeout": 1, "retry": 1, "chroot": 1}
 

@@ -11,6 +11,8 @@ import pytest
 
 from ltspd.clients.documents import numbered
 from ltspd.clients.table import Orders
+from ltspd.config.parse import parse
+from ltspd.config.settings import render_settings
 from ltspd.model.account import Account, Group
 from ltspd.system.files import digest
 from tests.worlds.gateways import Gateway, listed, running, served_folder, until
@@ -106,9 +108,8 @@ def test_accounts_come_change_and_go_while_the_client_runs(make: Any) -> None:
     world.give(ANNA, replace(BOB, name="carl"), replace(BOB, uid=1003))
     world.has("etc/passwd", "bob:x:1003:1002::/home/bob:/bin/sh")
     assert "carl" not in client.text("etc/passwd")
-    assert "account carl is left out until this client restarts: its number 1002 was bob" in client.text(
-        "said"
-    )
+    waits = "account carl is left out until this client restarts: its number 1002 was bob"
+    until(lambda: waits in client.text("said"))
     world.give(ANNA, BOB)
     world.has("etc/passwd", "bob:x:1002:1002::/home/bob:/bin/sh")
     assert client.text("calls") == ""
@@ -168,6 +169,26 @@ def test_nobody_but_the_server_says_who_has_an_account_and_nothing_old_counts(
     world.give(ANNA, BOB, replace(BOB, name="fred", uid=1004))
     world.has("etc/passwd", "fred:x:1004:1002::/home/bob:/bin/sh")
     assert "eve" not in client.text("etc/passwd")
+
+
+def test_settings_that_can_count_at_once_and_the_server_hears_of_the_others(make: Any) -> None:
+    booted = "[clients]\nHOSTS_a='10.0.0.8 old'\nMASK_SYSTEM_SERVICES=a\nHOSTNAME=pc\n"
+    world: World = make(booted)
+    client = world.client
+    reporter = client.store / "report"
+    reporter.write_text(f"echo report $1 >>{client.root}/calls\n")
+    assert "10.0.0.8 old" in client.lines("etc/hosts")
+    text = f"{booted}MASK_SYSTEM_SERVICES='a\nb'\nHOSTS_b='10.0.0.9 nas'\nEND_SESSIONS=1\nFSTAB_x=tmpfs\n"
+    world.tell("settings", numbered("settings", render_settings(parse(text)), b"", 7))
+    world.has("etc/hosts", "10.0.0.9 nas")
+    assert "10.0.0.8 old" in client.lines("etc/hosts")
+    world.has("calls", "report again")
+    assert client.lines("run/initramfs/ltsp/news/pending") == ["FSTAB_x MASK_SYSTEM_SERVICES"]
+    # Nothing waits any more.
+    world.tell("settings", numbered("settings", render_settings(parse(booted)), b"", 8))
+    world.has("calls", "report again", 2)
+    assert client.lines("run/initramfs/ltsp/news/pending") == [""]
+    assert "10.0.0.9 nas" not in client.lines("etc/hosts")
 
 
 def test_an_image_without_ssh_keygen_says_so_once(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Changes of the server's accounts reach a client that is up, and no session suffers."""
+
+import pytest
+
+from tests.lab import product
+from tests.lab.reading import reading
+from tests.lab.server import Server
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+MAC = "52:54:00:67:f5:11"
+CLOSED = "grep -q '^{}:.*:1:$' /etc/shadow"
+
+
+def test_accounts_come_change_and_go_while_a_client_runs(server: Server, images: tuple[str, ...]) -> None:
+    del images
+    with product.configured(server, {MAC: {}}), reading(server, "live", MAC, "nfs") as client:
+
+        def until(condition: str) -> None:
+            client.shell(f"until {condition}; do sleep 0.2; done", 180)
+
+        try:
+            until("systemctl is-active --quiet ltsp-live")
+            server.run("useradd --shell /bin/sh lena && echo lena:Grey-Heron-4 | chpasswd && groupadd class")
+            until("getent passwd lena")
+            assert client.shell("su lena -c 'id -un'").strip() == "lena"
+            assert "lena" not in server.run("grep -a -o 'Grey-Heron' /var/lib/ltspd/documents/accounts; true")
+            server.run("gpasswd --add lena class")
+            until("id -nG lena | grep -qw class")
+
+            server.run("usermod --lock lena")
+            until(CLOSED.format("lena"))
+            assert "expired" in client.shell("su lena -c id 2>&1; true")
+            server.run("usermod --unlock lena")
+            until(f"! {CLOSED.format('lena')}")
+            assert client.shell("su lena -c 'id -un'").strip() == "lena"
+
+            # A session as logind knows them.
+            client.shell("systemd-run --quiet --unit=person -p User=lena -p PAMName=su-l sleep 10000")
+            until('test -e "/run/systemd/users/$(id -u lena)"')
+            uid = client.shell("id -u lena").strip()
+            server.run("userdel lena")
+            until(CLOSED.format("lena"))
+            assert "expired" in client.shell("su lena -c id 2>&1; true")
+            assert client.shell("systemctl is-active person").strip() == "active"
+            assert client.shell(f"ps -o user= -p $(pgrep -u {uid} sleep)").strip() == "lena"
+            client.shell("systemctl stop person")
+            until("! getent passwd lena")
+            assert client.shell("grep lena /etc/passwd /etc/shadow /etc/group; true").strip() == ""
+            # Who comes next has the same number on the server, and not here before the next boot.
+            server.run(f"useradd --uid {uid} --shell /bin/sh otto")
+            until(
+                "journalctl -q -u ltsp-live | grep -q 'account otto is left out until this client restarts'"
+            )
+
+            server.run("systemctl restart ltspd ltspd-gateway")
+            server.run("useradd --shell /bin/sh mara")
+            until("getent passwd mara")
+            assert client.shell("systemctl show --value -p NRestarts ltsp-live").strip() == "0"
+        finally:
+            server.run("for each in lena otto mara; do userdel -f $each; done; groupdel class", check=False)
