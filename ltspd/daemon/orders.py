@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ltspd.clients.orders import document
@@ -107,24 +107,29 @@ class Orders:
         said = sum(map(bool, self._results[order.id].values()))
         log.info("Order %s: %d of %d clients were told of the end", order.id, said, len(targets))
 
-    def heard(self, order: str, mac: str, boot: str, result: str) -> None:
-        """Take what a client says of an order. What it was not told, it can't answer."""
-        given = self._given.get(order)
-        if given is None or not any((each.mac, each.boot) == (mac, boot) for each in given.targets):
-            return
-        # A machine that says "ok" before it goes down may still say why it could not.
-        self._results[order][mac] = result
-        self._told(order, {mac: result})
-        if event := self._news.get(order):
-            event.set()
+    def heard(self, answers: Iterable[Mapping[str, str]], booting: Iterable[str]) -> None:
+        """Take what clients say of orders, and which machines have reported that they boot.
 
-    def came_up(self, mac: str) -> None:
-        """Take note that a machine has reported that it boots."""
+        What it was not told, a client can't answer. All that comes at once is published once.
+        """
+        found: dict[str, dict[tuple[str, str], str]] = {}
+        for answer in answers:
+            found.setdefault(answer["order"], {})[answer["mac"], answer["boot"]] = answer["result"]
+        up = frozenset(booting)
         for order in self.given:
-            if order.verb is Verb.WAKE:
-                self.heard(
-                    order.id, mac, next((each.boot for each in order.targets if each.mac == mac), ""), "ok"
-                )
+            said = found.get(order.id, {})
+            results = {
+                each.mac: "ok" if order.verb is Verb.WAKE else said[each.mac, each.boot]
+                for each in order.targets
+                if (each.mac in up if order.verb is Verb.WAKE else (each.mac, each.boot) in said)
+            }
+            if not results:
+                continue
+            # A machine that says "ok" before it goes down may still say why it could not.
+            self._results[order.id].update(results)
+            self._told(order.id, results)
+            if event := self._news.get(order.id):
+                event.set()
 
     def _next(self) -> str:
         """Return an id greater than all before, whatever the clock says: clients take no older one."""

@@ -274,17 +274,10 @@ class Passes:
         told = [mac for mac, each in merged.items() if each is not self._clients.get(mac)]
         self._clients = self._enrolment.settle(merged, told)
         await self._enrolled()
-        self._heard_orders(reports)
+        booting = (each.get("Mac") for each in reports if each.get("Stage") == ClientStage.NETWORK)
+        self.orders.heard(clients.answers(reports), map(str, booting))
         self.applier.answers.heard(reports)
         return refused
-
-    def _heard_orders(self, reports: Sequence[Mapping[str, object]]) -> None:
-        """Take what clients say of orders, and that machines that were woken boot."""
-        for answer in clients.answers(reports):
-            self.orders.heard(answer["order"], answer["mac"], answer["boot"], answer["result"])
-        for report_of in reports:
-            if report_of.get("Stage") == ClientStage.NETWORK:
-                self.orders.came_up(str(report_of.get("Mac", "")))
 
     def _told(self, order: str, results: Mapping[str, str]) -> None:
         """Publish what has become of an order to these clients."""
