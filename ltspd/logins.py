@@ -46,6 +46,18 @@ def openings(config: Config, facts: Facts, problems: list[Problem]) -> tuple[Ope
     return found
 
 
+def accounts(document: Document) -> tuple[str, ...]:
+    """Return the accounts that are named outright: a directory may know them, and list nobody."""
+    found: dict[str, None] = {}
+    for each in (each for section in document.sections for each in section.assignments):
+        if AUTOLOGIN.fits(each.name) and each.text and not AUTOLOGIN.problem(each.text):
+            auto = AUTOLOGIN.reader.read(each.text)
+            found |= dict.fromkeys([auto.user] if auto is not None and not auto.pattern else ())
+        elif PASSWORDS.fits(each.name) and each.text:
+            found |= dict.fromkeys(PASSWORDS.reader.read(each.text))
+    return tuple(found)
+
+
 def are_given(document: Document) -> bool:
     """Return whether some client may open an account, so that a new key makes a difference."""
     return any(

@@ -25,7 +25,7 @@ from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import Jobs
 from ltspd.jobs.trials import Trials
 from ltspd.jobs.unattended import Unattended
-from ltspd.logins import ENROL, are_given
+from ltspd.logins import ENROL, accounts, are_given
 from ltspd.migration import takeover
 from ltspd.model.facts import Facts
 from ltspd.model.job import Job
@@ -146,9 +146,9 @@ class Passes:
             self._opening = are_given(config.document)
             async with self._observing:
                 settings = config.settings
-                self.facts, broken = await facts_of.look(
-                    self.paths, PROGRAMS, settings[HOME_DIR], named(settings)
-                )
+                users, groups = named(settings)
+                asked = ((*users, *accounts(config.document)), groups)
+                self.facts, broken = await facts_of.look(self.paths, PROGRAMS, settings[HOME_DIR], asked)
             self.observed.set()
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)

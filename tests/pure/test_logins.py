@@ -3,6 +3,7 @@
 import pytest
 
 from ltspd.config.autologin import AUTOLOGIN, PASSWORDS, Autologin
+from ltspd.logins import accounts
 from ltspd.model.account import Account
 from ltspd.model.client import Enrolled
 from ltspd.model.facts import Facts
@@ -120,6 +121,12 @@ def test_passwords_open_the_accounts_that_are_named_without_them() -> None:
     assert opened(text) == [("anna", MAC), ("teacher", MAC)]
     (file,) = (each for each in rendered(text) if each.path.endswith("anna"))
     assert b"cGFz" not in file.data
+
+
+def test_a_directory_is_asked_for_accounts_that_are_named_outright() -> None:
+    text = f"[clients]\nAUTOLOGIN=pc/guest\n[{MAC}]\nAUTOLOGIN=lena\nPASSWORDS_A='lena/x otto/x g.*/'\n"
+    text += "[a]\nAUTOLOGIN='x y'\n"
+    assert accounts(conf(text).document) == ("lena", "otto")
 
 
 # ---- accounts --------------------------------------------------------------------------------
