@@ -34,7 +34,7 @@ def file_system(server: Server, megabytes: int) -> Iterator[None]:
     An NFS server in user space can't name files of an overlay, as the server's root is.
     """
     server.run(
-        f"truncate -s {megabytes}M /srv/ltsp/.homes && mkfs.ext4 -q -m 0 /srv/ltsp/.homes && "
+        f"truncate -s {megabytes}M /srv/ltsp/.homes && mkfs.ext4 -q -m 20 /srv/ltsp/.homes && "
         "mkdir -p /home && mount -o loop /srv/ltsp/.homes /home && rmdir /home/lost+found"
     )
     try:

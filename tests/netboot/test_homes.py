@@ -76,7 +76,7 @@ def test_a_person_works_in_the_home_and_nobody_else_does(server: Server, client:
         # What is not exported.
         "mount -t nfs4 -o vers=4.1,port=2050,addr=192.168.67.1 192.168.67.1:/srv /mnt/any",
     ):
-        with pytest.raises(RuntimeError, match=r"denied|not permitted|No such file|does not exist"):
+        with pytest.raises(RuntimeError, match=r"denied|not permitted|No such file|not exist|Stale"):
             client.shell(command)
     assert server.run("ls -A /home").split() == ["alice", "bob"]
 
@@ -130,10 +130,11 @@ def test_work_goes_on_when_the_network_comes_back(server: Server, client: Client
 
 def test_a_full_disk_is_told_and_loses_nothing(server: Server, client: Client) -> None:
     client.shell(person("alice", "echo before >kept; sync kept"))
-    server.run("dd if=/dev/zero of=/home/full bs=1M 2>/dev/null || :")
     with pytest.raises(RuntimeError, match="No space left on device"):
-        client.shell(person("alice", "dd if=/dev/zero of=more bs=64k count=16 conv=fsync"))
-    server.run("rm /home/full")
+        client.shell(person("alice", "dd if=/dev/zero of=more bs=1M count=100 conv=fsync"))
+    # What is kept for root alone is still there, so a quota would count, too: one capability goes past both.
+    free, blocks = server.run("stat -f -c '%f %b' /home").split()
+    assert int(free) > 0.15 * int(blocks)
     client.shell(person("alice", "rm -f more; echo after >>kept; sync kept"))
     assert server.run("cat /home/alice/kept").split() == ["before", "after"]
 
