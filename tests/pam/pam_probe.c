@@ -1,6 +1,7 @@
 /*
  * A PAM module for tests, on the server and on the client:
  *     ask=on|off|info|error text=WORDS want=ANSWER    put a prompt (_ is a space, | a new line); refuse another answer
+ *     repeat=NUMBER                                   how often these words come
  *     authtok=FILE                                    write PAM_AUTHTOK and PAM_OLDAUTHTOK to a file
  *     preset=PASSWORD                                 set PAM_AUTHTOK
  *     user=NAME                                       only for that user
@@ -16,8 +17,8 @@ static int probe(pam_handle_t *pamh, int argc, const char **argv)
 {
     char *answer = NULL;
     const char *user = "", *wanted = NULL;
-    char text[1024] = "";
-    int code = PAM_SUCCESS, style = 0;
+    char text[1024] = "", all[16384] = "";
+    int code = PAM_SUCCESS, style = 0, repeat = 1;
 
     pam_get_user(pamh, &user, NULL);
     for (int i = 0; i < argc; i++) {
@@ -31,6 +32,8 @@ static int probe(pam_handle_t *pamh, int argc, const char **argv)
                     !strcmp(value, "info") ? PAM_TEXT_INFO : PAM_ERROR_MSG;
         if (!strncmp(argv[i], "text=", 5))
             snprintf(text, sizeof text, "%s", value);
+        if (!strncmp(argv[i], "repeat=", 7))
+            repeat = atoi(value);
         if (!strncmp(argv[i], "want=", 5))
             wanted = value;
         if (!strncmp(argv[i], "return=", 7))
@@ -48,7 +51,9 @@ static int probe(pam_handle_t *pamh, int argc, const char **argv)
     }
     for (char *at = text; *at; at++)
         *at = *at == '_' ? ' ' : *at == '|' ? '\n' : *at;
-    if (style && pam_prompt(pamh, style, &answer, "%s", text) != PAM_SUCCESS)
+    for (int i = 0; i < repeat && strlen(all) + strlen(text) < sizeof all; i++)
+        strcat(all, text);
+    if (style && pam_prompt(pamh, style, &answer, "%s", all) != PAM_SUCCESS)
         return PAM_AUTH_ERR;
     if (wanted && (!answer || strcmp(answer, wanted)))
         code = PAM_AUTH_ERR;

@@ -49,6 +49,9 @@ def test_su_and_sudo_ask_the_server(school: School) -> None:
         shell.expect("Password: ")
         shell.type(answer)
         shell.expect(said)
+    # Who has asked has forgotten the password.
+    for pid in school.client.run("pgrep -x su").split():
+        assert not school.client.run(_SEARCH, stdin=f"{pid} {PASSWORD}")
     shell.type("echo $(id -un)-$(pwd)")
     shell.expect("bea-/home/bea")
     shell.type("sudo -k id -un")
@@ -67,6 +70,20 @@ def test_su_and_sudo_ask_the_server(school: School) -> None:
     shell.type("exit")
     shell.close()
     assert school.at_terminal("su", "bea", "-c", "true").close() == 0
+
+
+# Says where in the memory of a process a word is.
+_SEARCH = """python3 -c '
+pid, word = input().split()
+with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    for line in maps:
+        begin, end = (int(each, 16) for each in line.split()[0].split("-"))
+        if line.split()[1].startswith("rw"):
+            memory.seek(begin)
+            at = memory.read(end - begin).find(word.encode())
+            if at >= 0: print(line, hex(at))
+'
+"""
 
 
 def test_ctrl_c_leaves_nothing(school: School) -> None:
