@@ -33,7 +33,9 @@ static char *in_dir(const struct talk *t, char path[108], const char *name)
 static int judge(struct talk *t, const char *socket, int port)
 {
     char config[108], words[512], option[32] = "NumberOfPasswordPrompts=1";
-#define ALWAYS SSH, "-F", in_dir(t, config, "ssh_config"), "-l", t->user, "-o", "NumberOfPasswordPrompts=1", "-o", option
+    /* A key of this machine, which AUTOLOGIN may have, is no proof of who the person is. */
+#define ALWAYS SSH, "-F", in_dir(t, config, "ssh_config"), "-l", t->user, "-o", "NumberOfPasswordPrompts=1", "-o", option, \
+    "-o", "PreferredAuthentications=keyboard-interactive"
     const char *const master[] = {ALWAYS, "-S", socket, "-M", "-f", "-N", "ltsp-login", NULL};
     /* By a connection that is there already, any password would be right. */
     const char *const only[] = {ALWAYS, "-S", "none", "-o", "ControlMaster=no", "-s", "ltsp-login", "sftp", NULL};

@@ -51,6 +51,7 @@ def test_su_and_sudo_ask_the_server(school: School) -> None:
         shell.expect(said)
     # Who has asked has forgotten the password.
     for pid in school.client.run("pgrep -x su").split():
+        assert school.client.run(_SEARCH, stdin=f"{pid} bea")
         assert not school.client.run(_SEARCH, stdin=f"{pid} {PASSWORD}")
     shell.type("echo $(id -un)-$(pwd)")
     shell.expect("bea-/home/bea")
