@@ -193,7 +193,8 @@ def test_a_key_opens_one_home_of_one_who_may_come_in_and_nothing_else(school: De
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", school.folder / name], check=True
         )
     public = (school.folder / "machine.pub").read_text()
-    for name in ("anna", "nora", "root"):
+    school.server.run("usermod -s /bin/bash games")
+    for name in ("anna", "nora", "root", "games"):
         school.server.write(f"{KEYS}/{name}", f'restrict,command="internal-sftp" {public}')
 
     def come(user: str, key: str = "machine", port: int = PORT) -> Asked:
@@ -209,6 +210,7 @@ def test_a_key_opens_one_home_of_one_who_may_come_in_and_nothing_else(school: De
             "the key of nobody": come("anna", "other"),
             "nobody's home": come("bert"),
             "root": come("root"),
+            "a system account": come("games"),
             "a new password": come("anna", port=NEW),
             "who may not log in": come("nora"),
         }
