@@ -122,6 +122,15 @@ static int place(struct talk *t, char path[108], uid_t uid, gid_t gid)
     return 0;
 }
 
+/* Whether a home has lost its connection: `home` leaves a mark of that. */
+static int lost(struct talk *t, char path[108])
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "users/%u/lost", t->known->pw_uid);
+    return access(in_dir(t, path, name), F_OK) == 0;
+}
+
 static int listens(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -154,7 +163,7 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     char path[108];
     const char *const end[] = {SSH, "-F", "/dev/null", "-S", path, "-O", "exit", "ltsp-login", NULL};
     const void *service = NULL, *preset = NULL;
-    int code, ended, brings, begins;
+    int code, ended, brings, renews, begins;
     if (whose(&t, pamh, flags, argc, argv) == LOCAL)
         return PAM_IGNORE;
     pam_get_item(pamh, PAM_SERVICE, &service);
@@ -162,9 +171,11 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     t.preset = preset;
     /* polkit asks for an administrator's password, and gives no session. */
     brings = geteuid() == 0 && !(service && !strcmp(service, "polkit-1")) && euidaccess(in_dir(&t, path, "home"), X_OK) == 0;
-    if (brings && place(&t, path, t.known ? t.known->pw_uid : 0, t.known ? t.known->pw_gid : 0) < 0)
+    /* A home that lost its connection gets another one by the next right password, also at a locked screen. */
+    renews = !brings && t.known && geteuid() == t.known->pw_uid && lost(&t, path);
+    if ((brings || renews) && place(&t, path, t.known ? t.known->pw_uid : 0, t.known ? t.known->pw_gid : 0) < 0)
         return PAM_SYSTEM_ERR;
-    begins = brings && !listens(path);
+    begins = (brings || renews) && !listens(path);
     if (begins)
         unlink(path);
     code = judge(&t, begins ? path : NULL, 0);

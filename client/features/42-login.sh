@@ -161,23 +161,33 @@ cp "$store/busybox" "$login/home"
     echo "size=$size busybox=$store/busybox"
     cat "$ltsp/client/live/home.sh"
 } >"$login/home"
+process=''
+[ "$kind" != sshfs ] || process="
+PIDFile=/run/ltsp/login/homes/%i.pid"
 # It runs apart from what a person was asked by, because that ends with the session (getty, greeter); and it stops after
 # everything else of that person has, also when the machine is shut down.
 write "$run/systemd/system/ltsp-home@.service" "[Unit]
 Description=Home of user %i
 PartOf=user-runtime-dir@%i.service
 Before=user-runtime-dir@%i.service
-StartLimitIntervalSec=0
+ConditionPathExists=/run/ltsp/login/homes/%i
 [Service]
-Type=forking
+Type=forking$process
 RemainAfterExit=yes
-ExecStart=$login/home serve %i
-ExecStop=$login/home leave %i
+ExecStart=/run/ltsp/login/home serve %i
+ExecStop=/run/ltsp/login/home leave %i
 KillMode=process
 Restart=on-failure
 RestartSec=1
 TimeoutStartSec=60
 TimeoutStopSec=60"
+# What AUTOLOGIN has opened (75-autologin) is opened again for each session.
+write "$run/systemd/system/user-runtime-dir@.service.d/ltsp.conf" "[Unit]
+Wants=ltsp-home@%i.service"
 # What a person leaves running would write to a home that is gone, so it ends with the session.
+# A guest home is a new one also for who logs in at once.
+delay=''
+[ "$kind" != guest ] || delay="
+UserStopDelaySec=0"
 write "$run/systemd/logind.conf.d/ltsp.conf" "[Login]
-KillUserProcesses=yes"
+KillUserProcesses=yes$delay"

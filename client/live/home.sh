@@ -1,10 +1,12 @@
 # shellcheck shell=dash disable=SC2154,SC2034
 # The homes of the server's people in the booted system: /run/ltsp/login/home, which features/42-login.sh makes of this
-# file with `kind`, `size` and `busybox` before it. docs/login.md describes what people see.
+# file with `kind`, `size` and `busybox` before it. docs/login.md and docs/homes.md describe what people see.
 #
 #   home up USER     opens the home. Exit status 0: it is there, or the account is none of the server's. Otherwise
 #                    a sentence for the person on stdout. What the server has told of an account is on stdin.
 #   home down USER   called when a session ends; closes the home if that was the last one and logind knows no other
+#   home auto USER   opens the home for AUTOLOGIN, by this client's own key
+#   home console USER TTY   a login prompt that needs no password if `auto` has succeeded
 #   home serve|leave|carry UID   for ltsp-home@UID.service and its sshfs
 #   home everybody WORDS         for ltsp-homes-told.service
 #
@@ -39,6 +41,11 @@ is_mounted() {
     return 1
 }
 
+# runs PID WORDS: whether these words are in the command line of a process.
+runs() {
+    { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qF "$2"
+}
+
 # answers PATH: whether a home can be looked at. One whose server is away may wait for minutes.
 answers() {
     "$busybox" timeout 10 "$busybox" stat "$1" >/dev/null 2>&1
@@ -48,8 +55,8 @@ answers() {
 # root's if the account was not known before. What the person's own process says is not believed.
 find_master() {
     owner=$(stat -c %u "$login/users/$uid/master" 2>/dev/null) || return 1
-    pid=$(/usr/bin/setpriv --reuid "$owner" --regid "$gid" --clear-groups -- "$ssh" -F "$login/ssh_config" \
-        -S "$login/users/$uid/master" -O check ltsp-login 2>&1)
+    pid=$(/usr/bin/setpriv --reuid "$owner" --regid "$gid" --clear-groups -- "$busybox" timeout 10 "$ssh" \
+        -F "$login/ssh_config" -S "$login/users/$uid/master" -O check ltsp-login 2>&1)
     pid=${pid##*pid=} pid=${pid%%[!0-9]*}
     [ -n "$pid" ] && grep -qs "^Uid:[[:space:]]*${owner}[[:space:]]" "/proc/$pid/status"
 }
@@ -57,32 +64,47 @@ find_master() {
 # ---- what PAM calls ------------------------------------------------------------------------------------
 
 up() {
-    local unit
+    local why pid owner
     if ! look_up "$1"; then
-        take_account "$1"
+        why=$(take_account "$1")
+        [ -z "$why" ] || fail "$why"
         # An account of the image has its home there.
         look_up "$1" || return 0
     fi
-    case "$dir" in
-        *[[:space:]\\,:]* | */../* | */.. | [!/]* | /usr/* | /etc/* | /proc/* | /sys/* | /dev/* | /run/* | /boot/*)
-            fail "The account's home folder, $dir, can't be used on this machine. Please tell your administrator." ;;
-        /*/*) ;;
-        *) fail "The account's home folder, $dir, can't be used on this machine. Please tell your administrator." ;;
-    esac
+    why=$(check_home)
+    [ -z "$why" ] || fail "$why"
+    # Only SSHFS needs the connection of the login any longer.
+    [ "$kind" = sshfs ] || ! find_master || kill "$pid"
     case "$kind" in
-        mounted)
-            answers "$dir/." || fail "Your home folder $dir is not there: the server with the homes does not answer," \
-                "or has no such folder. Please tell your administrator."
-            return
-            ;;
-        local)
-            systemctl start home.mount ||
-                fail "The disk with the homes is not there. Please tell your administrator."
-            [ -d "$dir" ] || furnish "$dir" || fail "Your home folder $dir could not be made on this machine's disk."
-            return
-            ;;
+        mounted | local) ready ;;
+        *) open_home "$1" login ;;
     esac
-    unit=ltsp-home@$uid.service
+}
+
+# check_home: say why the home can't be where the account has it.
+check_home() {
+    case "$dir" in
+        *[[:space:]\\,:]* | */../* | */.. | [!/]* | /usr/* | /etc/* | /proc/* | /sys/* | /dev/* | /run/* | /boot/*) ;;
+        /*/*) return ;;
+    esac
+    echo "The account's home folder, $dir, can't be used on this machine. Please tell your administrator."
+}
+
+# ready: see to a home that is not opened for one person.
+ready() {
+    if [ "$kind" = mounted ]; then
+        answers "$dir/." || fail "Your home folder $dir is not there: the server with the homes does not answer," \
+            "or has no such folder. Please tell your administrator."
+        return
+    fi
+    systemctl start home.mount ||
+        fail "The disk with the homes is not there. Please tell your administrator."
+    [ -d "$dir" ] || furnish "$dir" || fail "Your home folder $dir could not be made on this machine's disk."
+}
+
+# open_home USER WAY: have systemd open the home: by the connection of a login, or by this client's key (auto).
+open_home() {
+    local unit=ltsp-home@$uid.service
     if systemctl --quiet is-active "$unit" && is_mounted "$dir" && answers "$dir/."; then
         keep_master "$unit"
         return
@@ -94,14 +116,18 @@ up() {
     rm -f "$login/homes/$uid.again"
     [ "$kind" != sshfs ] || [ -x "$sshfs" ] || fail "Your home can't be opened, because sshfs is not installed on" \
         "this machine. Please tell your administrator."
-    printf '%s\n' "$1" "$gid" "$dir" >"$login/homes/$uid"
+    printf '%s\n' "$1" "$gid" "$dir" "$2" >"$login/homes/$uid"
+    why=''
     if systemctl --quiet start "$unit" 2>/dev/null && answers "$dir/."; then
-        keep_master "$unit"
-        return
+        if /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$busybox" test -x "$dir"; then
+            keep_master "$unit"
+            return
+        fi
+        why="Permission denied"
     fi
     : >"$login/homes/$uid.again"
     systemctl --quiet stop "$unit" 2>/dev/null
-    why=$(tail -n 1 "$login/homes/$uid.said" 2>/dev/null)
+    why=${why:-$(tail -n 1 "$login/homes/$uid.said" 2>/dev/null)}
     put_away
     case "$why" in
         *"No such file or directory"*) fail "Your home folder $dir does not exist on the server." \
@@ -116,11 +142,49 @@ up() {
 # session.
 keep_master() {
     local pid owner group
-    find_master || return 0
+    find_master || pid=''
     echo "$pid" >"$login/homes/$uid.master"
+    [ -n "$pid" ] || return 0
     group=$(systemctl show --value --property=ControlGroup "$1")
     [ -n "$group" ] || return 0
     { echo "$pid" >"/sys/fs/cgroup$group/cgroup.procs"; } 2>/dev/null || return 0
+}
+
+# auto USER: open the home for AUTOLOGIN, and let the display manager, or a getty, log the person in. Its settings wait in
+# a directory of their own until then; without a home, people log in as usual.
+auto() {
+    local why pid owner tries=0
+    if ! look_up "$1"; then
+        echo "<4>AUTOLOGIN names $1, which is no account of the server here."
+        return 1
+    fi
+    why=$(check_home)
+    # The server may have got to know this client's key a moment ago.
+    while [ -z "$why" ]; do
+        why=$(
+            case "$kind" in
+                mounted | local) ready ;;
+                *) open_home "$1" auto ;;
+            esac
+        ) && break
+        tries=$((tries + 1))
+        [ "$tries" -ge 5 ] || { sleep 2 && why=''; }
+    done
+    if [ -n "$why" ]; then
+        echo "<4>AUTOLOGIN of $1 is left out until the next boot. $why"
+        return 1
+    fi
+    cp -a "$login/auto/." /
+    : >"$login/auto.ready"
+}
+
+# console USER TTY: what a console has that AUTOLOGIN is for.
+console() {
+    if [ -e "$login/auto.ready" ]; then
+        [ ! -e "$login/auto.once" ] || rm -f "$login/auto.ready"
+        exec /usr/sbin/agetty --autologin "$1" --noclear "$2" "${TERM:-linux}"
+    fi
+    exec /usr/sbin/agetty --noclear "$2" "${TERM:-linux}"
 }
 
 # down USER: systemd closes the home when it has ended the last session of the account (PartOf= of the unit). Only where
@@ -134,14 +198,14 @@ down() {
 
 # ---- what systemd calls --------------------------------------------------------------------------------
 
-# read_home UID: set uid, gid, name and dir to what `up` has noted.
+# read_home UID: set uid, gid, name, dir and way to what open_home has noted.
 read_home() {
     uid=$1
-    { read -r name && read -r gid && read -r dir; } <"$login/homes/$uid"
+    { read -r name && read -r gid && read -r dir && read -r way; } <"$login/homes/$uid"
 }
 
 serve() {
-    local options
+    local options pid program
     read_home "$1"
     rm -f "$login/homes/$uid.leaving"
     while is_mounted "$dir"; do /usr/bin/umount -l "$dir" || return 1; done
@@ -152,16 +216,25 @@ serve() {
     fi
     # reconnect: without it a lost connection ends the mount. The kernel checks permissions as for a local disk, by the
     # server's numbers, which are those of the accounts here.
-    options=reconnect,nosuid,nodev,allow_other,default_permissions,ssh_command=$login/home\ carry\ $uid
+    options=reconnect,nosuid,nodev,allow_other,default_permissions,ssh_command=$login/home\ carry\ $uid,dir_cache=yes
     case "$("$sshfs" -h 2>&1)" in *no_contain_symlinks*) options=$options,no_contain_symlinks ;; esac
-    # root mounts, as the folder is nobody's, and sshfs runs with the rights of the person; but a connection that root
-    # has made, before it knew the account, is for root only.
-    if [ "$(stat -c %u "$login/users/$uid/master")" = 0 ]; then
+    # root mounts, as the folder is nobody's, and sshfs runs with the rights of the person; but this client's key, and a
+    # connection that root has made before it knew the account, are for root only.
+    if [ "$way" = login ] && [ "$(stat -c %u "$login/users/$uid/master")" = 0 ]; then
         chown 0:0 "$login/users/$uid"
-    else
+    elif [ "$way" = login ]; then
         options=$options,setuid=$name,drop_privileges
     fi
-    "$mount_fuse" "sshfs#ltsp-login:$dir" "$dir" -o "$options" >"$login/homes/$uid.said" 2>&1
+    if ! "$mount_fuse" "sshfs#ltsp-login:$dir" "$dir" -o "$options" >"$login/homes/$uid.said" 2>&1; then
+        /usr/bin/umount -l "$dir" 2>/dev/null
+        return 1
+    fi
+    # systemd starts another one if this ends, and its PIDFile= says which process it is.
+    for pid in /proc/[0-9]*; do
+        { read -r program <"$pid/comm"; } 2>/dev/null || continue
+        if [ "$program" != sshfs ] || ! runs "${pid#/proc/}" "home carry $uid,"; then continue; fi
+        echo "${pid#/proc/}" >"$login/homes/$uid.pid"
+    done
 }
 
 # prepare PATH: make a folder that nobody can write to.
@@ -213,7 +286,7 @@ end_others() {
     read -r group </proc/self/cgroup
     grep -ls "^Uid:[[:space:]]*${uid}[[:space:]]" /proc/[0-9]*/status | while read -r file; do
         pid=${file#/proc/} pid=${pid%/status}
-        if grep -qsxF "$group" "/proc/$pid/cgroup" || grep -qsF "$login/users/$uid/master" "/proc/$pid/cmdline"; then
+        if grep -qsxF "$group" "/proc/$pid/cgroup" || runs "$pid" "$login/users/$uid/master"; then
             continue
         fi
         kill "-$1" "$pid" 2>/dev/null
@@ -225,47 +298,75 @@ end_carriers() {
     local pid group
     read -r group </proc/self/cgroup
     while read -r pid; do [ "$pid" = $$ ] || kill "$pid"; done 2>/dev/null <"/sys/fs/cgroup${group#0::}/cgroup.procs"
-    read -r pid 2>/dev/null <"$login/homes/$uid.master" && kill "$pid" 2>/dev/null
+    read -r pid 2>/dev/null <"$login/homes/$uid.master" && runs "$pid" "$login/users/" && kill "$pid" 2>/dev/null
     rm -f "$login/users/$uid/lost"
 }
 
 # put_away: remove what was noted about the home.
 put_away() {
     local each
-    for each in '' .said .master .leaving .again; do rm -f "$login/homes/$uid$each"; done
+    # What AUTOLOGIN has opened is opened again at the next session.
+    [ "${way:-login}" = auto ] || rm -f "$login/homes/$uid"
+    for each in said pid master leaving again lost; do rm -f "$login/homes/$uid.$each"; done
 }
 
 # ---- what sshfs calls ----------------------------------------------------------------------------------
 
-# carry UID ARGUMENTS…: the connection of a home, by that which the person has logged in by. sshfs calls this anew when
-# it has ended, whenever a program wants something.
+# carry UID ARGUMENTS…: the connection of a home: that which the person has logged in by, or one by this client's key.
+# sshfs calls this anew when it has ended, whenever a program wants something.
 carry() {
-    local own=$login/users/$1
-    uid=$1
+    local mark
+    read_home "$1"
     shift
-    [ -S "$own/master" ] || return 1
-    if [ -e "$own/lost" ]; then
-        rm -f "$own/lost"
-        tell "The connection to the server is back. Your files can be used again."
+    # root writes nothing where the person could put a link.
+    mark=$login/users/$uid/lost
+    [ "$way" = login ] || mark=$login/homes/$uid.lost
+    [ "$way" != login ] || [ -S "$login/users/$uid/master" ] || return 1
+    if [ "$way" = login ]; then
+        found_again
+        # If the master is gone, ssh must not connect by itself.
+        "$ssh" -F "$login/ssh_config" -S "$login/users/$uid/master" -o ControlMaster=no -o ProxyCommand=false \
+            -o BatchMode=yes "$@"
+    else
+        "$ssh" -F "$login/ssh_config" -S none -l "$name" -i "$login/key" -o IdentitiesOnly=yes -o BatchMode=yes \
+            -o PubkeyAuthentication=yes -o PreferredAuthentications=publickey \
+            -o PermitLocalCommand=yes -o LocalCommand="$login/home again $uid" "$@"
     fi
-    # If the master is gone, ssh must not connect by itself.
-    "$ssh" -F "$login/ssh_config" -S "$own/master" -o ControlMaster=no -o ProxyCommand=false -o BatchMode=yes "$@"
-    if [ -e "$login/homes/$uid.leaving" ] || [ -e "$own/lost" ]; then return; fi
-    : >"$own/lost"
-    tell "The connection to the server is lost, so your files can't be opened or saved for now. Lock the screen and" \
-        "unlock it with your password, or log in once more on another screen, to connect again."
+    if [ -e "$login/homes/$uid.leaving" ] || [ -e "$mark" ] || [ ! -e "$login/homes/$uid.pid" ]; then return; fi
+    : >"$mark"
+    if [ "$way" = login ]; then
+        tell "The connection to the server is lost, so your files can't be opened or saved for now. Lock the screen" \
+            "and unlock it with your password, or log in once more on another screen, to connect again."
+    else
+        tell "The connection to the server is lost, so your files can't be opened or saved until it is back."
+    fi
+}
+
+# found_again: the connection is back.
+found_again() {
+    [ -e "$mark" ] || return 0
+    rm -f "$mark"
+    tell "The connection to the server is back. Your files can be used again."
+}
+
+# again UID: what ssh calls when the client's key has opened the home.
+again() {
+    local mark=$login/homes/$1.lost
+    read_home "$1"
+    found_again
 }
 
 # tell WORDS: show a message in all sessions of the person, as the person.
 tell() {
-    local session type tty
-    echo "<4>$*" >&2
+    local session type tty as=''
+    [ "$(stat -c %u /proc/self)" != 0 ] || as="/usr/bin/setpriv --reuid $uid --regid $uid --clear-groups --"
     for session in $(loginctl show-user --value --property=Sessions "$uid" 2>/dev/null); do
         type=$(loginctl show-session --value --property=Type "$session" 2>/dev/null)
         tty=$(loginctl show-session --value --property=TTY "$session" 2>/dev/null)
         [ "$type" != tty ] || [ ! -w "/dev/$tty" ] || printf '\r\n\a%s\r\n' "$*" >"/dev/$tty"
     done
-    [ ! -S "/run/user/$uid/bus" ] || "$busybox" timeout 10 /usr/bin/busctl --quiet \
+    # shellcheck disable=SC2086
+    [ ! -S "/run/user/$uid/bus" ] || $as "$busybox" timeout 10 /usr/bin/busctl --quiet \
         --address="unix:path=/run/user/$uid/bus" call org.freedesktop.Notifications /org/freedesktop/Notifications \
         org.freedesktop.Notifications Notify 'susssasa{sv}i' ltsp 0 network-error Home "$*" 0 1 urgency y 2 0 \
         >/dev/null 2>&1
@@ -282,12 +383,74 @@ everybody() {
 
 # ---- accounts that come when their owner logs in --------------------------------------------------------
 
+# take_account USER: add the account that the server has told of on stdin to passwd, shadow and group. As with accounts
+# that come at the boot, what the image has wins, by name and by number. It stays until the client restarts: nobody else
+# may get its number before.
 take_account() {
-    :
+    local line passwd='' groups='' work=$login/homes/new.$$
+    while read -r line; do
+        case "$line" in
+            "ltspd-passwd: $1:"*) passwd=${line#*: } ;;
+            "ltspd-groups: "*) groups=${line#*: } ;;
+        esac
+    done
+    [ -n "$passwd" ] || return 0
+    (umask 077 && mkdir "$work")
+    (
+        /usr/bin/flock 9
+        new=$passwd groups=$groups awk -F: -v out="$work/" '
+            function refuse(why) { print "Your account " a[1] " can not be used on this machine: " why "."; bad = 1; exit }
+            part == "passwd" { known[$1] = 1; uid[$3] = $1; next }
+            { at[$1] = ++count; gid[$3] = $1; line[count] = $0 }
+            END {
+                if (bad || split(ENVIRON["new"], a, ":") != 7) exit 1
+                if (a[1] ~ /^[-+~.]|[^A-Za-z0-9._@\\\200-\377-]/ || a[3] !~ /^[0-9]+$/ || a[4] !~ /^[0-9]+$/) exit 1
+                if (a[3] < 1000 || a[3] == 65534) refuse("its number " a[3] " is one of the system")
+                if (a[1] in known) refuse("the image has one of the same name")
+                if (a[3] in uid) refuse("its number " a[3] " is that of " uid[a[3]] " here")
+                number = split(ENVIRON["groups"], each, " ")
+                for (i = 1; i <= number; i++) {
+                    if (split(each[i], g, ":") != 2 || g[2] !~ /^[0-9]+$/ || g[1] ~ /[,[:cntrl:]]/) continue
+                    if (!(g[1] in at)) {
+                        if (g[2] in gid) {
+                            if (g[2] == a[4]) refuse("the number " g[2] " of its group " g[1] " is that of " gid[g[2]] " here")
+                            continue
+                        }
+                        at[g[1]] = ++count; gid[g[2]] = g[1]; line[count] = g[1] ":x:" g[2] ":"
+                    }
+                    k = at[g[1]]
+                    # A group of the image is another one if it has another number.
+                    if (line[k] !~ "^[^:]*:[^:]*:" g[2] ":") continue
+                    members = line[k]
+                    sub(/.*:/, "", members)
+                    if (!index("," members ",", "," a[1] ",")) line[k] = line[k] (members == "" ? "" : ",") a[1]
+                }
+                for (i = 1; i <= count; i++) print line[i] >(out "group")
+                print a[1] ":x:" a[3] ":" a[4] ":" a[5] ":" a[6] ":" a[7] >(out "passwd")
+                print a[1] ":*:19000:0:99999:7:::" >(out "shadow")
+                print a[1] ":" a[3] >(out "accounts")
+            }
+        ' part=passwd /etc/passwd part=group /etc/group || exit
+        [ -e "$work/accounts" ] || exit
+        cat "$login/accounts" "$work/accounts" >"$login/accounts.new"
+        mv "$login/accounts.new" "$login/accounts"
+        replace_with "$work/group" /etc/group
+        replace_with "/etc/shadow $work/shadow" /etc/shadow
+        replace_with "/etc/passwd $work/passwd" /etc/passwd
+    ) 9>"$login/lock"
+    rm -rf "$work"
+}
+
+# replace_with FILES FILE: put the FILES into a file, by a rename.
+replace_with() {
+    cp -p "$2" "$2.ltsp"
+    # shellcheck disable=SC2086
+    cat $1 >"$2.ltsp"
+    mv "$2.ltsp" "$2"
 }
 
 case "$1" in
-    up | down | serve | leave | carry | everybody) "$@" ;;
+    up | down | auto | console | serve | leave | carry | again | everybody) "$@" ;;
     *)
         echo "home up|down USER" >&2
         exit 2

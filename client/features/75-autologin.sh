@@ -1,0 +1,117 @@
+# needs: LTSP_API 1
+# parameter: RELOGIN bool "1" AUTOLOGIN logs in again after a logout, not only after the boot
+# shellcheck shell=dash disable=SC2154
+# AUTOLOGIN: a person is logged in without a password (docs/login.md). Display managers ask nobody then, so the home is
+# opened before they start, by the client's own key. Only when it is there they get the settings that are made here;
+# without it people log in as usual.
+
+# In a trial there is no home.
+if [ "$trial" = 1 ] || [ ! -e "$store/login/home" ]; then return 0; fi
+account=$(autologin_account "$AUTOLOGIN" "$hostname")
+[ -n "$account" ] || return 0
+again=1
+[ "$RELOGIN" != 0 ] || again=''
+
+# set_keys FILE SECTION KEY=VALUE…: have a file of the image, as it will be, set keys of a section; the others stay.
+set_keys() {
+    local from=$new$1 file=$store/login/auto$1 section=$2
+    shift 2
+    [ -f "$from" ] || from=/dev/null
+    write "$file" "$(awk -v section="[$section]" -v keys="$(printf '%s\n' "$@")" '
+        function ours(   i) {
+            for (i = 1; i <= count; i++) print line[i]
+            done = 1
+        }
+        BEGIN { count = split(keys, line, "\n") }
+        /^[ \t]*\[/ {
+            inside = $0 == section
+            print
+            if (inside && !done) ours()
+            next
+        }
+        {
+            key = $0
+            sub(/[ \t]*=.*/, "", key)
+            for (i = 1; i <= count; i++) if (inside && index(line[i], key "=") == 1) next
+            for (i = 1; i <= count; i++) if (inside && index(line[i], key " =") == 1) next
+            print
+        }
+        END {
+            if (done) exit
+            print section
+            ours()
+        }
+    ' "$from")"
+}
+
+# find_session: set session to the first session that the image has, Wayland before X11: some have to be told.
+find_session() {
+    for session in "$new"/usr/share/wayland-sessions/*.desktop "$new"/usr/share/xsessions/*.desktop; do
+        if [ -f "$session" ]; then return; fi
+    done
+    session=''
+}
+
+manager=$(readlink "$new/etc/systemd/system/display-manager.service" ||
+    readlink "$new/usr/lib/systemd/system/display-manager.service") || manager=getty
+manager=${manager##*/} manager=${manager%.service}
+case "$manager" in
+    lightdm)
+        # With a timeout it also logs in after a logout. The main file comes last, and so it counts.
+        wait=0
+        [ -z "$again" ] || wait=2
+        set_keys /etc/lightdm/lightdm.conf 'Seat:*' "autologin-user=$account" "autologin-user-timeout=$wait"
+        ;;
+    gdm | gdm3)
+        file=/etc/gdm3/daemon.conf
+        [ -d "$new/etc/gdm3" ] || file=/etc/gdm/custom.conf
+        if [ -n "$again" ]; then
+            set_keys "$file" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=true \
+                "TimedLogin=$account" TimedLoginDelay=2
+        else
+            set_keys "$file" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=false
+        fi
+        ;;
+    sddm | plasmalogin)
+        find_session
+        session=${session##*/}
+        [ -n "$again" ] && again=true || again=false
+        set_keys "/etc/$manager.conf" Autologin "User=$account" "Session=${session%.desktop}" "Relogin=$again"
+        ;;
+    greetd)
+        find_session
+        program=''
+        [ -z "$session" ] || program=$(sed -n '/^Exec=/{s///p;q;}' "$session")
+        case "$program" in
+            '' | *[\"\\]*)
+                say "AUTOLOGIN is left out: this image has no session that greetd could start"
+                return 0
+                ;;
+        esac
+        # greetd's default session is its greeter; what takes its place starts again after each logout.
+        part=initial_session
+        [ -z "$again" ] || part=default_session
+        set_keys /etc/greetd/config.toml "$part" "command = \"$program\"" "user = \"$account\""
+        ;;
+    getty)
+        mkdir -p "$store/login/auto"
+        [ -n "$again" ] || : >"$store/login/auto.once"
+        write "$run/systemd/system/getty@tty1.service.d/ltsp.conf" "[Service]
+ExecStart=
+ExecStart=-/run/ltsp/login/home console $account %I"
+        ;;
+    *)
+        say "AUTOLOGIN is left out: how $manager logs somebody in is not known"
+        return 0
+        ;;
+esac
+want ltsp-autologin.service
+write "$run/systemd/system/ltsp-autologin.service" "[Unit]
+Description=Open the home of $account, who is logged in without a password
+After=ltsp-key.service systemd-logind.service dbus.service
+Before=display-manager.service getty@tty1.service systemd-user-sessions.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-/run/ltsp/login/home auto $account
+TimeoutStartSec=90"
