@@ -29,6 +29,7 @@ _BESIDES = (
     "nfs-ganesha",
     "nfs-ganesha-vfs",
     "nftables",
+    "openssh-server",
     "rpcbind",
 )
 # LTSP as Debian has it lies ready in this directory, with what it needs and suggests for DHCP.
