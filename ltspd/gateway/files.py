@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -20,9 +22,28 @@ class Files:
         """Count the bytes that go out; there is no file yet."""
         self._counts = counts
         self.paths: Mapping[str, str] = {}
+        self._kept: Mapping[str, bytes] = {}
+
+    def follow(self, paths: Mapping[str, str], documents: Mapping[str, str]) -> None:
+        """Answer with these files; keep what all running clients fetch at one moment in memory.
+
+        ``documents`` are such files by URL, with the digests that clients were told. One whose file is newer
+        by now stays as it was: its signature belongs to it, and another table is about to come.
+        """
+        kept = dict[str, bytes]()
+        for url, digest in documents.items():
+            pair = {each: _read(paths.get(each, "")) for each in (url, f"{url}.sig")}
+            if sha256(pair[url]).hexdigest() == digest:
+                kept |= pair
+            elif url in self._kept:
+                kept |= {each: self._kept[each] for each in pair}
+        self.paths, self._kept = paths, kept
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Return the file that a request asks for; raises HTTPNotFound."""
+        if (data := self._kept.get(request.path)) is not None:
+            self._counts.bytes += len(data)
+            return web.Response(body=data, content_type="application/octet-stream")
         file = self.paths.get(request.path)
         if file is None:
             # The path as it came: decoded it could hold control characters.
@@ -37,6 +58,13 @@ class Files:
             log.error("%s of the table can't be read", file)
             raise web.HTTPNotFound(text="This boot file is not there now. The server's journal tells more.\n")
         return _File(self._counts, file)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
 
 
 class _File(web.FileResponse):

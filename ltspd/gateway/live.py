@@ -18,10 +18,12 @@ from ltspd.clients.fields import is_mac
 from ltspd.clients.table import Orders
 from ltspd.gateway.admission import Admission
 from ltspd.gateway.connections import Connection
-from ltspd.gateway.limits import Limits
+from ltspd.gateway.limits import EACH_BURST, Limits
 
 log = logging.getLogger("ltspd.gateway")
 
+# Questions a second of one sender in the long run.
+EACH_RATE = 5.0
 _REVISION = re.compile(r"[A-Za-z0-9.-]{0,128}")
 
 
@@ -42,11 +44,18 @@ class Live:
         """Hold none yet; ``most`` is the limit for all of them."""
         self._admission, self._most = admission, most
         # The limit for one sender.
-        self.each_most = most
-        self._limits = Limits(time.monotonic())
+        self._each_most = 0
+        self.allow(most)
         self._orders = Orders()
         self._held: dict[str, _Held] = {}
         self._of: Counter[str] = Counter()
+
+    def allow(self, each_most: int) -> None:
+        """Hold so many connections of one sender, and let it come back with all of them at once."""
+        # A room behind a router is one sender, and all of it asks again after each piece of news.
+        if each_most != self._each_most:
+            self._each_most = each_most
+            self._limits = Limits(time.monotonic(), float(max(each_most, EACH_BURST)), EACH_RATE)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -102,7 +111,7 @@ class Live:
         if before := self._held.get(held.mac):
             # The client was switched off, or asks once more, so nobody reads an answer to its older question.
             self._drop(before)
-        if self._of[who] >= self.each_most:
+        if self._of[who] >= self._each_most:
             return False
         if len(self._held) >= self._most:
             widest, count = max(self._of.items(), key=lambda each: each[1], default=("", 0))

@@ -24,7 +24,8 @@ from ltspd.gateway.waking import Waking
 log = logging.getLogger("ltspd.gateway")
 
 LOOPBACK = "127.0.0.1"
-BOOT, LIVE, REPORT = "/ltsp/boot", "/ltsp/live", "/ltsp/report"
+BASE = "/ltsp"
+BOOT, LIVE, REPORT = f"{BASE}/boot", f"{BASE}/live", f"{BASE}/report"
 # Seconds a transfer under way may go on when the service stops.
 STOP_SECONDS = 2.0
 
@@ -91,9 +92,11 @@ class Gateway:
         """
         self._table = table
         self._admission.follow(table.networks)
-        self._files.paths = table.files
+        documents = {f"{BASE}/{name}": digest for name, digest in table.orders.documents.items()}
+        await asyncio.to_thread(self._files.follow, table.files, documents)
         self._boot.follow(table)
-        self._connections.each_most = self._live.each_most = table.connections
+        self._connections.each_most = table.connections
+        self._live.allow(table.connections)
         places = {(address, table.port): self._accepting(self._clients) for address in table.addresses}
         if table.metrics_port:
             places.setdefault((LOOPBACK, table.metrics_port), self._accepting(self._own))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,11 +84,12 @@ class Running:
         script = " && ".join([*lines, f"exec {busybox} sh {self.store}/live {' '.join(words)}"])
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self, inside: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+        """Run the script; ``inside`` are words before it that put it into a network."""
         environment = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                self.command(), env=environment, stdout=log, stderr=log, start_new_session=True
+                [*inside, *self.command()], env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def gone(self, uid: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ltspd.clients.table import Order, Orders, Table
+from ltspd.system.files import digest
 from tests.patience import PATIENCE
 from tests.worlds.exposition import read
 from tests.worlds.gateways import (
@@ -205,11 +206,13 @@ def shared() -> Iterator[Gateway]:
 def test_whom_the_gateway_does_not_listen_to(folder: Path, sockets: ExitStack) -> None:
     arp = folder / "arp"
     arp.write_text(f"head\n127.0.0.9 0x1 0x2 {mac(9)} * eth0\n")
-    with running(folder, admission__TABLE=f"m.Path({str(arp)!r})", **EACH) as gateway:
+    slow = {"live__EACH_RATE": 0.01, **EACH}
+    with running(folder, admission__TABLE=f"m.Path({str(arp)!r})", **slow) as gateway:
         assert answer(asked(gateway, sockets, mac(1), "r1"))[0] == 403, "no network is served"
         gateway.hang_up(table(gateway, "r1"))
         assert answer(asked(gateway, sockets, mac(1), "", "127.0.0.9"))[0] == 403, "another machine"
         assert answer(asked(gateway, sockets, mac(9), "", "127.0.0.9")) == (200, "revision=r1\n")
+        gateway.hang_up(table(gateway, "r1", connections=10))
         statuses = [answer(asked(gateway, sockets, mac(1), ""))[0] for _ in range(30)]
         assert (statuses[0], statuses[-1]) == (200, 429)
         gateway.hang_up(replace(table(gateway, ""), networks=("127.0.0.0/8",)))
@@ -250,3 +253,50 @@ def test_the_end_of_a_connection_is_noticed_though_its_client_said_too_much(
         assert "Traceback" not in gateway.log.read_text()
         gateway.hang_up(table(gateway, "r2"))
         assert answer(last) == (200, "revision=r2\n")
+
+
+def signed(gateway: Gateway, text: bytes, told: bytes | None = None) -> Table:
+    """Write a document and its signature, and return a table that tells of them, or of another text."""
+    for name, data in (("accounts", text), ("accounts.sig", b"of " + text)):
+        (gateway.folder / name).write_bytes(data)
+    files = listed(gateway.folder, gateway.port, **{name: name for name in ("accounts", "accounts.sig")})
+    digests = {"accounts": digest(text if told is None else told)}
+    return replace(files, networks=("127.0.0.0/8",), orders=Orders("r1", {}, digests))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_clients_are_told_of_documents_and_get_those_that_belong_together(python: str, folder: Path) -> None:
+    with running(folder, python) as gateway:
+
+        def fetched() -> tuple[bytes, ...]:
+            return tuple(
+                ask(gateway.port, request(f"/ltsp/{name}"))[2] for name in ("accounts", "accounts.sig")
+            )
+
+        gateway.hang_up(signed(gateway, b"one"))
+        _, _, body = ask(gateway.port, request(f"/ltsp/live?mac={mac(1)}&revision="))
+        assert body.decode() == f"revision=r1\naccounts={digest(b'one')}\n"
+        assert fetched() == (b"one", b"of one")
+        # The daemon writes the next one, and its table comes after that.
+        table = signed(gateway, b"two")
+        assert fetched() == (b"one", b"of one")
+        gateway.hang_up(table)
+        assert fetched() == (b"two", b"of two")
+        # Another one was written before this table could be read.
+        gateway.hang_up(signed(gateway, b"four", b"three"))
+        assert fetched() == (b"two", b"of two")
+        gateway.hang_up(table_without := replace(table, files={}, orders=Orders("r2")))
+        assert table_without.orders.documents == {}
+        assert ask(gateway.port, request("/ltsp/accounts"))[0] == 404
+
+
+def test_a_room_behind_a_router_comes_back_as_a_whole_after_each_piece_of_news(
+    folder: Path, sockets: ExitStack
+) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, "r0"))
+        for number in range(1, 4):
+            room = [asked(gateway, sockets, mac(n), f"r{number - 1}") for n in range(40)]
+            until(lambda: held(gateway) == 40)
+            gateway.hang_up(table(gateway, f"r{number}"))
+            assert {answer(each) for each in room} == {(200, f"revision=r{number}\n")}
