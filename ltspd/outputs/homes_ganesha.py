@@ -34,7 +34,7 @@ NFSV4 {{
     Grace_Period = 90;
     Minor_Versions = 1;
     RecoveryBackend = fs;
-    RecoveryRoot = "/var/lib/nfs/ltspd-homes";
+    RecoveryRoot = "/var/lib/ltspd/homes";
     Only_Numeric_Owners = true;
 }}
 LOG {{
@@ -61,6 +61,7 @@ _EXPORT = """EXPORT {{
     CLIENT {{
         Clients = {clients};
         Access_Type = RW;
+        Protocols = 4;
     }}
     FSAL {{ Name = VFS; }}
 }}

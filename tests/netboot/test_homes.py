@@ -137,6 +137,9 @@ def test_a_full_disk_is_told_and_loses_nothing(server: Server, client: Client) -
     assert int(free) > 0.15 * int(blocks)
     client.shell(person("alice", "rm -f more; echo after >>kept; sync kept"))
     assert server.run("cat /home/alice/kept").split() == ["before", "after"]
+    # What a program of the server itself writes is seen, too.
+    server.run("echo theirs >>/home/alice/kept")
+    assert client.shell(person("alice", "cat kept")).split() == ["before", "after", "theirs"]
 
 
 def test_nothing_is_written_beside_the_homes_while_there_are_none(server: Server, client: Client) -> None:

@@ -48,6 +48,6 @@ def test_nobody_but_the_served_networks_can_write() -> None:
     export = file.data.decode().partition("EXPORT {")[2]
     assert '\n    Path = "/srv/homes";\n' in export
     assert "\n    Access_Type = None;\n    Squash = Root_Squash;\n" in export
-    assert "CLIENT {\n        Clients = 192.168.67.0/24;\n        Access_Type = RW;\n    }" in export
+    assert "CLIENT {\n        Clients = 192.168.67.0/24;\n        Access_Type = RW;\n" in export
     assert place.target == "/srv/homes"
     assert found.ports == (("tcp", 2050),)
