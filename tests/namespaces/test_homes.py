@@ -178,7 +178,6 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     answer = server.path("/opt/answer")
     answer.write_text(f"#!/bin/sh\necho {PASSWORD}\n")
     answer.chmod(0o755)
-    server.path("/root").chmod(0o755)
     accounts = "".join(f"{name}:{uid}\n" for name, uid in PEOPLE.items())
     passwd = "".join(f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n" for name, uid in PEOPLE.items())
     shadow = "".join(f"{name}:*:19000:0:99999:7:::\n" for name in PEOPLE)
