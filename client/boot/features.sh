@@ -76,6 +76,11 @@ keep() {
     esac
 }
 
+# processor_has FLAG: whether the processor has what the kernel calls so in /proc/cpuinfo.
+processor_has() {
+    grep -qsw "$1" /proc/cpuinfo
+}
+
 # is_masked UNIT: whether MASK_SYSTEM_SERVICES has masked it.
 is_masked() {
     [ -e "$run/systemd/system.control/$1" ]

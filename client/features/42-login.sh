@@ -103,6 +103,10 @@ cp "$ltsp/login/known_hosts" "$login/known_hosts"
 read -r port 2>/dev/null <"$ltsp/login/port" || port=2222
 # Passwords are changed at the next port, which our module finds by this one.
 echo "$port" >"$login/port"
+# With instructions for it in the processor, AES takes two thirds of the time that the usual cipher does, on both sides.
+ciphers=''
+if processor_has aes; then ciphers="
+Ciphers ^aes128-gcm@openssh.com"; fi
 # A cut of less than five minutes is waited out. What a keepalive costs is one small packet in 30 s.
 write "$login/ssh_config" "Host ltsp-login
 HostName $server
@@ -123,7 +127,7 @@ ServerAliveCountMax 10
 ForwardAgent no
 ForwardX11 no
 PermitLocalCommand no
-EscapeChar none"
+EscapeChar none$ciphers"
 
 for each in auth password session session-noninteractive; do
     edit_stack "$new/etc/pam.d/common-$each" auth password session

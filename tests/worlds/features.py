@@ -31,6 +31,7 @@ FACTS: Mapping[str, str] = {
     "transport": "nfs",
     "trial": "",
     "debug_shell": "",
+    "processor": "",
     "passed": "",
     "marks": "init=1.00 ",
 }
@@ -39,6 +40,7 @@ STUBS = """
 say() { echo "ltsp: $*"; }
 mark() { marks="$marks$1=2.00 "; }
 report() { echo "reported: $*"; }
+processor_has() { [ "$1" = "$processor" ]; }
 """
 # Scripts that features put together for the booted system.
 PARTS = (
