@@ -134,7 +134,7 @@ static void hear(struct talk *t, char *lines, int style)
         if (matches(line, "^ltspd-(passwd|groups): ")) {
             if (t->facts.length + strlen(line) + 2 < sizeof t->facts.data)
                 t->facts.length += sprintf(t->facts.data + t->facts.length, "%s\n", line);
-        } else if (matches(line, REFUSED)) {
+        } else if (t->prompts && matches(line, REFUSED)) {
             t->refused = 1;
         } else if (*line && (!t->prompts || matches(line, CONNECTION))) {
             t->stranger |= matches(line, "^host key verification failed");
@@ -176,8 +176,9 @@ static int ask(struct talk *t, int tty)
     snprintf(from, sizeof from, "(%s@", t->user);
     if (!strncmp(line, from, strlen(from)) && (next = strstr(line, ") ")))
         line = next + 2;
-    t->prompts++;
+    /* What ssh says before it first asks is for the log. */
     show(t, PAM_TEXT_INFO);
+    t->prompts++;
     if ((next = strrchr(line, '\n'))) {
         *next = 0;
         hear(t, line, PAM_TEXT_INFO);

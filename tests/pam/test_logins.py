@@ -61,6 +61,11 @@ def test_the_home_stays_while_another_session_is_there(school: School) -> None:
         f"setpriv --reuid {uid} --clear-groups cat /proc/{master}/environ", check=False
     )
     assert "Permission denied" in traced
+    # It has nothing of the caller's: no terminal, no descriptor, no directory.
+    assert school.client.run(f"ps -o tty= -p {master}").strip() == "?"
+    held = school.client.run(f"readlink /proc/{master}/fd/* /proc/{master}/cwd").split("\n")
+    assert [each for each in held if each.startswith(("/dev/pts", "/dev/ptmx", "/tmp", "pipe:"))] == []
+    assert "/" in held
     first.type("out")
     first.expect("left")
     first.close()
@@ -69,8 +74,10 @@ def test_the_home_stays_while_another_session_is_there(school: School) -> None:
 
 # A session that lasts until a line is typed.
 _HOLDS = """
-import sys; sys.path.insert(0, "/tmp")
+import os, sys; sys.path.insert(0, "/tmp")
 import caller
+os.chdir("/tmp")
+os.set_inheritable(os.open("/tmp/caller.py", os.O_RDONLY), True)
 caller.time.sleep = lambda _: (print("in", flush=True), input())
 steps = ["authenticate", "acct_mgmt", "open_session", "sleep 1", "close_session"]
 orders = {"service": "greeter", "user": sys.argv[1], "answers": [sys.argv[2]], "steps": steps}
@@ -344,8 +351,10 @@ def test_a_server_that_is_not_there(school: School) -> None:
 
 # A person who thinks before they answer.
 _THINKS = """
-import sys; sys.path.insert(0, "/tmp")
+import os, sys; sys.path.insert(0, "/tmp")
 import caller
+os.chdir("/tmp")
+os.set_inheritable(os.open("/tmp/caller.py", os.O_RDONLY), True)
 caller.time.sleep = lambda _: (print("in", flush=True), input())
 orders = {"service": "greeter", "user": sys.argv[1], "answers": [sys.argv[2]], "steps": ["authenticate"]}
 print(caller.call(orders | {"thinks": 1}))
