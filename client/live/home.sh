@@ -398,8 +398,11 @@ take_account() {
     (umask 077 && mkdir "$work")
     (
         /usr/bin/flock 9
+        # Whose numbers have been in use since the boot (accounts.sh).
+        [ -e "$login/merged" ] || : >"$login/merged"
         new=$passwd groups=$groups awk -F: -v out="$work/" '
             function refuse(why) { print "Your account " a[1] " can not be used on this machine: " why "."; bad = 1; exit }
+            part == "merged" { if ($1 == "uid") had[$2] = $3; next }
             part == "passwd" { known[$1] = 1; uid[$3] = $1; next }
             { at[$1] = ++count; gid[$3] = $1; line[count] = $0 }
             END {
@@ -407,6 +410,7 @@ take_account() {
                 if (a[1] ~ /^[-+~.]|[^A-Za-z0-9._@\\\200-\377-]/ || a[3] !~ /^[0-9]+$/ || a[4] !~ /^[0-9]+$/) exit 1
                 if (a[3] < 1000 || a[3] == 65534) refuse("its number " a[3] " is one of the system")
                 if (a[1] in known) refuse("the image has one of the same name")
+                if ((a[3] in had) && had[a[3]] != a[1]) refuse("its number was that of " had[a[3]] " since it was switched on")
                 if (a[3] in uid) refuse("its number " a[3] " is that of " uid[a[3]] " here")
                 number = split(ENVIRON["groups"], each, " ")
                 for (i = 1; i <= number; i++) {
@@ -430,7 +434,7 @@ take_account() {
                 print a[1] ":*:19000:0:99999:7:::" >(out "shadow")
                 print a[1] ":" a[3] >(out "accounts")
             }
-        ' part=passwd /etc/passwd part=group /etc/group || exit
+        ' part=merged "$login/merged" part=passwd /etc/passwd part=group /etc/group || exit
         [ -e "$work/accounts" ] || exit
         cat "$login/accounts" "$work/accounts" >"$login/accounts.new"
         mv "$login/accounts.new" "$login/accounts"
