@@ -80,12 +80,13 @@ show_message() {
     local uid kind shown=' '
     printf '%s\n' "Message from the server:" "$1" | LC_ALL=C.UTF-8 /usr/bin/wall -n ||
         why='this image has no wall (util-linux).'
-    sessions >"$store/news/sessions"
     while read -r uid kind _; do
-        case "$kind$shown" in tty* | unspecified* | *" $uid "*) continue ;; esac
+        case "$kind$shown" in tty* | unspecified* | ' ' | *" $uid "*) continue ;; esac
         shown="$shown$uid "
         if notify "$uid" "$1"; then why=''; fi
-    done <"$store/news/sessions"
+    done <<-END
+	$(sessions)
+	END
 }
 
 # notify UID TEXT: have the desktop of a person show a text until it is clicked away.
@@ -110,14 +111,16 @@ on_bus() {
 # log_out [USER]: end all sessions of a person, or of all people but root.
 log_out() {
     local uid name ended=' '
-    sessions >"$store/news/sessions"
     while read -r uid _ name; do
         case "$ended" in *" $uid "*) continue ;; esac
+        [ -n "$uid" ] || continue
         if [ -n "$1" ]; then [ "$name" = "$1" ] || continue; else [ "$uid" != 0 ] || continue; fi
         ended="$ended$uid "
         # By the number: logind does not find the name of an account that is gone.
         to_logind call TerminateUser u "$uid" || why='logind did not end a session.'
-    done <"$store/news/sessions"
+    done <<-END
+	$(sessions)
+	END
     if [ -n "$1" ] && [ "$ended" = ' ' ]; then why='nobody of that name is logged in there.'; fi
 }
 
