@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_nothing(school: School) -> None:
     shell.expect(r"\$ ")
     shell.type("exit")
     shell.close()
-    gone = "for i in 1 2 3 4 5; do pgrep -x ssh -a | grep -e '-l cleo ' || exit 0; sleep 1; done; exit 1"
+    gone = "for i in $(seq 600); do pgrep -x ssh -a | grep -e '-l cleo ' || exit 0; sleep 1; done; exit 1"
     school.client.run(gone)
     # So does a caller that is killed, also while the server thinks.
     for pause in ("0.2", "0.6"):
