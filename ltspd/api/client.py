@@ -169,18 +169,18 @@ NOUN: Noun[ClientState] = Noun(
             since="0.3.0",
         ),
         Property(
+            "Result",
+            "s",
+            attrgetter("result"),
+            "What came of that order: ok, or why not, as a sentence; empty until that is known.",
+            since="0.3.0",
+        ),
+        Property(
             "Pending",
             "as",
             lambda each: tuple(each.pending.split()),
             "Names of the settings that ltsp.conf has changed for it since its boot, and that count at its "
             "next one. Others count at once.",
-            since="0.3.0",
-        ),
-        Property(
-            "Result",
-            "s",
-            attrgetter("result"),
-            "What came of that order: ok, or why not, as a sentence; empty until that is known.",
             since="0.3.0",
         ),
     ),

@@ -6,8 +6,10 @@ from pathlib import Path
 from tests import REPOSITORY
 
 CLIENT = REPOSITORY / "client"
-# It stands between what runs on a client and its loop.
+# Where the loop begins; what is defined before that counts.
+_BEGINNING = 'case "$base" in'
 _INSTEAD = """
+take() { :; }
 show_message() { printf 'message %s\\n' "$1" >>"$store/obeyed"; }
 sessions() { printf '0 tty root\\n1000 x11 ada\\n1000 tty ada\\n1001 tty bob\\n'; }
 to_logind() {
@@ -30,7 +32,12 @@ def make_loop(folder: Path, signer: str, *, base: str, mac: str, address: str) -
     (store / "obeyed").touch()
     script = f"base={base} server={address} address={address} mac={mac} END_SESSIONS=0\n"
     script += f"store={store} busybox={shutil.which('busybox')}\n"
-    for name in ("boot/report.sh", "live/accounts.sh", "live/orders.sh"):
+    for name in ("boot/report.sh", "live/accounts.sh", "live/orders.sh", "live/live.sh"):
         script += (CLIENT / name).read_text()
-    (folder / "live").write_text(script + _INSTEAD + (CLIENT / "live/live.sh").read_text())
+    functions, beginning, loop = script.rpartition(_BEGINNING)
+    # Accounts of a server must not come to this machine.
+    assert "take()" in functions
+    assert "live()" in functions
+    assert "()" not in loop
+    (folder / "live").write_text(functions + _INSTEAD + beginning + loop)
     return store
