@@ -24,6 +24,11 @@ pam:
 	$(PAM_CC) -fvisibility=hidden -o $(SO) pam/pam_ltspd.c pam/conversation.c $(SO).libpam
 	rm $(SO).libpam
 
+# The server's own module, for the server's architecture.
+$(LIB)/pam_new_password.so: login/pam_new_password.c
+	install -d $(LIB)
+	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $< -lpam
+
 install:
 	install -d $(LIB) $(DESTDIR)/usr/bin $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/ltspd/client \
 	    $(DESTDIR)/etc/ltsp $(DESTDIR)/etc/apt/apt.conf.d $(UNITS) \
@@ -48,6 +53,9 @@ install:
 	    chmod 755 "$$target"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
 	install -m 755 login/login-account $(LIB)
+	if [ -e /usr/include/security/pam_modules.h ]; then \
+	    $(MAKE) --no-print-directory $(LIB)/pam_new_password.so; else \
+	    echo "install: people can't change their passwords at clients: that needs libpam0g-dev" >&2; fi
 	ln -sf /usr/sbin/sshd $(LIB)/ltspd-login
 	install -D -m 644 -t $(DESTDIR)/etc/pam.d pam.d/*
 	install -m 644 systemd/*.service systemd/*.socket $(UNITS)

@@ -1,6 +1,8 @@
 """The client's module with what the product makes for the server: sshd and its PAM stack."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ _KEY = "ssh-keygen -q -t ed25519 -N '' -f /tmp/key; cat /tmp/key.pub"
 
 
 @pytest.fixture
-def product(school: School) -> Iterator[School]:
+def product(school: School, tmp_path: Path) -> Iterator[School]:
     """Have the product's own sshd and PAM stack judge, and the tests' own ones again afterwards."""
     known = frozenset(login.PROGRAMS) if school.release == "trixie" else frozenset({login.SSHD})
     facts = Facts(links=(link("eth0", f"{SERVER}/24"),), programs=known)
@@ -28,6 +30,9 @@ def product(school: School) -> Iterator[School]:
     school.server.put("/etc/pam.d/ltspd-login", (REPOSITORY / "pam.d/ltspd-login").read_bytes())
     script = (REPOSITORY / "login/login-account").read_bytes()
     school.server.put("/usr/lib/ltspd/login-account", script, 0o755)
+    module = tmp_path / "pam_new_password.so"
+    subprocess.run(["make", "-s", "-C", REPOSITORY, f"LIB={tmp_path}", module], check=True)
+    school.server.put("/usr/lib/ltspd/pam_new_password.so", module.read_bytes())
     # The tree has the module that judges new words, but not its dictionary.
     school.server.put("/etc/security/pwquality.conf", "dictcheck=0\n")
     school.server.run(f"/usr/local/sbin/ltspd-login -f {file.path}")
