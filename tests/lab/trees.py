@@ -32,7 +32,16 @@ _SERVER = (
     *("qemu-utils", "qemu-system-common", "openssh-server", "openssh-client"),
 )
 # Where people are known by other ways than files: one-time codes, a directory, and what asks it.
-_DIRECTORY = ("libpam-oath", "oathtool", "slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss")
+_DIRECTORY = (
+    "libpam-oath",
+    "oathtool",
+    "slapd",
+    "ldap-utils",
+    "sssd-ldap",
+    "libnss-sss",
+    "libpam-sss",
+    "cracklib-runtime",
+)
 # A greeter on a screen, a session behind it, a keyring that opens with its password, and a screen locker.
 _DESKTOP = (
     *(*_BASE, *_PEOPLE, "linux-image-amd64"),
