@@ -81,6 +81,15 @@ up() {
     esac
 }
 
+# may_enter: whether the home is the person's, as its modes say.
+may_enter() {
+    "$busybox" timeout 10 /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$busybox" test -x "$dir"
+}
+
+refused() {
+    fail "The server does not let you into your home folder $dir. Please tell your administrator."
+}
+
 # check_home: say why the home can't be where the account has it.
 check_home() {
     case "$dir" in
@@ -93,8 +102,10 @@ check_home() {
 # ready: see to a home that is not opened for one person.
 ready() {
     if [ "$kind" = mounted ]; then
-        answers "$dir/." || fail "Your home folder $dir is not there: the server with the homes does not answer," \
+        # Not "$dir/.": by NFS, root may not look into a home.
+        answers "$dir" || fail "Your home folder $dir is not there: the server with the homes does not answer," \
             "or has no such folder. Please tell your administrator."
+        may_enter || refused
         return
     fi
     systemctl start home.mount ||
@@ -119,7 +130,7 @@ open_home() {
     printf '%s\n' "$1" "$gid" "$dir" "$2" >"$login/homes/$uid"
     why=''
     if systemctl --quiet start "$unit" 2>/dev/null && answers "$dir/."; then
-        if /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$busybox" test -x "$dir"; then
+        if may_enter; then
             keep_master "$unit"
             return
         fi
@@ -132,8 +143,7 @@ open_home() {
     case "$why" in
         *"No such file or directory"*) fail "Your home folder $dir does not exist on the server." \
             "Please tell your administrator." ;;
-        *"Permission denied"*) fail "The server does not let you into your home folder $dir." \
-            "Please tell your administrator." ;;
+        *"Permission denied"*) refused ;;
     esac
     fail "Your home could not be opened: ${why:-the connection to the server ended}."
 }

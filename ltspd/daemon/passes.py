@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 QUIET = 0.1
 # … and after this many seconds at the latest.
 QUIET_MOST = 1.0
+# A pass that opens accounts to new keys begins this many seconds after the first of them.
+KEYS_PACE = 1.0
 # A pass that takes longer than this, in seconds, makes the state "applying", even if no file differs.
 SLOW = 1.0
 
@@ -91,6 +93,8 @@ class Passes:
         self._clients: clients.Clients = self._enrolment.clients
         # Whether ltsp.conf lets clients' keys open accounts.
         self._opening = False
+        # Wakes the pass that opens accounts to new keys.
+        self._for_keys: asyncio.TimerHandle | None = None
         self._rooms = Rooms()
         self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
@@ -142,6 +146,9 @@ class Passes:
                 moved, back = self._moved.pop(0)
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
+            if self._for_keys is not None:
+                self._for_keys.cancel()
+                self._for_keys = None
             self._enrolment.follow(config.settings[ENROL])
             self._opening = are_given(config.document)
             async with self._observing:
@@ -303,8 +310,9 @@ class Passes:
         """Publish the clients; where other keys count now and open something, a pass follows."""
         changed = await self._enrolment.save()
         self._show(self._with_clients(self.state, passed=False))
-        if changed and self._opening:
-            self.wake()
+        if changed and self._opening and self._for_keys is None:
+            # Anybody on the network can make a key that is new.
+            self._for_keys = asyncio.get_running_loop().call_later(KEYS_PACE, self.wake)
 
     async def farewell(self) -> None:
         """Tell all clients that this server goes down; there is no pass any more."""
