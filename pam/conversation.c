@@ -103,13 +103,15 @@ static pid_t start(const char *const argv[], uid_t uid, gid_t gid, int tty, int 
 /* Whether the process waits for something. One that does, after it wrote a prompt, waits for the answer. */
 static int asleep(pid_t pid)
 {
-    char name[32], state = 'S';
+    char name[32], words[256] = "";
     snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
     FILE *about = fopen(name, "re");
-    int known = about && fscanf(about, "%*d (%*[^)]) %c", &state) == 1;
+    if (about && !fgets(words, sizeof words, about))
+        words[0] = 0;
     if (about)
         fclose(about);
-    return !known || state == 'S';
+    const char *state = strrchr(words, ')');
+    return !state || !strncmp(state, ") S", 3);
 }
 
 /* Read what is there. Returns whether that was anything. */

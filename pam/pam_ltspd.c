@@ -30,7 +30,7 @@ static char *in_dir(const struct talk *t, char path[108], const char *name)
 }
 
 /* Have the server judge the person: only that, or with a master that listens on `socket`. Returns a PAM code. */
-static int judge(struct talk *t, const char *socket, int port)
+static int judge(struct talk *t, const char *socket, unsigned port)
 {
     char config[108], words[512], option[32] = "NumberOfPasswordPrompts=1";
     /* A key of this machine, which AUTOLOGIN may have, is no proof of who the person is. */
@@ -41,7 +41,7 @@ static int judge(struct talk *t, const char *socket, int port)
     const char *const only[] = {ALWAYS, "-S", "none", "-o", "ControlMaster=no", "-s", "ltsp-login", "sftp", NULL};
     int as_person = socket && t->known, code, status;
     if (port)
-        snprintf(option, sizeof option, "Port=%d", port);
+        snprintf(option, sizeof option, "Port=%u", port);
     if (euidaccess(config, R_OK) < 0) {
         tell(t, PAM_ERROR_MSG, "This machine does not know its login server yet. Please try again in a moment.");
         return PAM_AUTHINFO_UNAVAIL;
@@ -136,9 +136,19 @@ static int listens(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    /* EAGAIN: somebody listens, and has much to do. */
+    int answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
     close(fd);
     return answers;
+}
+
+/* Read a number, and go behind it. Not by the C library, whose newest versions have functions of their own for that. */
+static unsigned number(const char **words)
+{
+    unsigned value = 0;
+    while (**words >= '0' && **words <= '9' && value < 100000000)
+        value = value * 10 + (unsigned)(*(*words)++ - '0');
+    return value;
 }
 
 /* Give an account that this client has not known a place of its own. Returns -1 if the server has not told of it. */
@@ -149,7 +159,8 @@ static int move_in(struct talk *t, char path[108])
     snprintf(start, sizeof start, "ltspd-passwd: %s:x:", t->user);
     const char *entry = strstr(t->facts.data, start);
     strcpy(now, path);
-    if (entry && sscanf(entry + strlen(start), "%u:%u:", &uid, &gid) == 2 && IS_PERSON(uid) &&
+    entry += entry ? strlen(start) : 0;
+    if (entry && (uid = number(&entry), *entry++ == ':') && (gid = number(&entry), *entry == ':') && gid && IS_PERSON(uid) &&
         place(t, path, uid, gid) == 0 && rename(now, path) == 0)
         return 0;
     tell(t, PAM_ERROR_MSG, "The server has not said which account you are." TELL_ADMINISTRATOR);
@@ -190,17 +201,19 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    int port = 0;
-    char path[108];
+    unsigned port = 0;
+    char path[108], line[16] = "";
+    const char *digits = line;
     if (whose(&t, pamh, flags, argc, argv) != SERVERS)
         return PAM_IGNORE;
     if (flags & PAM_PRELIM_CHECK)
         return PAM_SUCCESS;
     FILE *file = fopen(in_dir(&t, path, "port"), "re");
-    int known = file && fscanf(file, "%5d", &port) == 1;
+    if (file && fgets(line, sizeof line, file))
+        port = number(&digits);
     if (file)
         fclose(file);
-    if (!known) {
+    if (!port) {
         tell(&t, PAM_ERROR_MSG, "This machine does not know where passwords are changed." TELL_ADMINISTRATOR);
         return PAM_AUTHTOK_ERR;
     }

@@ -1,5 +1,6 @@
 """The packages build on both releases, from a source that holds nothing fetched, and lintian is content."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,11 @@ def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Serv
     builder.run(f"cd /opt/build/{unpacked.name} && dpkg-buildpackage -us -uc")
     builder.run(f"cd /opt/build && {' '.join(LINTIAN)} *.changes")
     files = builder.run("dpkg-deb --contents /opt/build/ltspd_*.deb")
+    # Clients' modules run with older C libraries than that release has.
+    builder.run("dpkg-deb --extract /opt/build/ltspd_*.deb /opt/built")
+    symbols = builder.run("readelf -W --dyn-syms /opt/built/usr/share/ltspd/client/pam/*.so")
+    needed = {tuple(map(int, each.split("."))) for each in re.findall(r"@GLIBC_([0-9.]+)", symbols)}
+    assert (2, 4) < max(needed) <= (2, 31)
     # Where that release has units, and nothing below the directories that are links there.
     assert " ./usr/lib/systemd/system/ltspd.service" in files
     assert " ./lib/" not in files

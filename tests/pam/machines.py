@@ -50,8 +50,7 @@ mkdir dev/pts
 mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ip link set lo up
-echo up
-exec chroot . sh -c 'sleep infinity & wait'
+exec chroot . sh -c 'echo up; exec >/dev/null; sleep infinity & wait'
 """
 
 
