@@ -3,6 +3,12 @@
 # in the booted system. Programs that read or write wait meanwhile, and would look like they hang. features/55-homes.sh
 # puts `busybox` and `server` before this.
 
+# say_all WORDS: to all people who are logged in, and to the journal.
+say_all() {
+    echo "<4>$*" >&2
+    /run/ltsp/login/home everybody "$*"
+}
+
 # A reader of the kernel's log gets all of it; what was said before this does not count.
 read -r began _ </proc/uptime
 began=${began%.*} away=''
@@ -12,12 +18,11 @@ began=${began%.*} away=''
     case "$away:$line" in
         :*"nfs: server $server not responding"*)
             away=1
-            /run/ltsp/login/home everybody "The server does not answer. Programs that use your files wait until it is" \
-                "back; nothing is lost."
+            say_all "The server does not answer. Programs that use your files wait until it is back; nothing is lost."
             ;;
         1:*"nfs: server $server OK"*)
             away=''
-            /run/ltsp/login/home everybody "The server is back. Your files can be used again."
+            say_all "The server is back. Your files can be used again."
             ;;
     esac
 done
