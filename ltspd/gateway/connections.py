@@ -34,7 +34,7 @@ LINGER_SECONDS = 2.0
 
 # A limit for memory, even if there are more descriptors: a connection takes up to 25 KB.
 ALL_MOST = 4096
-# Connections of clients that wait for news: as many as the registry has clients. Each takes 15 KB.
+# Connections of clients that wait for news: as many as the registry has clients. Each takes 10 KB.
 HELD_MOST = 2000
 # Descriptors that are not for connections: D-Bus, listening sockets, files of the program, and a backlog of
 # new connections, which are accepted before they are counted.
@@ -200,6 +200,10 @@ class Connection(web.RequestHandler):
             self._raw.resume_reading()
         self._stop_waiting()
         self._connections.leave(self)
+        # Nothing more is read, so the parser goes, with what it keeps. Its name differs between versions.
+        for name in ("_request_parser", "_parser"):
+            if getattr(self, name, None) is not None:
+                setattr(self, name, None)
 
     def _stop_waiting(self) -> None:
         if self._first is not None:
