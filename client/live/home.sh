@@ -145,7 +145,12 @@ open_home() {
             "Please tell your administrator." ;;
         *"Permission denied"*) refused ;;
     esac
-    fail "Your home could not be opened: ${why:-the connection to the server ended}."
+    # What sshfs says of an ssh that ended is the end of the pipe between them.
+    case "$why" in
+        *"Broken pipe"* | *"reset by peer"* | *disconnected*) why='' ;;
+    esac
+    [ "$2" != auto ] || why="the server did not answer, or does not let this client's key in"
+    fail "Your home could not be opened: ${why:-the connection to the server ended. Please log in once more}."
 }
 
 # keep_master UNIT: the connection belongs to the home, and not to what has asked for the password and ends with the
