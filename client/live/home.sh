@@ -222,7 +222,7 @@ read_home() {
 serve() {
     local options pid program
     read_home "$1"
-    rm -f "$login/homes/$uid.leaving"
+    rm -f "$login/homes/$uid.leaving" "$login/homes/$uid.pid"
     while is_mounted "$dir"; do /usr/bin/umount -l "$dir" || return 1; done
     prepare "$dir" || return 1
     if [ "$kind" = guest ]; then
@@ -250,6 +250,7 @@ serve() {
         if [ "$program" != sshfs ] || ! runs "${pid#/proc/}" "home carry $uid,"; then continue; fi
         echo "${pid#/proc/}" >"$login/homes/$uid.pid"
     done
+    [ -e "$login/homes/$uid.pid" ]
 }
 
 # prepare PATH: make a folder that nobody can write to.
@@ -294,11 +295,18 @@ leave() {
     put_away
 }
 
+# find_group: set group to the line of /proc/PID/cgroup that we share with what carries the home.
+find_group() {
+    while read -r group; do
+        case "$group" in 0::*) return ;; esac
+    done </proc/self/cgroup
+}
+
 # end_others SIGNAL: end the processes of the account but those that carry its home, and but a connection that a new
 # login may just have made.
 end_others() {
-    local file pid group=''
-    read -r group </proc/self/cgroup
+    local file pid group
+    find_group
     grep -ls "^Uid:[[:space:]]*${uid}[[:space:]]" /proc/[0-9]*/status | while read -r file; do
         pid=${file#/proc/} pid=${pid%/status}
         if grep -qsxF "$group" "/proc/$pid/cgroup" || runs "$pid" "$login/users/$uid/master"; then
@@ -311,7 +319,7 @@ end_others() {
 # end_carriers: end sshfs and the connection of a home.
 end_carriers() {
     local pid group
-    read -r group </proc/self/cgroup
+    find_group
     while read -r pid; do [ "$pid" = $$ ] || kill "$pid"; done 2>/dev/null <"/sys/fs/cgroup${group#0::}/cgroup.procs"
     read -r pid 2>/dev/null <"$login/homes/$uid.master" && runs "$pid" "$login/users/" && kill "$pid" 2>/dev/null
     rm -f "$login/users/$uid/lost"
