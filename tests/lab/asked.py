@@ -100,6 +100,10 @@ class Desk:
         said = done.stderr.decode().replace("\r", "")
         return Asked(texts, said, done.returncode, done.stdout.decode(errors="replace"))
 
+    def run(self, *argv: str) -> "subprocess.CompletedProcess[str]":
+        """Run another program on this machine."""
+        return subprocess.run([*self._net(), *argv], capture_output=True, text=True, check=False)
+
     @contextmanager
     def held(self, source: str, count: int) -> Iterator[int]:
         """Hold so many connections that say nothing, for a while; how many of them the server greets."""

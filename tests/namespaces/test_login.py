@@ -136,6 +136,11 @@ def test_the_second_port_asks_for_a_new_password(school: Desk) -> None:
     assert school.ask("bert", new).status == 0
     assert "may not log in" in school.ask("nora", password("nora"), port=NEW).said
     school.server.run("chpasswd", stdin=f"bert:{old}\n")
+    # A directory's, where SSSD asks, and changes it in the person's name.
+    lena = school.ask("lena", LENA.password, LENA.password, new, new, port=NEW)
+    assert lena.status == 0, lena
+    assert school.ask("lena", new).status == 0
+    assert school.ask("lena", new, new, LENA.password, LENA.password, port=NEW).status == 0
 
 
 def test_nothing_but_files_can_be_had(school: Desk) -> None:
@@ -270,3 +275,27 @@ def test_sessions_outlive_restarts_and_new_settings(school: Desk) -> None:
         finally:
             server.run("mv /usr/sbin/sshd.away /usr/sbin/sshd; ltspctl reload")
         product.settled(server)
+
+
+def test_a_machine_that_nobody_knows_gets_neither_keys_nor_homes(school: Desk) -> None:
+    """What it gets by HTTP and TFTP is searched where there are images: tests/login. NBD has layers only."""
+    server = school.server
+    server.wait_for("systemctl is-active --quiet ltspd-nfs")
+    server.run("echo private >/home/anna/notes; chmod -R a+rX /home/anna")
+    homes, keys = "/home/anna/notes", "/var/lib/ltspd/keys"
+    assert server.run(f"stat -c '%a %U' {keys} {keys}/login {keys}/orders").split() == [
+        *("700", "root", "600", "root", "600", "root")
+    ]
+    public = "/srv/ltsp/images/public"
+    server.run(f"echo public >{public}")
+    got = {
+        path: school.run("nfs-cat", f"nfs://{SERVER_ADDRESS}{path}?version=4").stdout
+        for path in (public, "/etc/shadow", homes, f"{keys}/login", f"{keys}/orders")
+    }
+    server.run(f"rm {public}")
+    assert {path: text for path, text in got.items() if text} == {public: "public\n"}
+    scan = school.run("ssh-keyscan", "-p", str(PORT), SERVER_ADDRESS).stdout
+    (known,) = (line.split()[1:] for line in scan.splitlines() if not line.startswith("#"))
+    assert known == (school.folder / "known_hosts").read_text().split()[1:]
+    methods = school.ask("anna", words=("-o", "PreferredAuthentications=none", "-s", HOST, "sftp"))
+    assert WRONG in methods.said
