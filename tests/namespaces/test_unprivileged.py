@@ -31,6 +31,8 @@ from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
 values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": []}
+# polkit is told of these two, so they are looked at before anybody is asked.
+values |= {"verb": "reboot", "clients": ["*"]}
 for noun, method in ((noun, method) for noun in NOUNS for method in noun.methods):
     interface, member = noun.name, method.name
     paths = sorted(path for path, have in objects.items() if interface in have)
@@ -40,7 +42,7 @@ for noun, method in ((noun, method) for noun in NOUNS for method in noun.methods
         paths = ["/org/ltsp/Server1"]
     if not paths:
         continue
-    body = [values[each.signature] for each in arguments(method.inputs)]
+    body = [values.get(each.name, values[each.signature]) for each in arguments(method.inputs)]
     try:
         client.call(paths[0], interface, member, signature(method.inputs), body, timeout=600)
         found[interface + "." + member] = "done"
