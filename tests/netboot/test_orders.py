@@ -10,7 +10,7 @@ from tests.lab.server import Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-MAC = "52:54:00:67:f5:01"
+MAC = "52:54:00:67:ed:01"
 TEXT = "<b>At ten</b> $(id) äöü"
 # A session of a person as login makes it, without a terminal that anybody could type on.
 SESSION = "systemd-run --quiet --unit=person -p PAMName=login -p User=alice -p TTYPath=/dev/tty9 sleep 10000"
@@ -30,7 +30,7 @@ def order(server: Server, *words: str, stdin: str = "") -> tuple[int, dict[str, 
 
 def test_a_room_obeys(server: Server, images: tuple[str, ...]) -> None:
     del images
-    room = {"MEMBERS": "52:54:00:67:f5:* 10.99.*", "DEFAULT_IMAGE": "bookworm", "ROOT_TRANSPORT": "nfs"}
+    room = {"MEMBERS": "52:54:00:67:ed:* 10.99.*", "DEFAULT_IMAGE": "bookworm", "ROOT_TRANSPORT": "nfs"}
     conf = {"room:lab": room, MAC: {"HOSTNAME": "ordered"}}
     with product.configured(server, conf):
         client = power_on(server.session, server.lan, "bios", mac=MAC, name="ordered")
@@ -77,7 +77,7 @@ def test_a_room_obeys(server: Server, images: tuple[str, ...]) -> None:
             log = server.run(
                 "journalctl -u ltspd --no-pager -o cat LTSPD_ACTION=org.ltsp.Server1.control-client"
             )
-            assert "Client.Order (client '52:54:00:67:f5:01', host 'ordered'" in log
+            assert "Client.Order (client '52:54:00:67:ed:01', host 'ordered'" in log
         finally:
             client.off()
             product.forget_clients(server)
