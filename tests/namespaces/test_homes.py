@@ -277,6 +277,8 @@ def test_a_lost_connection_is_told_and_made_again_by_the_next_password(both: tup
     assert near.as_person("anna", "cat /home/anna/file; echo after >/home/anna/file") == "before\n"
     assert (far.home / "anna/file").read_text() == "after\n"
     near.run(f"! test -e {LOGIN}/users/1501/lost")
+    # As a getty or a greeter does, so that the new connection ends with the home, too.
+    near.run(f"{LOGIN}/home up anna </dev/null")
     near.close("anna", session)
     near.gone("anna")
 
