@@ -56,18 +56,19 @@ void tell(struct talk *t, int style, const char *words)
 }
 
 /*
- * In the child: be that user with nothing else. One capability that allows almost nothing (to wake the machine by a
- * timer) stays: so the user's other processes can't trace this one, and make it say that a password was right.
+ * In the child: be that user with nothing else. One capability that allows almost nothing (to keep the machine from
+ * sleeping) stays: so the user's other processes can't trace this one, and make it say that a password was right. Not
+ * CAP_WAKE_ALARM, which pam_systemd gives to each session since version 254.
  */
 static int become(uid_t uid, gid_t gid)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct keep[2] = {{0, 0, 0}, {0, CAP_TO_MASK(CAP_WAKE_ALARM), CAP_TO_MASK(CAP_WAKE_ALARM)}};
+    struct __user_cap_data_struct keep[2] = {{0, 0, 0}, {0, CAP_TO_MASK(CAP_BLOCK_SUSPEND), CAP_TO_MASK(CAP_BLOCK_SUSPEND)}};
     if (geteuid() != 0)
         return setresgid(getgid(), getgid(), getgid()) || setresuid(getuid(), getuid(), getuid());
     if (setgroups(0, NULL) || setresgid(gid, gid, gid) || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setresuid(uid, uid, uid))
         return -1;
-    return uid && (syscall(SYS_capset, &head, keep) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_WAKE_ALARM, 0, 0));
+    return uid && (syscall(SYS_capset, &head, keep) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_BLOCK_SUSPEND, 0, 0));
 }
 
 /* Start a program with nothing of the caller's: signals, descriptors, environment, terminal, directory, rights. */

@@ -55,10 +55,12 @@ def test_the_home_stays_while_another_session_is_there(school: School) -> None:
     assert school.call("berta", PASSWORD, steps=(*LOGIN_STEPS, "close_session"))["codes"] == [SUCCESS] * 5
     assert school.call("berta", "wrong", steps=LOGIN_STEPS)["codes"] == [AUTH_ERR]
     assert [line.split()[0] for line in school.log()] == ["up"]
-    # She can't trace the connection, and so make it say what she likes.
+    # She can't trace the connection, and so make it say what she likes; nor with what pam_systemd gives her.
     master = school.connections("berta").split()[0]
     traced = school.client.run(
-        f"setpriv --reuid {uid} --clear-groups cat /proc/{master}/environ", check=False
+        f"setpriv --reuid {uid} --regid $(id -g berta) --clear-groups --inh-caps +wake_alarm "
+        f"--ambient-caps +wake_alarm cat /proc/{master}/environ",
+        check=False,
     )
     assert "Permission denied" in traced
     # It has nothing of the caller's: no terminal, no descriptor, no directory.
