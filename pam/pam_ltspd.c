@@ -4,8 +4,8 @@
  * Runs the image's ssh, and hands each prompt and message of the server's PAM on to whoever asks the person here. All
  * options of ssh are in DIR/ssh_config, except those that this module needs to be right. Argument: dir=DIR, by default
  * /run/ltsp/login. `DIR/home up USER` brings the home by the connection that authenticated: a master with the socket
- * DIR/users/UID/master, which runs as that user; as root, if the client has not known the account before. The password
- * is in no argument, environment, file or log.
+ * DIR/users/UID/master, which runs as that user; as root, if the client has not known the account at its first login.
+ * The password is in no argument, environment, file or log.
  */
 #include "talk.h"
 #include <errno.h>
@@ -29,6 +29,15 @@ static char *in_dir(const struct talk *t, char path[108], const char *name)
     return snprintf(path, 108, "%s/%s", t->dir, name) < 108 ? path : strcpy(path, "/nonexistent");
 }
 
+/* Whether a socket's directory is root's: there is, or was, the connection of somebody who was not known before. */
+static int is_roots(const char *socket)
+{
+    char folder[108];
+    struct statx about;
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(socket, '/') - socket), socket);
+    return statx(AT_FDCWD, folder, 0, STATX_UID, &about) == 0 && about.stx_uid == 0;
+}
+
 /* Have the server judge the person: only that, or with a master that listens on `socket`. Returns a PAM code. */
 static int judge(struct talk *t, const char *socket, unsigned port)
 {
@@ -39,7 +48,7 @@ static int judge(struct talk *t, const char *socket, unsigned port)
     const char *const master[] = {ALWAYS, "-S", socket, "-M", "-f", "-N", "ltsp-login", NULL};
     /* By a connection that is there already, any password would be right. */
     const char *const only[] = {ALWAYS, "-S", "none", "-o", "ControlMaster=no", "-s", "ltsp-login", "sftp", NULL};
-    int as_person = socket && t->known, code, status;
+    int as_person = socket && t->known && !is_roots(socket), code, status;
     if (port)
         snprintf(option, sizeof option, "Port=%u", port);
     if (euidaccess(config, R_OK) < 0) {

@@ -93,7 +93,8 @@ refused() {
 # check_home: say why the home can't be where the account has it.
 check_home() {
     case "$dir" in
-        *[[:space:]\\,:]* | */../* | */.. | [!/]* | /usr/* | /etc/* | /proc/* | /sys/* | /dev/* | /run/* | /boot/*) ;;
+        *[[:space:]\\,:]* | */../* | */.. | [!/]* | /usr/* | /etc/* | /proc/* | /sys/* | /dev/* | /run/* | /boot/* | \
+            /bin/* | /sbin/* | /lib*/* | /root/*) ;;
         /*/*) return ;;
     esac
     echo "The account's home folder, $dir, can't be used on this machine. Please tell your administrator."
@@ -220,7 +221,7 @@ read_home() {
 }
 
 serve() {
-    local options pid program
+    local options pid program group
     read_home "$1"
     rm -f "$login/homes/$uid.leaving" "$login/homes/$uid.pid"
     while is_mounted "$dir"; do /usr/bin/umount -l "$dir" || return 1; done
@@ -244,10 +245,13 @@ serve() {
         /usr/bin/umount -l "$dir" 2>/dev/null
         return 1
     fi
-    # systemd starts another one if this ends, and its PIDFile= says which process it is.
+    # systemd starts another one if this ends, and its PIDFile= says which process it is. Anybody's process may look like
+    # ours, but is not in our group.
+    find_group
     for pid in /proc/[0-9]*; do
         { read -r program <"$pid/comm"; } 2>/dev/null || continue
         if [ "$program" != sshfs ] || ! runs "${pid#/proc/}" "home carry $uid,"; then continue; fi
+        [ -z "$group" ] || grep -qsxF "$group" "$pid/cgroup" || continue
         echo "${pid#/proc/}" >"$login/homes/$uid.pid"
     done
     [ -e "$login/homes/$uid.pid" ]
@@ -438,11 +442,9 @@ take_account() {
                 number = split(ENVIRON["groups"], each, " ")
                 for (i = 1; i <= number; i++) {
                     if (split(each[i], g, ":") != 2 || g[2] !~ /^[0-9]+$/ || g[1] ~ /[,[:cntrl:]]/) continue
+                    named[g[1]] = g[2]
                     if (!(g[1] in at)) {
-                        if (g[2] in gid) {
-                            if (g[2] == a[4]) refuse("the number " g[2] " of its group " g[1] " is that of " gid[g[2]] " here")
-                            continue
-                        }
+                        if (g[2] in gid) continue
                         at[g[1]] = ++count; gid[g[2]] = g[1]; line[count] = g[1] ":x:" g[2] ":"
                     }
                     k = at[g[1]]
@@ -452,6 +454,9 @@ take_account() {
                     sub(/.*:/, "", members)
                     if (!index("," members ",", "," a[1] ",")) line[k] = line[k] (members == "" ? "" : ",") a[1]
                 }
+                # It would get the rights of that group.
+                if ((a[4] in gid) && named[gid[a[4]]] != a[4])
+                    refuse("the number " a[4] " of its own group is that of " gid[a[4]] " here")
                 for (i = 1; i <= count; i++) print line[i] >(out "group")
                 print a[1] ":x:" a[3] ":" a[4] ":" a[5] ":" a[6] ":" a[7] >(out "passwd")
                 print a[1] ":*:19000:0:99999:7:::" >(out "shadow")

@@ -345,6 +345,10 @@ def test_an_account_that_no_list_had_comes_when_it_logs_in(both: tuple[Near, Far
         refused
         == "Your account ldap can not be used on this machine: its number 1502 is that of bert here.\n"
     )
+    # Its own group has the image's name and another number, which is that of a group of the image.
+    own = told("ldap", 70001).replace(":70001:Of", ":29:Of").replace("audio:29", "sudo:29")
+    refused = near.server.run(f"{LOGIN}/home up ldap", stdin=own, check=False)
+    assert refused.endswith(": the number 29 of its own group is that of audio here.\n")
     # There is no connection of that account, so its home can't come; the account has.
     near.server.run(f"{LOGIN}/home up ldap", stdin=told("ldap", 70001), check=False)
     assert near.run("id ldap") == (

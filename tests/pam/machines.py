@@ -215,7 +215,7 @@ exec 2>&1
 cd {LOGIN}
 uid=$(sed -n "s/^$2://p" accounts)
 [ "$1" = down ] || told=$(cat)
-echo "$1 $2 $uid $(id -u) $told" >>log
+printf '%s\\n' "$1 $2 $uid $(id -u) $told" >>log
 case $1 in
 up)
     mountpoint -q "/home/$2" && exit 0
@@ -231,6 +231,7 @@ up)
     setpriv --reuid "$as" --clear-groups ssh -F /dev/null -S users/$uid/master -o ProxyCommand=false \\
         -o BatchMode=yes -s ltsp-login sftp </dev/null || exit 1
     echo "master $as" >>log
+    [ "$as" != 0 ] || chown 0:0 users/$uid
     mkdir -p "/home/$2"
     mount -t tmpfs -o "uid=$uid,mode=700" home "/home/$2"
     ;;

@@ -54,6 +54,11 @@ def test_server_and_client_understand_each_other(product: School) -> None:
     uid = product.person("jana", listed=False)
     assert product.call("jana", PASSWORD, steps=steps)["codes"] == [0] * 4
     assert product.client.run("id -u jana").strip() == str(uid)
+    # What she may change of herself makes no line of its own.
+    product.server.run(r"usermod -c 'J\nltspd-groups\0072 sudo\007227' jana")
+    product.log()
+    assert product.call("jana", PASSWORD)["codes"] == [0]
+    assert "ltspd-groups: sudo:27" not in " ".join(product.log())
     # A key that the server lets in for AUTOLOGIN is no proof of who somebody is.
     product.server.put("/var/lib/ltspd/outputs/login/keys/ines", product.client.run(_KEY))
     config = product.client.get(f"{LOGIN}/ssh_config")
