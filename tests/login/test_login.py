@@ -49,7 +49,6 @@ class Sitting:
         self.person.log_out()
 
 
-@pytest.mark.parametrize("school", ["login-server"], indirect=True)
 def test_people_log_in(school: Server, client: Client) -> None:
     # Images have no password hashes, so who wants one for an account of the image sets it at boot.
     client.shell(f"echo {OWN}:{OWN_PASSWORD} | chpasswd")
