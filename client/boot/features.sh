@@ -76,6 +76,19 @@ keep() {
     esac
 }
 
+# keep_report: what boot/report.sh needs in a script of the booted system.
+keep_report() {
+    keep base "$base"
+    keep server "$server"
+    keep mac "$mac"
+    keep address "$address"
+    keep hostname "$hostname"
+    keep image "$image"
+    keep generation "$generation"
+    keep transport "$transport"
+    keep marks "$marks"
+}
+
 # processor_has FLAG: whether the processor has what the kernel calls so in /proc/cpuinfo.
 processor_has() {
     grep -qsw "$1" /proc/cpuinfo

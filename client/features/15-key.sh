@@ -14,15 +14,7 @@ want ltsp-key.service
 # Programs of the booted system know this name.
 [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
 {
-    keep base "$base"
-    keep server "$server"
-    keep mac "$mac"
-    keep address "$address"
-    keep hostname "$hostname"
-    keep image "$image"
-    keep generation "$generation"
-    keep transport "$transport"
-    keep marks "$marks"
+    keep_report
     echo "busybox=$store/busybox login=$store/login"
     cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/key.sh"
 } >"$store/key"

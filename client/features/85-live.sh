@@ -23,15 +23,7 @@ for each in "$ltsp"/client/features/*.sh; do
 done
 
 {
-    keep base "$base"
-    keep server "$server"
-    keep mac "$mac"
-    keep address "$address"
-    keep hostname "$hostname"
-    keep image "$image"
-    keep generation "$generation"
-    keep transport "$transport"
-    keep marks "$marks"
+    keep_report
     keep given_name "$given_name"
     keep search "$search"
     keep trial ''

@@ -9,15 +9,7 @@ if [ "$trial" = 1 ] || is_masked ltsp-report.service; then return 0; fi
 want ltsp-report.service
 
 {
-    keep base "$base"
-    keep server "$server"
-    keep mac "$mac"
-    keep address "$address"
-    keep hostname "$hostname"
-    keep image "$image"
-    keep generation "$generation"
-    keep transport "$transport"
-    keep marks "$marks"
+    keep_report
     keep failed_features "$failed_features"
     echo "busybox=$store/busybox login=$store/login"
     cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/login.sh" "$ltsp/client/live/report.sh"
