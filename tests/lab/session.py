@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from tests.lab import inotify
 from tests.lab.cache import cache_dir, locked
 from tests.patience import PATIENCE
 
 PREFIX = "ltspd-lab"
-# Logs of this many runs are kept.
+# Logs of this many runs that have ended are kept.
 KEPT_LOGS = 12
 _NETNS = Path("/run/netns")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -99,9 +100,9 @@ def open_session() -> Iterator[Session]:
         sweep()
         inotify.raise_limit(cache_dir() / "runs")
         directory.mkdir(parents=True)
-        lock = (directory / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    logs.mkdir(parents=True, exist_ok=True)
+        lock = hold(directory)
+        logs.mkdir(parents=True, exist_ok=True)
+        (directory / "logs").symlink_to(logs)
     session = Session(name, directory, logs)
     session.stack.callback(lock.close)
     session.stack.callback(_give_back_limits)
@@ -115,6 +116,13 @@ def open_session() -> Iterator[Session]:
     finally:
         session.close()
         atexit.unregister(session.close)
+
+
+def hold(directory: Path) -> IO[str]:
+    """Lock a run's directory, which says that the run lives until the file is closed."""
+    lock = (directory / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _give_back_limits() -> None:
@@ -137,7 +145,10 @@ def sweep() -> None:
             _detach_loop_devices(directory)
             _remove_container(directory.name)
             shutil.rmtree(directory, ignore_errors=True)
-    for old in sorted((cache_dir() / "logs").glob("2*"))[:-KEPT_LOGS]:
+    # A run may live for as long as many others that come and go, so its own logs are no old ones.
+    used = {place.readlink().name for place in runs.glob(f"{PREFIX}-*/logs")}
+    ended = [logs for logs in sorted((cache_dir() / "logs").glob("2*")) if logs.name not in used]
+    for old in ended[:-KEPT_LOGS]:
         shutil.rmtree(old, ignore_errors=True)
 
 
