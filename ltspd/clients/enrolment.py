@@ -18,6 +18,9 @@ from ltspd.model.state import Problem
 # As many as clients are known. Beyond that boot-long keys make room. Kept ones are of machines that may be
 # off, so they stay, and no new key is taken.
 MOST = 2000
+# Kept keys that count from one address without approval: as many as a room behind one router has machines.
+# So who forges reports can't fill the list with the addresses that one machine can have.
+ADDRESS_MOST = 64
 # Clients whose keys don't count and get a line in Problems; one more line counts the others.
 PROBLEMS_MOST = 10
 # The version of the file. Fields only come to it.
@@ -38,7 +41,8 @@ def settle(
         client = found[mac]
         if mac not in known and len(known) >= MOST:
             _make_room(known)
-        entry = _entry(known.get(mac), client, policy, full=len(known) >= MOST)
+        full = len(known) >= MOST
+        entry = _entry(known.get(mac), client, policy, full=full, crowded=_is_crowded(known, client))
         if entry is not None:
             known[mac] = entry
         else:
@@ -58,9 +62,20 @@ def _make_room(known: dict[str, Enrolled]) -> None:
         del known[oldest.mac]
 
 
-def _entry(before: Enrolled | None, client: ClientState, policy: Enrol, *, full: bool) -> Enrolled | None:
+def _is_crowded(known: Registry, client: ClientState) -> bool:
+    """Return whether a client would be one kept key too many of its address."""
+    before = known.get(client.mac)
+    if client.kept != "1" or (before is not None and before.kept):
+        return False
+    same = (each for each in known.values() if each.kept and not each.approved)
+    return sum(each.address == client.address for each in same) >= ADDRESS_MOST
+
+
+def _entry(
+    before: Enrolled | None, client: ClientState, policy: Enrol, *, full: bool, crowded: bool
+) -> Enrolled | None:
     """Return what is known of a machine after its report."""
-    kept = client.kept == "1"
+    kept = client.kept == "1" and not crowded
     if before is not None and not before.kept and client.stage in _WITHOUT_KEY:
         # A boot-long key ends with its boot. A lie about that costs what a lie about the key does.
         return None
@@ -74,8 +89,10 @@ def _entry(before: Enrolled | None, client: ClientState, policy: Enrol, *, full:
             address=client.address or before.address,
             hostname=client.hostname or before.hostname,
         )
-    if policy is not Enrol.AUTO or (before is not None and before.kept) or (before is None and full):
+    if policy is not Enrol.AUTO or crowded or (before is not None and before.kept):
         return before
+    if before is None and full:
+        return None
     return _new(client)
 
 

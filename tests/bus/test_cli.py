@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -255,3 +256,23 @@ async def test_the_hook_of_apt_wakes_the_daemon(running: FakeServer, bus_address
     _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, err) == (0, b"")
     assert running.calls == [("packages",)]
+
+
+async def test_all_keys_of_an_address_are_forgotten(ltspctl: Ltspctl, running: FakeServer) -> None:
+    invented = [
+        replace(
+            running.state.clients[0], mac=f"52:54:00:00:01:{number:02x}", hostname="", address="10.0.0.66"
+        )
+        for number in range(3)
+    ]
+    running.set(clients=(*running.state.clients, *invented))
+    ran = await ltspctl("client", "forget", "--address", "10.0.0.66")
+    assert (ran.status, ran.err) == (0, "")
+    assert "each of 3 clients" in ran.out
+    assert [call for call in running.calls if call[0] == "forget"] == [
+        ("forget", each.mac) for each in invented
+    ]
+    nobody = await ltspctl("client", "forget", "--address", "10.0.0.67")
+    assert nobody.status != 0
+    assert "10.0.0.67" in nobody.err
+    assert (await ltspctl("client", "forget")).status != 0

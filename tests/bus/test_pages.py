@@ -44,7 +44,7 @@ GIVEN = {
     "image build": ["nothing"], "image test": ["x86_64", "g9"], "image revert": ["x86_64", "g1"],
     "image remove": ["x86_64", "g2"], "client message": ["lab1", "Class", "ends", "--no-wait"],
     "client logout": ["--all", "pc01"], "client reboot": ["nobody"], "client poweroff": ["empty"],
-    "client wake": ["room:lab2"],
+    "client wake": ["room:lab2"], "client forget": ["pc01"],
 }  # fmt: skip
 PAGES = {
     each.words: [*each.words.split(), *GIVEN.get(each.words, words)]

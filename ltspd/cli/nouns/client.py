@@ -78,10 +78,23 @@ def _approve(client: Client, options: argparse.Namespace) -> int:
 
 
 def _forget(client: Client, options: argparse.Namespace) -> int:
-    mac = server.client_mac(client, options.name)
-    server.one(client, "Client", mac)
-    server.act(client, object_path("client", mac), "Client", "Forget")
-    return done(options, f"The next key of {options.name} is its first one again", Mac=mac)
+    if not options.names and not options.address:
+        raise server.NoSuch("Name the clients to forget, or an address with --address.")
+    macs = dict.fromkeys(server.client_mac(client, name) for name in options.names)
+    for mac in macs:
+        server.one(client, "Client", mac)
+    if options.address:
+        found = server.objects(client, "Client")
+        same = [
+            each["Mac"] for each in found if each["Address"] == options.address and each["Identity"] != "none"
+        ]
+        if not same:
+            raise server.NoSuch(f"No client with the address {options.address[:64]!r} has reported a key.")
+        macs |= dict.fromkeys(same)
+    for mac in macs:
+        server.act(client, object_path("client", mac), "Client", "Forget")
+    label = options.names[0] if len(macs) == 1 and options.names else f"each of {len(macs)} clients"
+    return done(options, f"The next key of {label} is its first one again", Mac=", ".join(macs))
 
 
 def _names(found: server.Objects, _before: str) -> list[str]:
@@ -118,9 +131,18 @@ COMMANDS = (
         "forget",
         "forget a client's key, so that its next one is taken as its first",
         _forget,
-        (_NAME,),
-        more="For a machine that is gone, or whose card is another's now. Until it reports a key, at its "
-        "next boot at the latest, it opens no account.",
+        (
+            Argument(
+                ("names",),
+                "clients' MAC addresses, host names or IP addresses",
+                "NAME",
+                "*",
+                complete="client",
+            ),
+            Argument(("--address",), "also all that reported a key from this address", "ADDRESS"),
+        ),
+        more="For machines that are gone, or whose card is another's now, and for keys that were invented. "
+        "Until such a machine reports a key, at its next boot at the latest, it opens no account.",
     ),
     *orders.COMMANDS,
 )

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltspd.clients import enrolment
-from ltspd.clients.enrolment import MOST, PROBLEMS_MOST, Registry, approve, dump, fingerprint, forget, load
+from ltspd.clients.enrolment import (
+    ADDRESS_MOST,
+    MOST,
+    PROBLEMS_MOST,
+    Registry,
+    approve,
+    dump,
+    fingerprint,
+    forget,
+    load,
+)
 from ltspd.clients.fields import is_sound
 from ltspd.model.client import ClientState, Enrol, Identity
 
@@ -137,7 +147,10 @@ def test_a_flood_takes_no_place_of_a_known_machine_and_is_told() -> None:
     world = World()
     world.report(MINE)
     entry = world.known[MAC]
-    crowd = {f"52:54:00:01:{each >> 8:02x}:{each & 255:02x}": entry for each in range(MOST - 1)}
+    crowd = {
+        f"52:54:00:01:{each >> 8:02x}:{each & 255:02x}": replace(entry, address="10.9.9.9")
+        for each in range(MOST - 1)
+    }
     world.known = {**world.known, **{mac: replace(entry, mac=mac) for mac, entry in crowd.items()}}
     assert world.report(OTHER, mac="52:54:00:00:00:02") is Identity.PENDING
     assert len(world.known) == MOST
@@ -150,7 +163,10 @@ def test_boot_long_keys_make_room_for_new_machines() -> None:
     world = World()
     world.report(MINE)
     world.report(MINE, "0", mac="52:54:00:00:00:03")
-    crowd = {f"52:54:00:01:{each >> 8:02x}:{each & 255:02x}": world.known[MAC] for each in range(MOST - 2)}
+    crowd = {
+        f"52:54:00:01:{each >> 8:02x}:{each & 255:02x}": replace(world.known[MAC], address="10.9.9.9")
+        for each in range(MOST - 2)
+    }
     world.known = {**world.known, **{mac: replace(entry, mac=mac) for mac, entry in crowd.items()}}
     assert world.report(OTHER, mac="52:54:00:00:00:02") is Identity.KEPT
     assert "52:54:00:00:00:03" not in world.known
@@ -245,3 +261,22 @@ def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
         ["ssh-keygen", "-l", "-f", file], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
     assert fingerprint(line) == shown.split()[1]
+
+
+def test_one_address_brings_only_so_many_kept_keys() -> None:
+    world = World()
+
+    def mac(number: int) -> str:
+        return f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+
+    for number in range(ADDRESS_MOST):
+        assert world.report(MINE, mac=mac(number)) is Identity.KEPT
+    assert world.report(MINE, mac=mac(500)) is Identity.PENDING
+    # A key for one boot, which would become a kept one, is no way around that.
+    assert world.report(MINE, "0", mac=mac(501)) is Identity.BOOT
+    assert world.report(MINE, mac=mac(501)) is Identity.BOOT
+    assert world.report(MINE, mac=mac(0)) is Identity.KEPT
+    assert world.report(MINE, mac=mac(502), at="10.0.0.21") is Identity.KEPT
+    world.known = approve(world.known, world.clients[mac(500)])
+    assert world.report(MINE, mac=mac(500)) is Identity.KEPT
+    assert f"client approve {mac(500)}" not in world.told()
