@@ -52,7 +52,7 @@ install:
 	        "$(PYTHON)" "$$module" > "$$target"; \
 	    chmod 755 "$$target"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
-	install -m 755 login/login-account $(LIB)
+	install -m 755 login/login-account nat/nat $(LIB)
 	if [ -e /usr/include/security/pam_modules.h ]; then \
 	    $(MAKE) --no-print-directory $(LIB)/pam_new_password.so; else \
 	    echo "install: people can't change their passwords at clients: that needs libpam0g-dev" >&2; fi

@@ -21,6 +21,7 @@ from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_plain_path
 from ltspd.network.roles import served_links
+from ltspd.network.setup import answers_names, routes
 from ltspd.paths import Paths
 
 DNS_SERVER = Parameter("DNS_SERVER", ADDRESSES, "", BOTH, "DNS servers for clients")
@@ -63,7 +64,13 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     if settings[ACCOUNTS] and facts.unsent:
         problems.append(_unsent(facts.unsent))
     nameservers = settings[DNS_SERVER] or tuple(each for each in facts.nameservers if not each.is_loopback)
-    if facts.nameservers and not nameservers and any(each.role is DhcpRole.REAL for each in served):
+    dns = answers_names(settings, facts.setup)
+    if (
+        not dns
+        and facts.nameservers
+        and not nameservers
+        and any(each.role is DhcpRole.REAL for each in served)
+    ):
         problems.append(
             Problem(
                 "network",
@@ -75,13 +82,20 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     opened = openings(config, facts, problems) if settings[LOGIN] else ()
     homes = _homes(config, facts, problems) if settings[NFS_HOME] else None
     return Desired(
-        Network(served, nameservers, domains[0] if domains else ""),
+        Network(
+            served,
+            nameservers,
+            domains[0] if domains else "",
+            routes(settings, facts.setup),
+            dns,
+            settings[DNS_SERVER] if dns else (),
+        ),
         _menu(config, facts, problems),
         Store(f"{paths.base}/images", facts.images, _direct(facts, paths, problems)),
         AddOn(
             render_settings(config.document),
             *(select(settings, facts.accounts, facts.groups) if settings[ACCOUNTS] else ((), ())),
-            _resolver(settings[DNS_SERVER], domains),
+            _resolver(() if dns else settings[DNS_SERVER], domains),
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
             homes if _has_ganesha(facts) or _has_kernel_server(facts) else None,
         ),

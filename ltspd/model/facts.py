@@ -9,6 +9,7 @@ from ltspd.model.client import Enrolled
 from ltspd.model.image import Image, Source
 from ltspd.model.network import Link
 from ltspd.model.order import Order
+from ltspd.model.setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,4 @@ class Facts:
     orders: tuple[Order, ...] = ()
     closed: Mapping[str, str] = field(default_factory=dict)
     homes: HomeDirectory | None = None
+    setup: Setup | None = None

@@ -69,8 +69,19 @@ class ServedLink:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The served links, and the name servers and search domain that clients are told."""
+    """The served links, and the name servers and search domain that clients are told.
+
+    ``nat``: the server routes for the links where it gives addresses. ``dns``: it answers for names, and asks
+    ``upstream`` itself, or whom the rest of the server asks if that is empty.
+    """
 
     served: tuple[ServedLink, ...]
     nameservers: tuple[IPv4Address, ...] = ()
     search_domain: str = ""
+    nat: bool = False
+    dns: bool = False
+    upstream: tuple[IPv4Address, ...] = ()
+
+    def resolvers(self, link: ServedLink) -> tuple[IPv4Address, ...]:
+        """Return the name servers that clients of a link are told."""
+        return (link.address.ip,) if self.dns else self.nameservers

@@ -14,6 +14,7 @@ from ltspd.model.network import DhcpRole, Link, LinkKind, ServedLink
 from ltspd.model.state import Problem
 from ltspd.names import is_link_name
 from ltspd.network.links import DHCP_LINKS, LinkChoice
+from ltspd.network.setup import choices, routes
 
 
 def _read_routers(text: str) -> tuple[IPv4Address, ...] | None:
@@ -41,17 +42,18 @@ _WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.
 
 def served_links(settings: Settings, facts: Facts, problems: list[Problem]) -> Iterator[ServedLink]:
     """Yield the links to serve; add a problem for each link that can't be served."""
-    wanted = dict(settings[DHCP_LINKS])
+    wanted = {**choices(facts.setup), **settings[DHCP_LINKS]}
     for link in facts.links:
         rule = wanted.pop(link.name, None)
         if link.up and (rule is not None or _servable(link, facts.container)):
-            yield from _serve(settings, link, rule, problems)
+            yield from _serve(settings, link, rule, problems, nat=routes(settings, facts.setup))
     for name, rule in wanted.items():
         if rule.role is not DhcpRole.OFF:
+            where = "DHCP_LINKS in ltsp.conf" if name in settings[DHCP_LINKS] else "'ltspctl setup'"
             problems.append(
                 Problem(
                     f"link {name}",
-                    "DHCP_LINKS in ltsp.conf names it, but there is no such interface now; "
+                    f"{where} names it, but there is no such interface now; "
                     "it will be served once it appears.",
                 )
             )
@@ -63,7 +65,7 @@ def _servable(link: Link, container: bool) -> bool:
 
 
 def _serve(
-    settings: Settings, link: Link, rule: LinkChoice | None, problems: list[Problem]
+    settings: Settings, link: Link, rule: LinkChoice | None, problems: list[Problem], *, nat: bool
 ) -> Iterator[ServedLink]:
     def say(message: str) -> None:
         problems.append(Problem(f"link {link.name}", message))
@@ -104,7 +106,7 @@ def _serve(
         if rule is not None and rule.first is not None and rule.last is not None:
             first, last = rule.first, rule.last
     quiet_router = settings[ADVERTISE] and not link.global_ipv6
-    routers = _routers(settings, link, address) if role is DhcpRole.REAL else ()
+    routers = _routers(settings, link, address, link.forwards or nat) if role is DhcpRole.REAL else ()
     yield ServedLink(link.name, address, role, first, last, quiet_router, routers)
 
 
@@ -114,8 +116,8 @@ _MEANING = {
 }
 
 
-def _routers(settings: Settings, link: Link, address: IPv4Interface) -> tuple[IPv4Address, ...]:
-    """Return clients' routers: DHCP_ROUTER, else the server's gateway there, else a server that forwards."""
+def _routers(settings: Settings, link: Link, address: IPv4Interface, routes: bool) -> tuple[IPv4Address, ...]:
+    """Return clients' routers: DHCP_ROUTER, else the server's gateway there, else the server if it routes."""
     routers = settings[ROUTERS]
     if routers is None:
         return ()
@@ -124,7 +126,7 @@ def _routers(settings: Settings, link: Link, address: IPv4Interface) -> tuple[IP
         return told
     if link.gateway is not None and link.gateway in address.network:
         return (link.gateway,)
-    return (address.ip,) if link.forwards else ()
+    return (address.ip,) if routes else ()
 
 
 def _has_clients(address: IPv4Interface) -> bool:

@@ -84,7 +84,7 @@ def _range(world: World, link: ServedLink) -> Iterator[str]:
     yield f"dhcp-range={link.first},{link.last},{network.netmask},{world.settings[LEASE]}"
     # Without an address, this option stops dnsmasq from naming the server as the router.
     yield f"dhcp-option={here},option:router" + "".join(f",{each}" for each in link.routers)
-    servers = _join(desired.nameservers)
+    servers = _join(desired.resolvers(link))
     if servers:
         yield f"dhcp-option={here},option:dns-server,{servers}"
     if desired.search_domain:

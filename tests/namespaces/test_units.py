@@ -27,6 +27,8 @@ EXPOSURE = {
     "ltspd-nfs": 3.0,
     "ltspd-homes": 3.5,
     "ltspd-radvd": 2.0,
+    "ltspd-nat": 2.5,
+    "ltspd-dns": 2.5,
     "ltspd-login": 4.0,
     "ltspd-trial": 2.0,
     "ltspd-probe@": 2.5,
@@ -122,8 +124,9 @@ def test_a_unit_is_as_closed_as_promised(server: Server, unit: str, most: float)
 
 def test_systemd_applies_it(server: Server, built: str) -> None:
     # A template has no process of its own; its instances are looked at where a transport serves. A trial's
-    # unit runs only for a trial, and that of homes by NFS where ltsp.conf asks for them.
-    for unit in (each for each in EXPOSURE if not each.endswith(("@", "-trial", "-homes"))):
+    # unit runs only for a trial, and others where ltsp.conf or a command asks for them.
+    seldom = ("@", "-trial", "-homes", "-nat", "-dns")
+    for unit in (each for each in EXPOSURE if not each.endswith(seldom)):
         pid = server.run(f"systemctl show -P MainPID {unit}").strip()
         status = server.run(f"cat /proc/{pid}/status")
         assert "NoNewPrivs:\t1" in status, unit

@@ -62,7 +62,7 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "logins": "config.* model.*",
-    "plan": "config.* logins menu.* model.* names network.roles paths",
+    "plan": "config.* logins menu.* model.* names network.roles network.setup paths",
     "outputs": (
         "clients.fields clients.orders clients.table config.* menu.ipxe model.* names network.firmware paths"
     ),

@@ -54,10 +54,10 @@ def test_ltsps_parameters_are_known(name: str) -> None:
 def test_what_is_declared_has_an_effect_though_ltsp_had_the_name_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parameters, "OF_LTSP", ("NAT", "TFTP", "IPXE_*", "CRONTAB_*"))
-    assert unread() == ("NAT", "CRONTAB_*")
-    names = ("NAT", "NATS", "TFTP", "IPXE_A", "CRONTAB_", "CRONTAB_X")
-    assert [each for each in names if is_unread(each)] == ["NAT", "CRONTAB_X"]
+    monkeypatch.setattr(parameters, "OF_LTSP", ("TIMEZONE", "TFTP", "IPXE_*", "CRONTAB_*"))
+    assert unread() == ("TIMEZONE", "CRONTAB_*")
+    names = ("TIMEZONE", "TIMEZONES", "TFTP", "IPXE_A", "CRONTAB_", "CRONTAB_X")
+    assert [each for each in names if is_unread(each)] == ["TIMEZONE", "CRONTAB_X"]
 
 
 @pytest.mark.parametrize("name", table())

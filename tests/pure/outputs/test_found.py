@@ -23,6 +23,8 @@ NAMES = [
         "login",
         "tftp",
         "router-advertisements",
+        "nat",
+        "dns",
         "dhcp",
     )
 ]
@@ -58,7 +60,7 @@ def test_the_daemon_may_write_where_outputs_are() -> None:
 
 
 def test_what_is_looked_for_on_the_server_is_what_outputs_name() -> None:
-    assert programs("dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "radvd", "sshd") <= PROGRAMS
+    assert programs("dnsmasq", "exportfs", "ganesha.nfsd", "nbd-server", "nft", "radvd", "sshd") <= PROGRAMS
     assert Program("ganesha.nfsd", knows="allow_set_io_flusher_fail") in PROGRAMS
 
 

@@ -25,7 +25,7 @@ from ltspd.outputs import outputs
 from tests.worlds.planning import conf, programs, world
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/facts.json"))
-PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "radvd", "sshd"]
+PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "nft", "radvd", "sshd"]
 BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for name in ("ipxe.efi", "snponly.efi", "undionly.kpxe")}
 
 
