@@ -136,6 +136,16 @@ for each in system-auth password-auth; do
     edit_stack "$new/etc/pam.d/$each" auth password session
 done
 
+# login ends after a minute, and whoever has to change an expired password and types slowly needs more. Another value
+# is the image's own choice.
+if [ -f "$new/etc/login.defs" ] && [ ! -L "$new/etc/login.defs" ]; then
+    write "$new/etc/login.defs" "$(awk '
+        $1 != "LOGIN_TIMEOUT" || $2 != 60
+        $1 == "LOGIN_TIMEOUT" && $2 != 60 { chosen = 1 }
+        END { if (!chosen) print "LOGIN_TIMEOUT 600" }
+    ' "$new/etc/login.defs")"
+fi
+
 kind=${HOME_KIND:-sshfs}
 # With NFS, all homes are mounted at once (55-homes).
 if [ -s "$ltsp/homes" ] && [ "$NFS_HOME" != 0 ] && [ "$kind" = sshfs ]; then kind=mounted; fi
