@@ -1,6 +1,7 @@
 """(Config, Facts) -> Desired: which links are served and how, and what the menu offers to whom. Pure."""
 
 import re
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from ltspd.config.configuration import Config
@@ -16,7 +17,7 @@ from ltspd.menu.choice import Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import SourceKind
-from ltspd.model.menu import Menu, Offer, RootTransport
+from ltspd.model.menu import MEMORY_TESTS, Menu, Offer, RootTransport, Tool
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_plain_path
@@ -41,6 +42,9 @@ NFS_HOME = Parameter(
 )
 HOME_DIR = Parameter("HOME_DIR", PLAIN_PATH, "/home", SERVER, "The directory of homes that NFS_HOME exports")
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
+MENU_SHELL = Parameter(
+    "MENU_SHELL", FLAG, "0", SERVER, "Let anybody at a client use the command line of its boot menu"
+)
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
 # Where the kernel's NFS server listens, and where our own one of homes does (ltspd-homes.service).
@@ -189,7 +193,7 @@ def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> byt
 def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     document = config.document
     entries = channels.entries(facts.images, config.settings.family(TITLES))
-    offer = Offer(entries, default_transport(facts), rules(document))
+    offer = Offer(entries, default_transport(facts), rules(document), tuple(_tools(config, facts)))
     chooser = Chooser(offer)
     # iPXE can't compare with a glob, so the static script has a choice for hosts that are named exactly.
     named = tuple(exact_hosts(document))
@@ -207,6 +211,15 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
         if choice != default
     )
     return Menu(offer, default, tuple(differing), frozenset(each.transport for each in (default, *choices)))
+
+
+def _tools(config: Config, facts: Facts) -> Iterator[Tool]:
+    """Yield what the menu offers beside images."""
+    yield from (Tool.LOCAL, Tool.RESTART, Tool.FIRMWARE)
+    if facts.boot_programs.keys() >= MEMORY_TESTS:
+        yield Tool.MEMTEST
+    if config.settings[MENU_SHELL]:
+        yield Tool.SHELL
 
 
 def default_transport(facts: Facts) -> RootTransport:

@@ -110,6 +110,8 @@ configure() {
         [ -n "$address" ] || return 1
     fi
     [ -n "$server" ] || server=$boot_server
+    # A boot program that can't name the server gives the port alone.
+    [ -n "$base" ] || [ -z "$server" ] || base=http://$server${port:+:$port}/ltsp
     [ -n "$netmask" ] || netmask=255.255.255.0
     ifconfig "$nic" "$address" netmask "$netmask" up || return 1
     [ -z "$gateway" ] || route add default gw "$gateway" "$nic"

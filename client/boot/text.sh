@@ -2,11 +2,11 @@
 # Words and numbers only: no mount, no device, no network, so all of this can be tested on a workstation.
 # Values of the kernel command line come from the network: they are compared with patterns, never run.
 
-# parse_cmdline LINE: set server, image, generation, transport, base, mac, ip_words, init, debug_shell, trial; and
+# parse_cmdline LINE: set server, image, generation, transport, base, port, mac, ip_words, init, debug_shell, trial; and
 # passed to the names of variables that the kernel has given its first process, which it makes of NAME=value.
 parse_cmdline() {
     local word name
-    server='' image='' generation='' transport='' base='' mac='' ip_words='' init='' debug_shell='' trial='' passed=''
+    server='' image='' generation='' transport='' base='' port='' mac='' ip_words='' init='' debug_shell='' trial='' passed=''
     set -f
     for word in $1; do
         case "$word" in
@@ -15,6 +15,7 @@ parse_cmdline() {
             ltsp.generation=*) generation=${word#*=} ;;
             ltsp.root=*) transport=${word#*=} ;;
             ltsp.base=*) base=${word#*=} ;;
+            ltsp.port=*) port=${word#*=} ;;
             ltsp.trial) trial=1 ;;
             ltsp.debug_shell | ltsp.debug_shell=1 | DEBUG_SHELL=1) debug_shell=1 ;;
             BOOTIF=*) mac=$(mac_of_bootif "${word#*=}") ;;

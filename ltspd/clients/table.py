@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
-from ltspd.model.menu import Entry, Offer, RootTransport
+from ltspd.model.menu import Entry, Offer, RootTransport, Tool
 
 T = TypeVar("T")
 
@@ -91,7 +91,9 @@ def load(data: bytes) -> Table:
 
 def _offer(whole: Mapping[str, Any]) -> Offer:
     entries = tuple(_made(Entry, each) for each in whole["entries"])
-    return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]))
+    # A newer daemon may offer what this gateway knows no line of a menu for.
+    tools = tuple(each for each in Tool if each in whole.get("tools", ()))
+    return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]), tools)
 
 
 def _orders(whole: Mapping[str, Any]) -> Orders:

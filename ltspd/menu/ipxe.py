@@ -6,7 +6,9 @@ Every conditional ends in "||" because a failing command without it aborts the s
 import re
 from collections.abc import Iterable, Iterator
 
-from ltspd.model.menu import CURRENT, DIRECT, Entry, Menu, MenuChoice, Offer, RootTransport
+from ltspd.menu.items import ascii_of, image_items, tool_items
+from ltspd.menu.kernel import command_line, directory
+from ltspd.model.menu import DIRECT, Entry, Menu, MenuChoice, Offer, RootTransport, Tool
 from ltspd.names import is_one_line
 
 # Without a menu there is still this long (ms) to ask for one.
@@ -14,6 +16,8 @@ KEY_TIMEOUT = 300
 # How long (ms) the gateway may say nothing while it is asked for a client's own script. It answers within
 # some ms; a class that is switched on at once, or a lost packet, takes a second or two.
 ASK_TIMEOUT = 5000
+# All but the firmware's setup: iPXE has no command for that.
+ABLE = frozenset(Tool) - {Tool.FIRMWARE}
 # A setting that is never set. iPXE looks for "||", "&&" and "#" among a line's words before it fills in
 # settings, and for a backslash at its end: next to this they are only text. It knows no quotes.
 NOTHING = "${nothing}"
@@ -30,6 +34,18 @@ set net BOOTIF=01-${mac:hexhyp} ip=${ip}::${gateway}:${netmask}:${hostname}::off
 _ASK = f"""# The gateway's script for this client obeys sections with globs, too. Without it this one goes on.
 chain --timeout {ASK_TIMEOUT} --replace \
 ${{base}}/boot?mac=${{mac}}&ip=${{ip}}&hostname=${{hostname:uristring}} ||"""
+
+_MEMTEST = """
+:memtest
+imgfree ||
+iseq ${platform} efi && set kind efi || set kind bin
+kernel ${base}/memtest.${kind} || kernel tftp://${srv}/ltsp/memtest.${kind} || goto failed
+boot || goto failed"""
+
+_SHELL = """
+:shell
+shell
+goto menu"""
 
 _TAIL = """:local
 echo Starting the next boot device...
@@ -110,6 +126,10 @@ def _rest(offer: Offer) -> Iterator[str]:
     for entry in offer.entries:
         yield from _boot(entry)
     yield from _roots()
+    if Tool.MEMTEST in offer.tools:
+        yield _MEMTEST
+    if Tool.SHELL in offer.tools:
+        yield _SHELL
     yield ""
     yield _TAIL
 
@@ -122,13 +142,11 @@ def _start(offer: Offer) -> Iterator[str]:
     yield "\n:menu"
     yield "menu Network boot from ${srv}"
     yield "item --gap Images"
-    for entry in offer.entries:
-        title = _title(entry.title) or _title(f"{entry.image} ({entry.kernel})")
-        channel = "" if entry.channel == CURRENT else f", {entry.channel}"
-        yield f"item image_{entry.name} {title}{channel}"
+    for entry, title in image_items(offer, _title):
+        yield f"item image_{entry.name} {title}"
     yield "item --gap This computer"
-    yield "item local Boot from the local disk"
-    yield "item restart Restart"
+    for tool, title in tool_items(offer, ABLE):
+        yield f"item {tool} {title}"
     yield "isset ${timeout} || set timeout 0"
     yield "choose --timeout ${timeout} --default image_${image} selected && goto ${selected} ||"
     yield "goto start"
@@ -136,13 +154,13 @@ def _start(offer: Offer) -> Iterator[str]:
 
 def _title(text: str) -> str:
     # Settings are filled in again and again until none is left, so there is no way to quote one.
-    return _text(re.sub(r"[$]+{", "{", text))
+    return _text(re.sub(r"[$]+{", "{", ascii_of(text)))
 
 
 def _boot(entry: Entry) -> Iterator[str]:
     yield f"\n:image_{entry.name}"
-    yield f"set dir images/{entry.image}/generations/{entry.generation}"
-    yield f"set args ltsp.image={entry.image} ltsp.generation={entry.generation}"
+    yield f"set name {entry.image}"
+    yield f"set generation {entry.generation}"
     if not entry.layered:
         yield f"set root {DIRECT}"
     yield "goto load"
@@ -151,7 +169,17 @@ def _boot(entry: Entry) -> Iterator[str]:
 def _roots() -> Iterator[str]:
     """Load by HTTP, and by TFTP where HTTP fails; NBD clients get one more add-on initrd."""
     yield "\n:load"
-    yield "set args ltsp.server=${srv} ltsp.root=${root} ltsp.base=${base} ${args} ${net} ${parameters}"
+    yield f"set dir {directory('${name}', '${generation}')}"
+    words = command_line(
+        image="${name}",
+        generation="${generation}",
+        root="${root}",
+        server="${srv}",
+        base="${base}",
+        net="${net}",
+        parameters="${parameters}",
+    )
+    yield f"set args {words}"
     for way, after in (("http", "tftp"), ("tftp", "failed")):
         yield f"\n:{way}"
         if way == "tftp":

@@ -7,6 +7,8 @@ from enum import StrEnum
 CURRENT = "current"
 # The value of ltsp.root= where there are no layers to choose a transport for: the chroot by NFS.
 DIRECT = "nfsdir"
+# The test of a machine's memory, for a BIOS and for UEFI: the menu has it where both are installed.
+MEMORY_TESTS = frozenset({"memtest.bin", "memtest.efi"})
 
 
 class RootTransport(StrEnum):
@@ -15,6 +17,16 @@ class RootTransport(StrEnum):
     NBD = "nbd"
     NFS = "nfs"
     HTTP = "http"
+
+
+class Tool(StrEnum):
+    """What the menu offers beside images; a boot program leaves out what it can't do."""
+
+    LOCAL = "local"
+    RESTART = "restart"
+    FIRMWARE = "firmware"
+    MEMTEST = "memtest"
+    SHELL = "shell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +55,13 @@ class Offer:
 
     ``transport`` counts where ltsp.conf names none. ``rules`` are what ltsp.conf says, in the form of
     ``ltspd.menu.choice``: one text, because with thousands of sections anything else takes much memory.
+    ``tools`` are in the order of the menu.
     """
 
     entries: tuple[Entry, ...]
     transport: RootTransport
     rules: str = ""
+    tools: tuple[Tool, ...] = (Tool.LOCAL, Tool.RESTART)
 
 
 @dataclass(frozen=True, slots=True)

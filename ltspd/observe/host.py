@@ -24,6 +24,20 @@ _BOOT_PROGRAMS = {
     "undionly.kpxe": ("/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"),
     "snponly.efi": ("/usr/lib/ipxe/snponly.efi", "/usr/share/ipxe/ipxe-snponly-x86_64.efi"),
     "ipxe.efi": ("/usr/lib/ipxe/ipxe.efi", "/boot/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"),
+    # What firmware with Secure Boot takes: shim, and what that starts, from its own folder and by these names
+    # (Debian: packages shim-signed and grub-efi-amd64-signed).
+    "shimx64.efi": ("/usr/lib/shim/shimx64.efi.signed",),
+    "mmx64.efi": ("/usr/lib/shim/mmx64.efi.signed", "/usr/lib/shim/mmx64.efi"),
+    "grubx64.efi": ("/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed",),
+    # PXELINUX and its modules, which it takes from its own folder (packages pxelinux and syslinux-common).
+    "pxelinux.0": ("/usr/lib/PXELINUX/pxelinux.0", "/usr/share/syslinux/pxelinux.0"),
+    **{
+        f"{name}.c32": (f"/usr/lib/syslinux/modules/bios/{name}.c32", f"/usr/share/syslinux/{name}.c32")
+        for name in ("ldlinux", "libcom32", "libutil", "menu", "reboot")
+    },
+    # Package memtest86+; the names without x64 are of versions before 6.20.
+    "memtest.bin": ("/boot/memtest86+x64.bin", "/boot/mt86+x64"),
+    "memtest.efi": ("/boot/memtest86+x64.efi", "/boot/mt86+x64"),
 }
 # The file of exports(5) that ltspd itself writes.
 OWN_EXPORTS = "ltspd.exports"

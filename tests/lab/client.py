@@ -17,7 +17,8 @@ from tests.lab.session import Session, end
 from tests.lab.timeline import REPEATED, STAGES, Mark
 from tests.patience import PATIENCE
 
-Firmware = Literal["bios", "uefi"]
+# ``secure``: UEFI with Secure Boot on, which knows Microsoft's keys and no others.
+Firmware = Literal["bios", "uefi", "secure"]
 _OVMF = Path("/usr/share/OVMF")
 _numbers = itertools.count(1)
 
@@ -161,7 +162,7 @@ def power_on(
     for number, descriptor in enumerate(serial):
         argv += ["-chardev", f"socket,id=line{number},fd={descriptor}", "-serial", f"chardev:line{number}"]
     argv += ["-netdev", f"tap,id=lan,ifname={client.tap},script=no,downscript=no"]
-    rom = ",romfile=" if firmware == "uefi" else ""
+    rom = "" if firmware == "bios" else ",romfile="
     argv += ["-device", f"virtio-net-pci,netdev=lan,mac={mac}{rom}", *extra]
     began = time.monotonic()
     try:
@@ -185,11 +186,14 @@ def _machine(session: Session, name: str, firmware: Firmware) -> list[str]:
     if firmware == "bios":
         return []
     # The firmware writes its boot order there; each machine needs its own.
+    secure = firmware == "secure"
     variables = session.directory / f"{name}-vars.fd"
-    shutil.copy(_OVMF / "OVMF_VARS_4M.fd", variables)
-    code = _OVMF / "OVMF_CODE_4M.fd"
+    shutil.copy(_OVMF / f"OVMF_VARS_4M{'.ms' if secure else ''}.fd", variables)
+    code = _OVMF / f"OVMF_CODE_4M{'.ms' if secure else ''}.fd"
+    # With Secure Boot, only the firmware itself may change its variables.
+    guarded = ("-global", "driver=cfi.pflash01,property=secure,value=on") if secure else ()
     return [
-        *("-machine", "q35"),
+        *("-machine", f"q35{',smm=on' if secure else ''}", *guarded),
         *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
         *("-drive", f"if=pflash,unit=1,format=raw,file={variables}"),
     ]

@@ -31,6 +31,8 @@ _SERVER = (
     *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
     *("qemu-utils", "qemu-system-common", "openssh-server", "openssh-client"),
 )
+# Boot programs that firmware with Secure Boot accepts, and the old loader of the syslinux project.
+_BOOT = ("shim-signed", "grub-efi-amd64-signed", "pxelinux", "syslinux-common")
 # Where people are known by other ways than files: one-time codes, a directory, and what asks it.
 _DIRECTORY = (
     "libpam-oath",
@@ -134,7 +136,7 @@ class Recipe:
 
 
 RECIPES = {
-    "server": Recipe("bookworm", _SERVER, (_add_inotify_simple,)),
+    "server": Recipe("bookworm", (*_SERVER, *_BOOT), (_add_inotify_simple,)),
     # One that can also test the images that it builds.
     "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
     # One with what clients of its own root need although others may not read it.

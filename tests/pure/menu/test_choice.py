@@ -137,4 +137,4 @@ def test_channels_are_entries_after_the_current_ones() -> None:
     ]
     script = Scripts(Offer(found, RootTransport.NFS), 80).script(MenuChoice("a", RootTransport.NFS, "", None))
     assert "item image_a@canary Desktop, canary\n" in script
-    assert "\n:image_a@canary\nset dir images/a/generations/" in script
+    assert "\n:image_a@canary\nset name a\nset generation 2025" in script

@@ -44,6 +44,21 @@ SHOW = (
 )
 
 
+def test_the_server_comes_from_the_address_where_the_boot_program_names_only_the_port() -> None:
+    line = "ltsp.root=http ip=10.0.0.9:10.0.0.1:10.0.0.2:255.0.0.0 BOOTIF=01-52-54-00-00-00-01"
+    script = (
+        'ifconfig() { :; }; route() { :; }; nic=eth0; parse_cmdline "$1"; configure; echo "$server $base"'
+    )
+
+    def found(line: str) -> list[str]:
+        return sh(f"nic=eth0; {script}", line, sources="text.sh net.sh").split()
+
+    assert found(f"{line} ltsp.port=8080") == ["10.0.0.1", "http://10.0.0.1:8080/ltsp"]
+    assert found(line) == ["10.0.0.1", "http://10.0.0.1/ltsp"]
+    told = f"{line} ltsp.server=10.0.0.7 ltsp.base=tftp://10.0.0.7/ltsp"
+    assert found(told) == ["10.0.0.7", "tftp://10.0.0.7/ltsp"]
+
+
 def test_command_line() -> None:
     line = (
         "BOOT_IMAGE=vmlinuz ltsp.server=10.0.0.1 ltsp.image=x86_64 ltsp.generation=g1 ltsp.root=nfs "
