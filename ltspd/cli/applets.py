@@ -74,7 +74,7 @@ APPLETS: Mapping[str, Applet] = {
                 _setting("s", "dns-server", "list"),
                 _setting("t", "tftp", "0|1"),
             ),
-            outputs=("dhcp", "tftp"),
+            outputs=("dhcp", "proxy-dhcp", "tftp"),
         ),
         Applet(
             "http",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 
 class DhcpRole(StrEnum):
@@ -68,11 +68,36 @@ class ServedLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Relayed:
+    """A subnet that is no link of ours: a DHCP relay asks for its machines.
+
+    A REAL one has the lease range ``first`` … ``last``, and ``routers``.
+    """
+
+    network: IPv4Network
+    role: DhcpRole
+    first: IPv4Address | None = None
+    last: IPv4Address | None = None
+    routers: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The address and the name of one machine; either may be missing."""
+
+    mac: str
+    address: IPv4Address | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
-    """The served links, and the name servers and search domain that clients are told.
+    """The served links and relayed subnets, and the name servers and search domain that clients are told.
 
     ``nat``: the server routes for the links where it gives addresses. ``dns``: it answers for names, and asks
-    ``upstream`` itself, or whom the rest of the server asks if that is empty.
+    ``upstream`` itself, or whom the rest of the server asks if that is empty. ``allowed`` and ``denied`` are
+    MAC addresses in lower case, with ``*`` for the rest (``52:54:00:*``). Denied machines are not answered;
+    if any are allowed, no others are answered.
     """
 
     served: tuple[ServedLink, ...]
@@ -81,6 +106,10 @@ class Network:
     nat: bool = False
     dns: bool = False
     upstream: tuple[IPv4Address, ...] = ()
+    relayed: tuple[Relayed, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    denied: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
     def resolvers(self, link: ServedLink) -> tuple[IPv4Address, ...]:
         """Return the name servers that clients of a link are told."""

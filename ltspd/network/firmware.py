@@ -1,28 +1,86 @@
-"""What clients' firmware is and which boot program it gets: one row for each architecture. Pure."""
+"""Who boots what: one list for every server that answers DHCP, whatever program it is. Pure.
 
+The first entry of ``boots`` that matches a machine is the one that counts.
+"""
+
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One kind of firmware.
-
-    ``numbers`` are what it sends in DHCP option 93 (RFC 4578 and its errata; x86-64 UEFI says 7 or 9,
-    depending on the vendor). ``program`` is the iPXE that it can run. ``services`` are dnsmasq's words for
-    the numbers in ``pxe-service`` (dnsmasq(8)), which has 7 and 9 the other way round than the RFC.
-    """
-
-    name: str
-    numbers: tuple[int, ...]
-    program: str
-    services: tuple[str, ...]
-
-
-ARCHITECTURES = (
-    Architecture("bios", (0,), "undionly.kpxe", ("x86PC",)),
-    Architecture("efi64", (7, 9), "snponly.efi", ("BC_EFI", "X86-64_EFI")),
-)
+from enum import StrEnum
 
 # What an iPXE must be able to do to run our menu itself; DHCP option 175 lists its features
 # (https://ipxe.org/howto/dhcpd). Stripped builds in NIC ROMs lack some and get a full one first.
 IPXE_FEATURES = {"http": 19, "bzimage": 24, "pxe": 33, "efi": 36, "menu": 39}
+# Those that it needs: all of one of these sets.
+MENU_FEATURES = (("http", "menu", "pxe", "bzimage"), ("http", "menu", "efi"))
+MENU = "ltsp.ipxe"
+
+
+class Vendor(StrEnum):
+    """How a machine's class (DHCP option 60) begins; the answer's class must be the same."""
+
+    PXE = "PXEClient"
+    HTTP = "HTTPClient"
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What one kind of machine is told.
+
+    ``numbers`` are what it sends in DHCP option 93 (RFC 4578 and its errata, IANA's list); without any, all
+    match. ``menu``: only an iPXE that can run our menu matches. ``macs`` are how its MAC address may begin,
+    or whole ones, in lower case; without any, all match. ``file`` is the name of what it gets: below
+    ``ltsp/`` of TFTP, or for HTTPClient below the gateway's base. Without one it is told no file. ``title``
+    is its entry in the menu of PXE.
+    """
+
+    name: str
+    numbers: tuple[int, ...] = ()
+    vendor: Vendor = Vendor.PXE
+    menu: bool = False
+    macs: tuple[str, ...] = ()
+    file: str = ""
+    title: str = "LTSP"
+
+
+# The iPXE of each kind of firmware, the best first, under the names that they have at TFTP.
+PROGRAMS = {
+    "bios": ("undionly.kpxe", "ipxe.pxe"),
+    "efi64": ("snponly.efi", "ipxe.efi"),
+    "efi32": ("snponly-ia32.efi", "ipxe-ia32.efi"),
+    "arm64": ("snponly-arm64.efi", "ipxe-arm64.efi"),
+    "arm32": ("snponly-arm32.efi", "ipxe-arm32.efi"),
+}
+# What each kind sends in DHCP option 93, by PXE and by HTTP. x86-64 says 7 or 9, depending on the vendor.
+NUMBERS = {"bios": (0,), "efi64": (7, 9), "efi32": (6,), "arm64": (11,), "arm32": (10,)}
+HTTP_NUMBERS = {"efi64": (16,), "efi32": (15,), "arm64": (19,), "arm32": (18,)}
+# The boot ROM of a Raspberry Pi says that it is a BIOS (0), or 41. It takes its files by TFTP from whoever
+# offers this title, and needs no other name.
+PI_NUMBERS = (0, 41)
+PI_TITLE = "Raspberry Pi Boot"
+# Raspberry Pi's own prefixes in IEEE's list.
+PI_MACS = ("28:cd:c1:", "2c:cf:67:", "88:a2:9e:", "b8:27:eb:", "d8:3a:dd:", "dc:a6:32:", "e4:5f:01:")
+
+
+def boots(programs: Collection[str]) -> tuple[Boot, ...]:
+    """Return who boots what where these boot programs are installed; kinds without one are left out."""
+    return tuple(_boots(programs))
+
+
+def _boots(programs: Collection[str]) -> Iterator[Boot]:
+    yield Boot("menu", menu=True, file=MENU)
+    yield Boot("pi", PI_NUMBERS, macs=PI_MACS, title=PI_TITLE)
+    for kind, names in PROGRAMS.items():
+        program = next((each for each in names if each in programs), None)
+        if program is not None:
+            yield Boot(kind, NUMBERS[kind], file=program)
+            if kind in HTTP_NUMBERS:
+                yield Boot(f"http-{kind}", HTTP_NUMBERS[kind], Vendor.HTTP, file=program)
+
+
+def pxe_menu(title: str) -> bytes:
+    """Return DHCP option 43 of a menu with one entry, which a machine takes without asking (PXE 2.1, 2.3.2).
+
+    6: only servers of this list, and no waiting for the user; 10: no prompt; 9: the entry, of type 0.
+    """
+    text = title.encode()
+    return b"\6\1\3" + b"\x0a\4\0PXE" + bytes((9, len(text) + 3, 0, 0, len(text))) + text + b"\xff"

@@ -21,6 +21,7 @@ RESOLVERS = (
 )
 # Where distributions put the network boot programs, in order of preference (Debian: package ipxe).
 _BOOT_PROGRAMS = {
+    "ipxe.pxe": ("/usr/lib/ipxe/ipxe.pxe", "/usr/share/ipxe/ipxe.pxe"),
     "undionly.kpxe": ("/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"),
     "snponly.efi": ("/usr/lib/ipxe/snponly.efi", "/usr/share/ipxe/ipxe-snponly-x86_64.efi"),
     "ipxe.efi": ("/usr/lib/ipxe/ipxe.efi", "/boot/ipxe.efi", "/usr/share/ipxe/ipxe-x86_64.efi"),
@@ -38,7 +39,15 @@ _BOOT_PROGRAMS = {
     # Package memtest86+; the names without x64 are of versions before 6.20.
     "memtest.bin": ("/boot/memtest86+x64.bin", "/boot/mt86+x64"),
     "memtest.efi": ("/boot/memtest86+x64.efi", "/boot/mt86+x64"),
+    "snponly-ia32.efi": ("/usr/share/ipxe/ipxe-snponly-i386.efi",),
+    "ipxe-ia32.efi": ("/usr/share/ipxe/ipxe-i386.efi",),
+    "snponly-arm64.efi": ("/usr/share/ipxe/arm64-efi/snponly.efi",),
+    "ipxe-arm64.efi": ("/usr/lib/ipxe/ipxe-arm64.efi", "/usr/share/ipxe/arm64-efi/ipxe.efi"),
+    "snponly-arm32.efi": (),
+    "ipxe-arm32.efi": (),
 }
+# The administrator's own ones, under the names above; they come first.
+_OWN_PROGRAMS = "/usr/local/lib/ipxe"
 # The file of exports(5) that ltspd itself writes.
 OWN_EXPORTS = "ltspd.exports"
 
@@ -104,7 +113,8 @@ def boot_programs(paths: Paths) -> dict[str, str]:
     """Return where each network boot program was found."""
     found = {}
     for name, places in _BOOT_PROGRAMS.items():
-        if place := next((each for each in places if paths.at(each).is_file()), None):
+        every = (f"{_OWN_PROGRAMS}/{name}", *places)
+        if place := next((each for each in every if paths.at(each).is_file()), None):
             found[name] = place
     return found
 

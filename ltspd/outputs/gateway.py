@@ -6,6 +6,7 @@ from ltspd.clients.table import Order, Orders, Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
+from ltspd.model.network import ServedLink
 from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.documents import DIRECTORY
@@ -24,6 +25,12 @@ CONNECTIONS = Parameter(
 METRICS_PORT = Parameter(
     "METRICS_PORT", port(or_none=True), "10819", SERVER, "Port of metrics on 127.0.0.1; 0: none"
 )
+
+
+def base(world: World, link: ServedLink) -> str:
+    """Return the URL below which clients of a link find everything."""
+    port = world.settings[HTTP_PORT]
+    return f"http://{link.address.ip}{'' if port == 80 else f':{port}'}{BASE}"
 
 
 def render(world: World) -> Output:

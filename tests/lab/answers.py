@@ -9,16 +9,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 
 from ltspd.config.configuration import load
 from ltspd.model.facts import Facts
 from ltspd.model.network import Link, LinkKind
-from ltspd.outputs import dhcp_dnsmasq
+from ltspd.network.firmware import PROGRAMS
+from ltspd.outputs import dhcp_dnsmasq, dhcp_proxy
 from tests.lab import releases
-from tests.lab.dhcp import DISCOVER, FULL, ROUTER, Answer, Cable, Machine
+from tests.lab.dhcp import CLASS, DISCOVER, FULL, ROUTER, VENDOR, Answer, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
@@ -29,50 +30,100 @@ LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
 # The address that another server gave to whoever asks on the proxied link.
 GIVEN = "10.0.3.77"
 
+# All boot programs that clients could need, whatever this machine has installed.
+BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for names in PROGRAMS.values() for name in names}
+_PI = "b8:27:eb:0d:"
+
 KINDS = {
     "BIOS": Machine(0),
     "UEFI, 32 bits": Machine(6),
     "UEFI": Machine(7),
     "UEFI by the errata": Machine(9),
+    "UEFI, ARM of 32 bits": Machine(10),
     "UEFI, ARM": Machine(11),
+    "UEFI by HTTP, 32 bits": Machine(15, "HTTPClient"),
     "UEFI by HTTP": Machine(16, "HTTPClient"),
+    "UEFI by HTTP, ARM of 32 bits": Machine(18, "HTTPClient"),
+    "UEFI by HTTP, ARM": Machine(19, "HTTPClient"),
+    "Raspberry Pi": Machine(0, mac=_PI),
+    "Raspberry Pi by its own number": Machine(41, mac=_PI),
+    "Raspberry Pi with UEFI": Machine(11, mac=_PI),
+    "iPXE on a Raspberry Pi": Machine(11, features=FULL, mac=_PI),
     "iPXE on BIOS": Machine(0, features=FULL),
     "iPXE on UEFI": Machine(7, features=FULL),
     "iPXE on ARM": Machine(11, features=FULL),
     "iPXE of a card, without our menu's features": Machine(0, features=(33,)),
+    "UEFI, RISC-V": Machine(27),
     "Linux": Machine(),
+    "Windows": Machine(vendor="MSFT 5.0"),
 }
 _BIOS, _UEFI, _MENU = "ltsp/undionly.kpxe", "ltsp/snponly.efi", "ltsp/ltsp.ipxe"
-# Everybody gets an address where we give them, and a file if there is one for them.
-REAL_FILES = {
-    **dict.fromkeys(KINDS, ""),
+_UEFI_32, _ARM, _ARM_32 = "ltsp/snponly-ia32.efi", "ltsp/snponly-arm64.efi", "ltsp/snponly-arm32.efi"
+PI_TITLE = b"Raspberry Pi Boot"
+# Which file each kind is told by PXE; a Raspberry Pi none, but the title of the menu that it looks for.
+FILES = {
     "BIOS": _BIOS,
+    "UEFI, 32 bits": _UEFI_32,
     "UEFI": _UEFI,
     "UEFI by the errata": _UEFI,
+    "UEFI, ARM of 32 bits": _ARM_32,
+    "UEFI, ARM": _ARM,
+    "Raspberry Pi": "",
+    "Raspberry Pi by its own number": "",
+    "Raspberry Pi with UEFI": _ARM,
+    "iPXE on a Raspberry Pi": _MENU,
     "iPXE on BIOS": _MENU,
     "iPXE on UEFI": _MENU,
     "iPXE on ARM": _MENU,
     "iPXE of a card, without our menu's features": _BIOS,
 }
-# Beside another server, only who has something to boot here is answered: by the offer, or by port 4011.
-PROXY_FILES = {
-    "BIOS": (_BIOS, _BIOS),
-    "UEFI": ("", _UEFI),
-    "UEFI by the errata": ("", _UEFI),
-    "iPXE on BIOS": (_MENU, _MENU),
-    "iPXE on UEFI": ("", _MENU),
-    "iPXE on ARM": (_MENU, _MENU),
-    "iPXE of a card, without our menu's features": (_BIOS, _BIOS),
+# Which of our files each kind gets by HTTP.
+HTTP_FILES = {
+    "UEFI by HTTP, 32 bits": _UEFI_32,
+    "UEFI by HTTP": _UEFI,
+    "UEFI by HTTP, ARM of 32 bits": _ARM_32,
+    "UEFI by HTTP, ARM": _ARM,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a machine is told: a file or URI, the class of the answer, and whether the Pi's menu."""
+
+    file: str
+    vendor: str = ""
+    pi: bool = False
+
+    @classmethod
+    def by(cls, answer: Answer) -> "Told":
+        """Return what an answer tells."""
+        vendor = answer.options.get(CLASS, b"").rstrip(b"\0").decode()
+        return cls(answer.file, vendor, PI_TITLE in answer.options.get(VENDOR, b""))
+
+
+def right(kind: str, server: str, *, proxy: bool = False) -> Told | None:
+    """Return what a kind of machine must be told by a server with that address; None: nothing at all."""
+    if kind in HTTP_FILES:
+        return Told(f"http://{server}/{HTTP_FILES[kind]}", "HTTPClient")
+    if kind not in FILES:
+        return None if proxy else Told("")
+    pi = FILES[kind] == ""
+    return Told(FILES[kind], "PXEClient" if proxy or pi else "", pi)
+
+
+def every(link: str) -> dict[str, Told | None]:
+    """Return what each kind of machine must be told on one of the two links."""
+    server = LINKS[link][0].partition("/")[0]
+    return {kind: right(kind, server, proxy=link == PROXY) for kind in KINDS}
 
 
 @dataclass(slots=True)
 class Answering:
-    """A dnsmasq that runs with our configuration in the namespace ``near``; its links end in ``far``."""
+    """Our DHCP servers, by their role, that run in the namespace ``near``; its links end in ``far``."""
 
     near: str
     far: str
-    process: "subprocess.Popen[bytes]"
+    processes: Mapping[str, "subprocess.Popen[bytes]"]
     directory: Path
     cables: Mapping[str, Cable]
     _count: int = field(default=0)
@@ -81,13 +132,12 @@ class Answering:
         """Return a machine of that kind that was never seen before."""
         self._count += 1
         known = KINDS[kind]
-        mac = f"52:54:00:0d:{self._count >> 8:02x}:{self._count & 255:02x}"
-        return Machine(known.architecture, known.vendor, known.features, mac)
+        return replace(known, mac=f"{known.mac[:12]}{self._count >> 8:02x}:{self._count & 255:02x}")
 
     @property
     def log(self) -> str:
-        """What dnsmasq has said so far."""
-        return (self.directory / "log").read_text()
+        """What the one that gives addresses has said so far."""
+        return (self.directory / "real.log").read_text()
 
     @property
     def leases(self) -> dict[str, tuple[int, str]]:
@@ -95,15 +145,16 @@ class Answering:
         lines = (line.split() for line in (self.directory / "leases").read_text().splitlines())
         return {words[1]: (int(words[0]), words[2]) for words in lines}
 
-    def real_files(self) -> dict[str, str]:
-        """Return which file each kind of machine is given together with an address."""
-        found = {}
+    def told_with_an_address(self) -> dict[str, Told | None]:
+        """Return what each kind of machine is told together with an address."""
+        found: dict[str, Told | None] = {}
         for kind in KINDS:
             answer = self.cables[REAL].lease(self.machine(kind))
             assert answer.address.startswith("192.168.67."), kind
+            assert answer.next_server == "192.168.67.1", kind
             # Nobody routes there, so nobody is named; dnsmasq by itself names the server.
             assert answer.addresses(ROUTER) == [], kind
-            found[kind] = answer.file
+            found[kind] = Told.by(answer)
         return found
 
     def together(self, count: int) -> float:
@@ -127,18 +178,26 @@ class Answering:
         finally:
             ip(self.far, "link delete eth0")
 
-    def proxy_files(self) -> dict[str, tuple[str, str]]:
-        """Return what each kind that is answered gets in the offer, and from port 4011."""
-        found = {}
+    def told_beside_another(self) -> dict[str, Told | None]:
+        """Return what each kind is told in the end beside another server: by the offer, or by port 4011."""
+        found: dict[str, Told | None] = {}
         for kind in KINDS:
             machine, cable = self.machine(kind), self.cables[PROXY]
             offers = cable.discover(machine, after=self.machine("BIOS"))
             later = cable.boot_server(machine, self.machine("BIOS"), GIVEN, "10.0.3.2")
             assert {each.address for each in offers} <= {"0.0.0.0"}, kind
             assert {_next(each) for each in (*offers, *later)} <= {"10.0.3.2"}, kind
-            if offers or later:
-                found[kind] = (offers[0].file, later[0].file)
+            # Firmware asks port 4011 only if it got an offer.
+            assert len(offers) <= 1, kind
+            found[kind] = _last(offers, later) if offers else None
         return found
+
+
+def _last(offers: Sequence[Answer], later: Sequence[Answer]) -> Told:
+    """Return what counts of an offer and of an answer of port 4011: the latter if it tells anything."""
+    first = Told.by(offers[0])
+    second = Told.by(later[0]) if later else first
+    return first if first.file or first.pi or not (second.file or second.pi) else second
 
 
 def _next(answer: Answer) -> str:
@@ -146,16 +205,17 @@ def _next(answer: Answer) -> str:
     return answer.server if answer.next_server == "0.0.0.0" else answer.next_server
 
 
-def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> str:
-    """Return our DHCP configuration for a server with these links and that ltsp.conf."""
+def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> dict[str, str]:
+    """Return our DHCP configurations for a server with these links and that ltsp.conf, by their role."""
     config = load({"/etc/ltsp/ltsp.conf": conf})
     assert config.ok, config.errors
     found = tuple(
         Link(name, index, "", LinkKind.ETHERNET, True, addresses=tuple(map(IPv4Interface, addresses)))
         for index, (name, addresses) in enumerate(links.items(), 2)
     )
-    facts = Facts(links=found, programs=programs("dnsmasq"))
-    return dhcp_dnsmasq.render(world(config, facts)).files[0].data.decode()
+    here = world(config, Facts(links=found, programs=programs("dnsmasq"), boot_programs=BOOT_PROGRAMS))
+    outputs = {"real": dhcp_dnsmasq.render(here), "proxy": dhcp_proxy.render(here)}
+    return {role: each.files[0].data.decode() for role, each in outputs.items() if each.wanted}
 
 
 @contextmanager
@@ -180,15 +240,18 @@ def answering(
         if release:
             script = directory / "program"
             program = str(releases.program(release, "dnsmasq-base", "usr/sbin/dnsmasq", script))
-        text = rendered(links, conf).replace(dhcp_dnsmasq.LEASES, str(directory / "leases"))
-        (directory / "conf").write_text(text)
-        argv = [program, "--keep-in-foreground", f"--conf-file={directory}/conf", "--pid-file="]
-        argv += ["--log-dhcp", f"--log-facility={directory}/log"]
-        process = subprocess.Popen(["nsenter", f"--net=/run/netns/{server}", "--", *argv])
-        # One that no longer listens would not end by being asked.
-        undo.callback(end, process, patience=2.0)
-        _wait(process, 67)
-        yield Answering(server, far, process, directory, cables)
+        processes = {}
+        for role, text in rendered(links, conf).items():
+            file = directory / role
+            file.write_text(text.replace(dhcp_dnsmasq.LEASES, str(directory / "leases")))
+            argv = [program, "--keep-in-foreground", f"--conf-file={file}", "--pid-file="]
+            argv += ["--log-dhcp", f"--log-facility={file}.log"]
+            processes[role] = subprocess.Popen(["nsenter", f"--net=/run/netns/{server}", "--", *argv])
+            # One that no longer listens would not end by being asked.
+            undo.callback(end, processes[role], patience=2.0)
+            # Two programs share port 67, so that is no sign: it writes this line when it listens.
+            _wait(processes[role], Path(f"{file}.log"))
+        yield Answering(server, far, processes, directory, cables)
 
 
 def _netns(undo: ExitStack, name: str) -> str:
@@ -198,10 +261,10 @@ def _netns(undo: ExitStack, name: str) -> str:
     return name
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Wait until a program listens on an UDP port of its network."""
+def _wait(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a dnsmasq has said what it answers; it listens by then."""
     deadline = time.monotonic() + PATIENCE
-    while f":{port:04X} " not in Path(f"/proc/{process.pid}/net/udp").read_text():
+    while not (log.exists() and "DHCP" in log.read_text()):
         assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
-        assert time.monotonic() < deadline, f"{process.args!r} does not listen on port {port}"
+        assert time.monotonic() < deadline, f"{process.args!r} does not start"
         time.sleep(0.02)

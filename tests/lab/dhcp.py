@@ -31,7 +31,10 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What asks: ``architecture`` is -1 if it is no firmware, ``features`` are iPXE's, None if it is none."""
+    """What asks, of the class ``vendor``.
+
+    ``architecture`` is -1 if it is no firmware. ``features`` are iPXE's, None if it is none.
+    """
 
     architecture: int = -1
     vendor: str = "PXEClient"
@@ -45,6 +48,8 @@ class Machine:
             name = f"{self.vendor}:Arch:{self.architecture:05d}:UNDI:003000"
             found |= {CLASS: name.encode(), ARCHITECTURE: struct.pack("!H", self.architecture)}
             found |= {94: b"\1\3\0", 97: b"\0" + bytes(16)}
+        elif self.vendor != "PXEClient":
+            found[CLASS] = self.vendor.encode()
         if self.features is not None:
             found[IPXE] = b"".join(bytes((each, 1, 1)) for each in self.features)
         return found

@@ -24,13 +24,13 @@ def dhcp(request: pytest.FixtureRequest) -> Iterator[Answering]:
 
 
 def test_where_we_give_addresses_every_machine_gets_one_and_its_file(dhcp: Answering) -> None:
-    assert dhcp.real_files() == answers.REAL_FILES
+    assert dhcp.told_with_an_address() == answers.every(answers.REAL)
 
 
 def test_beside_another_server_only_what_can_boot_here_is_answered(dhcp: Answering) -> None:
-    assert dhcp.proxy_files() == answers.PROXY_FILES
+    assert dhcp.told_beside_another() == answers.every(answers.PROXY)
     # It goes on answering, whoever has asked.
-    assert dhcp.proxy_files() == answers.PROXY_FILES
+    assert dhcp.told_beside_another() == answers.every(answers.PROXY)
 
 
 def test_machines_switched_on_together_do_not_wait_for_each_other(dhcp: Answering) -> None:
@@ -125,11 +125,11 @@ def test_a_server_answers_its_probe_and_nobody_else_notices(dhcp: Answering, kin
 
 @pytest.mark.parametrize(("kind", "link"), [("real", answers.REAL), ("proxy", answers.PROXY)])
 def test_a_server_that_hangs_is_found_out(dhcp: Answering, kind: str, link: str) -> None:
-    dhcp.process.send_signal(signal.SIGSTOP)
+    dhcp.processes[kind].send_signal(signal.SIGSTOP)
     try:
         assert probe(dhcp, f"{kind}:{link}:{ADDRESSES[link]}") == SILENT
     finally:
-        dhcp.process.send_signal(signal.SIGCONT)
+        dhcp.processes[kind].send_signal(signal.SIGCONT)
     assert probe(dhcp, f"{kind}:{link}:{ADDRESSES[link]}") == ANSWERED
 
 

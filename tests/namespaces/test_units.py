@@ -22,6 +22,7 @@ EXPOSURE = {
     "ltspd": 4.0,
     "ltspd-gateway": 2.0,
     "ltspd-dnsmasq": 3.0,
+    "ltspd-proxy-dhcp": 3.0,
     "ltspd-tftp": 2.5,
     "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,

@@ -27,6 +27,8 @@ from tests.worlds.fake_systemd import FakeSystemd1
 NOBODY = 65534
 UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "login", "nfs", "radvd", "tftp")]
 UNITS.append("ltspd-nbd.socket")
+# Not on a link where the server gives addresses.
+PROXY = "ltspd-proxy-dhcp.service"
 # What lies on a server before the daemon's first start: systemd-tmpfiles' and the packages' part.
 DIRECTORIES = [
     "etc/ltsp", "var/lib/dpkg", "var/lib/ltspd/outputs", "run/ltspd", "run/systemd", "srv/ltsp/images",
@@ -213,7 +215,7 @@ async def open_world() -> AsyncIterator[World]:
             systemd_bus = await connection.connect(world.address)
             world.systemd = FakeSystemd1(systemd_bus)
             await world.systemd.start()
-            for unit in UNITS:
+            for unit in (*UNITS, PROXY):
                 world.systemd.set(unit, "inactive", "dead")
             world.bus = await connection.connect(world.address)
             try:

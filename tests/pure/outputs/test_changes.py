@@ -21,7 +21,8 @@ from tests.worlds.planning import programs
 
 OUT = "/var/lib/ltspd/outputs"
 IMG, NBD_IMG, MENU = (f"/srv/tftp/ltsp/{name}" for name in ("ltsp.img", "nbd.img", "ltsp.ipxe"))
-DHCP, TFTP, HTTP = f"{OUT}/dnsmasq.conf", f"{OUT}/tftp.conf", f"{OUT}/gateway.json"
+DHCP, PROXY = f"{OUT}/dnsmasq.conf", f"{OUT}/proxy-dhcp.conf"
+TFTP, HTTP = f"{OUT}/tftp.conf", f"{OUT}/gateway.json"
 NBD, RADVD, EXPORTS = f"{OUT}/nbd-server.conf", f"{OUT}/radvd.conf", "/etc/exports.d/ltspd.exports"
 LOGIN = f"{OUT}/login/sshd_config"
 
@@ -107,7 +108,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "a client's setting": (lambda: conf("[clients]\nTIMEZONE=UTC\n"), {IMG, HTTP}),
     "the proxy link's address": (
         lambda: _links(link("eth0", 2, "10.0.4.2/24"), OLD[1]),
-        {DHCP, HTTP, EXPORTS, LOGIN},
+        {PROXY, HTTP, EXPORTS, LOGIN},
     ),
     "the server's address in the same network": (
         lambda: _links(link("eth0", 2, "10.0.3.9/24"), OLD[1]),
@@ -115,7 +116,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     ),
     "a new link": (
         lambda: _links(*OLD, link("eth2", 4, "10.0.5.2/24")),
-        {DHCP, TFTP, HTTP, RADVD, EXPORTS, LOGIN},
+        {PROXY, TFTP, HTTP, RADVD, EXPORTS, LOGIN},
     ),
     "IPv6 on a link": (lambda: _links(replace(OLD[0], global_ipv6=True), OLD[1]), {RADVD}),
     "a MAC address": (lambda: _links(replace(OLD[0], mac="52:54:00:ff:ff:ff"), OLD[1]), set()),
@@ -143,7 +144,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "the port of logins": (lambda: conf("LOGIN_PORT=222\n"), {LOGIN}),
     "boot programs": (
         lambda: facts(boot_programs={**BASE.facts.boot_programs, "ipxe.efi": "/boot/ipxe.efi"}),
-        {"/srv/tftp/ltsp/ipxe.efi", HTTP},
+        {"/srv/tftp/ltsp/ipxe.efi", HTTP, DHCP, PROXY},
     ),
     "nbd.img": (lambda: replace(BASE, nbd=b"newer"), {NBD_IMG}),
     "no nbd.img": (lambda: replace(BASE, nbd=b""), {NBD_IMG, HTTP}),

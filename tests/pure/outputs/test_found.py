@@ -26,6 +26,7 @@ NAMES = [
         "nat",
         "dns",
         "dhcp",
+        "proxy-dhcp",
     )
 ]
 

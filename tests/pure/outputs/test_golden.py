@@ -135,7 +135,7 @@ def test_what_is_rendered_is_what_was_reviewed(case: Path) -> None:
 
 def test_there_are_cases() -> None:
     assert len(CASES) >= 7
-    for name in ("dnsmasq.conf", "tftp.conf", "radvd.conf", "gateway.json", "ltsp.ipxe"):
+    for name in ("dnsmasq.conf", "proxy-dhcp.conf", "tftp.conf", "radvd.conf", "gateway.json", "ltsp.ipxe"):
         assert len(_files(name)) >= 3, name
 
 
@@ -151,7 +151,7 @@ def _files(pattern: str) -> list[Any]:
 # ---- what the programs themselves say --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", _files("dnsmasq.conf") + _files("tftp.conf"))
+@pytest.mark.parametrize("path", _files("dnsmasq.conf") + _files("proxy-dhcp.conf") + _files("tftp.conf"))
 def test_dnsmasq_accepts_its_file(path: Path) -> None:
     if shutil.which("dnsmasq") is None:
         pytest.skip("dnsmasq is not installed")
@@ -161,7 +161,7 @@ def test_dnsmasq_accepts_its_file(path: Path) -> None:
     assert (done.returncode, "syntax check OK" in done.stderr) == (0, True), done.stderr
 
 
-@pytest.mark.parametrize("path", _files("dnsmasq.conf"))
+@pytest.mark.parametrize("path", _files("dnsmasq.conf") + _files("proxy-dhcp.conf"))
 def test_ranges_have_no_tags_and_no_interface_can_be_called_like_a_tag(path: Path) -> None:
     lines = path.read_text().splitlines()
     links = {line.removeprefix("interface=") for line in lines if line.startswith("interface=")}

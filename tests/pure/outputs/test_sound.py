@@ -104,11 +104,12 @@ def texts(made: tuple[Output, ...]) -> dict[str, str]:
 
 
 def _keys_of_golden_files() -> frozenset[str]:
-    files = [*GOLDEN.glob("*/expected/**/dnsmasq.conf"), *GOLDEN.glob("*/expected/**/tftp.conf")]
+    files = [file for name in DNSMASQ for file in GOLDEN.glob(f"*/expected/**/{name}")]
     lines = (line for file in files for line in file.read_text().splitlines())
     return frozenset(line.partition("=")[0] for line in lines if not line.startswith("#"))
 
 
+DNSMASQ = ("dnsmasq.conf", "proxy-dhcp.conf", "tftp.conf")
 KEYS = _keys_of_golden_files()
 EXPORT = (
     r"EXPORT \{\n    Export_Id = \d+;\n    Path = \"(?P<path>/(srv/ltsp|home)(/[\w.:-]+)?)\";\n"
@@ -130,10 +131,10 @@ def _check(path: str, text: str) -> None:
     control = re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", text)
     assert control is None, (path, control)
     name = path.rpartition("/")[2]
-    if name in ("dnsmasq.conf", "tftp.conf"):
+    if name in DNSMASQ:
         for line in text.splitlines():
             key, _, value = line.partition("=")
-            assert line.startswith("# ") or (key in KEYS and re.fullmatch(r'[\w.,:/"!-]*', value)), line
+            assert line.startswith("# ") or (key in KEYS and re.fullmatch(r'[\w.,:/"!* -]*', value)), line
     elif name == "gateway.json":
         for url, file in table.load(text.encode()).files.items():
             assert re.fullmatch(r"/ltsp/[\w.:/-]+", url)

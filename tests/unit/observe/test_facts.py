@@ -301,6 +301,15 @@ def test_boot_programs_where_debian_has_them(paths: Paths) -> None:
     }
 
 
+def test_boot_programs_of_the_administrator_come_first(paths: Paths) -> None:
+    for path in ("/usr/lib/ipxe/snponly.efi", "/usr/local/lib/ipxe/snponly.efi"):
+        write(paths, path, "")
+    write(paths, "/usr/local/lib/ipxe/snponly-ia32.efi", "")
+    assert host.boot_programs(paths) == {
+        name: f"/usr/local/lib/ipxe/{name}" for name in ("snponly.efi", "snponly-ia32.efi")
+    }
+
+
 def test_a_kernel_that_can_serve_nfs(paths: Paths) -> None:
     write(paths, "/proc/sys/kernel/osrelease", "6.1.0-29-amd64\n")
     write(paths, "/lib/modules/6.1.0-29-amd64/modules.dep", "kernel/fs/nfs/nfs.ko: kernel/fs/nfsd/nfsd.ko\n")

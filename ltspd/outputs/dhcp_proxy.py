@@ -1,0 +1,56 @@
+"""ProxyDHCP by a dnsmasq of its own: boot options beside somebody else's DHCP server. Pure.
+
+It is not the one that gives addresses, because one line ``pxe-service`` changes the answers on all links.
+"""
+
+from collections.abc import Iterator
+
+from ltspd.model.network import DhcpRole, ServedLink
+from ltspd.model.output import File, Output, Unit
+from ltspd.network.firmware import Vendor, boots
+from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs
+from ltspd.outputs.world import World
+
+ORDER = 81
+PATH = "/var/lib/ltspd/outputs/proxy-dhcp.conf"
+PROGRAMS = (DNSMASQ,)
+UNIT = "ltspd-proxy-dhcp.service"
+UNITS = (UNIT,)
+
+
+def render(world: World) -> Output:
+    """Return the output that tells what boots on the proxied links."""
+    links = [link for link in world.desired.network.served if link.role is DhcpRole.PROXY]
+    return Output(
+        name="proxy-dhcp",
+        files=(File(PATH, "\n".join(_lines(world, links)).encode() + b"\n"),),
+        activation=Unit(UNIT),
+        wanted=bool(links),
+        check=CHECK,
+        ports=(("udp", 67), ("udp", 4011)),
+        missing=missing(world),
+        questions=tuple(f"proxy:{link.link}:{link.address.ip}" for link in links),
+    )
+
+
+def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
+    yield from head(links)
+    # There are none.
+    yield "leasefile-ro"
+    # dnsmasq answers only PXEClient by itself.
+    yield f"dhcp-pxe-vendor={Vendor.PXE},{Vendor.HTTP}"
+    # A range has no tag of ours: not all versions of dnsmasq answer then.
+    for link in links:
+        yield f"dhcp-range={link.address.network.network_address},proxy,{link.address.network.netmask}"
+    yield from programs(world, links)
+    known = boots(world.boot_programs)
+    numbers = sorted({n for each in known if each.vendor is Vendor.PXE and each.file for n in each.numbers})
+    for link in links:
+        # A machine that we have no boot file for gets no answer: an answer without a file would keep it from
+        # asking another boot server.
+        yield f"dhcp-ignore=tag:{link.link},tag:!boot/any"
+        for each in known:
+            if each.vendor is Vendor.PXE:
+                name = f",ltsp/{each.file}" if each.file else ""
+                for number in each.numbers or numbers:
+                    yield f'pxe-service=tag:{link.link},tag:boot/{each.name},{number},"{each.title}"{name}'

@@ -1,0 +1,74 @@
+"""What our DHCP configurations for dnsmasq have in common, whether they give addresses or not. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from ltspd.model.facts import Program
+from ltspd.model.network import ServedLink
+from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots
+from ltspd.outputs.gateway import base
+from ltspd.outputs.world import World
+
+DNSMASQ = Program("dnsmasq")
+CHECK = ("dnsmasq", "--test", "--conf-file={}")
+# Bytes of a MAC address.
+_MAC = 6
+
+
+def missing(world: World) -> str:
+    """Return why there is no dnsmasq, or nothing."""
+    return "" if DNSMASQ in world.programs else "dnsmasq is not installed; install dnsmasq-base."
+
+
+def head(links: Iterable[ServedLink]) -> Iterator[str]:
+    """Yield how a DHCP server of ours runs that answers on these links only."""
+    yield "# Written by ltspd from /etc/ltsp/ltsp.conf and the network; changes here are reported, not kept."
+    yield "port=0"
+    # bind-dynamic: it uses only these interfaces, which may come and go; the distribution's dnsmasq,
+    # libvirt's and systemd-resolved keep the others.
+    yield "bind-dynamic"
+    yield "except-interface=lo"
+    for link in links:
+        yield f"interface={link.link}"
+    # Without this it stops answering when the journal takes no more lines.
+    yield "log-async=100"
+    # Some firmware misreads options in the file and sname fields.
+    yield "dhcp-no-override"
+
+
+def programs(world: World, links: Iterable[ServedLink]) -> Iterator[str]:
+    """Yield what boots which machine: it gets the tag ``boot/NAME`` of one entry, and ``boot/any``.
+
+    Our tags have a slash, so that none is an interface's name.
+    """
+    known = boots(world.boot_programs)
+    for number in sorted({number for each in known for number in each.numbers}):
+        yield f"dhcp-match=set:arch/{number},option:client-arch,{number}"
+    # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
+    for feature, number in IPXE_FEATURES.items():
+        yield f"dhcp-match=set:ipxe/{feature},175,{number}"
+    for each in known:
+        for mac in each.macs:
+            bytes_ = mac.strip(":").split(":")
+            yield f"dhcp-mac=set:mac/{each.name},{':'.join([*bytes_, *'*' * (_MAC - len(bytes_))])}"
+    for each in known:
+        for tags in _tags(each):
+            yield f"tag-if=set:boot/{each.name},tag:!boot/any,{tags}"
+        yield f"tag-if=set:boot/any,tag:boot/{each.name}"
+    for each in known:
+        if each.vendor is Vendor.HTTP:
+            # What is told goes out of the same link, so that its machines reach the address.
+            for link in links:
+                yield f'dhcp-boot=tag:{link.link},tag:boot/{each.name},"{base(world, link)}/{each.file}"'
+        elif each.file:
+            yield f"dhcp-boot=tag:boot/{each.name},ltsp/{each.file}"
+
+
+def _tags(boot: Boot) -> Iterator[str]:
+    """Yield the tags of a machine that an entry is for, one set of tags after the other."""
+    macs = f",tag:mac/{boot.name}" if boot.macs else ""
+    if boot.menu:
+        for features in MENU_FEATURES:
+            yield ",".join(f"tag:ipxe/{each}" for each in features) + macs
+        return
+    for number in boot.numbers:
+        yield f"tag:arch/{number}{macs}"
