@@ -21,15 +21,8 @@ send() {
 boot=$boot" "$url/report" >/dev/null 2>&1
 }
 
-# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s. It is in
-# said afterwards.
-report() {
-    # In a trial nobody listens.
-    [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
-    case "$1" in
-        failed | off) read -r uptime _ </proc/uptime ;;
-        *) mark "$1" ;;
-    esac
+# describe STAGE [SENTENCE]: put what this client is, and why it can't boot, into $said.
+describe() {
     said="mac=$mac
 stage=$1
 clock=$uptime
@@ -42,5 +35,17 @@ key=$own_key
 kept=$own_kept
 pending=$pending
 error=$(printf %.300s "$2")"
+}
+
+# report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s. It is in
+# said afterwards.
+report() {
+    # In a trial nobody listens.
+    [ -n "$address" ] && [ -n "$mac" ] && [ "$trial" != 1 ] || return 0
+    case "$1" in
+        failed | off) read -r uptime _ </proc/uptime ;;
+        *) mark "$1" ;;
+    esac
+    describe "$1" "$2"
     send "$said" &
 }

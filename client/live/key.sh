@@ -1,4 +1,4 @@
-# shellcheck shell=dash disable=SC2154
+# shellcheck shell=dash disable=SC2154,SC2034
 # Make this client's key, or take the one that it keeps, and tell the server its public half. ltsp-key.service runs this
 # in the booted system; features/15-key.sh puts the client's variables and boot/report.sh before it.
 #
@@ -120,16 +120,8 @@ tell_server() {
     local tries=0 uptime
     while [ "$tries" -lt 3 ]; do
         read -r uptime _ </proc/uptime
-        send "mac=$mac
-stage=root
-clock=$uptime
-marks=$marks
-hostname=$hostname
-image=$image
-generation=$generation
-transport=$transport
-key=$own_key
-kept=$own_kept" && return
+        describe root ''
+        send "$said" && return
         tries=$((tries + 1))
         sleep 1
     done
