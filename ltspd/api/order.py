@@ -8,7 +8,7 @@ from ltspd.api.noun import CONTROL_CLIENT, Call, Method, Option, path_of
 from ltspd.clients.orders import DELAY_MOST, is_user, text_problem, words_of
 from ltspd.clients.targets import Chosen, Directory, targets
 from ltspd.errors import InvalidOption, NoSuchClient, NotInstalled, NotObeyed, ToolFailed
-from ltspd.model.order import Target, Verb
+from ltspd.model.order import Request, Verb
 from ltspd.model.state import State
 
 # Seconds that clients have for an answer. One that is woken has its firmware, menu and kernel to load.
@@ -19,18 +19,7 @@ TIMEOUT_MOST = 3600
 class Orders(Protocol):
     """What gives orders."""
 
-    async def give(
-        self,
-        verb: Verb,
-        words: tuple[str, ...],
-        targets: tuple[Target, ...],
-        refused: Mapping[str, str],
-        *,
-        label: str,
-        names: Mapping[str, str],
-        patience: float,
-        started_by: int,
-    ) -> str:
+    async def give(self, request: Request) -> str:
         """Give an order, and return the id of the job that waits for its results."""
 
 
@@ -103,19 +92,17 @@ async def give(
         raise InvalidOption(
             f"With {len(meant)} clients, {most} s is the most that one can wait for the other."
         )
-    return path_of(
-        "job",
-        await core.orders.give(
-            verb,
-            words_of(verb, text, user, bool(options.get("force", False))),
-            meant,
-            refused,
-            label=chosen.label,
-            names={each.mac: each.hostname or each.mac for each in chosen.machines},
-            patience=float(patience or (BOOT if verb is Verb.WAKE else ANSWER)),
-            started_by=started_by,
-        ),
+    request = Request(
+        verb,
+        words_of(verb, text, user, bool(options.get("force", False))),
+        meant,
+        refused,
+        chosen.label,
+        {each.mac: each.hostname or each.mac for each in chosen.machines},
+        float(patience or (BOOT if verb is Verb.WAKE else ANSWER)),
+        started_by,
     )
+    return path_of("job", await core.orders.give(request))
 
 
 async def _order_clients(core: Core, _state: State, call: Call) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ltspd.clients.orders import document
 from ltspd.errors import NotObeyed
 from ltspd.jobs.engine import JobProgress, Jobs
-from ltspd.model.order import Order, Target, Verb
+from ltspd.model.order import Order, Request, Target, Verb
 from ltspd.paths import Paths
 from ltspd.system import sshkeys
 from ltspd.system.files import remove, write_atomically
@@ -51,38 +51,27 @@ class Orders:
         for path in self._home.glob("[!l]*") if self._home.is_dir() else ():
             remove(path)
 
-    async def give(
-        self,
-        verb: Verb,
-        words: tuple[str, ...],
-        targets: tuple[Target, ...],
-        refused: Mapping[str, str],
-        *,
-        label: str,
-        names: Mapping[str, str],
-        patience: float,
-        started_by: int,
-    ) -> str:
+    async def give(self, request: Request) -> str:
         """Give an order, and return the id of the job that waits for its results.
 
-        ``refused`` are results that are known before. ``names`` are what people call the machines. Raises
-        ToolFailed, NotInstalled and OSError if the order can't be signed or written.
+        Raises ToolFailed, NotInstalled and OSError if the order can't be signed or written.
         """
-        order = Order(await asyncio.to_thread(self._next), verb, words, targets)
+        verb, targets = request.verb, request.targets
+        order = Order(await asyncio.to_thread(self._next), verb, request.words, targets)
         if verb is not Verb.WAKE and targets:
             await self._write(order)
-        self._results[order.id] = {**dict.fromkeys((each.mac for each in targets), ""), **refused}
+        self._results[order.id] = {**dict.fromkeys((each.mac for each in targets), ""), **request.refused}
         self._told(order.id, self._results[order.id])
         log.info(
-            "Order %s: %s to %s, asked for by user %d: %s", order.id, verb, label, started_by,
+            "Order %s: %s to %s, asked for by user %d: %s", order.id, verb, request.label, request.started_by,
             " ".join(each.mac for each in targets) or "nobody",
             extra={"LTSPD_ORDER": order.id},
         )  # fmt: skip
 
         async def work(progress: JobProgress) -> str:
-            return await self._watch(order, patience, names, progress)
+            return await self._watch(order, request.patience, request.names, progress)
 
-        job = self._jobs.start(str(verb), label, started_by, work, job_id=order.id)
+        job = self._jobs.start(str(verb), request.label, request.started_by, work, job_id=order.id)
         self._given[order.id] = order
         self._wake()
         return job.id

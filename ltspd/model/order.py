@@ -1,5 +1,6 @@
 """Orders: what clients are told to do, each by its MAC address and only in one boot. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,3 +32,21 @@ class Order:
     verb: Verb
     words: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked for: an order that has no id yet.
+
+    ``refused`` are the results that are known before, ``names`` what people call the machines, both by MAC
+    address; ``label`` says who is meant. ``patience`` are the seconds that clients have to answer.
+    """
+
+    verb: Verb
+    words: tuple[str, ...]
+    targets: tuple[Target, ...]
+    refused: Mapping[str, str]
+    label: str
+    names: Mapping[str, str]
+    patience: float
+    started_by: int

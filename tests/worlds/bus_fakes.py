@@ -23,7 +23,7 @@ from ltspd.model.facts import Leftover
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
 from ltspd.model.network import DhcpRole, LinkState
-from ltspd.model.order import Target, Verb
+from ltspd.model.order import Request
 from ltspd.model.output import Output, OutputState, OutputStatus
 from ltspd.model.state import ConfigFinding, Problem, ServerState, Setting, State
 from ltspd.paths import Paths
@@ -325,24 +325,15 @@ class FakeOrders:
     def __init__(self, server: FakeServer) -> None:
         self._server = server
 
-    async def give(
-        self,
-        verb: Verb,
-        words: tuple[str, ...],
-        targets: tuple[Target, ...],
-        refused: Mapping[str, str],
-        *,
-        label: str,
-        names: Mapping[str, str],
-        patience: float,
-        started_by: int,
-    ) -> str:
-        server = self._server
-        delays = {names[each.mac]: each.delay for each in targets}
-        server.calls.append(("order", str(verb), words, delays, dict(refused), label, patience))
-        results = {mac: "it is busy." if name == "pc02" else "ok" for mac, name in names.items()} | dict(
-            refused
-        )
+    async def give(self, request: Request) -> str:
+        server, names = self._server, request.names
+        delays = {names[each.mac]: each.delay for each in request.targets}
+        server.calls.append(
+            ("order", str(request.verb), request.words, delays, dict(request.refused), request.label,
+             request.patience)
+        )  # fmt: skip
+        results = {mac: "it is busy." if name == "pc02" else "ok" for mac, name in names.items()}
+        results |= request.refused
         order = f"17{len(server.calls):02}"
         found = [
             replace(each, order=order, result=results[each.mac]) if each.mac in results else each
@@ -351,12 +342,13 @@ class FakeOrders:
         server.set(clients=tuple(found))
 
         async def work(progress: Progress) -> str:
-            progress.phase(f"{len(targets)} to answer", 1.0)
+            progress.phase(f"{len(request.targets)} to answer", 1.0)
             if wrong := {names[mac]: result for mac, result in results.items() if result != "ok"}:
                 raise NotObeyed("\n".join(f"{who}: {why}" for who, why in wrong.items()))
             return "1 client"
 
-        return server.jobs.start(str(verb), label, started_by, work, job_id=order).id
+        verb, label = str(request.verb), request.label
+        return server.jobs.start(verb, label, request.started_by, work, job_id=order).id
 
 
 class FakePolkit:
