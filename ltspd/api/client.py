@@ -104,7 +104,9 @@ NOUN: Noun[ClientState] = Noun(
             emits="const",
         ),
         Property("Hostname", "s", attrgetter("hostname"), "Empty until the client reports it."),
-        Property("Address", "s", attrgetter("address"), "Its IPv4 address."),
+        Property(
+            "Address", "s", attrgetter("address"), "Its IPv4 address, as it reported; before that, Lease."
+        ),
         Property(
             "Image",
             "s",
@@ -116,8 +118,10 @@ NOUN: Noun[ClientState] = Noun(
             "Stage",
             "s",
             attrgetter("stage"),
-            "The last stage that it reported: network (it has an address), root (its root is mounted, the "
-            "distribution starts), login (people can log in), off (it is being shut down), failed (it can't "
+            "How far it is. As heard on the network: discover (it asks for an address), offer (a server "
+            "offers one), lease (it has one), tftp (it fetches files). As it reports itself: network (it has "
+            "an address), root (its root is mounted, the distribution starts), login (people can log in), "
+            "off (it is being shut down), failed (it can't "
             "boot, see Error).",
         ),
         Property(
@@ -182,6 +186,34 @@ NOUN: Noun[ClientState] = Noun(
             "Names of the settings that ltsp.conf has changed for it since its boot, and that count at its "
             "next one. Others count at once.",
             since="0.3.0",
+        ),
+        Property(
+            "Link",
+            "s",
+            lambda each: each.seen.link,
+            "The interface on which it was heard last; empty: on none since ltspd started.",
+            since="0.4.0",
+        ),
+        Property(
+            "Architecture",
+            "i",
+            lambda each: each.seen.architecture,
+            "DHCP's number of its firmware's architecture (option 93): 0 BIOS, 7 UEFI …; -1: unknown.",
+            since="0.4.0",
+        ),
+        Property(
+            "Lease", "s", lambda each: each.seen.lease, "The address that DHCP gave it last.", since="0.4.0"
+        ),
+        Property("LeaseExpires", "t", lambda each: each.seen.expires, "When that lease ends.", since="0.4.0"),
+        Property(
+            "LeaseServer",
+            "s",
+            lambda each: each.seen.server,
+            "The address of the server that answered its firmware last, which may be another one.",
+            since="0.4.0",
+        ),
+        Property(
+            "BootFile", "s", lambda each: each.seen.file, "What it was told to boot last.", since="0.4.0"
         ),
     ),
 )

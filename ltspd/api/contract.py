@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
 
-from ltspd.api import client, gateway, image, job, link, manager, output
+from ltspd.api import client, gateway, image, job, link, listener, manager, output
 from ltspd.api.noun import Noun, Tree
 from ltspd.model.state import State
 
 NOUNS: tuple[Noun[Any], ...] = (
     manager.NOUN,
     gateway.NOUN,
+    listener.NOUN,
     image.NOUN,
     link.NOUN,
     client.NOUN,
@@ -19,7 +20,7 @@ NOUNS: tuple[Noun[Any], ...] = (
 )
 
 
-class Core(manager.Core, gateway.Core, image.Core, output.Core, job.Core, Protocol):
+class Core(manager.Core, gateway.Core, listener.Core, image.Core, output.Core, job.Core, Protocol):
     """The daemon as all methods together need it."""
 
 

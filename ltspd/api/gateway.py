@@ -36,19 +36,19 @@ class Core(noun.Core, Protocol):
         """Take note of all that is wrong with the gateway now."""
 
 
-def _report(entry: Mapping[str, Any]) -> Mapping[str, object]:
-    """Return the known keys of a report as plain values; raises InvalidOption for another type."""
-    for key, signature in REPORT_KEYS.items():
-        if key in entry and entry[key].signature != signature:
-            raise InvalidOption(f"{key} of a client must have the D-Bus type '{signature}'.")
-    return {key: entry[key].value for key in REPORT_KEYS if key in entry}
+def plain(call: Call, keys: Mapping[str, str], most: int) -> Sequence[Mapping[str, object]]:
+    """Return the known keys of the call's dictionaries as plain values; raises Refusal, InvalidOption."""
+    entries: Sequence[Mapping[str, Any]] = call.arguments[0]
+    if len(entries) > most:
+        raise Refusal("LimitsExceeded", f"At most {most} entries in a call, not {len(entries)}.")
+    for key, signature in keys.items():
+        if any(key in each and each[key].signature != signature for each in entries):
+            raise InvalidOption(f"{key} must have the D-Bus type '{signature}'.")
+    return [{key: each[key].value for key in keys if key in each} for each in entries]
 
 
 async def _report_clients(core: Core, _state: State, call: Call) -> None:
-    entries = call.arguments[0]
-    if len(entries) > REPORTS_MOST:
-        raise Refusal("LimitsExceeded", f"At most {REPORTS_MOST} clients in a call, not {len(entries)}.")
-    if refused := await core.heard_clients([_report(each) for each in entries]):
+    if refused := await core.heard_clients(plain(call, REPORT_KEYS, REPORTS_MOST)):
         log.warning("The gateway reported %d client(s) with values that can't be right.", refused)
 
 
@@ -69,7 +69,7 @@ NOUN: Noun[State] = Noun(
             inputs="aa{sv} clients",
             run=_report_clients,
             action=None,
-            gateway=True,
+            only="gateway",
             needs=_WHO,
             doc=f"""Only for the HTTP gateway, which reads what clients report: hand over clients that are
                 new or have changed, at most {REPORTS_MOST} in a call. Keys, any of which but Mac may be
@@ -86,7 +86,7 @@ NOUN: Noun[State] = Noun(
             inputs="as problems",
             run=_report_problems,
             action=None,
-            gateway=True,
+            only="gateway",
             needs=_WHO,
             doc=f"""Only for the HTTP gateway: what is wrong with it now, at most {PROBLEMS_MOST}
                 sentences of at most {PROBLEM_MOST} characters; they replace the earlier ones. They appear

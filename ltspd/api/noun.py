@@ -129,8 +129,8 @@ class Method(Generic[T]):
 
     ``run`` returns the out-argument, or None. No method has more than one: keys can be added to a dictionary
     later, but no argument to a method. ``action`` is polkit's, or a function that chooses it; then ``needs``
-    says in words what it chooses. None: the method only reads, and everyone may call it. ``gateway``: only
-    the gateway's user and root may call it, and polkit is not asked.
+    says in words what it chooses. None: the method only reads, and everyone may call it. ``only``: only this
+    process of ours and root may call it, and polkit is not asked.
 
     ``details`` are what a dialog may name and a rule of the administrator may read (polkit's details); the
     object's own if there is no such function. ``errors`` are those of the call, ``job_errors`` those of the
@@ -142,7 +142,7 @@ class Method(Generic[T]):
     outputs: str = ""
     run: Callable[[Any, T, Call], Awaitable[object]]
     action: str | Callable[[T, Call], str] | None
-    gateway: bool = False
+    only: str = ""
     needs: str = ""
     details: Callable[[T, Call], Mapping[str, str]] | None = None
     options: tuple[Option, ...] = ()

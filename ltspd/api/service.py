@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply
@@ -62,18 +63,18 @@ class Service:
         core: Core,
         *,
         trusted: frozenset[int] | None = None,
-        gateway: frozenset[int] = frozenset(),
+        users: Mapping[str, frozenset[int]] = MappingProxyType({}),
         name: str = STEM,
     ) -> None:
         """Serve what ``core`` offers on a connected bus; ``trusted`` users (root and our own) need no polkit.
 
-        ``gateway`` are the users that may hand over what clients report.
+        ``users`` are those of our other processes, by the words of Method.only.
         """
         self._bus = bus
         self._core = core
         self._name = name
         self._authority = Authority(bus, frozenset({0, os.geteuid()}) if trusted is None else trusted)
-        self._gateway = gateway
+        self._users = users
         self._state = core.state
         self._tree: Tree = tree(self._state)
         self._entries: packing.Entries = {}
@@ -290,10 +291,10 @@ class Service:
         details = method.details(subject, call) if method.details else noun.details(subject)
         request = Request(message.sender, -1, "", f"{interface.rpartition('.')[2]}.{method.name}", details)
         action = method.action_for(subject, call)
-        if method.gateway:
+        if method.only:
             uid = await self._authority.uid(message.sender)
             request = replace(request, uid=uid, action=f"{interface}.{method.name}")
-            await self._authority.require_user(request, self._gateway)
+            await self._authority.require_user(request, self._users.get(method.only, frozenset()))
         elif action:
             request = replace(request, action=action)
             call = replace(call, uid=await self._authorize(message, request))

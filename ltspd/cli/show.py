@@ -69,8 +69,10 @@ def properties(found: Mapping[str, Any], coloured: bool, but: str = "") -> str:
 
 def _value(name: str, value: Any) -> str:
     match name, value:
-        case (("StartedAt" | "FinishedAt" | "AppliedAt" | "LastSeen"), int()):
+        case (("StartedAt" | "FinishedAt" | "AppliedAt" | "LastSeen" | "LeaseExpires"), int()):
             return moment(value)
+        case "Architecture", -1:
+            return ""
         case "Progress", float():
             return f"{value:.0%}"
         case (("Size" | "BytesDone" | "BytesTotal"), int()):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ltspd.clients.fields import ClientStage, is_mac
+from ltspd.clients.seen import is_only_heard
 from ltspd.errors import NoSuchClient
 from ltspd.model.client import ClientState, Machine
 from ltspd.model.order import Target, Verb
@@ -140,7 +141,7 @@ def targets(
         client = clients.get(machine.mac)
         if verb is Verb.WAKE:
             meant.append(machine.mac)
-        elif client is None or client.stage in ("", ClientStage.OFF):
+        elif client is None or client.stage in ("", ClientStage.OFF) or is_only_heard(client):
             why[machine.mac] = "it is off."
         elif not client.boot:
             why[machine.mac] = "it takes no orders until it is booted anew."

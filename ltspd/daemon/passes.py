@@ -17,6 +17,7 @@ from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
 from ltspd.daemon.enrolment import Enrolment
 from ltspd.daemon.farewell import farewell
+from ltspd.daemon.listened import Listened
 from ltspd.daemon.orders import Orders
 from ltspd.daemon.rooms import Rooms
 from ltspd.dbus.connection import Connection
@@ -98,6 +99,7 @@ class Passes:
         self._rooms = Rooms()
         self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
+        self._listened = Listened(lambda: self._show(self._with_clients(self.state, passed=False)))
         self._add_ons = AddOns(paths)
         # The directories that are watched, and the function that ends that.
         self._watched: tuple[watches.Watch, ...] = ()
@@ -248,7 +250,9 @@ class Passes:
         failing = clients.problems(self._clients.values(), _now())
         keys = self._enrolment.problems(self._clients.values())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
-        problems = (*self._problems, *map(str, (*of_gateway, *keys, *failing)))
+        served = self._world.desired.network.served if self._world is not None else ()
+        rivals = self._listened.problems(served, self.facts.links)
+        problems = (*self._problems, *map(str, (*of_gateway, *rivals, *keys, *failing)))
         if passed or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):
             # A unit that systemd is still starting does not serve yet; when it does, there is another pass.
             outputs = changes.get("outputs", state.outputs)
@@ -323,6 +327,16 @@ class Passes:
         """Take all present problems of the gateway."""
         self._of_gateway = tuple(Problem("http", each) for each in problems)
         self._show(self._with_clients(self.state, passed=False))
+
+    def heard_machines(self, reports: Sequence[Mapping[str, object]]) -> int:
+        """Take what the listener heard of machines; return how many reports can't be right."""
+        self._clients, refused = self._listened.machines(self._clients, reports, _now())
+        self._show(self._with_clients(self.state, passed=False))
+        return refused
+
+    def heard_servers(self, reports: Sequence[Mapping[str, object]]) -> int:
+        """Take all servers that the listener hears now; return how many reports can't be right."""
+        return self._listened.hear(reports, _now())
 
     def unwatch(self) -> None:
         """End all watches."""

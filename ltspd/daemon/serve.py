@@ -17,8 +17,8 @@ from ltspd.system.notify import Notify
 
 log = logging.getLogger(__name__)
 
-# The user of ltspd-gateway.service, which alone may hand over what clients report.
-GATEWAY_USER = "ltspd-gateway"
+# The users of our processes that speak to the network, each of which alone may hand over what it heard there.
+USERS = {"gateway": "ltspd-gateway", "listener": "ltspd-listener"}
 
 
 class Daemon:
@@ -30,7 +30,8 @@ class Daemon:
         self._notify = notify
         self._stopping = asyncio.Event()
         self._passes = Passes(paths, bus, notify)
-        self._service = Service(bus, self._passes, gateway=_users(GATEWAY_USER))
+        users = {word: _users(name) for word, name in USERS.items()}
+        self._service = Service(bus, self._passes, users=users)
         self._passes.shown = self._service.publish
         self._passes.finished = self._service.job_finished
 

@@ -26,8 +26,8 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 class BusConnection:
     """One connection after the other. ``came`` is called for each new daemon, ``finished`` for each job."""
 
-    def __init__(self, came: Callable[[], None], finished: Callable[[str, str], None]) -> None:
-        """Not connected yet; ``run`` does that. ``finished`` gets a job's path and result."""
+    def __init__(self, came: Callable[[], None], finished: Callable[[str, str], None] | None = None) -> None:
+        """Not connected yet; ``run`` does that. ``finished`` gets a job's path and result; None: unasked."""
         self._came, self._finished = came, finished
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[int, asyncio.Future[wire.Message]] = {}
@@ -120,7 +120,7 @@ class BusConnection:
         jobs = f"type='signal',sender='{STEM}',path='{ROOT_PATH}',interface='{manager}',member='JobFinished'"
         try:
             (self.name,) = await self._bus("Hello")
-            for rule in (owner, jobs):
+            for rule in (owner, *((jobs,) if self._finished is not None else ())):
                 await self._bus("AddMatch", "s", [rule])
             try:
                 (name,) = await self._bus("GetNameOwner", "s", [STEM])
@@ -168,7 +168,9 @@ class BusConnection:
         elif message.sender == BUS and message.member == "NameOwnerChanged" and len(message.body) == 3:
             if message.body[0] == STEM:
                 self._owned(str(message.body[2]))
-        elif message.sender == self._owner and message.member == "JobFinished" and len(message.body) == 2:
+        elif message.sender != self._owner or self._finished is None:
+            return
+        elif message.member == "JobFinished" and len(message.body) == 2:
             self._finished(str(message.body[0]), str(message.body[1]))
 
     def _owned(self, owner: str) -> None:

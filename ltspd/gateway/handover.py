@@ -5,6 +5,7 @@ import logging
 
 from ltspd.dbus.caller import CallError, Unreachable
 from ltspd.gateway.bus import OBJECT_MANAGER, PROPERTIES, BusConnection
+from ltspd.gateway.delivery import Delivery
 from ltspd.gateway.metrics import Counts, Objects
 from ltspd.gateway.registry import Entry, Registry
 from ltspd.gateway.reports import Report
@@ -12,14 +13,10 @@ from ltspd.names import ROOT_PATH, interface
 
 log = logging.getLogger("ltspd.gateway")
 
-# Reports come in bursts when a class switches on: what comes within this time goes in one call. Seconds.
-PACE = 0.25
 # Clients in one call; the daemon takes no more.
 BATCH = 500
 # Problems in one call; the daemon takes no more than twice as many.
 PROBLEMS_MOST = 8
-# Seconds from a failed call to the next attempt. A daemon that has just started is told at once.
-AGAIN = 30.0
 
 
 class Handover:
@@ -28,15 +25,15 @@ class Handover:
     def __init__(self, registry: Registry, counts: Counts) -> None:
         """Hand over what is in the registry, and count the jobs that end."""
         self._registry, self._counts = registry, counts
-        self._wake, self._new_daemon = asyncio.Event(), asyncio.Event()
         self._bus = BusConnection(self._came, self._job_finished)
+        self._delivery = Delivery(self._bus, self._deliver)
         self._asking: set[asyncio.Task[None]] = set()
         self._problems: tuple[str, ...] = ()
         self._told: tuple[str, ...] | None = None
 
     def news(self) -> None:
         """Say that the registry has changed."""
-        self._wake.set()
+        self._delivery.wake()
 
     def tell_problems(self, problems: tuple[str, ...]) -> None:
         """Have the daemon show these as its problems with HTTP, and no others."""
@@ -44,31 +41,14 @@ class Handover:
             problems = (*problems[:PROBLEMS_MOST], f"{more} more addresses can't be served.")
         self._problems = problems
         if problems != self._told:
-            self._wake.set()
+            self._delivery.wake()
 
     async def run(self) -> None:
         """Hand over whenever there is news; this never ends by itself."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._bus.run(), name="bus")
-            try:
-                await self._deliver()
-            finally:
-                await self._bus.close()
+        await self._delivery.run()
 
-    async def _deliver(self) -> None:
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(PACE)
-            self._wake.clear()
-            self._new_daemon.clear()
-            if self._bus.daemon and not (await self._tell() and await self._batch()):
-                # The registry keeps them until then, each client once, however often it reports.
-                try:
-                    async with asyncio.timeout(AGAIN):
-                        await self._new_daemon.wait()
-                except TimeoutError:
-                    pass
-                self._wake.set()
+    async def _deliver(self) -> bool:
+        return await self._tell() and await self._batch()
 
     async def _tell(self) -> bool:
         """Tell the problems if they are news, and return whether the daemon knows them."""
@@ -101,14 +81,13 @@ class Handover:
             log.warning("ltspd did not take the reports of %d client(s): %s", len(entries), error)
             return False
         if self._registry.news:
-            self._wake.set()
+            self._delivery.wake()
         return True
 
     def _came(self) -> None:
         self._registry.all_untold()
         self._told = None
-        self._new_daemon.set()
-        self._wake.set()
+        self._delivery.came()
 
     def _job_finished(self, path: str, result: str) -> None:
         task = asyncio.create_task(self._count_job(path, result), name="count a job")

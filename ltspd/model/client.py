@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Enrol(StrEnum):
@@ -49,14 +50,94 @@ class Machine:
     address: str = ""
 
 
+class Stage(StrEnum):
+    """How far a machine has come before it reports anything itself, as the listener heard it."""
+
+    DISCOVER = "discover"
+    OFFER = "offer"
+    LEASE = "lease"
+    TFTP = "tftp"
+
+
+class Word(StrEnum):
+    """What a machine, or the server that answered it, did: DHCP's messages, port 4011, a file by TFTP."""
+
+    DISCOVER = "discover"
+    OFFER = "offer"
+    REQUEST = "request"
+    LEASE = "lease"
+    REFUSED = "refused"
+    ASK = "ask"
+    BOOT = "boot"
+    FETCH = "fetch"
+
+
+class Step(NamedTuple):
+    """One step of a boot. Times are in microseconds since the epoch; it was done ``times`` times.
+
+    ``server`` is the one that did it or was asked, ``address`` what it gave or what was wanted. ``text`` is
+    the file; of DISCOVER, who asks and for which architecture: ``PXEClient:7``, ``iPXE:0``.
+    """
+
+    at: int
+    word: Word
+    server: str = ""
+    address: str = ""
+    text: str = ""
+    times: int = 1
+    last: int = 0
+
+    def same(self, other: "Step") -> bool:
+        """Whether both say the same, whenever."""
+        return self[1:5] == other[1:5]
+
+
+class Seen(NamedTuple):
+    """What was heard of a machine on the network; what is unknown is empty or -1.
+
+    ``architecture`` is DHCP's option 93. ``server`` gave it the ``file`` to boot. ``expires`` and ``at``,
+    when it last did something, are in microseconds since the epoch.
+    """
+
+    mac: str = ""
+    link: str = ""
+    architecture: int = -1
+    vendor: str = ""
+    stage: str = ""
+    server: str = ""
+    file: str = ""
+    lease: str = ""
+    expires: int = 0
+    at: int = 0
+    steps: tuple[Step, ...] = ()
+
+
+UNHEARD = Seen()
+
+
+class Server(NamedTuple):
+    """A DHCP server that answered on a link, or that a machine named as the one it chose.
+
+    ``gives`` addresses; ``boots``: says what to boot. Without ``mac``, only machines have named it.
+    """
+
+    link: str
+    address: str
+    mac: str = ""
+    gives: bool = False
+    boots: bool = False
+    file: str = ""
+    heard: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 
     ``stage`` is the last one that it reported; ``error`` says why it failed; ``key`` is the public half of
-    its key, and ``kept`` is 1 if it keeps that; ``boot`` is the kernel's id of its boot, ``pending``
-    are settings that count at its next one. Unknown fields are
-    empty. The machine reports all of this itself, but for the rest: ``identity`` is our judgement of its key,
+    its key, and ``kept`` is 1 if it keeps that; ``boot`` is the kernel's id of its boot, ``pending`` are
+    settings that count at its next one. Unknown fields are empty. ``seen`` is what the listener heard of it.
+    The machine reports all of this itself, but for the rest: ``identity`` is our judgement of its key,
     ``rooms`` are those that ltsp.conf puts it in, ``order`` is the id of the last order to it, and ``result``
     what came of that.
     """
@@ -78,3 +159,4 @@ class ClientState:
     pending: str = ""
     order: str = ""
     result: str = ""
+    seen: Seen = UNHEARD

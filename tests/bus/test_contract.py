@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ltspd import names
-from ltspd.api import gateway, job
+from ltspd.api import gateway, job, listener
 from ltspd.api.contract import NOUNS, contract, tree
 from ltspd.api.introspection import introspect
 from ltspd.api.noun import Method, arguments
@@ -26,13 +26,15 @@ READ_ONLY = {"manager.GetImage"}
 
 
 def test_every_method_has_an_action_or_is_on_the_read_only_list() -> None:
-    free = {name for name, method in METHODS.items() if method.action is None and not method.gateway}
+    free = {name for name, method in METHODS.items() if method.action is None and not method.only}
     assert free == READ_ONLY
-    assert {name for name, method in METHODS.items() if method.gateway} == {
+    assert {name for name, method in METHODS.items() if method.only} == {
         "gateway.ReportClients",
         "gateway.ReportProblems",
+        "listener.ReportMachines",
+        "listener.ReportServers",
     }
-    assert all(method.needs for method in METHODS.values() if callable(method.action) or method.gateway)
+    assert all(method.needs for method in METHODS.values() if callable(method.action) or method.only)
 
 
 def test_every_action_is_in_the_policy() -> None:
@@ -67,15 +69,19 @@ def test_options_are_declared_exactly_where_the_contract_has_options() -> None:
         assert bool(method.options) == has, name
 
 
-def test_the_bus_policy_lets_everyone_send_to_every_interface_but_the_gateways() -> None:
+def test_the_bus_policy_lets_everyone_send_to_every_interface_but_those_of_our_processes() -> None:
     policy = ElementTree.parse(REPOSITORY / "dbus" / f"{names.STEM}.conf")
 
     def allowed(who: str) -> set[str]:
         found = policy.findall(f"policy[@{who}]/allow")
         return {each.attrib["send_interface"] for each in found if "send_interface" in each.attrib}
 
-    assert allowed("context='default'") == (set(contract()) | set(STANDARD)) - {gateway.NOUN.name}
+    assert allowed("context='default'") == (set(contract()) | set(STANDARD)) - {
+        gateway.NOUN.name,
+        listener.NOUN.name,
+    }
     assert allowed("user='ltspd-gateway'") == {gateway.NOUN.name}
+    assert allowed("user='ltspd-listener'") == {listener.NOUN.name}
 
 
 def test_activation_goes_through_systemd() -> None:

@@ -13,7 +13,7 @@ from ltspd.api.service import Service
 from ltspd.clients.fields import ON_THE_BUS
 from ltspd.dbus import connection
 from ltspd.dbus.connection import Connection
-from ltspd.gateway import bus, handover
+from ltspd.gateway import bus, delivery
 from ltspd.gateway.exposition import text
 from ltspd.gateway.handover import BATCH, Handover
 from ltspd.gateway.metrics import Counts, families
@@ -43,8 +43,8 @@ class Handing:
 @pytest.fixture
 async def handing(bus_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Handing]:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
-    monkeypatch.setattr(handover, "PACE", 0.01)
-    monkeypatch.setattr(handover, "AGAIN", 0.05)
+    monkeypatch.setattr(delivery, "PACE", 0.01)
+    monkeypatch.setattr(delivery, "AGAIN", 0.05)
     monkeypatch.setattr(bus, "PAUSES", (0.05,))
     handing = Handing()
     task = asyncio.create_task(handing.handover.run())

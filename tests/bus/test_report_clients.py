@@ -88,7 +88,7 @@ async def test_the_gateways_user_may(
 ) -> None:
     caplog.set_level("INFO")
     bus = await connection.connect(bus_address)
-    service = Service(bus, server, trusted=frozenset(), gateway=frozenset({os.geteuid()}))
+    service = Service(bus, server, trusted=frozenset(), users={"gateway": frozenset({os.geteuid()})})
     await service.start()
     server.service = service
     try:

@@ -33,13 +33,15 @@ PATIENCE = 60.0
 class Machine:
     """What asks, of the class ``vendor``.
 
-    ``architecture`` is -1 if it is no firmware. ``features`` are iPXE's, None if it is none.
+    ``architecture`` is -1 if it is no firmware. ``features`` are iPXE's, None if it is none. ``broadcast``:
+    it wants answers that all others hear, too, as some firmware does.
     """
 
     architecture: int = -1
     vendor: str = "PXEClient"
     features: tuple[int, ...] | None = None
     mac: str = "52:54:00:0d:00:01"
+    broadcast: bool = False
 
     def options(self) -> dict[int, bytes]:
         """Return the options that every message of this machine has."""
@@ -83,7 +85,20 @@ def message(
     zero = bytes(4)
     mac = bytes.fromhex(machine.mac.replace(":", ""))
     fixed = _HEADER.pack(
-        1, 1, 6, 0, transaction, 0, 0, IPv4Address(client).packed, zero, zero, zero, mac, b"", b""
+        1,
+        1,
+        6,
+        0,
+        transaction,
+        0,
+        machine.broadcast << 15,
+        IPv4Address(client).packed,
+        zero,
+        zero,
+        zero,
+        mac,
+        b"",
+        b"",
     )
     every = {TYPE: bytes((kind,)), **machine.options(), **options}
     return fixed + _COOKIE + b"".join(bytes((k, len(v))) + v for k, v in every.items()) + b"\xff"
@@ -125,6 +140,19 @@ class Cable:
     def close(self) -> None:
         """Unplug it."""
         self._raw.close()
+
+    def patient(self, seconds: float = PATIENCE) -> None:
+        """Wait for answers as long as this from now on."""
+        self._raw.settimeout(seconds)
+
+    def raw(self, payload: bytes) -> None:
+        """Send these bytes where a DHCP message would be."""
+        self._raw.send(_frame("02:00:00:00:00:01", payload))
+
+    def fetch(self, mac: str, address: str, server: str, file: str) -> None:
+        """Ask for a file by TFTP, and wait for nothing."""
+        payload = b"\0\1" + file.encode() + b"\0octet\0"
+        self._raw.send(_frame(mac, payload, (address, 2070), (server, 69)))
 
     def discover(self, machine: Machine, after: Machine) -> list[Answer]:
         """Return the offers to a machine.
@@ -200,15 +228,21 @@ def opened_in(netns: str, make: Callable[[], socket.socket]) -> socket.socket:
     return made[0]
 
 
-def _frame(mac: str, payload: bytes) -> bytes:
-    """Return the payload as a broadcast from port 68 to 67 of a machine without an address."""
+def _frame(
+    mac: str,
+    payload: bytes,
+    sender: tuple[str, int] = ("0.0.0.0", 68),
+    receiver: tuple[str, int] = ("255.255.255.255", 67),
+) -> bytes:
+    """Return the payload as a broadcast of a machine; by default of one without an address, to servers."""
     length = 28 + len(payload)
-    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, 17, 0, bytes(4), b"\xff" * 4)
+    hosts = IPv4Address(sender[0]).packed + IPv4Address(receiver[0]).packed
+    head = struct.pack("!BBHHHBBH8s", 0x45, 0, length, 0, 0, 64, 17, 0, hosts)
     total = sum(struct.unpack("!10H", head))
     total = (total & 0xFFFF) + (total >> 16)
     head = head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + head[12:]
     # A checksum of 0 says that there is none.
-    udp = struct.pack("!HHHH", 68, 67, length - 20, 0)
+    udp = struct.pack("!HHHH", sender[1], receiver[1], length - 20, 0)
     ends = bytes.fromhex((_BROADCAST + mac).replace(":", ""))
     return ends + b"\x08\x00" + head + udp + payload
 

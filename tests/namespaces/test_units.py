@@ -21,6 +21,7 @@ pytestmark = pytest.mark.lab
 EXPOSURE = {
     "ltspd": 4.0,
     "ltspd-gateway": 2.0,
+    "ltspd-listener": 2.0,
     "ltspd-dnsmasq": 3.0,
     "ltspd-proxy-dhcp": 3.0,
     "ltspd-tftp": 2.5,

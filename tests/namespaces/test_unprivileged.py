@@ -131,7 +131,7 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
     settled(server)
     began = cursor(server)
     answers = json.loads(run_as(server, PUPIL, "methods"))
-    changing = {name for name, method in METHODS.items() if method.action is not None or method.gateway}
+    changing = {name for name, method in METHODS.items() if method.action is not None or method.only}
     assert len(answers.keys() & changing) >= 12
     for name, answer in answers.items():
         if name in changing:

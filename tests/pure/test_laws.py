@@ -75,12 +75,13 @@ ALLOWED = {
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "api": (
-        "clients.enrolment clients.fields clients.orders clients.targets config.* dbus.caller "
+        "clients.enrolment clients.fields clients.orders clients.seen clients.targets config.* dbus.caller "
         "dbus.connection dbus.wire disk.words errors "
         "image.store.store migration.leftovers migration.takeover model.* names paths"
     ),
     "daemon": (
         "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "
+        "clients.seen network.rivals "
         "config.* dbus.connection dbus.systemd errors image.store.manifest image.store.removal "
         "image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended logins "
         "migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
@@ -89,6 +90,10 @@ ALLOWED = {
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"
+    ),
+    "listener": (
+        "clients.fields clients.seen dbus.caller gateway.bus gateway.delivery gateway.limits model.* names "
+        "system.journal system.notify"
     ),
     "cli": "api.remote dbus.caller dbus.wire names",
     "notifier": "api.remote dbus.caller dbus.wire names",

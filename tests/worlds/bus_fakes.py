@@ -201,6 +201,14 @@ class FakeServer:
         of = self._state.clients
         self.set(clients=tuple(replace(each, identity=identity) if each.mac == mac else each for each in of))
 
+    def heard_machines(self, reports: Sequence[Mapping[str, object]]) -> int:
+        self.calls.append(("machines", tuple(reports)))
+        return 0
+
+    def heard_servers(self, reports: Sequence[Mapping[str, object]]) -> int:
+        self.calls.append(("servers", tuple(reports)))
+        return 0
+
     def heard_gateway(self, problems: Sequence[str]) -> None:
         self.problems_of_gateway.append(tuple(problems))
 

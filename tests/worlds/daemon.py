@@ -25,7 +25,9 @@ from tests.worlds.bus import ALL_GRANTED, CONFIG, end_bus, get_all
 from tests.worlds.fake_systemd import FakeSystemd1
 
 NOBODY = 65534
-UNITS = [f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "login", "nfs", "radvd", "tftp")]
+UNITS = [
+    f"ltspd-{name}.service" for name in ("dnsmasq", "gateway", "listener", "login", "nfs", "radvd", "tftp")
+]
 UNITS.append("ltspd-nbd.socket")
 # Not on a link where the server gives addresses.
 PROXY = "ltspd-proxy-dhcp.service"

@@ -11,7 +11,7 @@ from ltspd.dbus.caller import Client
 from ltspd.names import object_path
 
 # The stages in the order in which a person asks for them: who is there, who is coming, who is not.
-STAGES = ("login", "root", "network", "failed", "off")
+STAGES = ("login", "root", "network", "tftp", "lease", "offer", "discover", "failed", "off")
 
 
 def table(clients: Sequence[server.Properties], coloured: bool) -> str:

@@ -24,6 +24,7 @@ IMG, NBD_IMG, MENU = (f"/srv/tftp/ltsp/{name}" for name in ("ltsp.img", "nbd.img
 DHCP, PROXY = f"{OUT}/dnsmasq.conf", f"{OUT}/proxy-dhcp.conf"
 TFTP, HTTP = f"{OUT}/tftp.conf", f"{OUT}/gateway.json"
 NBD, RADVD, EXPORTS = f"{OUT}/nbd-server.conf", f"{OUT}/radvd.conf", "/etc/exports.d/ltspd.exports"
+LISTENER = f"{OUT}/listener.json"
 LOGIN = f"{OUT}/login/sshd_config"
 
 
@@ -116,7 +117,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     ),
     "a new link": (
         lambda: _links(*OLD, link("eth2", 4, "10.0.5.2/24")),
-        {PROXY, TFTP, HTTP, RADVD, EXPORTS, LOGIN},
+        {PROXY, TFTP, HTTP, RADVD, EXPORTS, LOGIN, LISTENER},
     ),
     "IPv6 on a link": (lambda: _links(replace(OLD[0], global_ipv6=True), OLD[1]), {RADVD}),
     "a MAC address": (lambda: _links(replace(OLD[0], mac="52:54:00:ff:ff:ff"), OLD[1]), set()),

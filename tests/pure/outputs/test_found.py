@@ -21,6 +21,7 @@ NAMES = [
         "documents",
         "http",
         "login",
+        "listener",
         "tftp",
         "router-advertisements",
         "nat",

@@ -1,5 +1,6 @@
 """Whatever stands in Desired, each file that comes out has the lines and words it should have, no other."""
 
+import json
 import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
@@ -140,6 +141,8 @@ def _check(path: str, text: str) -> None:
             assert re.fullmatch(r"/ltsp/[\w.:/-]+", url)
             assert ".." not in url.split("/")
             assert "images" not in url or file.startswith("/srv/ltsp/images/")
+    elif name == "listener.json":
+        assert all(re.fullmatch(r"[\w.-]+", each) for each in json.loads(text)["links"])
     elif name in ("ganesha.conf", "homes.conf"):
         exports = text[text.index("EXPORT {") :]
         assert re.fullmatch(f"({EXPORT})+", exports), exports
