@@ -81,10 +81,11 @@ case "$manager" in
     greetd)
         find_session
         program=''
-        [ -z "$session" ] || program=$(sed -n '/^Exec=/{s///p;q;}' "$session")
+        # An X11 session needs a server of X, which greetd does not start.
+        case "$session" in */wayland-sessions/*) program=$(sed -n '/^Exec=/{s///p;q;}' "$session") ;; esac
         case "$program" in
             '' | *[\"\\]*)
-                say "AUTOLOGIN is left out: this image has no session that greetd could start"
+                say "AUTOLOGIN is left out: this image has no Wayland session that greetd could start"
                 return 0
                 ;;
         esac
