@@ -13,13 +13,15 @@ from pathlib import Path
 from tests.lab.cache import cache_dir, locked
 
 # What a release is called in Debian's archive; the names of the tests' parameters.
+DEBIAN_12 = "bookworm"
 DEBIAN_13 = "trixie"
 TESTING = "forky"
 UNSTABLE = "sid"
 
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
-_LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+# Debian 12 still has both places, later releases have a link.
+_LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+_LOADER = "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 # Since all releases keep programs below /usr, packages may name either place.
 _MERGED = ("bin", "sbin", "lib", "lib64")
 
@@ -53,7 +55,8 @@ def program(suite: str, package: str, path: str, script: Path) -> Path:
 
 def starter(place: Path | str, path: str) -> str:
     """Return a script that runs a program of unpacked packages with the libraries that came with it."""
-    loader = f'"{place}/{_LOADER}" --library-path "{place}/{_LIBRARIES}"'
+    libraries = ":".join(f"{place}/{each}" for each in _LIBRARIES)
+    loader = f'"{place}/{_LOADER}" --library-path "{libraries}"'
     return f'#!/bin/sh\nexec {loader} "{place}/{path}" "$@"\n'
 
 
