@@ -19,6 +19,8 @@ HOST_NAME_MAX = 64
 # RFC 1123's labels, and underscores inside, which the kernel and systemd accept and schools use.
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_MAC_GLOB = re.compile(r"(?:[0-9a-f]{2}:){1,5}\*")
 # C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # What no file of another program quotes, and no shell.
@@ -43,6 +45,16 @@ def is_host_name(text: str) -> bool:
 def is_link_name(text: str) -> bool:
     """Whether an interface of this name can be served: dnsmasq and radvd must read it as a name."""
     return _LINK.fullmatch(text) is not None
+
+
+def is_mac(text: str) -> bool:
+    """Whether a text is a MAC address as all our files have it: in lower case, with colons."""
+    return _MAC.fullmatch(text) is not None
+
+
+def is_mac_glob(text: str) -> bool:
+    """Whether a text is a MAC address, or the first bytes of one with ``*`` for the others."""
+    return is_mac(text) or _MAC_GLOB.fullmatch(text) is not None
 
 
 def interface(noun: str) -> str:

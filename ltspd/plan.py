@@ -21,6 +21,7 @@ from ltspd.model.menu import MEMORY_TESTS, Menu, Offer, RootTransport, Tool
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_plain_path
+from ltspd.network.machines import with_machines
 from ltspd.network.roles import served_links
 from ltspd.network.setup import answers_names, routes
 from ltspd.paths import Paths
@@ -86,13 +87,17 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     opened = openings(config, facts, problems) if settings[LOGIN] else ()
     homes = _homes(config, facts, problems) if settings[NFS_HOME] else None
     return Desired(
-        Network(
-            served,
-            nameservers,
-            domains[0] if domains else "",
-            routes(settings, facts.setup),
-            dns,
-            settings[DNS_SERVER] if dns else (),
+        with_machines(
+            Network(
+                served,
+                nameservers,
+                domains[0] if domains else "",
+                routes(settings, facts.setup),
+                dns,
+                settings[DNS_SERVER] if dns else (),
+            ),
+            config,
+            problems,
         ),
         _menu(config, facts, problems),
         Store(f"{paths.base}/images", facts.images, _direct(facts, paths, problems)),

@@ -8,7 +8,8 @@ from ltspd.config.readers import duration
 from ltspd.model.network import DhcpRole, ServedLink
 from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import Vendor, boots, pxe_menu
-from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs
+from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
+from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs, refused
 from ltspd.outputs.world import World
 
 ORDER = 80
@@ -28,8 +29,10 @@ LEASE = Parameter(
 )
 
 
-def render(world: World) -> Output:
-    """Return the output that gives addresses on the links with that role."""
+def render(world: World) -> Output | None:
+    """Return the output that gives addresses where we do, if DHCP_SERVER says that dnsmasq does."""
+    if world.settings[DHCP_SERVER] is not DhcpServer.DNSMASQ:
+        return None
     links = [link for link in world.desired.network.served if link.role is DhcpRole.REAL]
     return Output(
         name="dhcp",
@@ -54,6 +57,10 @@ def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
     yield "no-ping"
     for link in links:
         yield from _range(world, link)
+    for machine in world.desired.network.reservations:
+        words = (machine.mac, machine.address, machine.name)
+        yield f"dhcp-host={','.join(str(word) for word in words if word)}"
+    yield from refused(world.desired.network)
     yield from programs(world, links)
     for each in boots(world.boot_programs):
         if each.vendor is Vendor.HTTP:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ltspd.model.network import DhcpRole, ServedLink
 from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import Vendor, boots
-from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs
+from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs, refused
 from ltspd.outputs.world import World
 
 ORDER = 81
@@ -42,6 +42,7 @@ def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
     # A range has no tag of ours: not all versions of dnsmasq answer then.
     for link in links:
         yield f"dhcp-range={link.address.network.network_address},proxy,{link.address.network.netmask}"
+    yield from refused(world.desired.network)
     yield from programs(world, links)
     known = boots(world.boot_programs)
     numbers = sorted({n for each in known if each.vendor is Vendor.PXE and each.file for n in each.numbers})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ltspd.model.facts import Program
-from ltspd.model.network import ServedLink
+from ltspd.model.network import Network, ServedLink
 from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots
 from ltspd.outputs.gateway import base
 from ltspd.outputs.world import World
@@ -48,8 +48,7 @@ def programs(world: World, links: Iterable[ServedLink]) -> Iterator[str]:
         yield f"dhcp-match=set:ipxe/{feature},175,{number}"
     for each in known:
         for mac in each.macs:
-            bytes_ = mac.strip(":").split(":")
-            yield f"dhcp-mac=set:mac/{each.name},{':'.join([*bytes_, *'*' * (_MAC - len(bytes_))])}"
+            yield f"dhcp-mac=set:mac/{each.name},{_glob(mac)}"
     for each in known:
         for tags in _tags(each):
             yield f"tag-if=set:boot/{each.name},tag:!boot/any,{tags}"
@@ -58,9 +57,28 @@ def programs(world: World, links: Iterable[ServedLink]) -> Iterator[str]:
         if each.vendor is Vendor.HTTP:
             # What is told goes out of the same link, so that its machines reach the address.
             for link in links:
-                yield f'dhcp-boot=tag:{link.link},tag:boot/{each.name},"{base(world, link)}/{each.file}"'
+                uri = f"{base(world, link.address.ip)}/{each.file}"
+                yield f'dhcp-boot=tag:{link.link},tag:boot/{each.name},"{uri}"'
         elif each.file:
             yield f"dhcp-boot=tag:boot/{each.name},ltsp/{each.file}"
+
+
+def refused(network: Network) -> Iterator[str]:
+    """Yield which machines get no answer. In proxy mode, dnsmasq heeds tags alone."""
+    for mac in network.denied:
+        yield f"dhcp-mac=set:mac/denied,{_glob(mac)}"
+    for mac in network.allowed:
+        yield f"dhcp-mac=set:mac/allowed,{_glob(mac)}"
+    if network.denied:
+        yield "dhcp-ignore=tag:mac/denied"
+    if network.allowed:
+        yield "dhcp-ignore=tag:!mac/allowed"
+
+
+def _glob(mac: str) -> str:
+    """Return a MAC address, or how it begins (``52:54:00:*``, ``52:54:00:``), with ``*`` for each byte."""
+    begin = mac.rstrip("*").strip(":").split(":")
+    return ":".join([*begin, *"*" * (_MAC - len(begin))])
 
 
 def _tags(boot: Boot) -> Iterator[str]:

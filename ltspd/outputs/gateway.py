@@ -1,12 +1,12 @@
 """The gateway's table: every URL that exists, and the file behind it. Pure."""
 
 from hashlib import sha256
+from ipaddress import IPv4Address
 
 from ltspd.clients.table import Order, Orders, Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
-from ltspd.model.network import ServedLink
 from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.documents import DIRECTORY
@@ -27,10 +27,10 @@ METRICS_PORT = Parameter(
 )
 
 
-def base(world: World, link: ServedLink) -> str:
-    """Return the URL below which clients of a link find everything."""
+def base(world: World, address: IPv4Address) -> str:
+    """Return the URL below which clients that reach this address of ours find everything."""
     port = world.settings[HTTP_PORT]
-    return f"http://{link.address.ip}{'' if port == 80 else f':{port}'}{BASE}"
+    return f"http://{address}{'' if port == 80 else f':{port}'}{BASE}"
 
 
 def render(world: World) -> Output:

@@ -15,8 +15,9 @@ from ltspd.model.desired import Desired, Homes, Opening
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
+from ltspd.model.network import Reservation
 from ltspd.model.order import Order
-from ltspd.names import is_link_name, is_one_line, is_plain_path
+from ltspd.names import is_host_name, is_link_name, is_mac, is_mac_glob, is_one_line, is_plain_path
 from ltspd.paths import Paths
 
 # Images, generations, boot programs, and what iPXE compares a host with.
@@ -82,6 +83,9 @@ def sound(world: World) -> World:
                 network,
                 served=tuple(each for each in network.served if is_link_name(each.link)),
                 search_domain=network.search_domain if _DOMAIN.fullmatch(network.search_domain) else "",
+                reservations=tuple(filter(_is_machine, network.reservations)),
+                denied=tuple(filter(is_mac_glob, network.denied)),
+                allowed=tuple(filter(is_mac_glob, network.allowed)),
             ),
             menu=_menu(desired.menu),
             store=replace(
@@ -98,6 +102,10 @@ def sound(world: World) -> World:
             if NAME.fullmatch(name) and is_one_line(path)
         },
     )
+
+
+def _is_machine(machine: Reservation) -> bool:
+    return is_mac(machine.mac) and (not machine.name or is_host_name(machine.name))
 
 
 def _can_be_opened(opening: Opening) -> bool:

@@ -215,7 +215,7 @@ def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> dict[str, st
     )
     here = world(config, Facts(links=found, programs=programs("dnsmasq"), boot_programs=BOOT_PROGRAMS))
     outputs = {"real": dhcp_dnsmasq.render(here), "proxy": dhcp_proxy.render(here)}
-    return {role: each.files[0].data.decode() for role, each in outputs.items() if each.wanted}
+    return {role: each.files[0].data.decode() for role, each in outputs.items() if each and each.wanted}
 
 
 @contextmanager

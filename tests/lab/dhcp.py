@@ -19,6 +19,7 @@ DISCOVER, OFFER, REQUEST, ACK, NAK, INFORM = 1, 2, 3, 5, 6, 8
 ROUTER, DNS, DOMAIN, ADDRESS, LEASE, TYPE, SERVER, WANTED, CLASS = 3, 6, 15, 50, 51, 53, 54, 55, 60
 VENDOR, TFTP_NAME, FILE, ARCHITECTURE, SEARCH = 43, 66, 67, 93, 119
 IPXE = 175
+NAME = 12
 # The features of iPXE that say which formats and protocols it was built with.
 FULL = (19, 24, 33, 36, 39)
 _HEADER = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s")
@@ -45,7 +46,7 @@ class Machine:
 
     def options(self) -> dict[int, bytes]:
         """Return the options that every message of this machine has."""
-        found = {WANTED: bytes((1, ROUTER, DNS, DOMAIN, VENDOR, CLASS, TFTP_NAME, FILE, SEARCH))}
+        found = {WANTED: bytes((1, ROUTER, DNS, NAME, DOMAIN, VENDOR, CLASS, TFTP_NAME, FILE, SEARCH))}
         if self.architecture >= 0:
             name = f"{self.vendor}:Arch:{self.architecture:05d}:UNDI:003000"
             found |= {CLASS: name.encode(), ARCHITECTURE: struct.pack("!H", self.architecture)}
@@ -172,6 +173,12 @@ class Cable:
         offer = self.first(DISCOVER, machine, {})
         wanted = {ADDRESS: IPv4Address(offer.address).packed, SERVER: offer.options[SERVER]}
         return self.first(REQUEST, machine, wanted)
+
+    def renew(self, machine: Machine, address: str) -> Answer:
+        """Ask for more time for an address, as the system of a machine does that has it."""
+        transaction = secrets.randbits(32)
+        self._raw.send(_frame(machine.mac, message(REQUEST, machine, transaction, {}, address)))
+        return self.heard(transaction)[-1][1]
 
     def send(self, kind: int, machine: Machine, options: Mapping[int, bytes] | None = None) -> int:
         """Broadcast a message to the servers' port and return the number of its transaction."""

@@ -24,6 +24,8 @@ EXPOSURE = {
     "ltspd-listener": 2.0,
     "ltspd-dnsmasq": 3.0,
     "ltspd-proxy-dhcp": 3.0,
+    "ltspd-kea": 3.0,
+    "ltspd-dhcpd": 3.0,
     "ltspd-tftp": 2.5,
     "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,

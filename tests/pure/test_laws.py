@@ -62,7 +62,7 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "logins": "config.* model.*",
-    "plan": "config.* logins menu.* model.* names network.roles network.setup paths",
+    "plan": "config.* logins menu.* model.* names network.machines network.roles network.setup paths",
     "outputs": (
         "clients.fields clients.orders clients.table config.* menu.grub menu.ipxe menu.pxelinux model.* "
         "names network.firmware paths"
@@ -105,6 +105,7 @@ ALLOWED = {
         "system.memory system.notify"
     ),
     "probe": "",
+    "leases": "paths",
 }
 
 # Pure but for one thing: it finds the declarations of parameters in our own modules and scripts, once.

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -18,7 +19,7 @@ from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer
 from ltspd.model.menu import CURRENT, Entry, Menu, MenuChoice, Offer, RootTransport
-from ltspd.model.network import DhcpRole, Network, ServedLink
+from ltspd.model.network import DhcpRole, Network, Reservation, ServedLink
 from ltspd.model.output import Output
 from ltspd.names import is_one_line
 from ltspd.outputs import menu_ipxe, outputs
@@ -26,6 +27,7 @@ from ltspd.outputs.world import World, sound
 from tests.worlds.examples import drawn
 from tests.worlds.planning import conf, programs, world
 
+MAC, ADDRESS = "52:54:00:00:00:01", IPv4Address("10.0.0.7")
 EMPTY = world(conf(), Facts())
 GOLDEN = Path(__file__).parent / "golden"
 SPITEFUL = [
@@ -76,17 +78,29 @@ def worlds(draw: st.DrawFn) -> World:
     paths = st.builds("/home/{}".format, hostile) | st.just("/home")
     direct = tuple(f"/srv/ltsp/{name}" for name in draw(st.lists(names, max_size=2)))
     images = tuple(Image(draw(names), (each,), each.id) for each in made)
+    server = draw(st.sampled_from(["dnsmasq", "kea", "isc"]))
     return replace(
         EMPTY,
+        settings=conf(f"[server]\nDHCP_SERVER={server}\n").settings,
         desired=Desired(
-            Network(served, (IPv4Address("9.9.9.9"),), draw(hostile)),
+            Network(
+                served,
+                (IPv4Address("9.9.9.9"),),
+                draw(hostile),
+                reservations=tuple(
+                    Reservation(draw(st.just(MAC) | hostile), draw(st.none() | st.just(ADDRESS)), draw(names))
+                    for _ in range(draw(st.integers(0, 1)))
+                ),
+                denied=draw(st.just(()) | st.tuples(st.just("52:54:00:*") | hostile)),
+                allowed=draw(st.just(()) | st.tuples(st.just(MAC) | hostile)),
+            ),
             menu,
             Store("/srv/ltsp/images", images, direct),
             AddOn(),
             homes=draw(st.none() | st.builds(Homes, paths, st.just("/home"), st.just(2050), st.booleans())),
         ),
         kernel_nfsd=draw(st.booleans()),
-        programs=programs("dnsmasq", "exportfs", "ganesha.nfsd", "radvd", "nbd-server"),
+        programs=programs("dnsmasq", "kea-dhcp4", "dhcpd", "exportfs", "ganesha.nfsd", "radvd", "nbd-server"),
         boot_programs={draw(names): draw(hostile)},
     )
 
@@ -125,6 +139,11 @@ LOGIN = (
     r"(# [^\n]+\n)((ListenAddress 10\.0\.\d\.\d+:\d+\n)*)"
     r"((AllowUsers \*@10\.0\.\d\.0/24\n)*)(( {4})?[A-Z#][\w#.,; /%-]+\n)+"
 )
+DHCPD = (
+    r"(host machine-[0-9a-f]{12} \{ hardware ethernet [0-9a-f:]{17};( fixed-address [\d.]+;)?"
+    r"( option host-name \"[\w.-]+\";)? \}\n|class \"refused\" \{ match if [^;{}]+; ignore booting; \}\n"
+    r"|# [^\n]+\n|(?!host|class)[\w ,.:;=(){}\"/-]+\n)*"
+)
 KERNEL_EXPORTS = r"(/(srv/ltsp/[\w.:-]+|home(/[\w.-]+)?)( 10\.0\.\d\.0/24\([\w,=]+\))+\n)*"
 
 
@@ -146,14 +165,28 @@ def _check(path: str, text: str) -> None:
     elif name in ("ganesha.conf", "homes.conf"):
         exports = text[text.index("EXPORT {") :]
         assert re.fullmatch(f"({EXPORT})+", exports), exports
+    elif name == "kea-dhcp4.conf":
+        # Texts can't leave their place in JSON; here they must not leave it in Kea's own expressions, either.
+        assert all(re.fullmatch(r"[\w .,:/()\[\]='-]*", each) for each in _strings(json.loads(text))), text
     elif name != "ltsp.ipxe":
         kinds = {
             "ltspd.exports": KERNEL_EXPORTS,
             "radvd.conf": ROUTER,
             "nbd-server.conf": NBD,
             "sshd_config": LOGIN,
+            "dhcpd.conf": DHCPD,
         }
         assert re.fullmatch(kinds[name], text), (path, text)
+
+
+def _strings(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            yield from (text for each in value for text in _strings(each))
+        case dict():
+            yield from _strings([*value, *value.values()])
 
 
 def commands(script: str) -> list[list[str]]:

@@ -1,0 +1,94 @@
+"""What our configurations for DHCP servers have in common, whichever program gives the addresses. Pure."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.readers import choice
+from ltspd.model.network import DhcpRole, Relayed, Reservation, ServedLink
+from ltspd.outputs.world import World
+
+
+class DhcpServer(StrEnum):
+    """The program that gives addresses."""
+
+    DNSMASQ = "dnsmasq"
+    KEA = "kea"
+    ISC = "isc"
+
+
+DHCP_SERVER = Parameter(
+    "DHCP_SERVER",
+    choice("a DHCP server", DhcpServer),
+    "dnsmasq",
+    SERVER,
+    "The program that gives addresses: dnsmasq, kea (Kea) or isc (isc-dhcp-server)",
+)
+
+
+def missing(program: str, package: str) -> str:
+    """Return that the program of DHCP_SERVER is not there, as a sentence."""
+    return (
+        f"{program} is not installed, so nobody is given an address; install {package}, or take DHCP_SERVER= "
+        "out of ltsp.conf."
+    )
+
+
+def pools(
+    first: IPv4Address, last: IPv4Address, taken: Collection[IPv4Address]
+) -> Iterator[tuple[IPv4Address, IPv4Address]]:
+    """Yield the parts of a range that are left without some addresses."""
+    start = first
+    for each in sorted(each for each in taken if first <= each <= last):
+        if start < each:
+            yield start, each - 1
+        start = each + 1
+    if start <= last:
+        yield start, last
+
+
+def _reserved(world: World) -> frozenset[IPv4Address]:
+    """Return the addresses that no machine may be given by chance."""
+    network = world.desired.network
+    addresses = {each.address for each in network.reservations if each.address}
+    links: tuple[ServedLink | Relayed, ...] = (*network.served, *network.relayed)
+    routers = {router for each in links for router in each.routers}
+    return frozenset({*addresses, *routers, *(each.address.ip for each in network.served)})
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A network where addresses are given; ``link`` is empty if a relay asks for its machines.
+
+    ``server`` is our address for its machines.
+    """
+
+    network: IPv4Network
+    link: str
+    server: IPv4Address
+    pools: tuple[tuple[IPv4Address, IPv4Address], ...]
+    routers: tuple[IPv4Address, ...]
+    nameservers: tuple[IPv4Address, ...]
+    reservations: tuple[Reservation, ...]
+
+
+def subnets(world: World) -> tuple[Subnet, ...]:
+    """Return the networks where we give addresses."""
+    network, taken = world.desired.network, _reserved(world)
+
+    def made(each: ServedLink | Relayed, where: IPv4Network, link: str, server: IPv4Address) -> Subnet:
+        resolvers = (server,) if network.dns else network.nameservers
+        fitting = tuple(
+            one for one in network.reservations if (one.address in where if one.address else one.name)
+        )
+        first, last = each.first or where[1], each.last or where[-2]
+        return Subnet(where, link, server, tuple(pools(first, last, taken)), each.routers, resolvers, fitting)
+
+    links = [each for each in network.served if each.role is DhcpRole.REAL]
+    found = [made(each, each.address.network, each.link, each.address.ip) for each in links]
+    for each in network.relayed if network.served else ():
+        if each.role is DhcpRole.REAL:
+            found.append(made(each, each.network, "", network.served[0].address.ip))
+    return tuple(found)

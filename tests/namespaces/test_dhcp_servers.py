@@ -1,0 +1,160 @@
+"""Real DHCP servers of Debian's releases with our configuration, whichever program gives the addresses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import answers, releases, rooms
+from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, REQUEST, ROUTER, SERVER, Machine
+from tests.lab.net import ip
+from tests.lab.rooms import DNSMASQ, ISC, KEA, NETWORK, Room
+
+SERVERS = [
+    (DNSMASQ, releases.DEBIAN_12),
+    (DNSMASQ, releases.DEBIAN_13),
+    (KEA, releases.DEBIAN_12),
+    (KEA, releases.DEBIAN_13),
+    (ISC, releases.DEBIAN_12),
+]
+IDS = ["-".join(each) for each in SERVERS]
+ROOM = "192.168.67.1/24"
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    with rooms.room() as made:
+        yield made
+
+
+def conf(server: str, *lines: str) -> str:
+    return "\n".join(["[server]", f"DHCP_SERVER={server}", *lines, ""])
+
+
+def machine(number: int, kind: str = "BIOS", prefix: str = "52:54:00:0d") -> Machine:
+    known = answers.KINDS[kind]
+    # Those of Raspberry Pi have a prefix of their own.
+    prefix = known.mac[:-1] if known.mac.endswith(":") else prefix
+    return Machine(known.architecture, known.vendor, known.features, f"{prefix}:00:{number:02x}")
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS[2:], ids=IDS[2:])
+def test_every_kind_of_machine_gets_an_address_and_its_file(
+    room: Room, server: str, release: str, tmp_path: Path
+) -> None:
+    found = {}
+    with rooms.serving(room.server(ROOM), release, tmp_path, conf(server)):
+        for number, kind in enumerate(answers.KINDS):
+            answer = room.cable.lease(machine(number, kind))
+            assert (answer.type, answer.next_server) == (ACK, "192.168.67.1"), kind
+            assert answer.address.startswith(NETWORK), kind
+            assert answer.addresses(ROUTER) == [], kind
+            found[kind] = answers.Told.by(answer)
+    assert found == {kind: answers.right(kind, "192.168.67.1") for kind in answers.KINDS}
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
+def test_a_machine_is_given_its_own_address_and_name(
+    room: Room, server: str, release: str, tmp_path: Path
+) -> None:
+    text = conf(
+        server,
+        'DHCP_HOST_one="52:54:00:0d:00:01 192.168.67.30 pc1"',
+        'DHCP_HOST_outside="52:54:00:0d:00:02 192.168.67.5"',
+        "DHCP_HOST_name=52:54:00:0d:00:03,pc3",
+        "[52:54:00:0d:00:04]",
+        "DHCP_ADDRESS=192.168.67.20",
+        "HOSTNAME=pc4",
+    )
+    with rooms.serving(room.server(ROOM), release, tmp_path, text):
+        # Whoever comes first is not given what is another one's.
+        others = [room.cable.lease(machine(number)).address for number in range(0x20, 0x34)]
+        first, outside, named, section = (room.cable.lease(machine(number)) for number in (1, 2, 3, 4))
+    assert [first.address, outside.address, section.address] == [
+        "192.168.67.30",
+        "192.168.67.5",
+        "192.168.67.20",
+    ]
+    assert [each.options[12] for each in (first, named, section)] == [b"pc1", b"pc3", b"pc4"]
+    assert not {first.address, outside.address, section.address, "192.168.67.1"} & set(others)
+    assert len(set(others)) == len(others)
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
+def test_who_is_denied_gets_no_answer_at_all(room: Room, server: str, release: str, tmp_path: Path) -> None:
+    text = conf(server, 'DHCP_DENY="52:54:00:0d:00:07 52:54:11:*"')
+    with rooms.serving(room.server(ROOM), release, tmp_path, text):
+        for denied in (machine(7), machine(1, prefix="52:54:11:00")):
+            assert silent(room, denied)
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
+def test_only_who_is_allowed_gets_an_answer(room: Room, server: str, release: str, tmp_path: Path) -> None:
+    text = conf(server, 'DHCP_ALLOW="52:54:00:*"', "DHCP_DENY=52:54:00:0d:00:07")
+    with rooms.serving(room.server(ROOM), release, tmp_path, text):
+        for denied in (machine(7), machine(1, prefix="52:54:11:00"), machine(1, "Linux", "02:00:00:00")):
+            assert silent(room, denied)
+
+
+def silent(room: Room, denied: Machine) -> bool:
+    """Return whether a machine gets no answer, whatever it asks for; another machine gets its own."""
+    ours = [
+        room.cable.send(DISCOVER, denied),
+        room.cable.send(REQUEST, denied, {ADDRESS: bytes((192, 168, 67, 99))}),
+        room.cable.send(REQUEST, denied, {ADDRESS: bytes((10, 9, 8, 7))}),
+        room.cable.send(
+            REQUEST, denied, {ADDRESS: bytes((192, 168, 67, 99)), SERVER: bytes((192, 168, 67, 1))}
+        ),
+    ]
+    last = room.cable.send(DISCOVER, machine(0x70))
+    return not {of for of, _ in room.cable.heard(last)} & set(ours)
+
+
+def test_two_servers_in_a_room_answer_each_its_own_machines(room: Room, tmp_path: Path) -> None:
+    """They are of different programs, and each gives addresses that the other one never gives."""
+    mine, theirs = "52:54:00:0d:00:01", "52:54:11:00:00:01"
+    one = conf(KEA, "DHCP_ALLOW=52:54:00:*", "DHCP_LINKS=lan0=real:192.168.67.20-192.168.67.99")
+    two = conf(DNSMASQ, "DHCP_DENY=52:54:00:*", "DHCP_LINKS=lan0=real:192.168.67.100-192.168.67.199")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with (
+        rooms.serving(room.server(ROOM), releases.DEBIAN_13, tmp_path / "one", one),
+        rooms.serving(
+            room.server("192.168.67.2/24"), releases.DEBIAN_12, tmp_path / "two", two, "192.168.67.2/24"
+        ),
+    ):
+        for mac, server in ((mine, "192.168.67.1"), (theirs, "192.168.67.2")):
+            answer = room.cable.lease(Machine(0, mac=mac))
+            assert answer.server == answer.next_server == server
+            # The other one has nothing to say to it, which is clear once both have answered others.
+            ours = room.cable.send(DISCOVER, Machine(0, mac=mac))
+            later = {
+                room.cable.send(DISCOVER, machine(0x60, prefix=each))
+                for each in ("52:54:00:0d", "52:54:11:00")
+            }
+            heard: list[int] = []
+            while not later <= set(heard):
+                heard.append(room.cable.next()[0])
+            assert heard.count(ours) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [(DNSMASQ, KEA), (KEA, ISC), (ISC, DNSMASQ), (ISC, KEA)])
+def test_another_server_gives_nobody_an_address_that_somebody_has(
+    room: Room, before: str, after: str, tmp_path: Path
+) -> None:
+    netns = room.server(ROOM)
+    # There are five addresses in all, so that any mistake is seen.
+    links = "DHCP_LINKS=lan0=real:192.168.67.20-192.168.67.24"
+    running = [machine(1), machine(2), machine(3)]
+    with rooms.serving(netns, releases.DEBIAN_12, tmp_path, conf(before, links)):
+        had = [room.cable.lease(each).address for each in running]
+    with rooms.serving(netns, releases.DEBIAN_12, tmp_path, conf(after, links)):
+        new = [room.cable.lease(machine(number)).address for number in (0x11, 0x12)]
+        assert not set(new) & set(had)
+        # A client that runs renews what it has, and a machine that starts anew gets what it had.
+        for each, address in zip(running, had, strict=True):
+            # A machine that runs answers ARP; a raw socket does not.
+            ip(netns, f"neighbour replace {address} lladdr {each.mac} dev {rooms.LINK}")
+            renewed = room.cable.renew(each, address)
+            assert (renewed.type, renewed.address) == (ACK, address)
+            assert room.cable.lease(each).address == address
