@@ -22,7 +22,7 @@ from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_plain_path
 from ltspd.network.machines import with_machines
-from ltspd.network.roles import served_links
+from ltspd.network.roles import relayed_subnets, served_links
 from ltspd.network.setup import answers_names, routes
 from ltspd.paths import Paths
 
@@ -58,6 +58,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
     settings = config.settings
     domains = _domains(settings[SEARCH_DOMAIN] or facts.search_domain)
     served = tuple(served_links(settings, facts, problems))
+    relayed = tuple(relayed_subnets(settings, served, problems))
     if not served:
         problems.append(
             Problem(
@@ -95,6 +96,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 routes(settings, facts.setup),
                 dns,
                 settings[DNS_SERVER] if dns else (),
+                relayed,
             ),
             config,
             problems,

@@ -19,7 +19,8 @@ NOUN: Noun[LinkState] = Noun(
             "Dhcp",
             "s",
             lambda link: str(link.dhcp),
-            "What is answered there: off, proxy (boot options only) or real (addresses, too).",
+            "What is answered there: off, proxy (boot options only), real (addresses, too), relay (only what "
+            "comes from a DHCP relay) or foreign (nothing; another server names our boot files).",
         ),
     ),
 )

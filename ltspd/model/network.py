@@ -1,14 +1,21 @@
 """Links: as the kernel shows them, as the server serves them, and as the bus shows them. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 
 class DhcpRole(StrEnum):
-    """What the server answers to DHCP on a link: nothing, only boot options, or addresses, too."""
+    """What the server answers to DHCP on a link: nothing, only boot options, or addresses, too.
+
+    RELAY: it answers only for subnets behind a DHCP relay. FOREIGN: nothing, but all the rest is served,
+    because somebody else's DHCP server names our boot files.
+    """
 
     OFF = "off"
+    FOREIGN = "foreign"
+    RELAY = "relay"
     PROXY = "proxy"
     REAL = "real"
 
@@ -45,13 +52,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """A link as published."""
+    """A link as published. ``lines``: what to write for other DHCP servers, by the server's name."""
 
     name: str
     index: int
     state: str
     addresses: tuple[str, ...]
     dhcp: DhcpRole
+    lines: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class ServedLink:
 class Relayed:
     """A subnet that is no link of ours: a DHCP relay asks for its machines.
 
-    A REAL one has the lease range ``first`` … ``last``, and ``routers``.
+    A REAL one has the lease range ``first`` … ``last``, and ``routers``; without any, that is the relay.
     """
 
     network: IPv4Network
@@ -110,6 +118,22 @@ class Network:
     reservations: tuple[Reservation, ...] = ()
     denied: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """All networks of clients."""
+        own = (link.address.network for link in self.served)
+        return tuple(sorted({*own, *(each.network for each in self.relayed)}))
+
+    def links(self, role: DhcpRole) -> tuple[ServedLink, ...]:
+        """Return the links on which the server for a role listens, PROXY or REAL: also for relays."""
+        for_relays = DhcpRole.REAL if self.subnets(DhcpRole.REAL) else DhcpRole.PROXY
+        roles = {role, DhcpRole.RELAY} if role is for_relays and self.relayed else {role}
+        return tuple(each for each in self.served if each.role in roles)
+
+    def subnets(self, role: DhcpRole) -> tuple[Relayed, ...]:
+        """Return the relayed subnets with a role."""
+        return tuple(each for each in self.relayed if each.role is role)
 
     def resolvers(self, link: ServedLink) -> tuple[IPv4Address, ...]:
         """Return the name servers that clients of a link are told."""

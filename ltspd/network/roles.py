@@ -5,15 +5,16 @@ belongs, so two roles on one link would give the same machine contradicting answ
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from ltspd.config.parameter import SERVER, Parameter, Settings
 from ltspd.config.readers import FLAG, Reader, read_address
 from ltspd.model.facts import Facts
-from ltspd.model.network import DhcpRole, Link, LinkKind, ServedLink
+from ltspd.model.network import DhcpRole, Link, LinkKind, Network, Relayed, ServedLink
 from ltspd.model.state import Problem
 from ltspd.names import is_link_name
-from ltspd.network.links import DHCP_LINKS, LinkChoice
+from ltspd.network.links import DHCP_LINKS, DHCP_RELAYED, LinkChoice
 from ltspd.network.setup import choices, routes
 
 
@@ -59,6 +60,38 @@ def served_links(settings: Settings, facts: Facts, problems: list[Problem]) -> I
             )
 
 
+def relayed_subnets(
+    settings: Settings, served: Sequence[ServedLink], problems: list[Problem]
+) -> Iterator[Relayed]:
+    """Yield the subnets behind relays; add a problem for each one that can't be served."""
+    wanted = settings[DHCP_RELAYED]
+    network = Network(tuple(served), relayed=wanted)
+    for each in wanted:
+        subject = f"subnet {each.network}"
+        if own := next((link for link in served if link.address.network.overlaps(each.network)), None):
+            problems.append(
+                Problem(
+                    subject,
+                    f"DHCP_RELAYED in ltsp.conf names it, but it is the network of {own.link}, where no "
+                    "relay is needed; take it out.",
+                )
+            )
+            continue
+        if not network.links(each.role):
+            problems.append(
+                Problem(
+                    subject,
+                    f"no interface has the role {each.role}, so requests of its relay are not answered; "
+                    f'DHCP_LINKS="NAME=relay" in [server] of ltsp.conf has one answer only relays.',
+                )
+            )
+        first, last = each.first, each.last
+        if each.role is DhcpRole.REAL and first is None:
+            first, last = lease_range(IPv4Interface((each.network.network_address, each.network.prefixlen)))
+        told = tuple(router for router in settings[ROUTERS] or () if router in each.network)
+        yield replace(each, first=first, last=last, routers=told)
+
+
 def _servable(link: Link, container: bool) -> bool:
     """Return whether clients may be connected to a link: it is wired, and no network of virtual machines."""
     return not link.enslaved and (link.kind in _WIRED or (link.kind is LinkKind.VETH and container))
@@ -88,7 +121,7 @@ def _serve(
         )
         return
     # A second server that gives addresses would harm machines that have nothing to do with us.
-    role = DhcpRole.PROXY if DhcpRole.PROXY in roles.values() else DhcpRole.REAL
+    role = DhcpRole.PROXY if DhcpRole.PROXY in roles.values() else next(iter(roles.values()))
     # DHCP_LINKS may give a role to any address; an address that has the role by default goes first.
     address = min(
         roles, key=lambda each: (roles[each] is not role, _default_role(settings, each) is not role)
@@ -113,6 +146,8 @@ def _serve(
 _MEANING = {
     DhcpRole.PROXY: "with boot options beside another DHCP server",
     DhcpRole.REAL: "with addresses",
+    DhcpRole.RELAY: "for machines behind a DHCP relay",
+    DhcpRole.FOREIGN: "beside a DHCP server that names our boot files",
 }
 
 
@@ -136,7 +171,7 @@ def _has_clients(address: IPv4Interface) -> bool:
 
 def _fits(rule: LinkChoice, address: IPv4Interface) -> bool:
     """Return whether the rule's range is of the address's network, or the rule names this address or none."""
-    if rule.role is DhcpRole.PROXY:
+    if rule.role is not DhcpRole.REAL:
         return rule.first in (None, address.ip)
     return all(end is None or end in address.network for end in (rule.first, rule.last))
 

@@ -88,7 +88,7 @@ def subnets(world: World) -> tuple[Subnet, ...]:
 
     links = [each for each in network.served if each.role is DhcpRole.REAL]
     found = [made(each, each.address.network, each.link, each.address.ip) for each in links]
-    for each in network.relayed if network.served else ():
-        if each.role is DhcpRole.REAL:
-            found.append(made(each, each.network, "", network.served[0].address.ip))
+    carriers = network.links(DhcpRole.REAL)
+    for each in network.subnets(DhcpRole.REAL) if carriers else ():
+        found.append(made(each, each.network, "", carriers[0].address.ip))
     return tuple(found)

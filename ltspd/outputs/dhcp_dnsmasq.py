@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration
-from ltspd.model.network import DhcpRole, ServedLink
+from ltspd.model.network import DhcpRole, Network, Relayed, ServedLink
 from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import Vendor, boots, pxe_menu
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
@@ -33,7 +33,7 @@ def render(world: World) -> Output | None:
     """Return the output that gives addresses where we do, if DHCP_SERVER says that dnsmasq does."""
     if world.settings[DHCP_SERVER] is not DhcpServer.DNSMASQ:
         return None
-    links = [link for link in world.desired.network.served if link.role is DhcpRole.REAL]
+    links = world.desired.network.links(DhcpRole.REAL)
     return Output(
         name="dhcp",
         files=(File(PATH, "\n".join(_lines(world, links)).encode() + b"\n"),),
@@ -42,11 +42,13 @@ def render(world: World) -> Output | None:
         check=CHECK,
         ports=(("udp", 67),),
         missing=missing(world),
-        questions=tuple(f"real:{link.link}:{link.address.ip}" for link in links),
+        questions=tuple(
+            f"{link.role}:{link.link}:{link.address.ip}" for link in links if link.role is DhcpRole.REAL
+        ),
     )
 
 
-def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
+def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
     yield from head(links)
     yield f"dhcp-leasefile={LEASES}"
     # Firmware, iPXE and the system of one machine send different client IDs; its address follows its MAC.
@@ -56,7 +58,10 @@ def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
     # they renew their leases (client/features/80-lease.sh).
     yield "no-ping"
     for link in links:
-        yield from _range(world, link)
+        if link.role is DhcpRole.REAL:
+            yield from _range(world, link)
+    for subnet in world.desired.network.subnets(DhcpRole.REAL) if links else ():
+        yield from _relayed(world, subnet, links[0])
     for machine in world.desired.network.reservations:
         words = (machine.mac, machine.address, machine.name)
         yield f"dhcp-host={','.join(str(word) for word in words if word)}"
@@ -77,15 +82,34 @@ def _range(world: World, link: ServedLink) -> Iterator[str]:
     They are tied to the link by the tag that dnsmasq itself sets, the link's name: not all versions of
     dnsmasq answer by other tags.
     """
-    here, desired = f"tag:{link.link}", world.desired.network
+    network = world.desired.network
+    # The link's name is also a tag of machines whose relay's requests come by it.
+    direct = "".join(f",tag:!relayed/{each.network}" for each in network.subnets(DhcpRole.REAL))
     yield f"dhcp-range={link.first},{link.last},{link.address.network.netmask},{world.settings[LEASE]}"
     # Without an address, this option stops dnsmasq from naming the server as the router.
-    yield f"dhcp-option={here},option:router" + "".join(f",{each}" for each in link.routers)
-    servers = _join(desired.resolvers(link))
+    yield f"dhcp-option=tag:{link.link}{direct},option:router" + "".join(f",{each}" for each in link.routers)
+    yield from _names(network, f"tag:{link.link}{direct}", link)
+
+
+def _relayed(world: World, subnet: Relayed, link: ServedLink) -> Iterator[str]:
+    """Yield the range of a subnet behind a relay, whose requests come by a link, and its options."""
+    here = f"relayed/{subnet.network}"
+    yield (
+        f"dhcp-range=set:{here},{subnet.first},{subnet.last},{subnet.network.netmask},{world.settings[LEASE]}"
+    )
+    # Without this option dnsmasq names the relay.
+    if subnet.routers:
+        yield f"dhcp-option=tag:{here},option:router,{_join(subnet.routers)}"
+    yield from _names(world.desired.network, f"tag:{here}", link)
+
+
+def _names(network: Network, here: str, link: ServedLink) -> Iterator[str]:
+    """Yield the name servers and the domain of machines with tags."""
+    servers = _join(network.resolvers(link))
     if servers:
         yield f"dhcp-option={here},option:dns-server,{servers}"
-    if desired.search_domain:
-        yield f"dhcp-option={here},option:domain-name,{desired.search_domain}"
+    if network.search_domain:
+        yield f"dhcp-option={here},option:domain-name,{network.search_domain}"
 
 
 def _join(addresses: tuple[IPv4Address, ...]) -> str:

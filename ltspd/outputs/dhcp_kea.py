@@ -81,10 +81,8 @@ def _listening(world: World) -> Iterator[str]:
 
     Of several addresses of a link Kea would take any.
     """
-    network = world.desired.network
-    for each in network.served:
-        if each.role is DhcpRole.REAL or (network.relayed and each.role is not DhcpRole.OFF):
-            yield f"{each.link}/{each.address.ip}"
+    for each in world.desired.network.links(DhcpRole.REAL):
+        yield f"{each.link}/{each.address.ip}"
 
 
 def _subnet(subnet: Subnet) -> dict[str, Any]:

@@ -20,7 +20,7 @@ UNITS = (UNIT,)
 
 def render(world: World) -> Output:
     """Return the output that tells what boots on the proxied links."""
-    links = [link for link in world.desired.network.served if link.role is DhcpRole.PROXY]
+    links = world.desired.network.links(DhcpRole.PROXY)
     return Output(
         name="proxy-dhcp",
         files=(File(PATH, "\n".join(_lines(world, links)).encode() + b"\n"),),
@@ -29,19 +29,23 @@ def render(world: World) -> Output:
         check=CHECK,
         ports=(("udp", 67), ("udp", 4011)),
         missing=missing(world),
-        questions=tuple(f"proxy:{link.link}:{link.address.ip}" for link in links),
+        questions=tuple(
+            f"{link.role}:{link.link}:{link.address.ip}" for link in links if link.role is DhcpRole.PROXY
+        ),
     )
 
 
-def _lines(world: World, links: list[ServedLink]) -> Iterator[str]:
+def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
     yield from head(links)
     # There are none.
     yield "leasefile-ro"
     # dnsmasq answers only PXEClient by itself.
     yield f"dhcp-pxe-vendor={Vendor.PXE},{Vendor.HTTP}"
     # A range has no tag of ours: not all versions of dnsmasq answer then.
-    for link in links:
-        yield f"dhcp-range={link.address.network.network_address},proxy,{link.address.network.netmask}"
+    networks = [link.address.network for link in links if link.role is DhcpRole.PROXY]
+    networks += [each.network for each in world.desired.network.subnets(DhcpRole.PROXY) if links]
+    for network in networks:
+        yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
     yield from refused(world.desired.network)
     yield from programs(world, links)
     known = boots(world.boot_programs)

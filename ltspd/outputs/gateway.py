@@ -37,7 +37,7 @@ def render(world: World) -> Output:
     """Return the output that serves boot files and layers over HTTP."""
     settings, served = world.settings, world.desired.network.served
     addresses = tuple(sorted({str(link.address.ip) for link in served}))
-    networks = tuple(sorted({str(link.address.network) for link in served}))
+    networks = tuple(sorted(map(str, world.desired.network.networks)))
     table = Table(
         addresses,
         settings[HTTP_PORT],

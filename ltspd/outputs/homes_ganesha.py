@@ -70,10 +70,10 @@ _EXPORT = """EXPORT {{
 
 def render(world: World) -> Output | None:
     """Return the output that exports homes to the served networks, as far as their own modes allow."""
-    homes, served = world.desired.homes, world.desired.network.served
+    homes = world.desired.homes
     if homes is None or nfs_kernel.serves(world):
         return None
-    networks = sorted({str(link.address.network) for link in served})
+    networks = sorted(map(str, world.desired.network.networks))
     missing = (
         ""
         if nfs_ganesha.GANESHA in world.programs

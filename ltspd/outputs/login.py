@@ -60,7 +60,7 @@ def render(world: World) -> Output:
     port = world.desired.add_on.login_port
     served = world.desired.network.served
     addresses = sorted({link.address.ip for link in served})
-    networks = sorted({link.address.network for link in served})
+    networks = world.desired.network.networks
     listen = "".join(f"ListenAddress {ip}:{each}\n" for ip in addresses for each in (port, port + 1))
     allow = "".join(f"AllowUsers *@{network}\n" for network in networks)
     options = _NAME if SERVICE_NAME in world.programs else ""

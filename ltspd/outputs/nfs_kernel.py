@@ -30,7 +30,7 @@ def render(world: World) -> Output | None:
     if not serves(world):
         return None
     store, served = world.desired.store, world.desired.network.served
-    networks = sorted({str(link.address.network) for link in served})
+    networks = sorted(map(str, world.desired.network.networks))
     clients = " ".join(f"{network}({_OPTIONS})" for network in networks)
     exported = (store.path, *store.direct) if networks else ()
     lines = "".join(f"{path} {clients}\n" for path in exported)

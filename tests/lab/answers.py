@@ -4,13 +4,14 @@ Two links, each in a network of its own: on one the server gives addresses, on t
 boots, because somebody else gives them. Who asks is a raw socket at the other end of each cable.
 """
 
+import contextlib
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from ltspd.config.configuration import load
@@ -19,7 +20,20 @@ from ltspd.model.network import Link, LinkKind
 from ltspd.network.firmware import PROGRAMS
 from ltspd.outputs import dhcp_dnsmasq, dhcp_proxy
 from tests.lab import releases
-from tests.lab.dhcp import CLASS, DISCOVER, FULL, ROUTER, VENDOR, Answer, Cable, Machine
+from tests.lab.dhcp import (
+    ADDRESS,
+    CLASS,
+    DISCOVER,
+    FULL,
+    REQUEST,
+    ROUTER,
+    SERVER,
+    VENDOR,
+    Answer,
+    Cable,
+    Machine,
+    Relay,
+)
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
@@ -29,6 +43,9 @@ REAL, PROXY = "lan0", "ext0"
 LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
 # The address that another server gave to whoever asks on the proxied link.
 GIVEN = "10.0.3.77"
+# Subnets behind relays, whose requests come by the two links: the relay's address there, and a machine's.
+RELAYED = {REAL: ("10.5.0.1", "10.5.0.77"), PROXY: ("10.6.0.1", "10.6.0.77")}
+CONF = '[server]\nDHCP_RELAYED="10.5.0.0/24=real:10.5.0.100-10.5.0.200 10.6.0.0/24=proxy"\n'
 
 # All boot programs that clients could need, whatever this machine has installed.
 BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for names in PROGRAMS.values() for name in names}
@@ -192,6 +209,27 @@ class Answering:
             found[kind] = _last(offers, later) if offers else None
         return found
 
+    def told_by_relay(self, link: str) -> dict[str, Told | None]:
+        """Return what each kind is told whose relay's requests come by a link."""
+        server, (relay, client) = LINKS[link][0].partition("/")[0], RELAYED[link]
+        found: dict[str, Told | None] = {}
+        with contextlib.closing(Relay(self.far, relay, server)) as asking:
+            for kind in KINDS:
+                machine = self.machine(kind)
+                answers = asking.ask(DISCOVER, machine, self.machine("BIOS"))
+                if link == PROXY:
+                    later = self.cables[link].boot_server(machine, self.machine("BIOS"), client, server)
+                    assert {_next(each) for each in (*answers, *later)} <= {server}, kind
+                    found[kind] = _last(answers, later) if answers else None
+                    continue
+                wanted = {ADDRESS: IPv4Address(answers[0].address).packed, SERVER: answers[0].options[SERVER]}
+                (answer,) = asking.ask(REQUEST, machine, self.machine("BIOS"), wanted)
+                assert 100 <= int(answer.address.removeprefix("10.5.0.")) <= 200, kind
+                # The relay is the router, and our address that it asked is where the files are.
+                assert (answer.addresses(ROUTER), answer.next_server) == ([relay], server), kind
+                found[kind] = Told.by(answer)
+        return found
+
 
 def _last(offers: Sequence[Answer], later: Sequence[Answer]) -> Told:
     """Return what counts of an offer and of an answer of port 4011: the latter if it tells anything."""
@@ -220,7 +258,7 @@ def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> dict[str, st
 
 @contextmanager
 def answering(
-    release: str = "", links: Mapping[str, Sequence[str]] = LINKS, conf: str = ""
+    release: str = "", links: Mapping[str, Sequence[str]] = LINKS, conf: str = CONF
 ) -> Iterator[Answering]:
     """Run a release's dnsmasq (this machine's if empty) with our configuration, in a network of its own."""
     with ExitStack() as undo:
@@ -235,7 +273,10 @@ def answering(
             cables[name] = Cable(far, name)
             undo.callback(cables[name].close)
         if PROXY in links:
-            ip(far, f"address add {GIVEN}/24 dev {PROXY}")
+            ip(far, f"address add {GIVEN}/24 dev {PROXY}", f"address add 192.168.67.9/24 dev {REAL}")
+            for address in (address for pair in RELAYED.values() for address in pair):
+                ip(far, f"address add {address}/32 dev lo")
+            ip(server, "route add 10.5.0.0/16 via 192.168.67.9", f"route add 10.6.0.0/16 via {GIVEN}")
         program = "dnsmasq"
         if release:
             script = directory / "program"

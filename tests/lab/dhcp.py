@@ -80,26 +80,19 @@ class Answer:
 
 
 def message(
-    kind: int, machine: Machine, transaction: int, options: Mapping[int, bytes], client: str = "0.0.0.0"
+    kind: int,
+    machine: Machine,
+    transaction: int,
+    options: Mapping[int, bytes],
+    client: str = "0.0.0.0",
+    relay: str = "0.0.0.0",
 ) -> bytes:
-    """Return a client's message."""
+    """Return a client's message; ``relay`` is the relay that it comes by."""
     zero = bytes(4)
     mac = bytes.fromhex(machine.mac.replace(":", ""))
     fixed = _HEADER.pack(
-        1,
-        1,
-        6,
-        0,
-        transaction,
-        0,
-        machine.broadcast << 15,
-        IPv4Address(client).packed,
-        zero,
-        zero,
-        zero,
-        mac,
-        b"",
-        b"",
+        *(1, 1, 6, 0, transaction, 0, machine.broadcast << 15, IPv4Address(client).packed, zero, zero),
+        *(IPv4Address(relay).packed, mac, b"", b""),
     )
     every = {TYPE: bytes((kind,)), **machine.options(), **options}
     return fixed + _COOKIE + b"".join(bytes((k, len(v))) + v for k, v in every.items()) + b"\xff"
@@ -212,6 +205,36 @@ class Cable:
                 sock.sendto(message(REQUEST, each, transaction, {}, address), (server, 4011))
             found = []
             while (answer := parse(sock.recv(4096))) is not None and answer[0] == 1:
+                found.append(answer[1])
+        return found
+
+
+class Relay:
+    """A DHCP relay: it asks a server for the machines of its subnet, and hears what they are told."""
+
+    def __init__(self, netns: str, address: str, server: str) -> None:
+        """Ask ``server`` with the address that the relay has in its subnet."""
+        self._address, self._server = address, server
+        self._socket = opened_in(netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._socket.bind((address, 67))
+        self._socket.settimeout(PATIENCE)
+
+    def close(self) -> None:
+        """Close its socket."""
+        self._socket.close()
+
+    def ask(
+        self, kind: int, machine: Machine, after: Machine, options: Mapping[int, bytes] | None = None
+    ) -> list[Answer]:
+        """Return the answers to a machine, until ``after``, which the server answers, has got its own."""
+        ours, marker = secrets.randbits(32), secrets.randbits(32)
+        for each, asked, transaction in ((machine, kind, ours), (after, DISCOVER, marker)):
+            wanted = (options or {}) if each is machine else {}
+            data = message(asked, each, transaction, wanted, relay=self._address)
+            self._socket.sendto(data, (self._server, 67))
+        found = []
+        while (answer := parse(self._socket.recv(4096))) is None or answer[0] != marker:
+            if answer is not None and answer[0] == ours:
                 found.append(answer[1])
         return found
 

@@ -33,6 +33,11 @@ def test_beside_another_server_only_what_can_boot_here_is_answered(dhcp: Answeri
     assert dhcp.told_beside_another() == answers.every(answers.PROXY)
 
 
+def test_machines_behind_a_relay_are_told_the_same(dhcp: Answering) -> None:
+    assert dhcp.told_by_relay(answers.REAL) == answers.every(answers.REAL)
+    assert dhcp.told_by_relay(answers.PROXY) == answers.every(answers.PROXY)
+
+
 def test_machines_switched_on_together_do_not_wait_for_each_other(dhcp: Answering) -> None:
     # One after the other, with the time that trying an address takes, would be 18 s.
     assert dhcp.together(10) < 9

@@ -11,7 +11,7 @@ from tests.lab.server import Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-UNITS = "ltspd-dnsmasq ltspd-tftp"
+UNITS = "ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp"
 HOME = "/opt/dnsmasq"
 
 
@@ -34,7 +34,7 @@ def newer(server: Server) -> Iterator[Server]:
 
 @pytest.mark.parametrize("firmware", ["uefi", "bios"])
 def test_it_boots_behind_another_dhcp_server(newer: Server, firmware: Firmware) -> None:
-    running = newer.run("tr '\\0' ' ' </proc/$(systemctl show -P MainPID ltspd-dnsmasq)/cmdline")
+    running = newer.run("tr '\\0' ' ' </proc/$(systemctl show -P MainPID ltspd-proxy-dhcp)/cmdline")
     assert HOME in running
     mac = "52:54:00:67:d5:01" if firmware == "uefi" else "52:54:00:67:d5:02"
     name = f"proxy-13-{firmware}"

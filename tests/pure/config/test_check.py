@@ -82,7 +82,7 @@ HTTP_PORT=9
     "line",
     [
         "DHCP_LINKS=eth0",
-        "DHCP_LINKS=eth0=relay",
+        "DHCP_LINKS=eth0=both",
         "DHCP_LINKS='eth0=off eth0=real'",
         "DHCP_LINKS=eth0=proxy:10.0.0.1-10.0.0.2",
         "DHCP_LINKS=eth0=real:10.0.0.1",

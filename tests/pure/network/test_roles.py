@@ -232,3 +232,53 @@ def test_plan_is_total_over_addresses(number: int, prefix: int, kind: LinkKind, 
     for each in decide("", odd).network.served:
         assert each.role is not DhcpRole.OFF
         assert (each.first is not None) == (each.role is DhcpRole.REAL)
+
+
+# ---- relays, and other people's servers ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [DhcpRole.RELAY, DhcpRole.FOREIGN])
+def test_a_link_may_be_served_without_an_answer_to_its_own_machines(role: DhcpRole) -> None:
+    (served,) = decide(server_section(f"DHCP_LINKS=eth0={role}"), link("eth0", "10.0.3.2/24")).network.served
+    assert (served.role, served.first) == (role, None)
+
+
+RELAYED = 'DHCP_RELAYED="10.5.0.0/24=real 10.6.0.0/24=real:10.6.0.7-10.6.0.9 10.7.0.0/16=proxy"\n'
+
+
+def test_subnets_behind_relays_have_ranges_and_routers_of_their_own() -> None:
+    text = server_section(f'{RELAYED}DHCP_ROUTER="10.6.0.254 10.0.3.1"')
+    desired = decide(text, link("eth0", "10.0.3.2/24"), link("eth1", "192.168.67.1/24"))
+    assert desired.problems == ()
+    first, second, third = desired.network.relayed
+    assert (str(first.first), str(first.last), first.routers) == ("10.5.0.20", "10.5.0.250", ())
+    assert (str(second.first), str(second.last), *map(str, second.routers)) == (
+        "10.6.0.7",
+        "10.6.0.9",
+        "10.6.0.254",
+    )
+    assert (third.role, third.first) == (DhcpRole.PROXY, None)
+    assert [str(each) for each in desired.network.networks] == [
+        "10.0.3.0/24",
+        "10.5.0.0/24",
+        "10.6.0.0/24",
+        "10.7.0.0/16",
+        "192.168.67.0/24",
+    ]
+
+
+def test_a_relay_needs_a_link_on_which_its_requests_are_heard() -> None:
+    proxied = link("eth0", "10.0.3.2/24")
+    found = decide(server_section("DHCP_RELAYED=10.5.0.0/24=real"), proxied)
+    assert [each.subject for each in found.problems] == ["subnet 10.5.0.0/24"]
+    text = server_section("DHCP_RELAYED=10.5.0.0/24=real\nDHCP_LINKS=eth0=relay")
+    found = decide(text, proxied)
+    assert found.problems == ()
+    assert [each.link for each in found.network.links(DhcpRole.REAL)] == ["eth0"]
+    assert found.network.links(DhcpRole.PROXY) == ()
+
+
+def test_a_served_network_is_no_subnet_behind_a_relay() -> None:
+    found = decide(server_section("DHCP_RELAYED=10.0.3.128/25=proxy"), link("eth0", "10.0.3.2/24"))
+    assert found.network.relayed == ()
+    assert "no relay is needed" in found.problems[0].message
