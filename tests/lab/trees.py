@@ -44,12 +44,18 @@ _DIRECTORY = (
     "libpam-sss",
     "cracklib-runtime",
 )
-# A greeter on a screen, a session behind it, a keyring that opens with its password, and a screen locker.
+# Greeters on a screen, a session behind them with an agent of polkit, a keyring that opens with the password
+# of the login, and a screen locker. lightdm comes first, so it is the one that starts.
 _DESKTOP = (
     *(*_BASE, *_PEOPLE, "linux-image-amd64"),
     *("xserver-xorg-core", "xserver-xorg-input-libinput", "xserver-xorg-video-fbdev", "x11-xserver-utils"),
     *("lightdm", "lightdm-gtk-greeter", "openbox", "xterm", "fonts-dejavu-core", "adwaita-icon-theme"),
     *("gnome-keyring", "libpam-gnome-keyring", "libsecret-tools", "dbus-user-session", "i3lock"),
+    *("lxpolkit", "sddm", "greetd"),
+)
+_STARTS_LIGHTDM = (
+    "echo /usr/sbin/lightdm >/etc/X11/default-display-manager && systemctl disable sddm greetd && "
+    "systemctl enable --force lightdm"
 )
 _LOGINS = (
     "openssh-client",
@@ -60,6 +66,11 @@ _LOGINS = (
     "python3",
     "iproute2",
     "procps",
+)
+# The PAM services of greeters, without the greeters.
+_GREETERS = (
+    "mkdir /tmp/g && cd /tmp/g && apt-get -q download lightdm gdm3 sddm greetd && "
+    "for each in *.deb; do dpkg -x $each .; done && cp etc/pam.d/* /etc/pam.d/ && rm -r /tmp/g"
 )
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
@@ -143,7 +154,8 @@ RECIPES = {
     "private-server": Recipe("bookworm", (*_SERVER, "sudo", "cups-daemon"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", (*_CLIENT, *_PEOPLE), (_add_shell,)),
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
-    "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,)),
+    "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
+    "trixie-desktop": Recipe("trixie", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     # Servers of both releases whose people log in on clients.
     "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
@@ -153,8 +165,8 @@ RECIPES = {
     "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
     # Both ends of a login that the server judges: people are asked there and here by real PAM stacks.
-    "bookworm-logins": Recipe("bookworm", _LOGINS),
-    "trixie-logins": Recipe("trixie", _LOGINS),
+    "bookworm-logins": Recipe("bookworm", _LOGINS, hooks=(_GREETERS,)),
+    "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # Debian's unstable release, whatever that is today: tests/next.
