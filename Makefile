@@ -46,7 +46,7 @@ install:
 	            "$$arch-linux-gnu-gcc with its C library, and libpam0g-dev" >&2; continue; fi; \
 	    $(MAKE) --no-print-directory pam ARCH="$$arch" SO="$(DESTDIR)/usr/share/ltspd/client/pam/$$arch.so" || exit; done
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
-	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/listener:ltspd.listener.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/probe:ltspd.probe.__main__ lib/ltspd/leases:ltspd.leases.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
+	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/listener:ltspd.listener.__main__ lib/ltspd/setup:ltspd.setup.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/probe:ltspd.probe.__main__ lib/ltspd/leases:ltspd.leases.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \
@@ -58,10 +58,11 @@ install:
 	    echo "install: people can't change their passwords at clients: that needs libpam0g-dev" >&2; fi
 	ln -sf /usr/sbin/sshd $(LIB)/ltspd-login
 	install -D -m 644 -t $(DESTDIR)/etc/pam.d pam.d/*
-	install -m 644 systemd/*.service systemd/*.socket $(UNITS)
+	install -m 644 systemd/*.service systemd/*.socket systemd/*.timer $(UNITS)
 	install -D -m 644 systemd/ltspd-.service.d/hardening.conf $(UNITS)/ltspd-.service.d/hardening.conf
 	install -D -m 644 systemd/ltspd-trial.service.d/machine.conf $(UNITS)/ltspd-trial.service.d/machine.conf
 	install -D -m 644 systemd/ltspd-homes.service.d/writable.conf $(UNITS)/ltspd-homes.service.d/writable.conf
+	install -D -m 644 systemd/ltspd-nat.service.d/tunables.conf $(UNITS)/ltspd-nat.service.d/tunables.conf
 	install -D -m 644 systemd/ltspd-login.service.d/people.conf $(UNITS)/ltspd-login.service.d/people.conf
 	install -m 644 systemd/ltspd.sysusers $(DESTDIR)/usr/lib/sysusers.d/ltspd.conf
 	install -m 644 systemd/ltspd.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/ltspd.conf

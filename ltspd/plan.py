@@ -67,6 +67,14 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 "Give one an address, or name it in DHCP_LINKS= of [server] in ltsp.conf.",
             )
         )
+    if facts.setup is not None and not facts.setup.confirmed:
+        problems.append(
+            Problem(
+                "set-up",
+                f"{facts.setup.lan} has lost an address by it, so it is undone within a minute. Keep it: "
+                "'ltspctl setup confirm'.",
+            )
+        )
     if settings[ACCOUNTS] and facts.unsent:
         problems.append(_unsent(facts.unsent))
     nameservers = settings[DNS_SERVER] or tuple(each for each in facts.nameservers if not each.is_loopback)

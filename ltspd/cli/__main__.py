@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return server.USAGE
     if options.command == HIDDEN:
         return guarded("ltspctl", lambda client: _complete(client, options))
-    verb = getattr(options, "verb", "")
+    verb = getattr(options, "verb", "") or ""
     (command,) = (each for each in nouns()[options.command].commands if each.verb == verb)
     return guarded("ltspctl", lambda client: command.run(client, options))
 
@@ -53,11 +53,14 @@ def parser() -> argparse.ArgumentParser:
     choices = top.add_subparsers(dest="command", metavar="COMMAND")
     for noun in nouns().values():
         if not (first := noun.commands[0]).verb:
-            _fill(choices.add_parser(noun.name, help=noun.help, description=_sentence(first)), first)
+            group = choices.add_parser(noun.name, help=noun.help, description=_sentence(first))
+            _fill(group, first)
+        else:
+            group = choices.add_parser(noun.name, help=noun.help, description=f"{noun.name}: {noun.help}.")
+        if not (verbs := [each for each in noun.commands if each.verb]):
             continue
-        group = choices.add_parser(noun.name, help=noun.help, description=f"{noun.name}: {noun.help}.")
-        inner = group.add_subparsers(dest="verb", metavar="VERB", required=True)
-        for each in noun.commands:
+        inner = group.add_subparsers(dest="verb", metavar="VERB", required=bool(first.verb))
+        for each in verbs:
             _fill(inner.add_parser(each.verb, help=each.help, description=_sentence(each)), each)
     hidden = choices.add_parser(HIDDEN)  # without help, so that it is not listed
     hidden.add_argument("kind", choices=tuple(names()))

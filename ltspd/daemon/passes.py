@@ -20,6 +20,7 @@ from ltspd.daemon.farewell import farewell
 from ltspd.daemon.listened import Listened
 from ltspd.daemon.orders import Orders
 from ltspd.daemon.rooms import Rooms
+from ltspd.daemon.setups import Setups
 from ltspd.dbus.connection import Connection
 from ltspd.dbus.systemd import Systemd
 from ltspd.jobs.builds import Builds
@@ -78,6 +79,7 @@ class Passes:
         self.conf = ConfFile(paths)
         self.systemd = Systemd(bus, self.wake)
         self.applier = Applier(paths, self.systemd, self.wake, UNITS)
+        self._setups = Setups(paths, self.systemd)
         self.jobs = Jobs(self._jobs_changed, self._job_finished)
         self.trials = Trials(paths, self.conf, self.jobs, self.systemd.act)
         self.builds = Builds(
@@ -159,6 +161,7 @@ class Passes:
                 asked = ((*users, *accounts(config.document)), groups)
                 self.facts, broken = await facts_of.look(self.paths, PROGRAMS, settings[HOME_DIR], asked)
             self.observed.set()
+            await self._setups.guard(self.facts.setup)
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)
             await self._enrolment.save()
@@ -194,6 +197,7 @@ class Passes:
                     outputs=statuses,
                     leftovers=self.facts.leftovers,
                     set_aside=self.facts.set_aside,
+                    set_up=str(self.facts.setup.kind) if self.facts.setup else "",
                 )
             )
             await self.watch()
@@ -273,6 +277,10 @@ class Passes:
         self._moved.append((moved, back))
         # The ports that failed units wait for may be free now.
         self._retry = True
+
+    async def set_up(self, verb: str, words: Mapping[str, object]) -> Mapping[str, Any]:
+        """Have a set-up of the server's cards planned, made, confirmed or undone; return what differs."""
+        return await self._setups.ask(verb, words)
 
     async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
         """Take the report fields of clients; return how many reports can't be right.

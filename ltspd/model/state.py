@@ -36,7 +36,8 @@ class Problem:
 class State:
     """All that the daemon publishes; replaced as a whole, never changed in place.
 
-    ``rooms`` are those of ltsp.conf, ``machines`` what it names by MAC address.
+    ``rooms`` are those of ltsp.conf, ``machines`` what it names by MAC address. ``set_up`` is the kind of the
+    set-up of the server's cards that is in force; empty: none.
     """
 
     version: str
@@ -53,6 +54,7 @@ class State:
     leftovers: tuple[Leftover, ...] = ()
     set_aside: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
+    set_up: str = ""
     machines: tuple[Machine, ...] = ()
 
 

@@ -75,6 +75,7 @@ def _of_files(
             leftovers=left,
             set_aside=leftovers.aside(paths),
             connected=connected(paths),
+            setup=host.setup(paths),
         ),
         (*problems, *leftovers.problems(left)),
     )

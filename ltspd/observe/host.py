@@ -1,5 +1,6 @@
 """The server itself: host name, name servers, programs, abilities of its kernel. Reads files only."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from ltspd.model.facts import HomeDirectory, Program
+from ltspd.model.setup import Setup, SetupKind
 from ltspd.names import is_resolver
 from ltspd.paths import Paths
 
@@ -151,6 +153,18 @@ def homes(paths: Paths, directory: str) -> HomeDirectory | None:
 def in_container(paths: Paths) -> bool:
     """Return whether this is a container, where an ordinary NIC is one end of a veth pair."""
     return paths.at("/run/systemd/container").exists()
+
+
+def setup(paths: Paths) -> Setup | None:
+    """Return the set-up of the server's cards that is recorded."""
+    try:
+        found = json.loads((paths.state / "setup.json").read_bytes())
+        words = {name: str(found.get(name, "")) for name in ("lan", "wan")}
+        return Setup(
+            SetupKind(found["kind"]), dns=bool(found["dns"]), confirmed=bool(found["confirmed"]), **words
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def hostname() -> str:

@@ -61,6 +61,8 @@ def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
     yield paths.at("/var/lib/dpkg"), PACKAGES
     yield paths.base_dir, None
     yield paths.outputs, None
+    # A set-up that nobody has confirmed is undone without us.
+    yield paths.state, frozenset({"setup.json"})
     yield from ((paths.at(each), names) for each, names in leftovers.DIRECTORIES.items())
     yield paths.tftp_dir, frozenset({"ltsp.ipxe", "ltsp.img", "nbd.img"})
     # A directory is often made first, and a system is installed into it later.

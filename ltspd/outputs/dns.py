@@ -63,5 +63,9 @@ def _lines(world: World) -> Iterator[str]:
     if network.upstream:
         yield "no-resolv"
         yield from (f"server={each}" for each in network.upstream)
+    for each in network.reservations:
+        if each.name and each.address:
+            names = [each.name, *([f"{each.name}.{network.search_domain}"] if network.search_domain else [])]
+            yield f"host-record={','.join(names)},{each.address}"
     if blacklist := world.settings[BLACKLIST]:
         yield f"addn-hosts={blacklist}"

@@ -41,6 +41,7 @@ NAMED = {
 # … or others, which show more, or are refused before something begins that does not end.
 GIVEN = {
     "job watch": ["4e5f6071"], "job cancel": ["nope"], "config show": ["pc01", "--all"], "setup": ["--yes"],
+    "setup dual": ["--wan", "eth0", "--lan", "eth1"],
     "image build": ["nothing"], "image test": ["x86_64", "g9"], "image revert": ["x86_64", "g1"],
     "image remove": ["x86_64", "g2"], "client message": ["lab1", "Class", "ends", "--no-wait"],
     "client logout": ["--all", "pc01"], "client reboot": ["nobody"], "client poweroff": ["empty"],
@@ -111,7 +112,7 @@ def test_the_rows_of_the_commands_fit_together() -> None:
     for noun in nouns().values():
         verbs = [each.verb for each in noun.commands]
         assert len(set(verbs)) == len(verbs)
-        assert "" not in verbs or verbs == [""]
+        assert "" not in verbs[1:]
     assert len({noun.place for noun in nouns().values()}) == len(nouns())
     assert {each.complete for one in commands() for each in one.arguments} - {""} == set(names())
     assert not any(each.nargs and each.option for one in commands() for each in one.arguments)

@@ -129,3 +129,46 @@ async def test_undo_puts_back_and_nothing_else(ltspctl: Ltspctl, running: FakeSe
     assert running.calls == [("give back",)]
     assert "Nothing was moved aside" in (await ltspctl("setup", "--undo")).out
     assert (await ltspctl("setup", "--undo", "--json")).json == {"Restored": [], "SetAside": []}
+
+
+# ---- the server's cards ------------------------------------------------------------------------------
+
+DUAL = ("setup", "dual", "--wan", "eth0", "--lan", "eth1")
+
+
+async def test_cards_are_set_up_by_one_command(ltspctl: Ltspctl, running: FakeServer) -> None:
+    shown = await ltspctl(*DUAL, "--address", "10.0.5.1/24", "--dry-run")
+    words = {"kind": "dual", "lan": "eth1", "wan": "eth0", "address": "10.0.5.1/24"}
+    assert (shown.status, running.calls) == (0, [("set up", "plan", words)])
+    assert "+ a file\n+ a rule\nNothing was changed." in shown.out
+    assert "Note: eth1 has no cable." in shown.err
+    running.calls.clear()
+    assert "'ltspctl setup undo' undoes it" in (await ltspctl("setup", "single", "--dns")).out
+    assert running.calls[0] == ("set up", "make", {"kind": "single", "dns": True})
+    assert (await ltspctl("setup", "single", "--json")).json["Changes"] == ["+ a file", "+ a rule"]
+
+
+async def test_a_card_that_is_not_there_is_named(ltspctl: Ltspctl, running: FakeServer) -> None:
+    ran = await ltspctl("setup", "single", "--lan", "eth9")
+    assert (ran.status, ran.err) == (
+        1,
+        "ltspctl: There is no card 'eth9'; 'ltspctl link list' shows the cards.\n",
+    )
+
+
+async def test_what_may_cut_a_connection_is_kept_by_a_word_only(
+    ltspctl: Ltspctl, running: FakeServer
+) -> None:
+    running.confirm = True
+    assert "'ltspctl setup confirm' keeps it" in (await ltspctl(*DUAL)).out
+    assert [call[1] for call in running.calls if call[0] == "set up"] == ["make"]
+    await ltspctl(*DUAL, "--yes")
+    await ltspctl("setup", "confirm")
+    verbs = [call[1] for call in running.calls if call[0] == "set up"]
+    assert verbs == ["make", "make", "confirm", "confirm"]
+
+
+async def test_undoing_says_what_it_took_away(ltspctl: Ltspctl, running: FakeServer) -> None:
+    assert "There is no set-up" in (await ltspctl("setup", "undo")).out
+    running.set(set_up="dual")
+    assert "+ a rule" in (await ltspctl("setup", "undo")).out

@@ -76,8 +76,8 @@ class Lan:
         )
 
 
-def make_lan(session: Session, *, external: bool = False) -> Lan:
-    """Make the LAN of a run, with the second network and its router if ``external``."""
+def make_lan(session: Session, *, external: bool = False, router: bool = True) -> Lan:
+    """Make the LAN of a run, with the second network if ``external``; ``router``: with its DHCP server."""
     lan = Lan(session, external)
     for name in [lan.switch, lan.server, *([lan.router] if external else [])]:
         _netns(session, name)
@@ -94,11 +94,11 @@ def make_lan(session: Session, *, external: bool = False) -> Lan:
     )
     ip(lan.server, "link set lo up", f"address add {SERVER_ADDRESS}/24 dev lan0", "link set lan0 up")
     if external:
-        _add_external(lan)
+        _add_external(lan, router)
     return lan
 
 
-def _add_external(lan: Lan) -> None:
+def _add_external(lan: Lan, router: bool) -> None:
     ip(
         lan.switch,
         "link add ext type bridge forward_delay 0 mcast_snooping 0",
@@ -110,6 +110,8 @@ def _add_external(lan: Lan) -> None:
     )
     ip(lan.server, f"address add {EXTERNAL_ADDRESS}/24 dev ext0", "link set ext0 up")
     ip(lan.router, "link set lo up", f"address add {ROUTER_ADDRESS}/24 dev ext0", "link set ext0 up")
+    if not router:
+        return
     leases = lan.session.directory / "router.leases"
     dnsmasq = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--log-dhcp"]
     dnsmasq += ["--log-facility=-", "--user=root", "--interface=ext0", "--bind-interfaces"]

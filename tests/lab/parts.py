@@ -27,7 +27,7 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "next")
+NAMED = ("package", "matrix", "next", "managers")
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
@@ -41,6 +41,8 @@ SECONDS = {
     "images": 190,
     "disks": 180,
     "pam": 150,
+    "setups": 100,
+    "managers": 400,
     "bus": 60,
     "types": 30,
 }
@@ -50,6 +52,8 @@ TREES = {
     "running": ("server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),
     "pam": ("bookworm-logins", "trixie-logins"),
+    "setups": ("bookworm-cards",),
+    "managers": ("bookworm-cards", "trixie-cards"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

@@ -147,7 +147,8 @@ def start_server(
     RuntimeError with the console's end if the container doesn't come up.
     """
     directory = session.directory / name
-    directory.mkdir()
+    # It is there when a server starts again with what it had on its disk.
+    directory.mkdir(exist_ok=True)
     arguments = []
     for image, recipe in (sources or {}).items():
         upper = directory / f"source-{image}"

@@ -74,6 +74,8 @@ _GREETERS = (
 )
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
+# A server on which each of them can have the cards.
+_CARDS = (*_SERVER, "nftables", "network-manager", "ifupdown", "systemd-resolved")
 _LTSP_CLIENT = ("ltsp", "busybox", "initramfs-tools", "openssh-client", "sshfs", "fuse3")
 _LTSP_SERVER = (
     *_BASE,
@@ -164,6 +166,8 @@ RECIPES = {
     # With every network manager of the release, none of which starts by itself.
     "bookworm-managers": Recipe("bookworm", (*_MANAGERS, "isc-dhcp-client"), hooks=(_NONE_STARTS,)),
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
+    "bookworm-cards": Recipe("bookworm", _CARDS, (_add_inotify_simple,), (_NONE_STARTS,)),
+    "trixie-cards": Recipe("trixie", _CARDS, (_add_inotify_simple,), (_NONE_STARTS,)),
     # Both ends of a login that the server judges: people are asked there and here by real PAM stacks.
     "bookworm-logins": Recipe("bookworm", _LOGINS, hooks=(_GREETERS,)),
     "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),

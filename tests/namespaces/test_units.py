@@ -33,6 +33,7 @@ EXPOSURE = {
     "ltspd-radvd": 2.0,
     "ltspd-nat": 2.5,
     "ltspd-dns": 2.5,
+    "ltspd-setup@": 2.5,
     "ltspd-login": 4.0,
     "ltspd-trial": 2.0,
     "ltspd-probe@": 2.5,

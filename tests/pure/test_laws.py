@@ -69,6 +69,7 @@ ALLOWED = {
     ),
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
+    "setup": "dbus.caller errors model.* names observe.host observe.links paths system.files system.run",
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.context image.fold "
         "image.look.plan image.source.find image.store.removal image.store.store "

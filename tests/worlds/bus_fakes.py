@@ -14,7 +14,15 @@ from ltspd.config import explain
 from ltspd.config.configuration import Config, load
 from ltspd.config.document import Host
 from ltspd.dbus.connection import Connection
-from ltspd.errors import InUse, LtspError, NoSuchGeneration, NoSuchSource, NothingToRevert, NotObeyed
+from ltspd.errors import (
+    InUse,
+    InvalidOption,
+    LtspError,
+    NoSuchGeneration,
+    NoSuchSource,
+    NothingToRevert,
+    NotObeyed,
+)
 from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
@@ -121,6 +129,7 @@ class FakeServer:
             Setting("MENU_TIMEOUT", "5000", "", 0, False),
         )
         self.slow_apply = 0.0
+        self.confirm = False
         self.applying = asyncio.Event()
         self.moved = False
         self.jobs = FakeJobs(self._changed, self._finished)
@@ -184,6 +193,16 @@ class FakeServer:
 
     def moved_files(self, moved: tuple[str, ...], *, back: bool) -> None:
         self.moved = True
+
+    async def set_up(self, verb: str, words: Mapping[str, object]) -> Mapping[str, Any]:
+        self.calls.append(("set up", verb, dict(words)))
+        if words.get("lan") == "eth9":
+            raise InvalidOption("There is no card 'eth9'; 'ltspctl link list' shows the cards.")
+        standing = verb == "undo" and not self._state.set_up
+        if verb in ("make", "undo"):
+            self.set(set_up=str(words.get("kind", "")))
+        changes = () if standing else ("+ a file", "+ a rule")
+        return {"changes": changes, "warnings": ("eth1 has no cable.",), "confirm": self.confirm}
 
     async def heard_clients(self, reports: Sequence[Mapping[str, object]]) -> int:
         self.calls.append(("clients", tuple(reports)))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ltspd.api import remote as server
-from ltspd.cli import migration, show
+from ltspd.cli import cards, migration, show
 from ltspd.cli.answer import agree, as_json, coloured
 from ltspd.cli.grammar import NO_WAIT, Argument, Command, Noun
 from ltspd.dbus.caller import Client
@@ -158,5 +158,6 @@ COMMANDS = (
         "With several sources, or an image built already, it builds nothing and says what to do next, "
         "so it can be run as often as you like.",
     ),
+    *cards.COMMANDS,
 )
 NOUNS = (Noun("setup", 20, "what is served where, and the first image", COMMANDS),)

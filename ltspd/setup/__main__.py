@@ -1,0 +1,52 @@
+"""The program of ``ltspd-setup@.service``: one verb on one server, asked by a file and answered by one."""
+
+import fcntl
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from ltspd.dbus.caller import Client, Unreachable
+from ltspd.errors import InvalidOption, LtspError, ToolFailed
+from ltspd.paths import Paths
+from ltspd.setup.arrange import Answer, Arranger
+from ltspd.setup.request import Request
+from ltspd.system.files import write_atomically
+
+_VERBS: Mapping[str, Callable[[Arranger, Any], Answer]] = {
+    "plan": lambda arranger, words: arranger.plan(Request.of(words)),
+    "make": lambda arranger, words: arranger.make(Request.of(words)),
+    "confirm": lambda arranger, _: arranger.confirm(),
+    "undo": lambda arranger, _: arranger.undo(),
+    "rollback": lambda arranger, _: arranger.undo(unconfirmed=True),
+}
+
+
+def main() -> int:
+    """Do what the first argument says; the daemon reads the answer, the journal has an error, too."""
+    paths, verb = Paths(), sys.argv[1]
+    try:
+        # The timer does not know of a call that is under way.
+        with open(paths.run / "setup.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answer = asdict(_VERBS[verb](Arranger(paths, Client()), _request(paths)))
+    except (LtspError, Unreachable) as error:
+        print(error, file=sys.stderr)
+        kind = error.name if isinstance(error, InvalidOption) else ToolFailed.name
+        answer = {"error": kind, "message": str(error)}
+    write_atomically(paths.run / "setup.answer", json.dumps(answer).encode(), 0o600)
+    return 1 if verb == "rollback" and "error" in answer else 0
+
+
+def _request(paths: Paths) -> Mapping[str, Any]:
+    with suppress(OSError, ValueError):
+        found = json.loads((paths.run / "setup.request").read_bytes())
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

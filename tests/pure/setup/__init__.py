@@ -1,0 +1,1 @@
+"""Set-ups of the server's cards: what decides."""
