@@ -9,7 +9,7 @@ UNITS = $(DESTDIR)/usr/lib/systemd/system
 PAM_ARCHES ?= x86_64 i686 aarch64
 # Headers of libpam are the same for all architectures.
 PAM_CC = $(ARCH)-linux-gnu-gcc -std=gnu11 -Os -Wall -Wextra $(PAM_WARNINGS) -idirafter /usr/include \
-    -fPIC -fstack-protector-strong -shared -s -Wl,-z,relro,-z,now,-z,defs
+    -Wno-unused-parameter -fPIC -fstack-protector-strong -shared -s -Wl,-z,relro,-z,now,-z,defs
 
 .PHONY: docs install pam
 # Pages of docs/ that are made from the program's own tables. Manual pages, completions and the XML of the D-Bus
@@ -21,7 +21,7 @@ docs:
 pam:
 	install -d $(dir $(SO))
 	$(PAM_CC) -Wl,-soname,libpam.so.0 -o $(SO).libpam pam/libpam.c
-	$(PAM_CC) -fvisibility=hidden -o $(SO) pam/pam_ltspd.c pam/conversation.c $(SO).libpam
+	$(PAM_CC) -o $(SO) pam/pam_ltspd.c $(SO).libpam
 	rm $(SO).libpam
 
 # The server's own module, for the server's architecture.

@@ -1,117 +1,286 @@
 /*
  * pam_ltspd: the server judges who logs in on a client, and asks and tells the person itself.
  *
- * Runs the image's ssh, and hands each prompt and message of the server's PAM on to whoever asks the person here. All
- * options of ssh are in DIR/ssh_config, except those that this module needs to be right. Argument: dir=DIR, by default
- * /run/ltsp/login. `DIR/home up USER` brings the home by the connection that authenticated: a master with the socket
- * DIR/users/UID/master, which runs as that user; as root, if the client has not known the account at its first login.
- * The password is in no argument, environment, file or log.
+ * The script `home` (client/live/ask.sh, home.sh) starts the image's ssh, and opens the home by the connection that
+ * authenticated. ssh asks on its controlling terminal, which is a pty of ours, and whose ECHO bit tells hidden from
+ * visible prompts; the server's messages come on its standard error. This module hands each of them on to whoever asks
+ * the person here, and says what became of it. The password is in no argument, environment, file or log.
  */
-#include "talk.h"
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
+#include <regex.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <security/pam_modutil.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <termios.h>
 #include <unistd.h>
 
-#define SSH "/usr/bin/ssh"
-#define IS_PERSON(uid) ((uid) >= 1000 && (uid) != 65534)
-#define TELL_ADMINISTRATOR " Please tell your administrator."
+#define LOGIN "/run/ltsp/login"
+/* Milliseconds without output after which we look whether ssh waits for an answer. */
+#define QUIET 20
+/* ssh's own words are about the connection, except that somebody was refused. */
+#define REFUSED ": permission denied \\(|too many authentication failures"
+#define CONNECTION "^(connection |received disconnect|disconnected |kex_|ssh|client_loop|timeout, |read from |write |" \
+    "mux_|controlsocket |bad packet|banner exchange|warning: perm)"
 
-static char *in_dir(const struct talk *t, char path[108], const char *name)
+/* What was read so far; `skip` more bytes are no part of it. */
+struct text {
+    char data[8192];
+    size_t length, skip;
+};
+
+/* One call of the module: who, where, and what was said so far. */
+struct talk {
+    pam_handle_t *pamh;
+    int flags, prompts, refused, spoke, expired, kept;
+    int code;                       /* of PAM: whether all went well here, whatever the server says */
+    const char *user, *preset;
+    struct text terminal, output;   /* since the last answer; not yet handed on */
+    int facts;                      /* a file with lines for `home up`, which are not for the person */
+    char reason[256];               /* the last thing that ssh itself said */
+    char last[512];                 /* the last hidden answer */
+};
+
+/* Whether words have what an extended regular expression describes, in capital letters or not. */
+static int matches(const char *words, const char *pattern)
 {
-    return snprintf(path, 108, "%s/%s", t->dir, name) < 108 ? path : strcpy(path, "/nonexistent");
+    regex_t compiled;
+    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_ICASE | REG_NOSUB))
+        return 0;
+    int found = regexec(&compiled, words, 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return found;
 }
 
-/* Whether a socket's directory is root's: there is, or was, the connection of somebody who was not known before. */
-static int is_roots(const char *socket)
+/* Show the person a line; `style` is PAM_TEXT_INFO or PAM_ERROR_MSG. */
+static void tell(struct talk *t, int style, const char *words)
 {
-    char folder[108];
-    struct statx about;
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(socket, '/') - socket), socket);
-    return statx(AT_FDCWD, folder, 0, STATX_UID, &about) == 0 && about.stx_uid == 0;
+    if (!(t->flags & PAM_SILENT))
+        pam_prompt(t->pamh, style, NULL, "%s", words);
 }
 
-/* Have the server judge the person: only that, or with a master that listens on `socket`. Returns a PAM code. */
-static int judge(struct talk *t, const char *socket, unsigned port)
+/* Start a program with nothing of the caller's: signals, descriptors, environment, terminal, rights. */
+static pid_t start(const char *const argv[], int tty, int in, int out)
 {
-    char config[108], words[512], option[32] = "NumberOfPasswordPrompts=1";
-    /* A key of this machine, which AUTOLOGIN may have, is no proof of who the person is. */
-#define ALWAYS SSH, "-F", in_dir(t, config, "ssh_config"), "-l", t->user, "-o", "NumberOfPasswordPrompts=1", "-o", option, \
-    "-o", "PreferredAuthentications=keyboard-interactive"
-    const char *const master[] = {ALWAYS, "-S", socket, "-M", "-f", "-N", "ltsp-login", NULL};
-    /* By a connection that is there already, any password would be right. */
-    const char *const only[] = {ALWAYS, "-S", "none", "-o", "ControlMaster=no", "-s", "ltsp-login", "sftp", NULL};
-    int as_person = socket && t->known && !is_roots(socket), code, status;
-    if (port)
-        snprintf(option, sizeof option, "Port=%u", port);
-    if (euidaccess(config, R_OK) < 0) {
-        tell(t, PAM_ERROR_MSG, "This machine does not know its login server yet. Please try again in a moment.");
-        return PAM_AUTHINFO_UNAVAIL;
+    static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    /* A program of root's, such as su, calls us with its caller's number beside its own. */
+    uid_t uid = geteuid() ? getuid() : 0;
+    gid_t gid = geteuid() ? getgid() : 0;
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &usual, NULL);
+    sigprocmask(SIG_SETMASK, &usual.sa_mask, NULL);
+    setsid();
+    /* Ours may be among the first three, which the caller may have closed. */
+    in = fcntl(in, F_DUPFD, 3);
+    out = fcntl(out, F_DUPFD, 3);
+    if ((tty >= 0 && ioctl(tty, TIOCSCTTY, 0)) || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
+        setresgid(gid, gid, gid) || setresuid(uid, uid, uid) || (tty >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)))
+        _exit(1);
+    if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+        for (int fd = sysconf(_SC_OPEN_MAX); fd > 2; fd--)
+            close(fd);
+    execve(argv[0], (char *const *)argv, environment);
+    _exit(127);
+}
+
+/* Whether the process waits for something. One that does, after it wrote a prompt, waits for the answer. */
+static int asleep(pid_t pid)
+{
+    char name[32], words[64] = "";
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    int unknown = read(fd, words, sizeof words - 1) <= 0;
+    close(fd);
+    return unknown || strstr(words, ") S ");
+}
+
+/* Read what is there. Returns whether that was anything. */
+static int take(struct text *to, int fd)
+{
+    char data[1024];
+    ssize_t got = read(fd, data, sizeof data);
+    for (ssize_t i = 0; i < got; i++)
+        if (to->skip)
+            to->skip--;
+        else if (data[i] && data[i] != '\r' && to->length < sizeof to->data - 1)
+            to->data[to->length++] = data[i];
+    to->data[to->length] = 0;
+    explicit_bzero(data, sizeof data);
+    return got > 0;
+}
+
+/* Lines that came from the server or from ssh: each for `home up`, about the connection, or for the person. */
+static void hear(struct talk *t, char *lines, int style)
+{
+    for (char *line; (line = strsep(&lines, "\n"));)
+        if (matches(line, "^ltspd-(passwd|groups): ")) {
+            dprintf(t->facts, "%s\n", line);
+        } else if (t->prompts && matches(line, REFUSED)) {
+            t->refused = 1;
+        } else if (*line && (!t->prompts || matches(line, CONNECTION))) {
+            snprintf(t->reason, sizeof t->reason, "%s", line);
+            pam_syslog(t->pamh, LOG_NOTICE, "%s", line);
+        } else if (line[strspn(line, " \t")]) {
+            t->spoke = 1;
+            t->expired |= matches(line, "account has expired");
+            tell(t, style, line);
+        }
+}
+
+/* Hand on what was said beside the terminal. */
+static void show(struct talk *t, int style)
+{
+    hear(t, t->output.data, style);
+    t->output.length = t->output.data[0] = 0;
+}
+
+/*
+ * Keep a hidden answer for the modules after us: the first one that is no one-time code is the password, one given twice
+ * is the new one.
+ */
+static void keep(struct talk *t, const char *prompt, const char *answer)
+{
+    const void *password = "";
+    if (t->kept)
+        pam_get_item(t->pamh, PAM_AUTHTOK, &password);
+    if (t->kept ? !strcmp(t->last, answer) && strcmp(password, answer) : !matches(prompt, "one.time|otp|oath|code|token|pin")) {
+        if (t->kept++)
+            pam_set_item(t->pamh, PAM_OLDAUTHTOK, password);
+        pam_set_item(t->pamh, PAM_AUTHTOK, answer);
     }
-    status = run(t, socket ? master : only, as_person ? t->known->pw_uid : 0, as_person ? t->known->pw_gid : 0, NULL, &code);
-    show(t, code == PAM_SUCCESS && status ? PAM_ERROR_MSG : PAM_TEXT_INFO);
-    if (code != PAM_SUCCESS || !status)
-        return code;
-    if (t->spoke || t->refused)
-        return t->expired ? PAM_ACCT_EXPIRED : t->spoke ? PAM_PERM_DENIED : PAM_AUTH_ERR;
-    snprintf(words, sizeof words, "The login server %s (%s). Please try again later, or tell your administrator.",
-             t->prompts ? "has ended the connection" : "can't be reached", t->reason[0] ? t->reason : "no reason given");
-    tell(t, PAM_ERROR_MSG, status == NO_PROGRAM ? "This machine's image has no " SSH "." TELL_ADMINISTRATOR :
-         t->stranger ? "The login server has another key than the one that this machine was booted with. "
-                       "Please restart this machine, or tell your administrator." : words);
-    return PAM_AUTHINFO_UNAVAIL;
+    snprintf(t->last, sizeof t->last, "%s", answer);
 }
 
-/* Keep what was right for the modules after us, and forget all else. */
-static int finish(struct talk *t, int code)
+/* Put what is on the terminal to the person, its last line as a prompt, and the answer on the terminal. */
+static int ask(struct talk *t, int tty)
 {
-    if (code == PAM_SUCCESS && t->password)
-        pam_set_item(t->pamh, PAM_AUTHTOK, t->password);
-    if (code == PAM_SUCCESS && t->old)
-        pam_set_item(t->pamh, PAM_OLDAUTHTOK, t->old);
-    wipe(&t->password);
-    wipe(&t->old);
-    wipe(&t->last);
+    struct termios now;
+    int hidden = tcgetattr(tty, &now) < 0 || !(now.c_lflag & ECHO), code = PAM_SUCCESS;
+    char *line = t->terminal.data, *next, *answer = NULL, from[300];
+    while (t->terminal.length && line[t->terminal.length - 1] == '\n')
+        line[--t->terminal.length] = 0;
+    snprintf(from, sizeof from, "(%s@", t->user);
+    if (!strncmp(line, from, strlen(from)) && (next = strstr(line, ") ")))
+        line = next + 2;
+    /* What ssh says before it first asks is for the log. */
+    show(t, PAM_TEXT_INFO);
+    t->prompts++;
+    if ((next = strrchr(line, '\n'))) {
+        *next = 0;
+        hear(t, line, PAM_TEXT_INFO);
+        line = next + 1;
+    }
+    if (hidden && t->preset)
+        answer = strdup(t->preset);
+    else
+        code = pam_prompt(t->pamh, hidden ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON, &answer, "%s", line);
+    if (code == PAM_SUCCESS && (answer || (answer = strdup("")))) {
+        size_t size = strcspn(answer, "\r\n");
+        if (hidden)
+            keep(t, line, answer);
+        /* After a hidden answer ssh writes a newline, a visible one comes back as a whole. */
+        t->terminal.skip = hidden ? 1 : size + 1;
+        if (write(tty, answer, size) != (ssize_t)size || write(tty, "\n", 1) != 1)
+            code = PAM_SYSTEM_ERR;
+        explicit_bzero(answer, strlen(answer));
+    }
+    t->preset = hidden ? NULL : t->preset;
+    t->terminal.length = t->spoke = 0;
+    free(answer);
     return code;
 }
 
-/* Run `home up` or `home down`; what it prints is for the person. */
-static int home(struct talk *t, const char *verb)
+/* Make a pty that changes nothing: a prompt arrives as it was written, and a password may be any. */
+static int make_terminal(int ends[2])
 {
-    char script[108], *rest = t->output.data, *line;
-    const char *const argv[] = {in_dir(t, script, "home"), verb, t->user, NULL};
-    int code, status = run(t, argv, 0, 0, &t->facts, &code);
-    while ((line = strsep(&rest, "\n")))
-        if (*line)
-            tell(t, status ? PAM_ERROR_MSG : PAM_TEXT_INFO, line);
-    t->output.length = 0;
-    return status;
+    int locked = 0;
+    struct termios raw;
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (ends[0] < 0 || ioctl(ends[0], TIOCSPTLCK, &locked) < 0)
+        return -1;
+    ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[1] < 0 || tcgetattr(ends[1], &raw) < 0)
+        return -1;
+    cfmakeraw(&raw);
+    raw.c_lflag = (raw.c_lflag & ~ECHOCTL) | ECHO;
+    return tcsetattr(ends[1], TCSANOW, &raw);
 }
 
-/* Find out whose account this is: of this client's image, the server's, or one that the client does not know. */
-static enum account { LOCAL, SERVERS, UNKNOWN } whose(struct talk *t, pam_handle_t *pamh, int flags, int argc, const char **argv)
+/*
+ * Run a program to its end, with the facts on standard input. If it `asks`, it has a terminal, and its prompts are put to
+ * the person. Returns its exit status; -1 if it has none, and then t->code says why.
+ */
+static int run(struct talk *t, const char *const argv[], int asks)
 {
-    char path[108], line[512], wanted[300];
+    struct sigaction usual = {.sa_handler = SIG_DFL}, theirs;
+    int tty[2] = {-1, -1}, out[2] = {-1, -1}, status = 0;
+    pid_t pid = -1, done = 0;
+    /* With SIGCHLD ignored the kernel keeps no exit status, and a handler of the caller's may take it. */
+    sigaction(SIGCHLD, &usual, &theirs);
+    if (pipe2(out, O_CLOEXEC) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0 && (!asks || make_terminal(tty) == 0))
+        pid = start(argv, tty[1], t->facts, out[1]);
+    close(out[1]);
+    t->code = pid < 0 ? PAM_SYSTEM_ERR : PAM_SUCCESS;
+    while (t->code == PAM_SUCCESS && done == 0) {
+        /* The pty never ends, as we hold its other end, too. The pipe may end before the program, or long after it. */
+        struct pollfd from[2] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}};
+        int more = poll(from, 2, QUIET) > 0 && (take(&t->terminal, tty[0]) | take(&t->output, out[0]));
+        if (from[1].revents == POLLHUP)
+            usleep(QUIET * 1000);
+        done = waitpid(pid, &status, WNOHANG);
+        if (done == 0 && !more && t->terminal.length && asleep(pid) && !take(&t->terminal, tty[0]))
+            t->code = ask(t, tty[0]);
+    }
+    if (done == 0 && pid > 0) {
+        kill(pid, SIGKILL);
+        (void)TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
+    }
+    while (take(&t->output, out[0]))
+        ;
+    explicit_bzero(&t->terminal, sizeof t->terminal);
+    close(tty[0]);
+    close(tty[1]);
+    close(out[0]);
+    sigaction(SIGCHLD, &theirs, NULL);
+    if (t->code == PAM_SUCCESS && done != pid)
+        t->code = PAM_SYSTEM_ERR;
+    return t->code == PAM_SUCCESS && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* What is known of an account: it is of this client's image, of the server, or the client does not know it. */
+enum account { LOCAL, SERVERS, UNKNOWN };
+
+static enum account whose(struct talk *t, pam_handle_t *pamh, int flags)
+{
+    char line[512], wanted[300];
     enum account found = LOCAL;
-    memset(t, 0, sizeof *t);
-    t->pamh = pamh;
-    t->flags = flags;
-    t->dir = argc > 0 && !strncmp(argv[0], "dir=", 4) ? argv[0] + 4 : "/run/ltsp/login";
+    *t = (struct talk){.pamh = pamh, .flags = flags, .facts = -1};
     if (pam_get_user(pamh, &t->user, NULL) != PAM_SUCCESS || !t->user || strlen(t->user) > 255 ||
         matches(t->user, "^-|^$|[][:space:][:cntrl:]:/\"'`;&<>|(){}$[]"))
         return LOCAL;
-    t->known = pam_modutil_getpwnam(pamh, t->user);
-    if (!t->known || !IS_PERSON(t->known->pw_uid))
-        return t->known ? LOCAL : UNKNOWN;
-    snprintf(wanted, sizeof wanted, "%s:%u\n", t->user, t->known->pw_uid);
-    FILE *accounts = fopen(in_dir(t, path, "accounts"), "re");
+    struct passwd *known = pam_modutil_getpwnam(pamh, t->user);
+    if (!known || known->pw_uid < 1000 || known->pw_uid == 65534)
+        return known ? LOCAL : UNKNOWN;
+    snprintf(wanted, sizeof wanted, "%s:%u\n", t->user, known->pw_uid);
+    FILE *accounts = fopen(LOGIN "/accounts", "re");
     while (accounts && found == LOCAL && fgets(line, sizeof line, accounts))
         found = strcmp(line, wanted) ? LOCAL : SERVERS;
     if (accounts)
@@ -119,90 +288,62 @@ static enum account { LOCAL, SERVERS, UNKNOWN } whose(struct talk *t, pam_handle
     return found;
 }
 
-/* Set `path` to the socket of a user's master, and make its directory. Returns -1 if that can't be had. */
-static int place(struct talk *t, char path[108], uid_t uid, gid_t gid)
+/* Run `home VERB USER`. */
+static int home(struct talk *t, const char *verb, int asks)
 {
-    char name[64];
-    mkdir(in_dir(t, path, "users"), 0711);
-    snprintf(name, sizeof name, "users/%s%u", uid ? "" : "new.", uid ? uid : (uid_t)getpid());
-    if (uid && (mkdir(in_dir(t, path, name), 0700) == 0 ? lchown(path, uid, gid) < 0 : errno != EEXIST))
-        return -1;
-    in_dir(t, path, uid ? strcat(name, "/master") : name);
-    return 0;
+    const char *const argv[] = {LOGIN "/home", verb, t->user, NULL};
+    if (t->facts < 0)
+        t->facts = memfd_create("facts", MFD_CLOEXEC);
+    return run(t, argv, asks);
 }
 
-/* Whether a home has lost its connection: `home` leaves a mark of that. */
-static int lost(struct talk *t, char path[108])
+/* Have the server judge the person, by a connection that `verb` makes. Returns a PAM code. */
+static int judge(struct talk *t, const char *verb)
 {
-    char name[64];
-
-    snprintf(name, sizeof name, "users/%u/lost", t->known->pw_uid);
-    return access(in_dir(t, path, name), F_OK) == 0;
+    char words[512];
+    int status = home(t, verb, 1);
+    show(t, status ? PAM_ERROR_MSG : PAM_TEXT_INFO);
+    if (t->code != PAM_SUCCESS || status == 0)
+        return t->code;
+    if (t->spoke || t->refused)
+        return t->expired ? PAM_ACCT_EXPIRED : t->spoke ? PAM_PERM_DENIED : PAM_AUTH_ERR;
+    snprintf(words, sizeof words, "The login server %s (%s). Please try again later, or tell your administrator.",
+             t->prompts ? "has ended the connection" : "can't be reached", t->reason[0] ? t->reason : "no reason given");
+    if (matches(t->reason, "^host key verification failed"))
+        strcpy(words, "The login server has another key than the one that this machine was booted with. "
+                      "Please restart this machine, or tell your administrator.");
+    tell(t, PAM_ERROR_MSG, words);
+    return PAM_AUTHINFO_UNAVAIL;
 }
 
-static int listens(const char *path)
+/* Leave the modules after us nothing that was wrong, and forget all. */
+static int finish(struct talk *t, int code)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    /* EAGAIN: somebody listens, and has much to do. */
-    int answers = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
-    close(fd);
-    return answers;
-}
-
-/* Read a number, and go behind it. Not by the C library, whose newest versions have functions of their own for that. */
-static unsigned number(const char **words)
-{
-    unsigned value = 0;
-    while (**words >= '0' && **words <= '9' && value < 100000000)
-        value = value * 10 + (unsigned)(*(*words)++ - '0');
-    return value;
-}
-
-/* Give an account that this client has not known a place of its own. Returns -1 if the server has not told of it. */
-static int move_in(struct talk *t, char path[108])
-{
-    char start[300], now[108];
-    unsigned uid, gid;
-    snprintf(start, sizeof start, "ltspd-passwd: %s:x:", t->user);
-    const char *entry = strstr(t->facts.data, start);
-    strcpy(now, path);
-    entry += entry ? strlen(start) : 0;
-    if (entry && (uid = number(&entry), *entry++ == ':') && (gid = number(&entry), *entry == ':') && gid && IS_PERSON(uid) &&
-        place(t, path, uid, gid) == 0 && rename(now, path) == 0)
-        return 0;
-    tell(t, PAM_ERROR_MSG, "The server has not said which account you are." TELL_ADMINISTRATOR);
-    strcpy(path, now);
-    return -1;
+    if (code != PAM_SUCCESS) {
+        pam_set_item(t->pamh, PAM_AUTHTOK, NULL);
+        pam_set_item(t->pamh, PAM_OLDAUTHTOK, NULL);
+    }
+    close(t->facts);
+    explicit_bzero(t, sizeof *t);
+    return code;
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    char path[108];
-    const char *const end[] = {SSH, "-F", "/dev/null", "-S", path, "-O", "exit", "ltsp-login", NULL};
     const void *service = NULL, *preset = NULL;
-    int code, ended, brings, renews, begins;
-    if (whose(&t, pamh, flags, argc, argv) == LOCAL)
+    if (whose(&t, pamh, flags) == LOCAL)
         return PAM_IGNORE;
     pam_get_item(pamh, PAM_SERVICE, &service);
     pam_get_item(pamh, PAM_AUTHTOK, &preset);
     t.preset = preset;
     /* polkit asks for an administrator's password, and gives no session. */
-    brings = geteuid() == 0 && !(service && !strcmp(service, "polkit-1")) && euidaccess(in_dir(&t, path, "home"), X_OK) == 0;
-    /* A home that lost its connection gets another one by the next right password, also at a locked screen. */
-    renews = !brings && t.known && geteuid() == t.known->pw_uid && lost(&t, path);
-    if ((brings || renews) && place(&t, path, t.known ? t.known->pw_uid : 0, t.known ? t.known->pw_gid : 0) < 0)
-        return PAM_SYSTEM_ERR;
-    begins = (brings || renews) && !listens(path);
-    if (begins)
-        unlink(path);
-    code = judge(&t, begins ? path : NULL, 0);
-    if (code == PAM_SUCCESS && brings && ((!t.known && move_in(&t, path) < 0) || home(&t, "up") != 0)) {
-        code = PAM_CRED_INSUFFICIENT;
-        if (begins)
-            run(&t, end, 0, 0, &t.output, &ended);
+    int enters = geteuid() == 0 && !(service && !strcmp(service, "polkit-1"));
+    int code = judge(&t, enters ? "enter" : "judge");
+    if (code == PAM_SUCCESS && enters) {
+        lseek(t.facts, 0, SEEK_SET);
+        code = home(&t, "up", 0) ? PAM_CRED_INSUFFICIENT : PAM_SUCCESS;
+        show(&t, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
     }
     return finish(&t, code);
 }
@@ -210,70 +351,50 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    unsigned port = 0;
-    char path[108], line[16] = "";
-    const char *digits = line;
-    if (whose(&t, pamh, flags, argc, argv) != SERVERS)
+    if (whose(&t, pamh, flags) != SERVERS)
         return PAM_IGNORE;
     if (flags & PAM_PRELIM_CHECK)
         return PAM_SUCCESS;
-    FILE *file = fopen(in_dir(&t, path, "port"), "re");
-    if (file && fgets(line, sizeof line, file))
-        port = number(&digits);
-    if (file)
-        fclose(file);
-    if (!port) {
-        tell(&t, PAM_ERROR_MSG, "This machine does not know where passwords are changed." TELL_ADMINISTRATOR);
-        return PAM_AUTHTOK_ERR;
-    }
-    /* The server's sshd on the next port lets nobody in without a new password. */
-    int code = finish(&t, judge(&t, NULL, port + 1));
+    int code = finish(&t, judge(&t, "change"));
     return code == PAM_PERM_DENIED ? PAM_AUTHTOK_ERR : code;
 }
 
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    return whose(&t, pamh, flags, argc, argv) == SERVERS ? PAM_SUCCESS : PAM_IGNORE;
+    return whose(&t, pamh, flags) == SERVERS ? PAM_SUCCESS : PAM_IGNORE;
 }
 int pam_sm_acct_mgmt(pam_handle_t *, int, int, const char **) __attribute__((alias("pam_sm_setcred")));
 
 /* Sessions hold a shared lock, which also ends with their processes. Whoever gets all of it was the last. */
-static int lock(struct talk *t, int how)
+static int open_lock(const struct talk *t)
 {
-    char path[108];
-    if (geteuid() != 0 || place(t, path, t->known->pw_uid, t->known->pw_gid) < 0)
-        return -1;
-    strcpy(strrchr(path, '/'), ".lock");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || flock(fd, how) == 0)
-        return fd;
-    close(fd);
-    return -1;
+    char path[512];
+    snprintf(path, sizeof path, LOGIN "/users/%s.lock", t->user);
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 static void let_go(pam_handle_t *pamh, void *data, int error)
 {
-    (void)pamh, (void)error;
     close((int)(long)data);
 }
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    int fd = whose(&t, pamh, flags, argc, argv) == SERVERS ? lock(&t, LOCK_SH) : -1;
-    return fd < 0 ? PAM_IGNORE : pam_set_data(pamh, "ltspd-session", (void *)(long)fd, let_go);
+    int fd = whose(&t, pamh, flags) == SERVERS ? open_lock(&t) : -1;
+    return flock(fd, LOCK_SH) < 0 ? PAM_IGNORE : pam_set_data(pamh, "ltspd-session", (void *)(long)fd, let_go);
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    if (whose(&t, pamh, flags, argc, argv) != SERVERS)
+    if (whose(&t, pamh, flags) != SERVERS)
         return PAM_IGNORE;
     pam_set_data(pamh, "ltspd-session", NULL, NULL);
-    int fd = lock(&t, LOCK_EX | LOCK_NB);
-    if (fd >= 0)
-        home(&t, "down");
+    int fd = open_lock(&t);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        home(&t, "down", 0);
     close(fd);
-    return PAM_SUCCESS;
+    return finish(&t, PAM_SUCCESS);
 }

@@ -167,13 +167,16 @@ Where=/home
 Options=nosuid,nodev"
 size=$HOME_SIZE
 case "$size" in '' | *[!0-9%kmgKMG]*) size=25% ;; esac
+# Newer versions of sshfs refuse links out of the home unless they are told not to.
+links=''
+if grep -qs no_contain_symlinks "$new/usr/bin/sshfs"; then links=,no_contain_symlinks; fi
 # A copy of a program for its mode: not every boot initrd has chmod.
 cp "$store/busybox" "$login/home"
 {
     echo "#!$store/busybox sh"
     keep kind "$kind"
-    echo "size=$size busybox=$store/busybox"
-    cat "$ltsp/client/live/home.sh"
+    echo "size=$size busybox=$store/busybox links=$links"
+    cat "$ltsp/client/live/ask.sh" "$ltsp/client/live/home.sh"
 } >"$login/home"
 process=''
 [ "$kind" != sshfs ] || process="

@@ -1,6 +1,7 @@
 # shellcheck shell=dash disable=SC2154,SC2034
-# The homes of the server's people in the booted system: /run/ltsp/login/home, which features/42-login.sh makes of this
-# file with `kind`, `size` and `busybox` before it. docs/login.md and docs/homes.md describe what people see.
+# The homes of the server's people in the booted system: /run/ltsp/login/home, which features/42-login.sh makes of
+# ask.sh and this file, with `kind`, `size`, `busybox` and `links` before them. docs/login.md and docs/homes.md describe
+# what people see.
 #
 #   home up USER     opens the home. Exit status 0: it is there, or the account is none of the server's. Otherwise
 #                    a sentence for the person on stdout. What the server has told of an account is on stdin.
@@ -12,24 +13,12 @@
 #
 # Below the home there is a folder that nobody can write to, so nothing is ever written beside it.
 
-login=/run/ltsp/login ssh=/usr/bin/ssh sshfs=/usr/bin/sshfs mount_fuse=/usr/sbin/mount.fuse3
+sshfs=/usr/bin/sshfs
 
 # fail SENTENCE: tell the person why there is no home.
 fail() {
     echo "$*"
     exit 1
-}
-
-# look_up USER: set uid, gid and dir; whether the account came from the server.
-look_up() {
-    local line IFS=:
-    line=$(/usr/bin/getent passwd "$1") || return 1
-    set -f
-    # shellcheck disable=SC2086
-    set -- "$1" $line
-    set +f
-    uid=$4 gid=$5 dir=$7
-    grep -qxF "$1:$uid" "$login/accounts"
 }
 
 # is_mounted PATH: whether something is mounted there, dead or alive.
@@ -41,48 +30,61 @@ is_mounted() {
     return 1
 }
 
-# runs PID WORDS: whether these words are in the command line of a process.
-runs() {
-    { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -qF "$2"
-}
-
 # answers PATH: whether a home can be looked at. One whose server is away may wait for minutes.
 answers() {
     "$busybox" timeout 10 "$busybox" stat "$1" >/dev/null 2>&1
 }
 
-# find_master: set pid to the process of the connection that the person has logged in by, and owner to whose it is. It is
-# root's if the account was not known before. What the person's own process says is not believed.
-find_master() {
-    owner=$(stat -c %u "$login/users/$uid/master" 2>/dev/null) || return 1
-    pid=$(/usr/bin/setpriv --reuid "$owner" --regid "$gid" --clear-groups -- "$busybox" timeout 10 "$ssh" \
-        -F "$login/ssh_config" -S "$login/users/$uid/master" -O check ltsp-login 2>&1)
-    pid=${pid##*pid=} pid=${pid%%[!0-9]*}
-    [ -n "$pid" ] && grep -qs "^Uid:[[:space:]]*${owner}[[:space:]]" "/proc/$pid/status"
+# end_connection: end the connection, and all that belongs to it.
+end_connection() {
+    local pid
+    [ -n "$connection" ] || return 0
+    find_socket
+    while read -r pid; do kill "$pid"; done 2>/dev/null <"$connections/$connection/cgroup.procs"
+    rm -f "$socket"
+    # Those of processes that were still ending the last time go, too.
+    rmdir "$connections"/* 2>/dev/null
+    return 0
 }
 
 # ---- what PAM calls ------------------------------------------------------------------------------------
 
 up() {
-    local why pid owner
-    if ! look_up "$1"; then
+    local connection why
+    if look_up "$1"; then
+        why=''
+    else
         why=$(take_account "$1")
-        [ -z "$why" ] || fail "$why"
         # An account of the image has its home there.
-        look_up "$1" || return 0
+        if [ -z "$why" ] && ! look_up "$1"; then
+            /usr/bin/getent passwd "$1" >/dev/null && return
+            why="The server has not said which account you are. Please tell your administrator."
+        fi
     fi
-    why=$(check_home)
-    [ -z "$why" ] || fail "$why"
-    # Only SSHFS needs the connection of the login any longer.
-    [ "$kind" = sshfs ] || ! find_master || kill "$pid"
-    case "$kind" in
-        mounted | local) ready ;;
-        *) open_home "$1" login ;;
-    esac
+    # What `enter` has made for this login, or what it has found there.
+    connection=new.$PPID
+    is_connected || connection=$uid.$PPID
+    is_connected || connection=$(read_home "$uid" && is_connected && echo "$connection")
+    why=${why:-$(check_home)}
+    if [ -z "$why" ]; then
+        # Only SSHFS needs the connection of the login any longer.
+        if [ "$kind" != sshfs ]; then end_connection && connection=''; fi
+        case "$kind" in
+            mounted | local) why=$(ready) ;;
+            *) why=$(open_home "$1" login) ;;
+        esac
+    fi
+    [ -n "$why" ] || return 0
+    end_connection
+    echo "$why"
+    return 1
 }
 
 # may_enter: whether the home is the person's, as its modes say.
 may_enter() {
+    case "$("$busybox" timeout 10 "$busybox" stat -c '%u %a' "$dir/." 2>/dev/null)" in
+        "$uid "*[1357][0-7][0-7]) return ;;
+    esac
     "$busybox" timeout 10 /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$busybox" test -x "$dir"
 }
 
@@ -116,30 +118,28 @@ ready() {
 
 # open_home USER WAY: have systemd open the home: by the connection of a login, or by this client's key (auto).
 open_home() {
-    local unit=ltsp-home@$uid.service
-    if systemctl --quiet is-active "$unit" && is_mounted "$dir" && answers "$dir/."; then
-        keep_master "$unit"
-        return
+    local unit=ltsp-home@$uid.service why=''
+    if is_mounted "$dir" && systemctl --quiet is-active "$unit"; then
+        renew "$@"
+        if answers "$dir/."; then return; fi
     fi
     # What is left of a session that broke off goes; the connection of this login stays.
-    : >"$login/homes/$uid.again"
-    systemctl --quiet stop "$unit"
-    systemctl --quiet reset-failed "$unit" 2>/dev/null
-    rm -f "$login/homes/$uid.again"
+    if [ -e "$login/homes/$uid" ]; then
+        echo "$connection" >"$login/homes/$uid.again"
+        systemctl --quiet stop "$unit"
+        systemctl --quiet reset-failed "$unit" 2>/dev/null
+        rm -f "$login/homes/$uid.again"
+    fi
     [ "$kind" != sshfs ] || [ -x "$sshfs" ] || fail "Your home can't be opened, because sshfs is not installed on" \
         "this machine. Please tell your administrator."
-    printf '%s\n' "$1" "$gid" "$dir" "$2" >"$login/homes/$uid"
-    why=''
-    if systemctl --quiet start "$unit" 2>/dev/null && answers "$dir/."; then
-        if may_enter; then
-            keep_master "$unit"
-            return
-        fi
-        why="Permission denied"
-    fi
+    note "$@"
+    if systemctl --quiet --no-ask-password start "$unit" 2>/dev/null && may_enter; then return; fi
+    ! answers "$dir/." || ! is_mounted "$dir" || why="Permission denied"
+    why=${why:-$(tail -n 1 "$login/homes/$uid.said" 2>/dev/null)}
     : >"$login/homes/$uid.again"
     systemctl --quiet stop "$unit" 2>/dev/null
-    why=${why:-$(tail -n 1 "$login/homes/$uid.said" 2>/dev/null)}
+    systemctl --quiet reset-failed "$unit" 2>/dev/null
+    way=login
     put_away
     case "$why" in
         *"No such file or directory"*) fail "Your home folder $dir does not exist on the server." \
@@ -154,16 +154,28 @@ open_home() {
     fail "Your home could not be opened: ${why:-the connection to the server ended. Please log in once more}."
 }
 
-# keep_master UNIT: the connection belongs to the home, and not to what has asked for the password and ends with the
-# session.
-keep_master() {
-    local pid owner group
-    find_master || pid=''
-    echo "$pid" >"$login/homes/$uid.master"
-    [ -n "$pid" ] || return 0
-    group=$(systemctl show --value --property=ControlGroup "$1")
-    [ -n "$group" ] || return 0
-    { echo "$pid" >"/sys/fs/cgroup$group/cgroup.procs"; } 2>/dev/null || return 0
+# note USER WAY: note what the unit needs to know of the home.
+note() {
+    printf '%s\n' "$1" "$gid" "$dir" "$2" "$connection" >"$login/homes/$uid.new"
+    mv "$login/homes/$uid.new" "$login/homes/$uid"
+}
+
+# renew USER WAY: give an open home the connection of this login, if it has none. If it has got one meanwhile, by somebody
+# else who logged in at the same moment, there is no use for this one.
+renew() {
+    local fresh=$connection name way
+    [ -n "$fresh" ] || return 0
+    read_home "$uid" || return 0
+    # What AUTOLOGIN has opened needs none.
+    if [ "$way" = login ] && ! is_connected; then
+        end_connection
+        rm -f "$login/users/$uid/again"
+        connection=$fresh
+        note "$@"
+    elif [ "$connection" != "$fresh" ]; then
+        connection=$fresh
+        end_connection
+    fi
 }
 
 # auto USER: open the home for AUTOLOGIN, and let the display manager, or a getty, log the person in. Its settings wait in
@@ -214,14 +226,8 @@ down() {
 
 # ---- what systemd calls --------------------------------------------------------------------------------
 
-# read_home UID: set uid, gid, name, dir and way to what open_home has noted.
-read_home() {
-    uid=$1
-    { read -r name && read -r gid && read -r dir && read -r way; } <"$login/homes/$uid"
-}
-
 serve() {
-    local options pid program group
+    local pid program group
     read_home "$1"
     rm -f "$login/homes/$uid.leaving" "$login/homes/$uid.pid"
     while is_mounted "$dir"; do /usr/bin/umount -l "$dir" || return 1; done
@@ -230,36 +236,36 @@ serve() {
         mount -t tmpfs -o "size=$size,mode=0700,uid=$uid,gid=$gid,nosuid,nodev" ltsp-home "$dir" && furnish "$dir"
         return
     fi
-    # reconnect: without it a lost connection ends the mount. The kernel checks permissions as for a local disk, by the
-    # server's numbers, which are those of the accounts here.
-    options=reconnect,nosuid,nodev,allow_other,default_permissions,ssh_command=$login/home\ carry\ $uid,dir_cache=yes
-    case "$("$sshfs" -h 2>&1)" in *no_contain_symlinks*) options=$options,no_contain_symlinks ;; esac
+    # The kernel checks permissions as for a local disk, by the server's numbers, which are those of the accounts here.
+    exec 5<>/dev/fuse
+    "$busybox" mount -i -t fuse.sshfs -o nosuid,nodev,allow_other,default_permissions \
+        -o fd=5,rootmode=40000,user_id=0,group_id=0 "ltsp-login:$dir" "$dir" || return 1
+    # reconnect: without it a lost connection ends the mount.
+    set -- "$sshfs" "ltsp-login:$dir" /dev/fd/5 -o "reconnect,dir_cache=yes$links,ssh_command=$login/home carry $uid"
     # root mounts, as the folder is nobody's, and sshfs runs with the rights of the person; but this client's key, and a
     # connection that root has made before it knew the account, are for root only.
-    if [ "$way" = login ] && [ "$(stat -c %u "$login/users/$uid/master")" = 0 ]; then
-        chown 0:0 "$login/users/$uid"
-    elif [ "$way" = login ]; then
-        options=$options,setuid=$name,drop_privileges
-    fi
-    if ! "$mount_fuse" "sshfs#ltsp-login:$dir" "$dir" -o "$options" >"$login/homes/$uid.said" 2>&1; then
+    case "$way $connection" in
+        login\ [!n]*) set -- /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups --inh-caps -all \
+            --bounding-set -all --no-new-privs -- "$@" ;;
+    esac
+    if ! "$@" >"$login/homes/$uid.said" 2>&1; then
         /usr/bin/umount -l "$dir" 2>/dev/null
         return 1
     fi
     # systemd starts another one if this ends, and its PIDFile= says which process it is. Anybody's process may look like
     # ours, but is not in our group.
     find_group
-    for pid in /proc/[0-9]*; do
-        { read -r program <"$pid/comm"; } 2>/dev/null || continue
-        if [ "$program" != sshfs ] || ! runs "${pid#/proc/}" "home carry $uid,"; then continue; fi
-        [ -z "$group" ] || grep -qsxF "$group" "$pid/cgroup" || continue
-        echo "${pid#/proc/}" >"$login/homes/$uid.pid"
-    done
+    while read -r pid; do
+        { read -r program <"/proc/$pid/comm"; } 2>/dev/null || continue
+        if [ "$program" = sshfs ]; then echo "$pid" >"$login/homes/$uid.pid"; fi
+    done <"$group/cgroup.procs"
     [ -e "$login/homes/$uid.pid" ]
 }
 
 # prepare PATH: make a folder that nobody can write to.
 prepare() {
     [ -d "$1" ] || mkdir -p "$1" || return 1
+    [ "$(stat -c '%u %g %a' "$1")" != "0 0 555" ] || return 0
     chown 0:0 "$1"
     /usr/bin/chmod 0555 "$1"
 }
@@ -274,12 +280,14 @@ furnish() {
 
 # leave UID: end what the person has left running, and unmount. Of an sshfs that has died, systemd starts another.
 leave() {
-    local tries=0
+    local tries=0 fresh
     [ "${SERVICE_RESULT:-success}" = success ] || return 0
     read_home "$1" || return 0
     : >"$login/homes/$uid.leaving"
     if [ -e "$login/homes/$uid.again" ]; then
         is_mounted "$dir" && /usr/bin/umount -l "$dir"
+        read -r fresh <"$login/homes/$uid.again"
+        [ "$connection" != "$fresh" ] || connection=''
         end_carriers
         return
     fi
@@ -296,14 +304,17 @@ leave() {
         esac
     done
     end_carriers
+    # Who does not listen.
+    end_others KILL
     put_away
 }
 
-# find_group: set group to the line of /proc/PID/cgroup that we share with what carries the home.
+# find_group: set group to the directory of the control group that we share with what carries the home.
 find_group() {
     while read -r group; do
-        case "$group" in 0::*) return ;; esac
+        case "$group" in 0::*) break ;; esac
     done </proc/self/cgroup
+    group=$cgroups${group#0::}
 }
 
 # end_others SIGNAL: end the processes of the account but those that carry its home, and but a connection that a new
@@ -313,10 +324,8 @@ end_others() {
     find_group
     grep -ls "^Uid:[[:space:]]*${uid}[[:space:]]" /proc/[0-9]*/status | while read -r file; do
         pid=${file#/proc/} pid=${pid%/status}
-        if grep -qsxF "$group" "/proc/$pid/cgroup" || runs "$pid" "$login/users/$uid/master"; then
-            continue
-        fi
-        kill "-$1" "$pid" 2>/dev/null
+        grep -qsxF -e "0::${group#"$cgroups"}" "/proc/$pid/cgroup" || grep -qs '^0::/ltsp-logins/' "/proc/$pid/cgroup" ||
+            kill "-$1" "$pid" 2>/dev/null
     done
 }
 
@@ -324,9 +333,9 @@ end_others() {
 end_carriers() {
     local pid group
     find_group
-    while read -r pid; do [ "$pid" = $$ ] || kill "$pid"; done 2>/dev/null <"/sys/fs/cgroup${group#0::}/cgroup.procs"
-    read -r pid 2>/dev/null <"$login/homes/$uid.master" && runs "$pid" "$login/users/" && kill "$pid" 2>/dev/null
-    rm -f "$login/users/$uid/lost"
+    while read -r pid; do [ "$pid" = $$ ] || kill "$pid"; done 2>/dev/null <"$group/cgroup.procs"
+    end_connection
+    rm -f "$login/users/$uid/lost" "$login/users/$uid/again"
 }
 
 # put_away: remove what was noted about the home.
@@ -334,7 +343,7 @@ put_away() {
     local each
     # What AUTOLOGIN has opened is opened again at the next session.
     [ "${way:-login}" = auto ] || rm -f "$login/homes/$uid"
-    for each in said pid master leaving again lost; do rm -f "$login/homes/$uid.$each"; done
+    for each in said pid leaving again lost; do rm -f "$login/homes/$uid.$each"; done
 }
 
 # ---- what sshfs calls ----------------------------------------------------------------------------------
@@ -342,18 +351,22 @@ put_away() {
 # carry UID ARGUMENTS…: the connection of a home: that which the person has logged in by, or one by this client's key.
 # sshfs calls this anew when it has ended, whenever a program wants something.
 carry() {
-    local mark
-    read_home "$1"
+    local mark socket
+    read_home "$1" || return
     shift
+    find_socket
     # root writes nothing where the person could put a link.
-    mark=$login/users/$uid/lost
-    [ "$way" = login ] || mark=$login/homes/$uid.lost
-    [ "$way" != login ] || [ -S "$login/users/$uid/master" ] || return 1
+    case "$way $connection" in
+        login\ [!n]*) mark=$login/users/$uid/lost ;;
+        *) mark=$login/homes/$uid.lost ;;
+    esac
+    # A screen that was unlocked has made another one.
+    [ "$mark" != "${socket%/*}/lost" ] || [ ! -S "${socket%/*}/again" ] || socket=${socket%/*}/again
+    [ "$way" != login ] || [ -S "$socket" ] || return 1
     if [ "$way" = login ]; then
         found_again
-        # If the master is gone, ssh must not connect by itself.
-        "$ssh" -F "$login/ssh_config" -S "$login/users/$uid/master" -o ControlMaster=no -o ProxyCommand=false \
-            -o BatchMode=yes "$@"
+        # If the connection is gone, ssh must not make one by itself.
+        "$ssh" -F "$login/ssh_config" -S "$socket" -o ControlMaster=no -o ProxyCommand=false -o BatchMode=yes "$@"
     else
         "$ssh" -F "$login/ssh_config" -S none -l "$name" -i "$login/key" -o IdentitiesOnly=yes -o BatchMode=yes \
             -o PubkeyAuthentication=yes -o PreferredAuthentications=publickey \
@@ -482,7 +495,7 @@ replace_with() {
 }
 
 case "$1" in
-    up | down | auto | console | serve | leave | carry | again | everybody) "$@" ;;
+    enter | judge | change | up | down | auto | console | serve | leave | carry | again | everybody) "$@" ;;
     *)
         echo "home up|down USER" >&2
         exit 2

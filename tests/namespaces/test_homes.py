@@ -27,6 +27,8 @@ PORT = 2222
 # Seconds without a cable; a minute was tried by hand.
 CUT = 20
 LOGIN = "/run/ltsp/login"
+# Instead of a terminal, which the module gives to ssh.
+ANSWER = "export SSH_ASKPASS=/opt/answer SSH_ASKPASS_REQUIRE=force"
 PASSWORD = "Blue-Whale-7"
 PEOPLE = {"anna": 1501, "bert": 1502, "nohome": 1503, "closed": 1504}
 SSHD = f"""\
@@ -131,22 +133,15 @@ class Near:
         return self.server.run(script, check=check)
 
     def log_in(self, name: str, *, check: bool = True) -> str:
-        """Do what the PAM module does when a password was right; return what `home up` says."""
-        place, uid = f"{LOGIN}/users/{PEOPLE[name]}", PEOPLE[name]
-        self.run(f"mkdir -p {place}; chown {uid}:{uid} {place}; chmod 700 {place}")
-        self.master(name)
-        return self.run(f"{LOGIN}/home up {name} </dev/null", check=check)
+        """Do what the PAM module does, with the right password; return what `home up` says."""
+        return self.run(f"{ANSWER}; {LOGIN}/home enter {name}; {self.up(name)}", check=check)
 
-    def master(self, name: str) -> None:
-        """Have the connection of a login, as the module makes it if none listens there."""
-        uid = PEOPLE[name]
-        socket = f"{LOGIN}/users/{uid}/master"
-        ssh = f"ssh -F {LOGIN}/ssh_config -S {socket}"
-        self.run(
-            f"{ssh} -O check ltsp-login 2>/dev/null || {{ rm -f {socket};"
-            f" SSH_ASKPASS=/opt/answer SSH_ASKPASS_REQUIRE=force setpriv --reuid {uid} --regid {uid}"
-            f" --clear-groups {ssh} -l {name} -M -f -N ltsp-login; }}"
-        )
+    def up(self, name: str) -> str:
+        """Return words that open a home. They can't be a shell's last ones, which are run in its place."""
+        return f"{LOGIN}/home up {name} </dev/null; status=$?; (exit $status)"
+
+    def connections(self, name: str) -> list[str]:
+        return self.run(f"pgrep -u {name} -f -- '-M -f -N'", check=False).split()
 
     def open(self, name: str, command: str = "sleep infinity") -> str:
         """Open a session of logind's, as a getty does; return its unit."""
@@ -272,14 +267,53 @@ def test_a_lost_connection_is_told_and_made_again_by_the_next_password(both: tup
     assert "Input/output error" in near.as_person("anna", "echo lost >/home/anna/file", check=False)
     assert "Input/output error" in near.run("ls /home/anna", check=False)
     far.start()
-    near.server.wait_for(f"! test -S {LOGIN}/users/1501/master")
-    near.master("anna")
+    # By a screen locker, which has no rights.
+    near.as_person("anna", f"{ANSWER}; {LOGIN}/home judge anna")
     assert near.as_person("anna", "cat /home/anna/file; echo after >/home/anna/file") == "before\n"
     assert (far.home / "anna/file").read_text() == "after\n"
     near.run(f"! test -e {LOGIN}/users/1501/lost")
-    # As a getty or a greeter does, so that the new connection ends with the home, too.
-    near.run(f"{LOGIN}/home up anna </dev/null")
+    # Nor does a getty or a greeter need more than that.
+    far.stop()
+    near.server.wait_for(f"test -e {LOGIN}/users/1501/lost")
+    far.start()
+    assert near.log_in("anna") == ""
+    assert near.as_person("anna", "cat /home/anna/file") == "after\n"
     near.close("anna", session)
+    near.gone("anna")
+
+
+def test_two_logins_at_the_same_moment_share_a_connection(both: tuple[Near, Far]) -> None:
+    near, _ = both
+    # The second one has its own by the time that the first one has opened the home.
+    one = f"{LOGIN}/home enter anna; touch /tmp/in.$1; until test -e /tmp/out.$1; do sleep 0.1; done"
+    script = f"{ANSWER}; {one}; {near.up('anna')}"
+    near.run(
+        f"rm -f /tmp/in.* /tmp/out.*; (sh -c {shlex.quote(script)} sh 1; touch /tmp/done) >/tmp/one 2>&1 &"
+    )
+    near.server.wait_for("test -e /tmp/in.1")
+    near.run(f"(sh -c {shlex.quote(script)} sh 2; echo $? >/tmp/end) >/tmp/two 2>&1 &")
+    near.server.wait_for("test -e /tmp/in.2")
+    assert len(near.connections("anna")) == 2
+    for number, file in ((1, "done"), (2, "end")):
+        near.run(f"touch /tmp/out.{number}")
+        near.server.wait_for(f"test -e /tmp/{file}")
+    assert near.run("cat /tmp/end /tmp/one /tmp/two") == "0\n"
+    near.server.wait_for(lambda: len(near.connections("anna")) == 1)
+    near.as_person("anna", "ls /home/anna")
+    near.run(f"rm /tmp/done /tmp/end; {LOGIN}/home down anna")
+    near.gone("anna")
+    assert near.connections("anna") == []
+
+
+def test_nobody_outlives_the_home_by_the_name_of_its_connection(both: tuple[Near, Far]) -> None:
+    near, _ = both
+    assert near.log_in("anna") == ""
+    near.run(
+        "systemd-run --quiet --uid=anna bash -c"
+        f""" "trap '' TERM; exec -a 'ssh -S {LOGIN}/users/1501/again -M -f -N' sleep 7777" """
+    )
+    near.server.wait_for(lambda: len(near.connections("anna")) == 2)
+    near.run(f"{LOGIN}/home down anna")
     near.gone("anna")
 
 

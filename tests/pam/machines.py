@@ -209,35 +209,50 @@ _SSH_CONFIG = f"""Host ltsp-login
   PubkeyAuthentication no
   ConnectTimeout 5
 """
-# Brings a real mount, and asks the server over the connection that is there, as the person.
-_HOME = f"""#!/bin/sh
+# Comes after the product's ask.sh. Brings a real mount, and asks the server over the connection.
+_HOME = """
 exec 2>&1
-cd {LOGIN}
+open_home() {
+    if [ -e broken ]; then echo "Your home can't be had: $(cat broken)"; return 1; fi
+    if [ -z "$uid" ]; then
+        entry=$(echo "$told" | sed -n "s/^ltspd-passwd: \\($2:\\)/\\1/p")
+        uid=$(echo "$entry" | cut -d: -f3)
+        if [ "${uid:-0}" -lt 1000 ]; then echo "Who are you?"; return 1; fi
+        echo "$entry" >>/etc/passwd
+        echo "$2:*:20000:0:99999:7:::" >>/etc/shadow
+        echo "$2:$uid" >>accounts
+    fi
+    printf '%s\\n' "$2" 0 "/home/$2" login "$connection" >homes/$uid
+    as=$(stat -c %u "$socket")
+    setpriv --reuid "$as" --clear-groups ssh -F /dev/null -S "$socket" -o ProxyCommand=false \\
+        -o BatchMode=yes -s ltsp-login sftp </dev/null || return 1
+    echo "connected $as" >>log
+    mkdir -p "/home/$2"
+    mount -t tmpfs -o "uid=$uid,mode=700" home "/home/$2"
+}
+case $1 in
+enter | judge | change) "$@" ;;
+esac
+cd /run/ltsp/login
 uid=$(sed -n "s/^$2://p" accounts)
 [ "$1" = down ] || told=$(cat)
 printf '%s\\n' "$1 $2 $uid $(id -u) $told" >>log
 case $1 in
 up)
     mountpoint -q "/home/$2" && exit 0
-    if [ -e broken ]; then echo "Your home can't be had: $(cat broken)"; exit 1; fi
-    if [ -z "$uid" ]; then
-        entry=$(echo "$told" | sed -n 's/^ltspd-passwd: //p')
-        uid=$(echo "$entry" | cut -d: -f3)
-        echo "$entry" >>/etc/passwd
-        echo "$2:*:20000:0:99999:7:::" >>/etc/shadow
-        echo "$2:$uid" >>accounts
-    fi
-    as=$(stat -c %u users/$uid/master)
-    setpriv --reuid "$as" --clear-groups ssh -F /dev/null -S users/$uid/master -o ProxyCommand=false \\
-        -o BatchMode=yes -s ltsp-login sftp </dev/null || exit 1
-    echo "master $as" >>log
-    [ "$as" != 0 ] || chown 0:0 users/$uid
-    mkdir -p "/home/$2"
-    mount -t tmpfs -o "uid=$uid,mode=700" home "/home/$2"
+    connection=$uid.$PPID
+    [ -n "$uid" ] || connection=new.$PPID
+    find_socket
+    open_home "$@" && exit
+    ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null
+    exit 1
     ;;
 down)
     umount "/home/$2" || exit 0
-    ssh -F /dev/null -S users/$uid/master -O exit ltsp-login 2>/dev/null
+    read_home "$uid"
+    rm homes/$uid
+    find_socket
+    ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null
     ;;
 esac
 """
@@ -263,7 +278,9 @@ class School:
         self.serve()
         for name, text in (("ssh_config", _SSH_CONFIG), ("port", f"{PORT}\n"), ("accounts", "")):
             self.client.put(f"{LOGIN}/{name}", text)
-        self.client.put(f"{LOGIN}/home", _HOME, 0o755)
+        ask = (REPOSITORY / "client/live/ask.sh").read_text()
+        self.client.put(f"{LOGIN}/home", f"#!/bin/sh\n{ask}{_HOME}", 0o755)
+        self.client.run(f"mkdir {LOGIN}/users {LOGIN}/homes")
         self.client.put(MODULE, (modules / "x86_64.so").read_bytes())
         key = " ".join(self.server.get("/etc/ssh/ltspd_key.pub").split()[:2])
         self.client.put(f"{LOGIN}/known_hosts", f"ltsp-login {key}\n")

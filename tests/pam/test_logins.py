@@ -33,7 +33,7 @@ def test_the_right_password_brings_the_home_for_as_long_as_somebody_is_there(sch
     assert seen["codes"] == [SUCCESS] * 5
     assert seen["said"] == [ASKED]
     # The connection stays, and is the person's own.
-    assert school.log() == [f"up anna {uid} 0 ", f"master {uid}", f"down anna {uid} 0 "]
+    assert school.log() == [f"up anna {uid} 0 ", f"connected {uid}", f"down anna {uid} 0 "]
     # No process has shown the password, no file has it, and the caller has nothing more than before.
     assert seen["shown"] == seen["left"] == []
     assert seen["children"] == ""
@@ -110,7 +110,7 @@ def test_whom_the_server_refuses(school: School) -> None:
     assert school.call("fred", PASSWORD, steps=(*LOGIN_STEPS, "close_session"))["codes"] == [SUCCESS] * 5
     assert [line.split()[:2] for line in school.log()] == [
         ["up", "fred"],
-        ["master", "1505"],
+        ["connected", "1505"],
         ["down", "fred"],
     ]
 
@@ -244,7 +244,7 @@ def test_an_account_that_the_client_does_not_know_comes_with_its_login(school: S
     assert seen["codes"] == [SUCCESS] * 5
     assert seen["said"] == [ASKED, ["info", "Good morning."]]
     told = f"ltspd-passwd: {entry} ltspd-groups: {groups}".replace("_", " ")
-    assert " ".join(school.log()) == f"up uwe  0 {told} master 0 down uwe {uid} 0 "
+    assert " ".join(school.log()) == f"up uwe  0 {told} connected 0 down uwe {uid} 0 "
     assert school.call("uwe", PASSWORD)["codes"] == [SUCCESS]
     # A server that says nothing, or a number that is no person's, gives no home.
     for number, line in enumerate(

@@ -35,7 +35,7 @@ def test_login_at_a_console(school: School) -> None:
     console.expect("alma tmpfs")
     console.type("exit")
     console.close()
-    assert school.log() == [f"up alma {uid} 0 ", f"master {uid}", f"down alma {uid} 0 "]
+    assert school.log() == [f"up alma {uid} 0 ", f"connected {uid}", f"down alma {uid} 0 "]
     assert school.connections("alma") == ""
     assert school.client.run(f"grep -rlF -e {NEW} -e {PASSWORD} /run /tmp /var /etc /home", check=False) == ""
 

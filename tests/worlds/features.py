@@ -45,8 +45,8 @@ processor_has() { [ "$1" = "$processor" ]; }
 # Scripts that features put together for the booted system.
 PARTS = (
     *("boot/text.sh", "boot/features.sh", "live/settings.sh"),
-    *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/home.sh"),
-    *("live/accounts.sh", "live/orders.sh", "live/live.sh"),
+    *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/ask.sh"),
+    *("live/home.sh", "live/accounts.sh", "live/orders.sh", "live/live.sh"),
     "live/homes.sh",
 )
 SOURCES = ("text", "settings", "features")
