@@ -64,7 +64,10 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class ServedLink:
-    """A link that is served. A REAL one has the lease range ``first`` … ``last``, and ``routers``."""
+    """A link that is served. A REAL one has the lease range ``first`` … ``last``, and ``routers``.
+
+    ``index`` is the kernel's number of the interface: another one of the same name has another.
+    """
 
     link: str
     address: IPv4Interface
@@ -73,6 +76,7 @@ class ServedLink:
     last: IPv4Address | None = None
     quiet_router: bool = False
     routers: tuple[IPv4Address, ...] = ()
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def _serve(
             first, last = rule.first, rule.last
     quiet_router = settings[ADVERTISE] and not link.global_ipv6
     routers = _routers(settings, link, address, link.forwards or nat) if role is DhcpRole.REAL else ()
-    yield ServedLink(link.name, address, role, first, last, quiet_router, routers)
+    yield ServedLink(link.name, address, role, first, last, quiet_router, routers, link.index)
 
 
 _MEANING = {

@@ -28,6 +28,8 @@ def head(links: Iterable[ServedLink]) -> Iterator[str]:
     yield "bind-dynamic"
     yield "except-interface=lo"
     for link in links:
+        # dnsmasq's socket stays with an interface that is gone, even if another of the same name has come.
+        yield f"# {link.link} is the kernel's interface {link.index}."
         yield f"interface={link.link}"
     # Without this it stops answering when the journal takes no more lines.
     yield "log-async=100"

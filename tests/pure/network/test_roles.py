@@ -16,7 +16,7 @@ def test_ltsps_own_network_gets_addresses_others_only_boot_options() -> None:
     inner, outer = link("eth1", "192.168.67.1/24"), link("eth0", "10.0.3.2/24")
     desired = decide("", outer, inner)
     assert desired.network.served == (
-        ServedLink("eth0", IPv4Interface("10.0.3.2/24"), DhcpRole.PROXY, None, None, True),
+        ServedLink("eth0", IPv4Interface("10.0.3.2/24"), DhcpRole.PROXY, None, None, True, index=2),
         ServedLink(
             "eth1",
             IPv4Interface("192.168.67.1/24"),
@@ -24,6 +24,7 @@ def test_ltsps_own_network_gets_addresses_others_only_boot_options() -> None:
             IPv4Address("192.168.67.20"),
             IPv4Address("192.168.67.250"),
             True,
+            index=2,
         ),
     )
     assert desired.problems == ()

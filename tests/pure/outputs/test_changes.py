@@ -120,6 +120,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
         {PROXY, TFTP, HTTP, RADVD, EXPORTS, LOGIN, LISTENER},
     ),
     "IPv6 on a link": (lambda: _links(replace(OLD[0], global_ipv6=True), OLD[1]), {RADVD}),
+    "another interface of the same name": (lambda: _links(replace(OLD[0], index=9), OLD[1]), {PROXY}),
     "a MAC address": (lambda: _links(replace(OLD[0], mac="52:54:00:ff:ff:ff"), OLD[1]), set()),
     "a link that isn't served": (
         lambda: _links(*OLD, replace(link("wlan0", 9, "10.9.0.1/24"), kind=LinkKind.WIRELESS)),
