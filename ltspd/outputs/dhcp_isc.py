@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ltspd.model.facts import Program
-from ltspd.model.network import Network
+from ltspd.model.network import DhcpRole, Network
 from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer, Subnet, missing, subnets
@@ -68,6 +68,11 @@ def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
         yield f"host machine-{each.mac.replace(':', '')} {{ {' '.join(words)} }}"
     for subnet in found:
         yield from _subnet(world, subnet)
+    for link in network.links(DhcpRole.REAL):
+        if link.role is not DhcpRole.REAL:
+            # It listens only where it knows the network; what is asked there directly is not answered.
+            where = link.address.network
+            yield f"subnet {where.network_address} netmask {where.netmask} {{ not authoritative; }}"
 
 
 def _refused(network: Network) -> Iterator[str]:
@@ -85,6 +90,9 @@ def _subnet(world: World, subnet: Subnet) -> Iterator[str]:
     for option, addresses in {"routers": subnet.routers, "domain-name-servers": subnet.nameservers}.items():
         if addresses:
             yield f"  option {option} {', '.join(map(str, addresses))};"
+    if not subnet.link and not subnet.routers:
+        # The relay, which is at this place of its request (RFC 2131).
+        yield "  option routers = packet(24, 4);"
     yield f"  next-server {subnet.server};"
     word = "if"
     for boot in boots(world.boot_programs):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ltspd.model.network import DhcpRole, ServedLink
 from ltspd.model.output import File, Output, Unit
 from ltspd.network.firmware import Vendor, boots
+from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
 from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs, refused
 from ltspd.outputs.world import World
 
@@ -28,10 +29,22 @@ def render(world: World) -> Output:
         wanted=bool(links),
         check=CHECK,
         ports=(("udp", 67), ("udp", 4011)),
-        missing=missing(world),
+        missing=missing(world) or _hindered(world, links),
         questions=tuple(
             f"{link.role}:{link.link}:{link.address.ip}" for link in links if link.role is DhcpRole.PROXY
         ),
+    )
+
+
+def _hindered(world: World, links: tuple[ServedLink, ...]) -> str:
+    """Return why no dnsmasq can answer here, or nothing: Kea binds port 67 so that nobody else can."""
+    kea = world.settings[DHCP_SERVER] is DhcpServer.KEA and world.desired.network.links(DhcpRole.REAL)
+    if not (kea and links):
+        return ""
+    names = ", ".join(each.link for each in links)
+    return (
+        f"Kea keeps DHCP's port to itself, so nothing is answered on {names}; DHCP_SERVER=isc or dnsmasq in "
+        f'[server] of ltsp.conf does both, DHCP_LINKS="{links[0].link}=off" ends this.'
     )
 
 

@@ -1,7 +1,9 @@
 """TFTP: the dnsmasq that hands out boot programs, menu and add-on initrds. Pure."""
 
+from enum import StrEnum
+
 from ltspd.config.parameter import SERVER, Parameter
-from ltspd.config.readers import FLAG
+from ltspd.config.readers import FLAG, choice
 from ltspd.model.facts import Program
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
@@ -13,14 +15,31 @@ PROGRAMS = (DNSMASQ,)
 UNIT = "ltspd-tftp.service"
 UNITS = (UNIT,)
 
+
+class TftpServer(StrEnum):
+    """The program that serves TFTP."""
+
+    DNSMASQ = "dnsmasq"
+    HPA = "tftpd-hpa"
+
+
 TFTP = Parameter("TFTP", FLAG, "1", SERVER, "Serve TFTP")
+TFTP_SERVER = Parameter(
+    "TFTP_SERVER",
+    choice("a TFTP server", TftpServer),
+    "dnsmasq",
+    SERVER,
+    "The program that serves TFTP: dnsmasq or tftpd-hpa",
+)
 
 # tftp-max is 50 by default (dnsmasq(8)), which stalls larger labs; 500 needs about 1,000 file descriptors.
 MAX_TRANSFERS = 500
 
 
-def render(world: World) -> Output:
-    """Return the output that serves the TFTP directory on the served links."""
+def render(world: World) -> Output | None:
+    """Return the output that serves the TFTP directory on the served links, if TFTP_SERVER says so."""
+    if world.settings[TFTP_SERVER] is not TftpServer.DNSMASQ:
+        return None
     served = world.desired.network.served
     root = world.paths.tftp.rsplit("/", 1)[0]
     lines = [

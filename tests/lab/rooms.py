@@ -23,7 +23,7 @@ from ltspd.model.output import Output
 from ltspd.outputs import outputs
 from tests import REPOSITORY
 from tests.lab import answers, releases
-from tests.lab.dhcp import Cable
+from tests.lab.dhcp import Cable, Relay
 from tests.lab.net import ip
 from tests.lab.session import end
 from tests.patience import PATIENCE
@@ -71,6 +71,15 @@ class Room:
         ip(self.name, f"link set {port} master switch up")
         ip(netns, f"address add {address} dev {LINK}", f"link set {LINK} up")
         return netns
+
+    def relay(self, server: str, address: str, subnet: str) -> Relay:
+        """Return a relay in the room, with this address in a subnet that the server has a route to."""
+        far = f"{self.name}-far"
+        ip(far, f"address add {NETWORK}254/24 dev {LINK}", f"address add {address}/32 dev lo")
+        ip(server, f"route add {subnet} via {NETWORK}254")
+        made = Relay(far, address, f"{NETWORK}1")
+        self.undo.callback(made.close)
+        return made
 
 
 @contextmanager
@@ -128,7 +137,7 @@ def serving(
         cleaner = f"{lfc}{words}"
     command = _COMMANDS[kind].format(program=program, conf=place, leases=leases, cleaner=cleaner)
     argv = ["nsenter", f"--net=/run/netns/{netns}", "--", "unshare", "--mount", "sh", "-ec", command]
-    with (root / "log").open("ab") as log:
+    with (root / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         _wait(process, root / "log", _BEGINS[kind])
@@ -169,9 +178,18 @@ def _netns(undo: ExitStack, name: str) -> str:
 def _wait(process: "subprocess.Popen[bytes]", log: Path, word: str) -> None:
     """Wait until a server answers: dnsmasq does from its socket on; the others say when they begin."""
     deadline = time.monotonic() + PATIENCE
-    while True:
+    while word not in log.read_text():
         assert process.poll() is None, log.read_text()
-        if word in log.read_text() if word else ":0043 " in Path(f"/proc/{process.pid}/net/udp").read_text():
-            return
         assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+    if not word:
+        wait_for_port(process, 67)
+
+
+def wait_for_port(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Wait until a program of another network listens on an UDP port."""
+    deadline = time.monotonic() + PATIENCE
+    while f":{port:04X} " not in Path(f"/proc/{process.pid}/net/udp").read_text():
+        assert process.poll() is None, process.args
+        assert time.monotonic() < deadline, process.args
         time.sleep(0.02)

@@ -1,12 +1,13 @@
 """Real DHCP servers of Debian's releases with our configuration, whichever program gives the addresses."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab import answers, releases, rooms
-from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, REQUEST, ROUTER, SERVER, Machine
+from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, REQUEST, ROUTER, SERVER, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.rooms import DNSMASQ, ISC, KEA, NETWORK, Room
 
@@ -51,6 +52,48 @@ def test_every_kind_of_machine_gets_an_address_and_its_file(
             assert answer.addresses(ROUTER) == [], kind
             found[kind] = answers.Told.by(answer)
     assert found == {kind: answers.right(kind, "192.168.67.1") for kind in answers.KINDS}
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS[2:], ids=IDS[2:])
+def test_every_kind_of_machine_behind_a_relay_gets_the_same(
+    room: Room, server: str, release: str, tmp_path: Path
+) -> None:
+    text = conf(server, "DHCP_RELAYED=10.5.0.0/24=real", 'DHCP_HOST_a="52:54:00:0d:00:7f 10.5.0.9 pc9"')
+    netns = room.server(ROOM)
+    relay = room.relay(netns, "10.5.0.1", "10.5.0.0/24")
+    found, marker = {}, machine(0x70, "Linux")
+    with rooms.serving(netns, release, tmp_path, text):
+        for number, kind in enumerate(answers.KINDS):
+            (offer,) = relay.ask(DISCOVER, machine(number, kind), marker)
+            assert offer.address.startswith("10.5.0."), kind
+            # Kea has no word for "the relay".
+            assert offer.addresses(ROUTER) == ([] if server == KEA else ["10.5.0.1"])
+            found[kind] = answers.Told.by(offer)
+        (offer,) = relay.ask(DISCOVER, machine(0x7F), marker)
+        assert offer.address == "10.5.0.9"
+        # Who asks directly is in the link's own network.
+        assert room.cable.lease(machine(0x71)).address.startswith(NETWORK)
+    assert found == {kind: answers.right(kind, "192.168.67.1") for kind in answers.KINDS}
+
+
+def test_dhcpd_runs_beside_the_dnsmasq_of_proxied_links(room: Room, tmp_path: Path) -> None:
+    netns = room.server(ROOM)
+    ip(netns, "link add ext0 type veth peer name far0", "address add 10.0.3.2/24 dev ext0")
+    ip(netns, "link set ext0 up", "link set far0 up")
+    (tmp_path / "proxy.conf").write_text(answers.rendered(answers.LINKS)["proxy"])
+    argv = ["ip", "netns", "exec", netns, "dnsmasq", "--keep-in-foreground", "--pid-file="]
+    with (
+        rooms.serving(netns, releases.DEBIAN_12, tmp_path, conf(ISC)),
+        subprocess.Popen([*argv, f"--conf-file={tmp_path}/proxy.conf"], stderr=subprocess.DEVNULL) as proxy,
+    ):
+        cable = Cable(netns, "far0")
+        try:
+            rooms.wait_for_port(proxy, 4011)
+            assert cable.first(DISCOVER, machine(1), {}).address == "0.0.0.0"
+            assert room.cable.lease(machine(2)).address.startswith(NETWORK)
+        finally:
+            cable.close()
+            proxy.terminate()
 
 
 @pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)

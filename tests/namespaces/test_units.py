@@ -26,6 +26,7 @@ EXPOSURE = {
     "ltspd-proxy-dhcp": 3.0,
     "ltspd-kea": 3.0,
     "ltspd-dhcpd": 3.0,
+    "ltspd-tftpd-hpa": 2.5,
     "ltspd-tftp": 2.5,
     "ltspd-nbd@": 2.5,
     "ltspd-nfs": 3.0,

@@ -1,0 +1,43 @@
+"""TFTP by tftpd-hpa, if TFTP_SERVER says so: the same directory on the same addresses as by dnsmasq. Pure."""
+
+from ltspd.model.facts import Program
+from ltspd.model.output import File, Output, Unit
+from ltspd.outputs.tftp_dnsmasq import TFTP, TFTP_SERVER, TftpServer
+from ltspd.outputs.world import World
+
+ORDER = 60
+# The unit's environment (systemd.exec(5)), as tftpd-hpa has no file of its own.
+PATH = "/var/lib/ltspd/outputs/tftpd-hpa.conf"
+TFTPD = Program("in.tftpd")
+PROGRAMS = (TFTPD,)
+UNIT = "ltspd-tftpd-hpa.service"
+UNITS = (UNIT,)
+
+
+def render(world: World) -> Output | None:
+    """Return the output that serves the TFTP directory on the served links; None if dnsmasq does."""
+    if world.settings[TFTP_SERVER] is not TftpServer.HPA:
+        return None
+    served = world.desired.network.served
+    root = world.paths.tftp.rsplit("/", 1)[0]
+    addresses = sorted({each.address.ip for each in served})
+    quoted = root.replace("\\", r"\\").replace('"', r"\"").replace("$", r"\$").replace("`", r"\`")
+    lines = [
+        "# Written by ltspd; changes here are reported, not kept.",
+        f'ROOT="{quoted}"',
+        f'ADDRESSES="{" ".join(map(str, addresses))}"',
+    ]
+    return Output(
+        name="tftp",
+        files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
+        activation=Unit(UNIT),
+        wanted=bool(served) and world.settings[TFTP],
+        ports=(("udp", 69),),
+        missing=""
+        if TFTPD in world.programs
+        else (
+            "in.tftpd is not installed, so nobody gets a boot program; install tftpd-hpa, or take "
+            "TFTP_SERVER= out of ltsp.conf."
+        ),
+        questions=tuple(f"tftp:{link.link}:{link.address.ip}" for link in served),
+    )

@@ -1,0 +1,38 @@
+"""TFTP by tftpd-hpa, and what Kea keeps dnsmasq from: by their settings."""
+
+from ltspd.model.facts import Facts
+from ltspd.model.output import Output
+from ltspd.outputs import outputs
+from tests.worlds.planning import conf, link, programs, world
+
+LINKS = (link("lan0", "192.168.67.1/24"), link("ext0", "10.0.3.2/24", index=3))
+
+
+def of(name: str, text: str, *installed: str) -> Output:
+    facts = Facts(links=LINKS, programs=programs(*installed))
+    (found,) = (each for each in outputs(world(conf(f"[server]\n{text}\n"), facts)) if each.name == name)
+    return found
+
+
+def test_tftpd_hpa_gets_the_directory_and_the_served_addresses() -> None:
+    found = of("tftp", "TFTP_SERVER=tftpd-hpa", "in.tftpd")
+    assert (found.unit, found.needed) == ("ltspd-tftpd-hpa.service", True)
+    lines = found.files[0].data.decode().splitlines()
+    assert lines[1:] == ['ROOT="/srv/tftp"', 'ADDRESSES="10.0.3.2 192.168.67.1"']
+
+
+def test_without_the_program_it_says_what_to_install() -> None:
+    found = of("tftp", "TFTP_SERVER=tftpd-hpa", "dnsmasq")
+    assert "install tftpd-hpa, or take TFTP_SERVER= out of ltsp.conf" in found.missing
+    assert of("tftp", "TFTP_SERVER=tftpd-hpa\nTFTP=0", "in.tftpd").wanted is False
+
+
+def test_kea_leaves_no_port_to_the_dnsmasq_of_proxied_links() -> None:
+    hindered = of("proxy-dhcp", "DHCP_SERVER=kea", "dnsmasq", "kea-dhcp4")
+    assert "nothing is answered on ext0" in hindered.missing
+    assert 'DHCP_LINKS="ext0=off"' in hindered.missing
+    for text in ("DHCP_SERVER=isc", "DHCP_SERVER=kea\nREAL_DHCP=0"):
+        assert of("proxy-dhcp", text, "dnsmasq", "kea-dhcp4").missing == ""
+    alone = of("proxy-dhcp", "DHCP_SERVER=kea\nDHCP_LINKS=ext0=off", "dnsmasq", "kea-dhcp4")
+    assert alone.wanted is False
+    assert of("dhcp", "DHCP_SERVER=kea").missing.startswith("Kea is not installed")
