@@ -85,8 +85,10 @@ enter() {
         *) connection=$uid.$PPID ;;
     esac
     find_socket
-    mkdir -p "$connections/$connection" 2>/dev/null
-    { echo $$ >"$connections/$connection/cgroup.procs"; } 2>/dev/null
+    # Twice, because somebody else's end removes all groups that are empty.
+    for _ in 1 2; do
+        mkdir -p "$connections/$connection" && echo $$ >"$connections/$connection/cgroup.procs" && break
+    done 2>/dev/null
     rm -f "$socket"
     set -- "$1" -S "$socket" -M -f -N ltsp-login
     case "$connection" in new.*) ask "$@" ;; esac

@@ -43,7 +43,7 @@ end_connection() {
     while read -r pid; do kill "$pid"; done 2>/dev/null <"$connections/$connection/cgroup.procs"
     rm -f "$socket"
     # Those of processes that were still ending the last time go, too.
-    rmdir "$connections"/* 2>/dev/null
+    rmdir "$connections"/*.[0-9]* 2>/dev/null
     return 0
 }
 
