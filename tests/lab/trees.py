@@ -66,6 +66,7 @@ _LOGINS = (
     "python3",
     "iproute2",
     "procps",
+    *("dbus", "gnome-keyring", "libpam-gnome-keyring", "libsecret-tools"),
 )
 # The PAM services of greeters, without the greeters.
 _GREETERS = (

@@ -2,21 +2,52 @@
 
 import pytest
 
-from tests.pam.machines import PASSWORD, School
+from tests.pam.machines import LOGIN, PASSWORD, School
 
 pytestmark = pytest.mark.lab
 SUCCESS, AUTH_ERR = 0, 7
+NEW = "Brighter-9-Candles"
 STEPS = ("authenticate", "acct_mgmt", "setcred 2", "open_session", "close_session")
 
 
 @pytest.mark.parametrize("service", ["lightdm", "gdm-password", "sddm", "greetd"])
 def test_greeters_bring_the_home(school: School, service: str) -> None:
     name = f"at-{service}"
-    school.person(name)
+    uid = school.person(name)
     school.log()
     assert school.call(name, "wrong", service=service)["codes"] == [AUTH_ERR]
     seen = school.call(name, PASSWORD, service=service, steps=STEPS)
     assert seen["codes"] == [SUCCESS] * len(STEPS)
     assert [kind for kind, words in seen["said"] if words == "Password: "] == ["hidden"]
-    assert [line.split()[0] for line in school.log()] == ["up", "master", "down"]
-    assert school.connections(name) == ""
+    assert [line.split()[0] for line in school.log()] == ["up", "connected", "down"]
+    # What a greeter has started for the session, such as a keyring, systemd ends on a booted client.
+    school.client.run(f"pkill -KILL -u {uid}; {LOGIN}/home down {name}", check=False)
+    assert school.client.run(f"findmnt -n /home/{name}", check=False) == ""
+
+
+def test_a_login_opens_the_keyring_and_passwd_changes_its_password(school: School) -> None:
+    uid, name = school.person("kira"), "kira"
+    place = f"XDG_RUNTIME_DIR=/run/user/{uid}"
+    # pam_systemd does that on a booted client.
+    school.client.put("/etc/environment", f"{place}\n")
+    school.client.run(f"install -d -m 700 -o {uid} -g {uid} /run/user/{uid}")
+    person = (
+        f"env -i PATH=/usr/bin {place} HOME=/home/{name} setpriv --reuid {uid} --regid {uid} --clear-groups"
+    )
+    look = "timeout 60 secret-tool lookup key lab"
+
+    def in_session(password: str, script: str) -> str:
+        seen = school.call(name, password, service="lightdm", steps=STEPS[:-1])
+        assert seen["codes"] == [SUCCESS] * (len(STEPS) - 1)
+        said = school.client.run(f"{person} dbus-run-session -- sh -c '{script}' 2>/dev/null", check=False)
+        # The home stays, as the session is not closed; the keyring's program would go on, too.
+        school.client.run(f"pkill -u {uid}; while pgrep -u {uid}; do sleep 0.1; done", check=False)
+        return said
+
+    # Nobody could answer a question here.
+    assert in_session(PASSWORD, f"printf words | secret-tool store --label=lab key lab; {look}") == "words"
+    assert in_session(PASSWORD, look) == "words"
+    answers = f"{PASSWORD}\n{PASSWORD}\n{NEW}\n{NEW}\n"
+    assert "updated successfully" in school.client.run(f"{person} passwd", stdin=answers)
+    assert in_session(NEW, look) == "words"
+    school.client.run(f"rm /etc/environment; umount /home/{name}")
