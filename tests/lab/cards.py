@@ -5,12 +5,14 @@ room, so whoever reaches the web server from there goes through the server's add
 """
 
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.lab import product
 from tests.lab.net import Lan, ip, make_lan
@@ -68,7 +70,9 @@ class Cards:
         for card in (WAN, LAN):
             ip(self.lan.server, f"address flush dev {card}", f"link set {card} down", f"link set {card} up")
         _in(self.lan.server, "nft flush ruleset; echo 0 >/proc/sys/net/ipv4/ip_forward")
-        self.server = start_server(self.session, self.lan, tree=self.tree)
+        # Else systemd-nspawn shows the switches of the container's own network read-only.
+        with patch.dict(os.environ, SYSTEMD_NSPAWN_API_VFS_WRITABLE="network"):
+            self.server = start_server(self.session, self.lan, tree=self.tree)
         product.wait_until_up(self.server)
 
     def begin(self) -> None:
