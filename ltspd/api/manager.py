@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Protocol
 
-from ltspd.api import config, image, migration, order, setup
+from ltspd.api import config, diagnosis, image, migration, order, setup
 from ltspd.api.noun import (
     BUILD_IMAGE,
     CONFIGURE,
@@ -34,7 +34,7 @@ from ltspd.model.state import State
 from ltspd.names import interface
 
 
-class Core(image.Core, config.Core, migration.Core, order.Core, setup.Core, Protocol):
+class Core(image.Core, config.Core, diagnosis.Core, migration.Core, order.Core, setup.Core, Protocol):
     """What the methods of the manager need."""
 
     async def once(self, *, force: bool = False, retry: bool = False) -> None:
@@ -172,6 +172,7 @@ NOUN: Noun[State] = Noun(
         *migration.METHODS,
         *order.METHODS,
         *setup.METHODS,
+        *diagnosis.METHODS,
     ),
     signals=(
         Signal(

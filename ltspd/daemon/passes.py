@@ -15,6 +15,7 @@ from ltspd.config.file import ConfFile
 from ltspd.config.selection import named
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
+from ltspd.daemon.diagnosis import Diagnosis
 from ltspd.daemon.enrolment import Enrolment
 from ltspd.daemon.farewell import farewell
 from ltspd.daemon.listened import Listened
@@ -30,6 +31,7 @@ from ltspd.jobs.unattended import Unattended
 from ltspd.logins import ENROL, accounts, are_given
 from ltspd.migration import takeover
 from ltspd.model.facts import Facts
+from ltspd.model.finding import Finding
 from ltspd.model.job import Job
 from ltspd.model.output import Output, OutputState
 from ltspd.model.state import Problem, ServerState, State
@@ -101,6 +103,7 @@ class Passes:
         self._rooms = Rooms()
         self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
+        self._diagnosis = Diagnosis(paths, self.systemd)
         self._listened = Listened(lambda: self._show(self._with_clients(self.state, passed=False)))
         self._add_ons = AddOns(paths)
         # The directories that are watched, and the function that ends that.
@@ -345,6 +348,15 @@ class Passes:
     def heard_servers(self, reports: Sequence[Mapping[str, object]]) -> int:
         """Take all servers that the listener hears now; return how many reports can't be right."""
         return self._listened.hear(reports, _now())
+
+    async def diagnose(self, name: str) -> tuple[Finding, ...]:
+        """Return what keeps a machine from booting, or without a name any; raises NoSuchClient."""
+        await self.observed.wait()
+        if self._world is None:
+            await self.follow_up()
+        assert self._world is not None
+        heard = self._listened.servers
+        return await self._diagnosis.of(name, self.state, self._world, self.facts, self.outputs, heard)
 
     def unwatch(self) -> None:
         """End all watches."""

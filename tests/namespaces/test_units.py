@@ -38,6 +38,7 @@ EXPOSURE = {
     "ltspd-login": 4.0,
     "ltspd-trial": 2.0,
     "ltspd-probe@": 2.5,
+    "ltspd-ruleset": 2.5,
 }
 # Everything of ltspd.service that could change what an image of / contains, taken back.
 OPEN = """[Service]
@@ -131,7 +132,7 @@ def test_a_unit_is_as_closed_as_promised(server: Server, unit: str, most: float)
 def test_systemd_applies_it(server: Server, built: str) -> None:
     # A template has no process of its own; its instances are looked at where a transport serves. A trial's
     # unit runs only for a trial, and others where ltsp.conf or a command asks for them.
-    seldom = ("@", "-trial", "-homes", "-nat", "-dns")
+    seldom = ("@", "-trial", "-ruleset", "-homes", "-nat", "-dns")
     for unit in (each for each in EXPOSURE if not each.endswith(seldom)):
         pid = server.run(f"systemctl show -P MainPID {unit}").strip()
         status = server.run(f"cat /proc/{pid}/status")

@@ -75,6 +75,7 @@ ALLOWED = {
         "image.look.plan image.source.find image.store.removal image.store.store "
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
+    "doctor": "clients.fields clients.seen model.*",
     "api": (
         "clients.enrolment clients.fields clients.orders clients.seen clients.targets config.* dbus.caller "
         "dbus.connection dbus.wire disk.words errors "
@@ -82,7 +83,7 @@ ALLOWED = {
     ),
     "daemon": (
         "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "
-        "clients.seen network.rivals "
+        "clients.seen doctor.* image.source.dpkg network.firmware network.rivals observe.ports system.run "
         "config.* dbus.connection dbus.systemd errors image.store.manifest image.store.removal "
         "image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended logins "
         "migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "

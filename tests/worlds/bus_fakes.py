@@ -28,6 +28,7 @@ from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
 from ltspd.model.client import ClientState, Identity, Machine
 from ltspd.model.facts import Leftover
+from ltspd.model.finding import Finding, Severity
 from ltspd.model.image import Generation, ImageState, Layer
 from ltspd.model.job import Job, Progress
 from ltspd.model.network import DhcpRole, LinkState
@@ -219,6 +220,15 @@ class FakeServer:
     def _identity(self, mac: str, identity: Identity) -> None:
         of = self._state.clients
         self.set(clients=tuple(replace(each, identity=identity) if each.mac == mac else each for each in of))
+
+    async def diagnose(self, name: str) -> Sequence[Finding]:
+        self.calls.append(("diagnose", name))
+        asked = "10:00:00 its firmware (UEFI) asked for an address on eth0."
+        cause = "nobody answered: ltsp.conf denies its MAC address."
+        return (
+            Finding(Severity.INFO, f"client {name}", asked),
+            Finding(Severity.ERROR, f"client {name}", cause, "Take it out of the denied ones."),
+        )
 
     def heard_machines(self, reports: Sequence[Mapping[str, object]]) -> int:
         self.calls.append(("machines", tuple(reports)))

@@ -98,6 +98,10 @@ class Room:
         objects = (each.get(interface("Client")) for each in found.values())
         return [{name: value.value for name, value in each.items()} for each in objects if each]
 
+    async def diagnosed(self, host: str) -> list[dict[str, Any]]:
+        (found,) = await ask(self.world.bus, "Manager", "Diagnose", "s", host)
+        return list(found)
+
     async def client(self, mac: str, so: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Wait until a client is like that."""
         async with asyncio.timeout(PATIENCE):
@@ -165,6 +169,10 @@ async def test_a_boot_is_seen_from_its_first_packet_on(room: Room) -> None:
     await asyncio.to_thread(room.cable.lease, IPXE)
     menu = await room.client(UEFI.mac, lambda each: each["BootFile"] == "ltsp/ltsp.ipxe")
     assert menu["Stage"] == "tftp"
+    told = [each["Cause"].value for each in await room.diagnosed(UEFI.mac)]
+    assert any("this server gave it 192.168.67." in each for each in told), told
+    assert any("asked this server for ltsp/snponly.efi by TFTP" in each for each in told), told
+    assert told[-1] == "it is under way."
     # A machine that only wants an address is no client of ours.
     await asyncio.to_thread(room.cable.lease, Machine(mac="52:54:00:0e:00:09"))
     room.cable.send(DISCOVER, Machine(0, mac="52:54:00:0e:00:10"))
@@ -183,6 +191,9 @@ async def test_another_server_is_named_until_it_answers_no_more(room: Room) -> N
     # Its answer goes to one machine alone, which then tells everybody whom it chose.
     room.cable.send(REQUEST, UEFI, wanted)
     (text,) = await room.problems(named)
+    assert RIVAL in next(
+        each["Cause"].value for each in await room.diagnosed("") if each["Subject"].value == "link eth0"
+    )
     assert text.startswith("link eth0: another DHCP server gives addresses there: 192.168.67.9. ")
     loud = Machine(7, mac=UEFI.mac, broadcast=True)
     await room.problems(lambda found: "(" in named(found)[0], lambda: room.cable.send(DISCOVER, loud))
