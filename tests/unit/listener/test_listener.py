@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ class Room:
     def _listener(self) -> "subprocess.Popen[bytes]":
         """Start it with no more rights than its unit gives it."""
         rights = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all", "--no-new-privs"]
-        program = [sys.executable, "-m", "ltspd.listener", str(self.world.paths.outputs / "listener.json")]
+        # A copy, which the daemon does not write anew.
+        self.file = self.world.folder / "listener.json"
+        self.file.write_text(self.world.output("listener.json"))
+        program = [sys.executable, "-m", "ltspd.listener", str(self.file)]
         with self.world.log.open("ab") as log:
             process = subprocess.Popen(
                 ["nsenter", self._net, "--", *rights, *program],
@@ -102,13 +106,16 @@ class Room:
         (found,) = await ask(self.world.bus, "Manager", "Diagnose", "s", host)
         return list(found)
 
-    async def client(self, mac: str, so: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
+    async def client(
+        self, mac: str, so: Callable[[Mapping[str, Any]], bool], knock: Callable[[], object] = lambda: None
+    ) -> Mapping[str, Any]:
         """Wait until a client is like that."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 for each in await self.clients():
                     if each["Mac"] == mac and so(each):
                         return each
+                knock()
                 await asyncio.sleep(0.05)
 
     async def problems(
@@ -228,9 +235,10 @@ async def test_ten_thousand_made_up_machines_cost_little(room: Room) -> None:
 async def test_links_change_and_come_back_without_a_new_listener(room: Room) -> None:
     room._here("ip", "link", "set", "eth0", "down")
     room._here("ip", "link", "set", "eth0", "up")
-    room.cable.send(DISCOVER, UEFI)
-    await room.client(UEFI.mac, lambda each: each["Link"] == "eth0")
-    path = room.world.paths.outputs / "listener.json"
+    # A cable is up a moment after its card.
+    knock = partial(room.cable.send, DISCOVER, UEFI)
+    await room.client(UEFI.mac, lambda each: each["Link"] == "eth0", knock)
+    path = room.file
     path.write_text('{"links": []}')
     room.listener.send_signal(signal.SIGHUP)
     await idle(room.listener.pid, 0.2)
