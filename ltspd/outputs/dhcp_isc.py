@@ -44,6 +44,9 @@ def render(world: World) -> Output | None:
 def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
     network, lease = world.desired.network, world.settings[LEASE]
     yield "# Written by ltspd from /etc/ltsp/ltsp.conf and the network; changes here are reported, not kept."
+    for link in network.links(DhcpRole.REAL):
+        # dhcpd's socket stays with an interface that is gone, even if another of the same name has come.
+        yield f"# {link.link} is the kernel's interface {link.index}."
     # It may refuse machines that it does not know, but not those that it must not answer at all.
     yield "not authoritative;" if network.denied or network.allowed else "authoritative;"
     yield "ddns-update-style none;"

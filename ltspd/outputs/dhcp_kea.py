@@ -52,8 +52,16 @@ def render(world: World) -> Output | None:
 
 def _configuration(world: World, found: tuple[Subnet, ...]) -> dict[str, Any]:
     network, lease = world.desired.network, world.settings[LEASE]
+    listening = network.links(DhcpRole.REAL)
     return {
-        "interfaces-config": {"interfaces": list(_listening(world)), "service-sockets-require-all": True},
+        "interfaces-config": {
+            # Each with our address there: of several, Kea would take any.
+            "interfaces": [f"{each.link}/{each.address.ip}" for each in listening],
+            "service-sockets-require-all": True,
+        },
+        # Kea does not read this. Its sockets stay with an interface that is gone, even if another of the same
+        # name has come, so it is to be restarted then.
+        "user-context": {each.link: each.index for each in listening},
         "control-socket": {"socket-type": "unix", "socket-name": SOCKET},
         # Without a cleaner of its own, which is another program; the file is made anew at each start.
         "lease-database": {"type": "memfile", "name": LEASES, "lfc-interval": 0},
@@ -74,15 +82,6 @@ def _configuration(world: World, found: tuple[Subnet, ...]) -> dict[str, Any]:
         "option-data": _options({"domain-name": network.search_domain}),
         "subnet4": [_subnet(each) for each in found],
     }
-
-
-def _listening(world: World) -> Iterator[str]:
-    """Yield the links that machines ask on, and those that a relay may ask on, each with our address there.
-
-    Of several addresses of a link Kea would take any.
-    """
-    for each in world.desired.network.links(DhcpRole.REAL):
-        yield f"{each.link}/{each.address.ip}"
 
 
 def _subnet(subnet: Subnet) -> dict[str, Any]:

@@ -153,6 +153,18 @@ def silent(room: Room, denied: Machine) -> bool:
     return not {of for of, _ in room.cable.heard(last)} & set(ours)
 
 
+@pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
+def test_a_cable_that_was_out_is_no_reason_to_start_anew(
+    room: Room, server: str, release: str, tmp_path: Path
+) -> None:
+    netns = room.server(ROOM)
+    with rooms.serving(netns, release, tmp_path, conf(server)) as process:
+        address = room.cable.lease(machine(1)).address
+        ip(netns, f"link set {rooms.LINK} down", f"link set {rooms.LINK} up")
+        assert room.cable.lease(machine(1)).address == address
+        assert process.poll() is None
+
+
 def test_two_servers_in_a_room_answer_each_its_own_machines(room: Room, tmp_path: Path) -> None:
     """They are of different programs, and each gives addresses that the other one never gives."""
     mine, theirs = "52:54:00:0d:00:01", "52:54:11:00:00:01"

@@ -1,5 +1,7 @@
 """TFTP by tftpd-hpa, and what Kea keeps dnsmasq from: by their settings."""
 
+import pytest
+
 from ltspd.model.facts import Facts
 from ltspd.model.output import Output
 from ltspd.outputs import outputs
@@ -25,6 +27,16 @@ def test_without_the_program_it_says_what_to_install() -> None:
     found = of("tftp", "TFTP_SERVER=tftpd-hpa", "dnsmasq")
     assert "install tftpd-hpa, or take TFTP_SERVER= out of ltsp.conf" in found.missing
     assert of("tftp", "TFTP_SERVER=tftpd-hpa\nTFTP=0", "in.tftpd").wanted is False
+
+
+@pytest.mark.parametrize("server", ["kea", "isc"])
+def test_a_card_in_the_place_of_another_makes_another_file(server: str) -> None:
+    text = f"[server]\nDHCP_SERVER={server}\n"
+    first, other = (
+        world(conf(text), Facts(links=(link("lan0", "192.168.67.1/24", index=index),))) for index in (2, 3)
+    )
+    files = [each.files for here in (first, other) for each in outputs(here) if each.name == "dhcp"]
+    assert files[0] != files[1]
 
 
 def test_kea_leaves_no_port_to_the_dnsmasq_of_proxied_links() -> None:
