@@ -28,8 +28,11 @@ name_mount() {
 
 name_mount "$point"
 mkdir -p "$new$point"
-# addr, clientaddr: so the image needs no mount.nfs. vers: nfs-ganesha 4 fails with 4.2. The port is one that only root
-# can have (no noresvport), and the server refuses others. timeo: a server that was away is noticed, and found again,
+# vers: nfs-ganesha 4 fails with 4.2. The kernel's server has the root at the same port. With the root's version, Linux
+# would use the root's connection for the homes, too, which comes from a port that anybody can have.
+case "$port" in 2049) version=4.2 ;; *) version=4.1 ;; esac
+# addr, clientaddr: so the image needs no mount.nfs. The port on this side is one that only root can have (no
+# noresvport), and the server refuses others. timeo: a server that was away is noticed, and found again,
 # within seconds; reads and writes wait for it, however long that takes (hard). acdirmax: what the person changes on
 # the server or on another client is seen after 10 s, not after a minute.
 write "$run/systemd/system/$unit.mount" "[Unit]
@@ -42,7 +45,7 @@ StartLimitIntervalSec=0
 What=$server:$exported
 Where=$point
 Type=nfs4
-Options=vers=4.1,proto=tcp,port=$port,sec=sys,hard,timeo=100,retrans=2,acdirmin=3,acdirmax=10,nosuid,nodev,\
+Options=vers=$version,proto=tcp,port=$port,sec=sys,hard,timeo=100,retrans=2,acdirmin=3,acdirmax=10,nosuid,nodev,\
 addr=$server,clientaddr=$address
 TimeoutSec=30"
 write "$run/systemd/system/$unit.automount" "[Unit]

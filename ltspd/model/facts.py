@@ -11,6 +11,9 @@ from ltspd.model.network import Link
 from ltspd.model.order import Order
 from ltspd.model.setup import Setup
 
+# The first line of our own exports(5) begins so, and goes on with ``Facts.boot``.
+BOOT = "# Boot "
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -53,7 +56,8 @@ class Facts:
     ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
     that read a root, ``unsent`` are sentences about accounts that clients don't get, ``enrolled`` are the
     clients whose keys count. ``closed`` says why nobody may get into accounts without a password.
-    ``homes`` is None if HOME_DIR= is no directory.
+    ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
+    are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
     """
 
     hostname: str = ""
@@ -78,4 +82,7 @@ class Facts:
     orders: tuple[Order, ...] = ()
     closed: Mapping[str, str] = field(default_factory=dict)
     homes: HomeDirectory | None = None
+    exported: frozenset[str] = frozenset()
+    exported_homes: frozenset[str] = frozenset()
+    boot: str = ""
     setup: Setup | None = None

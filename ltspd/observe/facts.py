@@ -55,6 +55,7 @@ def _of_files(
     images, problems = read_images(paths)
     sources = find_sources(paths)
     left = leftovers.look(paths)
+    exported, exported_homes = host.exported(paths)
     return (
         Facts(
             hostname=host.hostname(),
@@ -76,6 +77,9 @@ def _of_files(
             set_aside=leftovers.aside(paths),
             connected=connected(paths),
             setup=host.setup(paths),
+            exported=exported,
+            exported_homes=exported_homes,
+            boot=host.boot(paths),
         ),
         (*problems, *leftovers.problems(left)),
     )

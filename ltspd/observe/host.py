@@ -1,15 +1,16 @@
 """The server itself: host name, name servers, programs, abilities of its kernel. Reads files only."""
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
-from ltspd.model.facts import HomeDirectory, Program
+from ltspd.model.facts import BOOT, HomeDirectory, Program
 from ltspd.model.setup import Setup, SetupKind
 from ltspd.names import is_resolver
 from ltspd.paths import Paths
@@ -148,6 +149,24 @@ def homes(paths: Paths, directory: str) -> HomeDirectory | None:
         if line.strip() and not line.lstrip().startswith("#")
     }
     return HomeDirectory(path, real.is_mount(), bool({path, directory} & exported))
+
+
+def boot(paths: Paths) -> str:
+    """Return what differs between this boot of the machine and all others; empty if nobody says."""
+    return "".join(lines(paths.at("/proc/sys/kernel/random/boot_id"))[:1]).strip()
+
+
+def exported(paths: Paths) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the networks of our own exports, and of the writable ones if they are of this boot."""
+    found = lines(paths.at("/etc/exports.d") / OWN_EXPORTS)
+    now = [boot(paths)] == [each.removeprefix(BOOT) for each in found if each.startswith(BOOT)]
+    networks: dict[bool, set[str]] = {True: set(), False: set()}
+    for line in found:
+        for word in line.split()[1:] if line.startswith("/") else ():
+            network, _, options = word.partition("(")
+            with contextlib.suppress(ValueError):
+                networks[options.startswith("rw,")].add(str(IPv4Network(network)))
+    return frozenset(networks[False]), frozenset(networks[True] if now else ())
 
 
 def in_container(paths: Paths) -> bool:

@@ -1,6 +1,6 @@
 """NFS by the kernel's own server: image store and chroots, read-only, and people's homes, writable. Pure."""
 
-from ltspd.model.facts import Program
+from ltspd.model.facts import BOOT, Program
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.world import World
 
@@ -25,22 +25,27 @@ def serves(world: World) -> bool:
 def render(world: World) -> Output | None:
     """Return the output that exports store and chroots, and homes if they are wanted, to the served networks.
 
-    One file has all, so that no export is gone for a moment while another one comes.
+    One file has all, so that no export is gone for a moment while another one comes. A network that has been
+    served stays in it: a link may be without its address for a moment, or get another one, and a client whose
+    request finds no export loses its root for good (ESTALE). Images may be read by anybody; homes are
+    forgotten when the server restarts.
     """
     if not serves(world):
         return None
-    store, served = world.desired.store, world.desired.network.served
-    networks = sorted(map(str, world.desired.network.networks))
+    store = world.desired.store
+    now = set(map(str, world.desired.network.networks))
+    networks = sorted(now | world.exported)
     clients = " ".join(f"{network}({_OPTIONS})" for network in networks)
     exported = (store.path, *store.direct) if networks else ()
-    lines = "".join(f"{path} {clients}\n" for path in exported)
-    homes = world.desired.homes
-    if networks and homes and not homes.foreign:
+    lines = f"{BOOT}{world.boot}\n" if world.boot and networks else ""
+    lines += "".join(f"{path} {clients}\n" for path in exported)
+    homes, writers = world.desired.homes, sorted(now | world.exported_homes)
+    if writers and homes and not homes.foreign:
         options = f"{_HOMES},{'no_subtree_check' if homes.whole else 'subtree_check'}"
-        lines += f"{homes.path} {' '.join(f'{each}({options})' for each in networks)}\n"
+        lines += f"{homes.path} {' '.join(f'{each}({options})' for each in writers)}\n"
     return Output(
         name="nfs",
         files=(File(PATH, lines.encode()),),
         activation=Unit(UNIT, reload=True),
-        wanted=bool(served),
+        wanted=bool(networks),
     )

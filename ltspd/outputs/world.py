@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
 # A file has this name.
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NETWORK = re.compile(r"[0-9.]{7,15}/[0-9]{1,2}")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 
 
@@ -34,7 +35,7 @@ class World:
 
     ``programs`` are those of the outputs' ``PROGRAMS`` that are installed; ``boot_programs`` leads from the
     names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names,
-    ``signed`` the documents for running clients and their signatures.
+    ``signed`` the documents for running clients and their signatures. The last three are those of the facts.
     """
 
     settings: Settings
@@ -46,6 +47,9 @@ class World:
     add_ons: Mapping[str, bytes]
     orders: tuple[Order, ...] = ()
     signed: Mapping[str, bytes] = field(default_factory=dict)
+    exported: frozenset[str] = frozenset()
+    exported_homes: frozenset[str] = frozenset()
+    boot: str = ""
 
     @classmethod
     def of(
@@ -68,6 +72,9 @@ class World:
             add_ons,
             facts.orders,
             signed,
+            facts.exported,
+            facts.exported_homes,
+            facts.boot,
         )
 
 
@@ -96,6 +103,9 @@ def sound(world: World) -> World:
             openings=tuple(each for each in desired.openings if _can_be_opened(each)),
             homes=_homes(desired.homes),
         ),
+        exported=frozenset(filter(_NETWORK.fullmatch, world.exported)),
+        exported_homes=frozenset(filter(_NETWORK.fullmatch, world.exported_homes)),
+        boot=world.boot if is_one_line(world.boot) else "",
         boot_programs={
             name: path
             for name, path in world.boot_programs.items()

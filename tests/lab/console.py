@@ -11,6 +11,8 @@ from pathlib import Path
 
 # Colours, cursor movements and character sets: firmware and systemd write them between the words.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>c78M]|\][^\x07]*\x07)")
+# Carriage returns, padding, and what a terminal says (XON, XOFF) when more is typed than it can take at once.
+_UNWANTED = dict.fromkeys(map(ord, "\r\0\x11\x13"))
 _UNFINISHED_ESCAPE = re.compile(r"\x1b[^A-Za-z=>]{0,40}$")
 
 
@@ -59,7 +61,7 @@ class Console:
                 raw = held + data.decode(errors="replace")
                 cut = _UNFINISHED_ESCAPE.search(raw)
                 held, raw = (raw[cut.start() :], raw[: cut.start()]) if cut else ("", raw)
-                text = _ESCAPES.sub("", raw).replace("\r", "").replace("\0", "")
+                text = _ESCAPES.sub("", raw).translate(_UNWANTED)
                 if self._watch is not None:
                     self._watch(text, now)
                 with self._changed:

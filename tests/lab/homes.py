@@ -26,6 +26,27 @@ exec /usr/bin/ssh -p 10999 -i /run/homes/key -o BatchMode=yes -o StrictHostKeyCh
     -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "$@"
 """
 
+# A person's program that writes a number a line, each with fsync, and notes in RAM what failed.
+WRITER = """cat >/run/writer <<'END'
+n=0
+while [ -e /run/on ]; do
+    n=$((n + 1))
+    echo "$n" | dd of=numbers oflag=append conv=notrunc,fsync status=none 2>>/run/wrong || echo >>/run/wrong
+    echo "$n" >/run/written
+done
+END
+: >/run/wrong; : >/run/on; : >/run/written; chmod 666 /run/wrong /run/written
+(setsid su - alice -c 'sh /run/writer' </dev/null >/dev/null 2>&1 &)"""
+
+
+def make_people(server: Server) -> None:
+    """Make people, with homes that are empty and theirs alone."""
+    for name, uid in PEOPLE.items():
+        server.run(
+            f"id {name} 2>/dev/null || useradd --uid {uid} -M -d /home/{name} -s /bin/bash {name}; "
+            f"usermod -p '*' {name}; mkdir -m 700 /home/{name} && chown {uid}:{uid} /home/{name}"
+        )
+
 
 @contextmanager
 def file_system(server: Server, megabytes: int) -> Iterator[None]:
@@ -38,11 +59,7 @@ def file_system(server: Server, megabytes: int) -> Iterator[None]:
         "mkdir -p /home && mount -o loop /srv/ltsp/.homes /home && rmdir /home/lost+found"
     )
     try:
-        for name, uid in PEOPLE.items():
-            server.run(
-                f"id {name} 2>/dev/null || useradd --uid {uid} -M -d /home/{name} -s /bin/bash {name}; "
-                f"usermod -p '*' {name}; mkdir -m 700 /home/{name} && chown {uid}:{uid} /home/{name}"
-            )
+        make_people(server)
         yield
     finally:
         server.run("systemctl stop ltspd-homes; umount /home && rm /srv/ltsp/.homes", check=False)
@@ -88,3 +105,27 @@ def put(client: Client, text: str, path: str) -> None:
     lines = text.splitlines(keepends=True)
     for at in range(0, len(lines), 50):
         client.shell(f"cat >>{path} <<'END-OF-PIECE'\n{''.join(lines[at : at + 50])}END-OF-PIECE")
+
+
+def write(client: Client) -> None:
+    """Begin to write numbers on a client, as a person in the home."""
+    client.shell(WRITER)
+
+
+def goes_on(server: Server, client: Client, count: int = 20) -> None:
+    """Wait until so many more numbers are written."""
+
+    def written() -> int:
+        return int(client.shell("cat /run/written").strip() or 0)
+
+    before = written()
+    server.wait_for(lambda: written() >= before + count)
+
+
+def ends(server: Server, client: Client) -> None:
+    """End the writer, and check that the server has every number that it wrote, once."""
+    client.shell("rm /run/on; while pgrep -f /run/writer >/dev/null; do sleep 1; done")
+    last = int(client.shell("cat /run/written"))
+    assert client.shell("cat /run/wrong").strip() == ""
+    assert server.run("cat /home/alice/numbers").split() == [str(n) for n in range(1, last + 1)]
+    client.shell(person("alice", "rm numbers"))

@@ -33,6 +33,15 @@ _SERVER = (
 )
 # Boot programs that firmware with Secure Boot accepts, and the old loader of the syslinux project.
 _BOOT = ("shim-signed", "grub-efi-amd64-signed", "pxelinux", "syslinux-common")
+# The same with the kernel's own NFS server, and what Kerberos needs: for machines (machine.py).
+_NFS_SERVER = (
+    *_BASE,
+    *("polkitd", "python3", "python3-dbus-next", "python3-systemd", "python3-aiohttp", "python3-pyroute2"),
+    *("dnsmasq-base", "nbd-server", "radvd"),
+    *("squashfs-tools", "zstd", "cpio", "busybox-static", "ipxe", "curl", "linux-image-cloud-amd64"),
+    *("qemu-utils", "qemu-system-common", "openssh-server", "openssh-client"),
+    *("nfs-kernel-server", "krb5-kdc", "krb5-admin-server", "krb5-user"),
+)
 # Where people are known by other ways than files: one-time codes, a directory, and what asks it.
 _DIRECTORY = (
     "libpam-oath",
@@ -162,6 +171,9 @@ RECIPES = {
     # Servers of both releases whose people log in on clients.
     "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
+    # Machines whose kernel serves NFS (tests/lab/machine.py).
+    "nfs-server": Recipe("bookworm", _NFS_SERVER, (_add_inotify_simple, _add_shell)),
+    "trixie-nfs-server": Recipe("trixie", _NFS_SERVER, (_add_inotify_simple, _add_shell)),
     # One that can hold homes against each other, by NFS and by SSH.
     "homes-client": Recipe("bookworm", (*_CLIENT, *_PEOPLE, "python3"), (_add_shell,)),
     # With every network manager of the release, none of which starts by itself.

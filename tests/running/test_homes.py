@@ -7,24 +7,13 @@ import pytest
 
 from tests.lab import homes, product
 from tests.lab.client import Client, power_on
-from tests.lab.homes import person
+from tests.lab.homes import ends, goes_on, person, write
 from tests.lab.server import Server
 from tests.lab.units import kill, show
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MAC = "52:54:00:67:e5:01"
-# A person's program that writes a number a line, each with fsync, and notes in RAM what failed.
-WRITER = """cat >/run/writer <<'END'
-n=0
-while [ -e /run/on ]; do
-    n=$((n + 1))
-    echo "$n" | dd of=numbers oflag=append conv=notrunc,fsync status=none 2>>/run/wrong || echo >>/run/wrong
-    echo "$n" >/run/written
-done
-END
-: >/run/wrong; : >/run/on; : >/run/written; chmod 666 /run/wrong /run/written
-(setsid su - alice -c 'sh /run/writer' </dev/null >/dev/null 2>&1 &)"""
 # The line is the one that users of LTSP have with NFS_HOME; it must not be in the way.
 CONF = {"DEFAULT_IMAGE": "bookworm", "FSTAB_HOME": "server:/home /home nfs defaults,nolock 0 0"}
 # Seconds that a client's cable is out.
@@ -81,49 +70,26 @@ def test_a_person_works_in_the_home_and_nobody_else_does(server: Server, client:
     assert server.run("ls -A /home").split() == ["alice", "bob"]
 
 
-def _write(client: Client) -> None:
-    client.shell(WRITER)
-
-
-def _goes_on(server: Server, client: Client, count: int = 20) -> None:
-    """Wait until so many more numbers are written."""
-
-    def written() -> int:
-        return int(client.shell("cat /run/written").strip() or 0)
-
-    before = written()
-    server.wait_for(lambda: written() >= before + count)
-
-
-def _ends(server: Server, client: Client) -> None:
-    """End the writer, and check that the server has every number that it wrote, once."""
-    client.shell("rm /run/on; while pgrep -f /run/writer >/dev/null; do sleep 1; done")
-    last = int(client.shell("cat /run/written"))
-    assert client.shell("cat /run/wrong").strip() == ""
-    assert server.run("cat /home/alice/numbers").split() == [str(n) for n in range(1, last + 1)]
-    client.shell(person("alice", "rm numbers"))
-
-
 def test_work_goes_on_when_the_server_restarts_or_is_killed(server: Server, client: Client) -> None:
-    _write(client)
-    _goes_on(server, client)
+    write(client)
+    goes_on(server, client)
     server.run("systemctl restart ltspd-homes")
-    _goes_on(server, client)
+    goes_on(server, client)
     kill(server, "ltspd-homes")
-    _goes_on(server, client)
-    _ends(server, client)
+    goes_on(server, client)
+    ends(server, client)
 
 
 def test_work_goes_on_when_the_network_comes_back(server: Server, client: Client) -> None:
     # Who has a session is told.
     client.shell("systemctl start user@1500")
-    _write(client)
-    _goes_on(server, client)
+    write(client)
+    goes_on(server, client)
     homes.cut(client, off=True)
     time.sleep(CUT)
     homes.cut(client, off=False)
-    _goes_on(server, client)
-    _ends(server, client)
+    goes_on(server, client)
+    ends(server, client)
     told = client.shell("journalctl -q --no-pager -o cat -u ltsp-homes-told")
     assert [told.count(each) for each in ("The server does not answer.", "The server is back.")] == [1, 1]
 

@@ -1,5 +1,7 @@
 """Homes by NFS: who exports them, and to whom."""
 
+from dataclasses import replace
+
 from ltspd.model.facts import Facts, HomeDirectory
 from ltspd.model.output import Output
 from ltspd.outputs import outputs
@@ -51,3 +53,30 @@ def test_nobody_but_the_served_networks_can_write() -> None:
     assert "CLIENT {\n        Clients = 192.168.67.0/24;\n        Access_Type = RW;\n" in export
     assert place.target == "/srv/homes"
     assert found.ports == (("tcp", 2050),)
+
+
+def test_who_has_an_export_keeps_it_when_the_address_is_another_one_or_none() -> None:
+    one, other = "192.168.67.0/24", "10.1.2.0/24"
+    moved = Facts(
+        links=(link("eth0", "10.1.2.3/24"),),
+        programs=programs("exportfs"),
+        kernel_nfsd=True,
+        homes=HOMES,
+        exported=frozenset({one}),
+        exported_homes=frozenset({one}),
+        boot="5f-a",
+    )
+    config = conf("[server]\nNFS_HOME=1\nDHCP_LINKS=eth0=proxy\n")
+    for facts, served in ((moved, {one, other}), (replace(moved, links=()), {one})):
+        (nfs,) = (each for each in outputs(world(config, facts)) if each.name == "nfs")
+        assert nfs.wanted
+        said, images, people = nfs.files[0].data.decode().splitlines()
+        assert said == "# Boot 5f-a"
+        assert {each.partition("(")[0] for each in images.split()[1:]} == served
+        assert {each.partition("(")[0] for each in people.split()[1:]} == served
+    # The server was restarted: images are no secret, homes are for who is here now.
+    facts = replace(moved, exported_homes=frozenset())
+    (nfs,) = (each for each in outputs(world(config, facts)) if each.name == "nfs")
+    _, images, people = nfs.files[0].data.decode().splitlines()
+    assert one in images
+    assert one not in people

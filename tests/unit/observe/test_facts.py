@@ -400,3 +400,19 @@ def test_exports_of_the_administrator_are_seen(paths: Paths, name: str, line: st
     paths.at("/home").mkdir()
     write(paths, name, f"{line}\n")
     assert host.homes(paths, "/home") == HomeDirectory("/home", exported=exported)
+
+
+def test_what_is_exported_by_now(paths: Paths) -> None:
+    assert host.exported(paths) == (frozenset(), frozenset())
+    write(paths, "/proc/sys/kernel/random/boot_id", "5f-a\n")
+    write(
+        paths,
+        "/etc/exports.d/ltspd.exports",
+        "# Boot 5f-a\n/srv/ltsp/images 10.0.0.0/8(ro,all_squash) 192.168.67.0/24(ro,all_squash) x(ro)\n"
+        "/home 192.168.67.0/24(rw,sec=sys)\n",
+    )
+    write(paths, "/etc/exports.d/other.exports", "/data 172.16.0.0/12(rw)\n")
+    both = frozenset({"10.0.0.0/8", "192.168.67.0/24"})
+    assert host.exported(paths) == (both, frozenset({"192.168.67.0/24"}))
+    write(paths, "/proc/sys/kernel/random/boot_id", "other\n")
+    assert host.exported(paths) == (both, frozenset())
