@@ -62,6 +62,7 @@ class Network:
     chance: random.Random
     cards: dict[str, Card] = field(default_factory=lambda: {"eth0": Card("veth", True, True, "192.168.67.1")})
     bridges: dict[str, set[str]] = field(default_factory=dict)
+    made: int = 0
     done: list[str] = field(default_factory=list)
 
     def ip(self, *commands: str) -> None:
@@ -90,14 +91,17 @@ class Network:
 
     def _fresh_address(self) -> str:
         taken = {card.address.rpartition(".")[0] for card in self.cards.values()}
-        nets = ["192.168.67", *(f"10.0.{number}" for number in range(1, 30))]
+        nets = ["192.168.67", *(f"10.0.{number}" for number in range(1, 250))]
         return f"{self.chance.choice([net for net in nets if net not in taken])}.{self.chance.randint(1, 9)}"
 
     def appear(self) -> None:
         """Plug in a card, or make a bridge."""
-        number = next(n for n in range(1, 99) if f"eth{n}" not in self.cards and f"br{n}" not in self.cards)
+        # One that was renamed left the name of its other end behind.
+        self.made += 1
+        if len(self.cards) > 12:
+            return
         kind = self.chance.choice(["veth", "bridge"])
-        name = f"{'eth' if kind == 'veth' else 'br'}{number}"
+        name = f"{'eth' if kind == 'veth' else 'br'}{self.made}"
         self._add(name, Card(kind, True))
 
     def appear_foreign(self) -> None:
@@ -149,7 +153,7 @@ class Network:
     def rename(self) -> None:
         """Give an interface another name."""
         if name := self._pick(lambda card: card.ours and not card.port and card.up):
-            new = next(f"lan{n}" for n in range(99) if f"lan{n}" not in self.cards)
+            new = next(f"lan{n}" for n in range(999) if f"lan{n}" not in self.cards)
             self.ip(f"link set {name} down", f"link set {name} name {new}", f"link set {new} up")
             self.cards[new] = self.cards.pop(name)
             if name in self.bridges:
