@@ -22,5 +22,13 @@ NOUN: Noun[LinkState] = Noun(
             "What is answered there: off, proxy (boot options only), real (addresses, too), relay (only what "
             "comes from a DHCP relay) or foreign (nothing; another server names our boot files).",
         ),
+        Property(
+            "ForeignLines",
+            "a{ss}",
+            attrgetter("lines"),
+            "What to add to another DHCP server, by its name: dnsmasq, isc, kea, pfsense; only with the role "
+            "foreign.",
+            since="0.3.0",
+        ),
     ),
 )

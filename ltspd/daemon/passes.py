@@ -37,7 +37,7 @@ from ltspd.model.output import Output, OutputState
 from ltspd.model.state import Problem, ServerState, State
 from ltspd.observe import facts as facts_of
 from ltspd.observe import files, watches
-from ltspd.outputs import PROGRAMS, UNITS, outputs
+from ltspd.outputs import PROGRAMS, UNITS, foreign, outputs
 from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import HOME_DIR, plan
@@ -196,7 +196,7 @@ class Passes:
                     self.state,
                     passed=True,
                     images=images,
-                    links=report.links(self.facts, desired),
+                    links=report.links(self.facts, desired, foreign.lines(world)),
                     outputs=statuses,
                     leftovers=self.facts.leftovers,
                     set_aside=self.facts.set_aside,

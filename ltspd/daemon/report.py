@@ -1,6 +1,7 @@
 """What a pass observed and did -> the State that is published. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ltspd.image.store.manifest import stale_because
 from ltspd.model.desired import Desired
@@ -15,8 +16,10 @@ from ltspd.model.state import Problem, ServerState, State
 _ORDERS = frozenset(Verb)
 
 
-def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
-    """Return every link but loopback, with its DHCP role."""
+def links(
+    facts: Facts, desired: Desired, lines: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[LinkState, ...]:
+    """Return every link but loopback, with its DHCP role, and its ``lines`` for other servers."""
     roles = {each.link: each.role for each in desired.network.served}
     return tuple(
         LinkState(
@@ -25,6 +28,7 @@ def links(facts: Facts, desired: Desired) -> tuple[LinkState, ...]:
             state=_link_state(link),
             addresses=tuple(str(address) for address in link.addresses),
             dhcp=roles.get(link.name, DhcpRole.OFF),
+            lines=lines.get(link.name, {}),
         )
         for link in facts.links
         if link.kind is not LinkKind.LOOPBACK

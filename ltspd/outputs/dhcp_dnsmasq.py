@@ -7,9 +7,8 @@ from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration
 from ltspd.model.network import DhcpRole, Network, Relayed, ServedLink
 from ltspd.model.output import File, Output, Unit
-from ltspd.network.firmware import Vendor, boots, pxe_menu
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
-from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, head, missing, programs, refused
+from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, classes, head, missing, programs, refused
 from ltspd.outputs.world import World
 
 ORDER = 80
@@ -67,13 +66,7 @@ def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
         yield f"dhcp-host={','.join(str(word) for word in words if word)}"
     yield from refused(world.desired.network)
     yield from programs(world, links)
-    for each in boots(world.boot_programs):
-        if each.vendor is Vendor.HTTP:
-            yield f"dhcp-option-force=tag:boot/{each.name},option:vendor-class,{each.vendor}"
-        elif not each.file:
-            # pxe-service would do it, too, but its first line gives every PXE client here an empty menu.
-            yield f"dhcp-option-force=tag:boot/{each.name},option:vendor-class,{each.vendor}"
-            yield f"dhcp-option-force=tag:boot/{each.name},43,{pxe_menu(each.title).hex(':')}"
+    yield from classes(world)
 
 
 def _range(world: World, link: ServedLink) -> Iterator[str]:

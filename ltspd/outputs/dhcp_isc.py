@@ -1,6 +1,7 @@
 """DHCP by isc-dhcp-server, which Debian has up to release 13. Pure."""
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address
 
 from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole, Network
@@ -58,11 +59,7 @@ def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
     yield "ignore-client-uids true;"
     if network.search_domain:
         yield f'option domain-name "{network.search_domain}";'
-    yield "option ltspd-architecture code 93 = string;"
-    yield "option space ipxe;"
-    yield "option ltspd-ipxe code 175 = encapsulate ipxe;"
-    for feature, number in IPXE_FEATURES.items():
-        yield f"option ipxe.{feature} code {number} = unsigned integer 8;"
+    yield from _DEFINITIONS
     yield from _refused(network)
     for each in network.reservations:
         words = [f"hardware ethernet {each.mac};"]
@@ -76,6 +73,24 @@ def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
             # It listens only where it knows the network; what is asked there directly is not answered.
             where = link.address.network
             yield f"subnet {where.network_address} netmask {where.netmask} {{ not authoritative; }}"
+
+
+_DEFINITIONS = (
+    "option ltspd-architecture code 93 = string;",
+    "option space ipxe;",
+    "option ltspd-ipxe code 175 = encapsulate ipxe;",
+    *(f"option ipxe.{name} code {number} = unsigned integer 8;" for name, number in IPXE_FEATURES.items()),
+)
+
+
+def elsewhere(world: World, server: IPv4Address) -> Iterator[str]:
+    """Yield what somebody else's dhcpd needs for our boot files at this address of ours."""
+    yield from _DEFINITIONS
+    word = "if"
+    for boot in boots(world.boot_programs):
+        following = "" if boot.vendor is Vendor.HTTP else f"next-server {server}; "
+        yield f"{word} {_any(_tests(boot))} {{ {following}{' '.join(_told(world, server, boot))} }}"
+        word = "elsif"
 
 
 def _refused(network: Network) -> Iterator[str]:
@@ -99,14 +114,14 @@ def _subnet(world: World, subnet: Subnet) -> Iterator[str]:
     yield f"  next-server {subnet.server};"
     word = "if"
     for boot in boots(world.boot_programs):
-        yield f"  {word} {_any(_tests(boot))} {{ {' '.join(_told(world, subnet, boot))} }}"
+        yield f"  {word} {_any(_tests(boot))} {{ {' '.join(_told(world, subnet.server, boot))} }}"
         word = "elsif"
     yield "}"
 
 
-def _told(world: World, subnet: Subnet, boot: Boot) -> Iterator[str]:
+def _told(world: World, server: IPv4Address, boot: Boot) -> Iterator[str]:
     if boot.vendor is Vendor.HTTP:
-        yield f'filename "{base(world, subnet.server)}/{boot.file}";'
+        yield f'filename "{base(world, server)}/{boot.file}";'
         yield from _always("vendor-class-identifier", f'"{boot.vendor}"', 60)
     elif boot.file:
         yield f'filename "ltsp/{boot.file}";'

@@ -29,6 +29,8 @@ _CHECK = (
     'mount --bind "${1%/*}" /etc/kea; KEA_LOCKFILE_DIR=none exec kea-dhcp4 -t "/etc/kea/${1##*/}"',
     "kea", "{}",
 )  # fmt: skip
+# Without this, Kea does not look into what iPXE says of itself, and says nothing about that.
+_DEFINITIONS = [{"name": "ipxe", "code": 175, "type": "empty", "encapsulate": "ipxe"}]
 # Kea keeps a lease with its subnet's number, so that must not depend on other subnets. It has 32 bits, not 0.
 _NUMBERS = (1 << 32) - 2
 
@@ -76,8 +78,7 @@ def _configuration(world: World, found: tuple[Subnet, ...]) -> dict[str, Any]:
         "valid-lifetime": lease,
         "renew-timer": lease // 2,
         "rebind-timer": lease * 7 // 8,
-        # Without this, Kea does not look into what iPXE says of itself, and says nothing about that.
-        "option-def": [{"name": "ipxe", "code": 175, "type": "empty", "encapsulate": "ipxe"}],
+        "option-def": _DEFINITIONS,
         "client-classes": [*_refused(network), *_classes(world, found)],
         "option-data": _options({"domain-name": network.search_domain}),
         "subnet4": [_subnet(each) for each in found],
@@ -146,6 +147,19 @@ def _classes(world: World, found: tuple[Subnet, ...]) -> Iterator[dict[str, Any]
                     "test": f"member('{name}') and {where}",
                     "boot-file-name": f"{base(world, each.server)}/{boot.file}",
                 }
+
+
+def elsewhere(world: World, server: IPv4Address) -> str:
+    """Return what somebody else's Kea needs for our boot files at this address of ours."""
+    known = {f"boot/{each.name}": each for each in boots(world.boot_programs)}
+    found = list(_classes(world, ()))
+    for each in found:
+        boot = known[each["name"]]
+        if boot.vendor is Vendor.HTTP:
+            each["boot-file-name"] = f"{base(world, server)}/{boot.file}"
+        else:
+            each["next-server"] = str(server)
+    return json.dumps({"Dhcp4": {"option-def": _DEFINITIONS, "client-classes": found}}, indent=1) + "\n"
 
 
 def _told(boot: Boot) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What our DHCP configurations for dnsmasq have in common, whether they give addresses or not. Pure."""
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address
 
 from ltspd.model.facts import Program
 from ltspd.model.network import Network, ServedLink
-from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots
+from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
 from ltspd.outputs.gateway import base
 from ltspd.outputs.world import World
 
@@ -37,10 +38,11 @@ def head(links: Iterable[ServedLink]) -> Iterator[str]:
     yield "dhcp-no-override"
 
 
-def programs(world: World, links: Iterable[ServedLink]) -> Iterator[str]:
+def programs(world: World, links: Iterable[ServedLink], server: IPv4Address | None = None) -> Iterator[str]:
     """Yield what boots which machine: it gets the tag ``boot/NAME`` of one entry, and ``boot/any``.
 
-    Our tags have a slash, so that none is an interface's name.
+    ``server`` is our address if it is somebody else's dnsmasq, which knows no link of ours. Our tags have a
+    slash, so that none is an interface's name.
     """
     known = boots(world.boot_programs)
     for number in sorted({number for each in known for number in each.numbers}):
@@ -56,13 +58,27 @@ def programs(world: World, links: Iterable[ServedLink]) -> Iterator[str]:
             yield f"tag-if=set:boot/{each.name},tag:!boot/any,{tags}"
         yield f"tag-if=set:boot/any,tag:boot/{each.name}"
     for each in known:
-        if each.vendor is Vendor.HTTP:
+        if each.vendor is Vendor.HTTP and server:
+            yield f'dhcp-boot=tag:boot/{each.name},"{base(world, server)}/{each.file}"'
+        elif each.vendor is Vendor.HTTP:
             # What is told goes out of the same link, so that its machines reach the address.
             for link in links:
                 uri = f"{base(world, link.address.ip)}/{each.file}"
                 yield f'dhcp-boot=tag:{link.link},tag:boot/{each.name},"{uri}"'
-        elif each.file:
-            yield f"dhcp-boot=tag:boot/{each.name},ltsp/{each.file}"
+        elif each.file or server:
+            name = f"ltsp/{each.file}" if each.file else ""
+            yield f"dhcp-boot=tag:boot/{each.name},{name}" + (f",,{server}" if server else "")
+
+
+def classes(world: World) -> Iterator[str]:
+    """Yield the classes of answers that give addresses, where a machine wants one."""
+    for each in boots(world.boot_programs):
+        if each.vendor is Vendor.HTTP:
+            yield f"dhcp-option-force=tag:boot/{each.name},option:vendor-class,{each.vendor}"
+        elif not each.file:
+            # pxe-service would do it, too, but its first line gives every PXE client here an empty menu.
+            yield f"dhcp-option-force=tag:boot/{each.name},option:vendor-class,{each.vendor}"
+            yield f"dhcp-option-force=tag:boot/{each.name},43,{pxe_menu(each.title).hex(':')}"
 
 
 def refused(network: Network) -> Iterator[str]:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -112,13 +112,16 @@ def output(conf: str, address: str = "192.168.67.1/24", *more: tuple[str, str]) 
 
 @contextmanager
 def serving(
-    netns: str, release: str, root: Path, conf: str, address: str = "192.168.67.1/24"
+    netns: str, release: str, root: Path, conf: str, address: str = "192.168.67.1/24", data: bytes = b""
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a release's DHCP server in a namespace of a room, as ltsp.conf there says.
 
+    ``data`` is another configuration than ours, as an administrator has it.
     ``root`` is the server's root: there are its leases, and those that another one left.
     """
     wanted = output(conf, address)
+    if data:
+        wanted = replace(wanted, files=(replace(wanted.files[0], data=data),))
     kind = next(each for each in (KEA, ISC, DNSMASQ) if f"DHCP_SERVER={each}" in conf or each == DNSMASQ)
     (file,) = wanted.files
     place = root / file.path.lstrip("/")

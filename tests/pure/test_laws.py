@@ -87,8 +87,8 @@ ALLOWED = {
         "config.* dbus.connection dbus.systemd errors image.store.manifest image.store.removal "
         "image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended logins "
         "migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
-        "outputs.documents outputs.gateway outputs.world paths plan system.files system.memory "
-        "system.notify system.sshkeys"
+        "outputs.documents outputs.foreign outputs.gateway outputs.world paths plan system.files "
+        "system.memory system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

@@ -60,7 +60,7 @@ STATE = State(
         ),
         ImageState("bad name/%", "/srv/ltsp/odd", ""),
     ),
-    links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL),),
+    links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL, {"kea": "a line for Kea\n"}),),
     clients=(
         ClientState(
             "52:54:00:00:00:01",

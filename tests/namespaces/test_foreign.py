@@ -1,0 +1,70 @@
+"""Other people's DHCP servers with the lines that we print for them: what each kind of machine is told."""
+
+import json
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+import pytest
+
+from ltspd.config.configuration import load
+from ltspd.model.facts import Facts
+from ltspd.model.network import Link, LinkKind
+from ltspd.outputs import foreign
+from tests.lab import answers, releases, rooms
+from tests.lab.rooms import DNSMASQ, ISC, KEA
+from tests.worlds.planning import programs, world
+
+OURS, THEIRS = "192.168.67.9", "192.168.67.1/24"
+SERVERS = [
+    (DNSMASQ, releases.DEBIAN_12),
+    (DNSMASQ, releases.DEBIAN_13),
+    (KEA, releases.DEBIAN_12),
+    (KEA, releases.DEBIAN_13),
+    (ISC, releases.DEBIAN_12),
+]
+
+
+def lines(server: str) -> str:
+    """Return what we print for a server, with our own address on the link."""
+    config = load({"/etc/ltsp/ltsp.conf": "[server]\nDHCP_LINKS=lan0=foreign\n"})
+    link = Link("lan0", 2, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface(f"{OURS}/24"),))
+    facts = Facts(links=(link,), programs=programs("dnsmasq"), boot_programs=answers.BOOT_PROGRAMS)
+    return foreign.lines(world(config, facts))["lan0"][server]
+
+
+def theirs(server: str, conf: str) -> str:
+    """Return an administrator's configuration with our lines in it."""
+    if server == DNSMASQ:
+        own = "port=0\nbind-dynamic\ninterface=lan0\nno-ping\ndhcp-leasefile=/var/lib/ltspd/dnsmasq.leases\n"
+        return f"{own}dhcp-range=192.168.67.20,192.168.67.250,1h\n{lines(server)}"
+    if server == ISC:
+        own = "authoritative;\nping-check false;\nddns-update-style none;\n"
+        subnet = "subnet 192.168.67.0 netmask 255.255.255.0 { range 192.168.67.20 192.168.67.250; }\n"
+        return f"{own}{lines(server)}{subnet}"
+    # Any Kea that works, without anything of ours.
+    own = json.loads(rooms.output(conf).files[0].data)["Dhcp4"]
+    del own["subnet4"][0]["next-server"]
+    return json.dumps({"Dhcp4": own | json.loads(lines(server))["Dhcp4"]})
+
+
+@pytest.mark.parametrize(("server", "release"), SERVERS, ids=["-".join(each) for each in SERVERS])
+def test_machines_are_sent_to_us(server: str, release: str, tmp_path: Path) -> None:
+    conf = f"[server]\nDHCP_SERVER={server}\n"
+    data = theirs(server, conf).encode()
+    found = {}
+    with (
+        rooms.room() as room,
+        rooms.serving(room.server(THEIRS), release, tmp_path, conf, THEIRS, data),
+    ):
+        for number, (kind, known) in enumerate(answers.KINDS.items()):
+            mac = (
+                f"{known.mac[:12]}00:{number:02x}"
+                if known.mac.endswith(":")
+                else f"52:54:00:0d:00:{number:02x}"
+            )
+            answer = room.cable.lease(replace(known, mac=mac))
+            if kind in answers.FILES:
+                assert answer.next_server == OURS, kind
+            found[kind] = answers.Told.by(answer)
+    assert found == {kind: answers.right(kind, OURS) for kind in answers.KINDS}
