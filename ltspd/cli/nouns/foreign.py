@@ -33,6 +33,10 @@ COMMANDS = (
             Argument(("name",), "an interface with the role foreign", "NAME", complete="link"),
             Argument(("server",), "dnsmasq, isc, kea or pfsense", "SERVER"),
         ),
+        more=(
+            "They hold this server's address and the boot programs that are installed now: take them anew when "
+            "those change. With pfsense, they are what goes into the form of pfSense or OPNsense."
+        ),
     ),
 )
 NOUNS = (Noun("foreign", 45, "lines for other DHCP servers", COMMANDS),)
