@@ -34,8 +34,8 @@ COMMANDS = (
             Argument(("server",), "dnsmasq, isc, kea or pfsense", "SERVER"),
         ),
         more=(
-            "They hold this server's address and the boot programs that are installed now: take them anew when "
-            "those change. With pfsense, they are what goes into the form of pfSense or OPNsense."
+            "They hold this server's address and the boot programs that are installed now: take them anew "
+            "when those change. With pfsense, they are what goes into the form of pfSense or OPNsense."
         ),
     ),
 )
