@@ -5,9 +5,9 @@ to no link: so links may come, go and be renamed, and nothing has to be opened a
 """
 
 import asyncio
-import ctypes
 import socket
 import struct
+from array import array
 from collections.abc import Callable
 
 from ltspd.gateway.limits import Bucket
@@ -66,9 +66,9 @@ def opened() -> socket.socket:
     # filter is there is read like the rest, and is no DHCP.
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
     try:
-        data = _filter()
-        program = ctypes.create_string_buffer(data, len(data))
-        described = struct.pack("HP", len(data) // 8, ctypes.addressof(program))
+        # Not by ctypes, which may want memory that is both written and run; the unit forbids that.
+        program = array("B", _filter())
+        described = struct.pack("HP", len(program) // 8, program.buffer_info()[0])
         sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, described)
         sock.setblocking(False)
     except OSError:
