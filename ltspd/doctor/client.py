@@ -263,7 +263,7 @@ def _no_fetch(case: _Case) -> Causes:
         yield (
             f"it was told to fetch {file}; no system has reported since.",
             "'journalctl -u ltspd-gateway' shows whether the request came. If it came: firmware with Secure "
-            "Boot refuses programs that are not signed for it (BOOT_WAY=shim).",
+            "Boot refuses programs that are not signed for it.",
         )
     yield (
         f"it was told to fetch {file} and has not asked for it.",
@@ -302,11 +302,11 @@ def _no_report(case: _Case) -> Causes:
         yield (
             f"it fetched {last.text if last else 'its program'}, and that did not run: firmware with "
             "Secure Boot refuses programs that are not signed for it.",
-            "Set BOOT_WAY=shim for it in ltsp.conf, or switch Secure Boot off in its firmware.",
+            "Switch Secure Boot off in its firmware, if it is on (docs/secure-boot.md).",
         )
     yield (
         f"it fetched {last.text if last else 'its program'}, and nothing came after that.",
-        "Its card may need another program: BOOT_WAY= in ltsp.conf chooses (docs/boot.md).",
+        "Look at its screen; its card may need another boot program (docs/boot.md).",
     )
 
 
