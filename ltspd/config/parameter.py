@@ -91,13 +91,16 @@ class Settings:
         return cast(T, self._read[parameter.name])
 
     def family(self, parameter: Parameter[T]) -> Mapping[str, T]:
-        """Return the values of a family by what follows the stem: ``X86_64_IMG`` for IPXE_X86_64_IMG."""
+        """Return the values of a family by what follows the stem: ``X86_64_IMG`` for IPXE_X86_64_IMG.
+
+        Empty ones are not given, as with single parameters.
+        """
         found = {name: text for name, text in self.texts.items() if parameter.stem and parameter.fits(name)}
         return MappingProxyType(
             {
                 name.removeprefix(parameter.stem): parameter.reader.read(text)
                 for name, text in found.items()
-                if not parameter.problem(text)
+                if text and not parameter.problem(text)
             }
         )
 

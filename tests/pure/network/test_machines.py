@@ -34,6 +34,10 @@ def test_a_machine_is_written_in_one_line(text: str) -> None:
     assert of(server_section(f"DHCP_HOST_a={text}")) == ((wanted,), [])
 
 
+def test_an_empty_line_is_none() -> None:
+    assert of(server_section("DHCP_HOST_a=''\nDHCP_HOST_b=")) == ((), [])
+
+
 def test_an_address_alone_or_a_name_alone_is_enough() -> None:
     assert of(server_section(f'DHCP_HOST_a="{ONE} pc1"'))[0] == (Reservation(ONE, None, "pc1"),)
     assert of(server_section(f'DHCP_HOST_a="{ONE} 192.168.67.30"'))[0][0].name == ""
