@@ -5,22 +5,23 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from ltspd.config.configuration import Config
-from ltspd.config.document import Host
-from ltspd.config.evaluate import exact_hosts
+from ltspd.config.document import Document, Host
+from ltspd.config.evaluate import exact_hosts, host_patterns
 from ltspd.config.parameter import BOTH, SERVER, Parameter
 from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
 from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
 from ltspd.menu import channels
-from ltspd.menu.choice import Chooser, examples, rules
+from ltspd.menu.choice import WAY, Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import SourceKind
-from ltspd.model.menu import MEMORY_TESTS, Menu, Offer, RootTransport, Tool
+from ltspd.model.menu import MEMORY_TESTS, BootWay, Menu, Offer, RootTransport, Tool
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_plain_path
+from ltspd.network.loaders import way_problems
 from ltspd.network.machines import with_machines
 from ltspd.network.roles import relayed_subnets, served_links
 from ltspd.network.setup import answers_names, routes
@@ -48,6 +49,8 @@ MENU_SHELL = Parameter(
 )
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
+# A MAC address, or whole bytes of its begin and a star.
+_MACS = re.compile("(?:[0-9a-f]{2}:){1,5}(?:[0-9a-f]{2}|[*])")
 # Where the kernel's NFS server listens, and where our own one of homes does (ltspd-homes.service).
 NFS_PORT, HOMES_PORT = 2049, 2050
 
@@ -207,7 +210,7 @@ def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> byt
 
 def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     document = config.document
-    entries = channels.entries(facts.images, config.settings.family(TITLES))
+    entries = channels.entries(facts.images, config.settings.family(TITLES), facts.machine)
     offer = Offer(entries, default_transport(facts), rules(document), tuple(_tools(config, facts)))
     chooser = Chooser(offer)
     # iPXE can't compare with a glob, so the static script has a choice for hosts that are named exactly.
@@ -220,12 +223,44 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
             Problem("menu", f"DEFAULT_IMAGE={name} in ltsp.conf is not a built image; there is: {known}.")
         )
     default, *choices = map(chooser.choice, wanted)
+    ways = _ways(document, chooser)
+    way = wanted[0][WAY] or BootWay.AUTO
+    used = {way, *(each for _, each in ways)}
+    problems += (Problem(*each) for each in way_problems(used, facts.boot_programs, facts.loaders))
+    for (key, value, _), settings in zip(named, wanted[1:], strict=False):
+        if key != "mac" and settings[WAY] is not way:
+            problems.append(
+                Problem(
+                    "menu",
+                    f"BOOT_WAY= of {value} in ltsp.conf does not count: of a machine that boots only the "
+                    "MAC address is known; write BOOT_WAY= into a section of that.",
+                )
+            )
     differing = (
         (key, value, choice)
         for (key, value, _), choice in zip(named, choices, strict=False)
         if choice != default
     )
-    return Menu(offer, default, tuple(differing), frozenset(each.transport for each in (default, *choices)))
+    return Menu(
+        offer,
+        default,
+        tuple(differing),
+        frozenset(each.transport for each in (default, *choices)),
+        way,
+        ways,
+    )
+
+
+def _ways(document: Document, chooser: Chooser) -> tuple[tuple[str, BootWay], ...]:
+    """Return the machines with a boot program of their own: DHCP knows them by how a MAC address begins."""
+    found = {each.removesuffix("*") for each in host_patterns(document) if _MACS.fullmatch(each)}
+    default = chooser.settings(Host())[WAY]
+    own: list[tuple[str, BootWay]] = []
+    for mac in sorted(found, key=lambda each: (len(each), each)):
+        way = chooser.settings(Host(mac=mac))[WAY]
+        if way is not None and way is not next((one for of, one in own if mac.startswith(of)), default):
+            own.insert(0, (mac, way))
+    return tuple(own)
 
 
 def _tools(config: Config, facts: Facts) -> Iterator[Tool]:

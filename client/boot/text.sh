@@ -61,10 +61,10 @@ parse_ip() {
     dns=${dns# } dns=${dns% }
 }
 
-# ipv4 WORD: print it if it is a dotted quad.
+# ipv4 WORD: print it if it is a dotted quad; 0.0.0.0 is how PXELINUX writes that there is none.
 ipv4() {
     local IFS=. part
-    case "$1" in *[!0-9.]* | *..* | .* | *.) return 0 ;; esac
+    case "$1" in *[!0-9.]* | *..* | .* | *. | 0.0.0.0) return 0 ;; esac
     # shellcheck disable=SC2086
     set -- $1 "$1"
     [ $# = 5 ] || return 0

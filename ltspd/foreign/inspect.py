@@ -1,12 +1,13 @@
-"""Whether a source has an init that this machine can run. Reads only inside the source."""
+"""Whether a source has an init that some client can run. Reads only inside the source."""
 
-import platform
 import stat
 from pathlib import Path
 
 from ltspd.errors import NoInit, WrongArchitecture
 from ltspd.foreign.inside import read_inside, stat_inside
 
+# What clients may be. A build packs a source as data, so the server may be any other machine.
+KNOWN = ("x86_64", "i686", "aarch64")
 INITS = ("sbin/init", "lib/systemd/systemd", "usr/lib/systemd/systemd", "etc/init", "bin/init")
 # e_machine of elf(5) -> what uname -m calls it.
 _MACHINES = {
@@ -20,12 +21,8 @@ _MACHINES = {
 }
 
 
-def check_init(root: Path, machine: str = "") -> str:
-    """Return the source's machine as ``uname -m`` names it; raises NoInit, WrongArchitecture.
-
-    ``machine`` is what this server is; a 32-bit x86 source is accepted on a 64-bit one.
-    """
-    machine = machine or platform.machine()
+def check_init(root: Path) -> str:
+    """Return the source's machine as ``uname -m`` names it; raises NoInit, WrongArchitecture."""
     found = next((name for name in INITS if _is_program(root, name)), None)
     if found is None:
         raise NoInit(
@@ -39,10 +36,9 @@ def check_init(root: Path, machine: str = "") -> str:
             break
     else:
         raise NoInit(f"{root}/{found} and its bin/sh are no ELF programs, so nothing in it could start.")
-    if theirs != machine and not (theirs == "i686" and machine == "x86_64"):
+    if theirs not in KNOWN:
         raise WrongArchitecture(
-            f"{root} is a {theirs} system, but this server is {machine} and builds boot files for that only. "
-            f"Build it on a {theirs} server."
+            f"{root} is a {theirs} system, but clients can only be {', '.join(KNOWN[:-1])} or {KNOWN[-1]}."
         )
     return theirs
 

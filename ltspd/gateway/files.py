@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,8 @@ from aiohttp.abc import AbstractStreamWriter
 from ltspd.gateway.metrics import Counts
 
 log = logging.getLogger("ltspd.gateway")
+
+_SLASHES = re.compile("/{2,}")
 
 
 class Files:
@@ -44,7 +47,8 @@ class Files:
         if (data := self._kept.get(request.path)) is not None:
             self._counts.bytes += len(data)
             return web.Response(body=data, content_type="application/octet-stream")
-        file = self.paths.get(request.path)
+        # shim asks for its second part with two slashes before the name.
+        file = self.paths.get(_SLASHES.sub("/", request.path))
         if file is None:
             # The path as it came: decoded it could hold control characters.
             log.info("%s %s %s 404", request.remote, request.method, request.raw_path[:200])

@@ -14,7 +14,7 @@ from ltspd.config.parameter import MENU, Parameter, Settings
 from ltspd.config.readers import IMAGE, LINE, choice, number
 from ltspd.config.rooms import MEMBERS
 from ltspd.config.secrecy import withheld
-from ltspd.model.menu import MenuChoice, Offer, RootTransport
+from ltspd.model.menu import BootWay, MenuChoice, Offer, RootTransport
 
 DEFAULT_IMAGE = Parameter("DEFAULT_IMAGE", IMAGE, "", MENU, "Image that the boot menu starts by itself")
 TRANSPORT = Parameter(
@@ -34,7 +34,14 @@ TIMEOUT = Parameter(
     MENU,
     "How long the menu waits, in ms; -1: no menu",
 )
-PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT)
+WAY = Parameter(
+    "BOOT_WAY",
+    choice("a way", BootWay),
+    "auto",
+    MENU,
+    "Boot program of a machine, known by its MAC address: auto, ipxe, shim (Secure Boot) or pxelinux",
+)
+PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT, WAY)
 
 
 class Chooser:

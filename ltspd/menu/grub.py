@@ -7,7 +7,7 @@ text stands between single quotes, where GRUB's language knows nothing special.
 from collections.abc import Iterator
 
 from ltspd.menu.items import image_items, latin_of, tool_items
-from ltspd.menu.kernel import ADD_ON, NBD_ADD_ON, command_line, directory
+from ltspd.menu.kernel import ADD_ON, NBD_ADD_ON, command_line, directory, instead_of_nbd
 from ltspd.model.menu import DIRECT, Menu, MenuChoice, RootTransport, Tool
 from ltspd.names import is_one_line
 
@@ -57,9 +57,12 @@ def _lines(menu: Menu, port: int) -> Iterator[str]:
     if word == "elif":
         yield "fi"
     yield from _function(port)
-    for entry, title in image_items(menu.offer, latin_of):
+    for entry, title in image_items(menu.offer, latin_of, arm=False):
         root = '"$root_way"' if entry.layered else DIRECT
         yield f"menuentry {_quoted(title)} --id {_quoted(f'image_{entry.name}')} --unrestricted {{"
+        if not entry.nbd:
+            other = instead_of_nbd(menu.offer)
+            yield f'  if [ "$root_way" = {RootTransport.NBD} ]; then set root_way={other}; fi'
         yield f"  start_image {_quoted(entry.image)} {_quoted(entry.generation)} {root}"
         yield "}"
     if not menu.offer.entries:

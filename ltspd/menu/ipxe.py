@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ltspd.menu.items import ascii_of, image_items, tool_items
-from ltspd.menu.kernel import command_line, directory
+from ltspd.menu.kernel import command_line, directory, instead_of_nbd
 from ltspd.model.menu import DIRECT, Entry, Menu, MenuChoice, Offer, RootTransport, Tool
 from ltspd.names import is_one_line
 
@@ -124,7 +124,7 @@ def _text(value: str) -> str:
 def _rest(offer: Offer) -> Iterator[str]:
     yield from _start(offer)
     for entry in offer.entries:
-        yield from _boot(entry)
+        yield from _boot(entry, instead_of_nbd(offer))
     yield from _roots()
     if Tool.MEMTEST in offer.tools:
         yield _MEMTEST
@@ -136,6 +136,9 @@ def _rest(offer: Offer) -> Iterator[str]:
 
 def _start(offer: Offer) -> Iterator[str]:
     yield "\n:start"
+    mixed = len({each.arm for each in offer.entries}) > 1
+    if mixed:
+        yield from _fitting(offer)
     yield "isset ${timeout} && goto menu ||"
     yield f"prompt --key m --timeout {KEY_TIMEOUT} Press m for the boot menu... && goto menu ||"
     yield "goto image_${image}"
@@ -143,7 +146,8 @@ def _start(offer: Offer) -> Iterator[str]:
     yield "menu Network boot from ${srv}"
     yield "item --gap Images"
     for entry, title in image_items(offer, _title):
-        yield f"item image_{entry.name} {title}"
+        only = f"iseq ${{machine}} {_machine(entry)} && " if mixed else ""
+        yield f"{only}item image_{entry.name} {title}{' ||' if mixed else ''}"
     yield "item --gap This computer"
     for tool, title in tool_items(offer, ABLE):
         yield f"item {tool} {title}"
@@ -152,17 +156,32 @@ def _start(offer: Offer) -> Iterator[str]:
     yield "goto start"
 
 
+def _fitting(offer: Offer) -> Iterator[str]:
+    """Yield what takes another image where the one that is to start is for other machines."""
+    yield "iseq ${buildarch} arm64 && set machine arm || set machine x86"
+    first = {_machine(each): each.name for each in reversed(offer.entries)}
+    for entry in offer.entries:
+        (other,) = first.keys() - {_machine(entry)}
+        yield f"iseq ${{machine}}:${{image}} {other}:{entry.name} && set image {first[other]} ||"
+
+
+def _machine(entry: Entry) -> str:
+    return "arm" if entry.arm else "x86"
+
+
 def _title(text: str) -> str:
     # Settings are filled in again and again until none is left, so there is no way to quote one.
     return _text(re.sub(r"[$]+{", "{", ascii_of(text)))
 
 
-def _boot(entry: Entry) -> Iterator[str]:
+def _boot(entry: Entry, instead: RootTransport) -> Iterator[str]:
     yield f"\n:image_{entry.name}"
     yield f"set name {entry.image}"
     yield f"set generation {entry.generation}"
     if not entry.layered:
         yield f"set root {DIRECT}"
+    elif not entry.nbd:
+        yield f"iseq ${{root}} {RootTransport.NBD} && set root {instead} ||"
     yield "goto load"
 
 

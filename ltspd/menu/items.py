@@ -24,9 +24,14 @@ _LATIN = str.maketrans(
 )
 
 
-def image_items(offer: Offer, shown: Callable[[str], str]) -> Iterator[tuple[Entry, str]]:
-    """Yield each image with its title; ``shown`` returns what a boot program can show of a text."""
-    for entry in offer.entries:
+def image_items(
+    offer: Offer, shown: Callable[[str], str], *, arm: bool = True
+) -> Iterator[tuple[Entry, str]]:
+    """Yield each image with its title; ``shown`` returns what a boot program can show of a text.
+
+    Without ``arm``, what is for ARM is left out.
+    """
+    for entry in (each for each in offer.entries if arm or not each.arm):
         title = shown(entry.title) or shown(f"{entry.image} ({entry.kernel})")
         yield entry, title if entry.channel == CURRENT else f"{title}, {entry.channel}"
 

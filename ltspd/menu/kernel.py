@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ltspd.model.menu import RootTransport
+from ltspd.model.menu import Offer, RootTransport
 
 # Below the directory of the boot files. Our init is in the last one, and finds the others unpacked.
 ADD_ON, NBD_ADD_ON = "ltsp.img", "nbd.img"
@@ -34,6 +34,11 @@ def command_line(
         parameters,
     )
     return " ".join(filter(None, words))
+
+
+def instead_of_nbd(offer: Offer) -> RootTransport:
+    """Return how the root of an image comes for which we have no program for NBD."""
+    return offer.transport if offer.transport is not RootTransport.NBD else RootTransport.HTTP
 
 
 def directory(image: str, generation: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 
 from ltspd.menu.items import ascii_of, image_items, tool_items
-from ltspd.menu.kernel import command_line, directory, initrds
-from ltspd.model.menu import DIRECT, Menu, MenuChoice, Offer, Tool
+from ltspd.menu.kernel import command_line, directory, initrds, instead_of_nbd
+from ltspd.model.menu import DIRECT, Menu, MenuChoice, Offer, RootTransport, Tool
 from ltspd.names import is_one_line
 
 # What it has a word or a module for.
@@ -62,8 +62,10 @@ def _lines(offer: Offer, choice: MenuChoice, port: int) -> Iterator[str]:
     if choice.timeout is None:
         yield "MENU HIDDEN"
     yield f"TIMEOUT {HIDDEN_TENTHS if choice.timeout is None else -(-choice.timeout // 100)}"
-    for entry, title in image_items(offer, _title):
+    for entry, title in image_items(offer, _title, arm=False):
         root = choice.transport if entry.layered else DIRECT
+        if root == RootTransport.NBD and not entry.nbd:
+            root = instead_of_nbd(offer)
         folder = directory(entry.image, entry.generation)
         words = command_line(
             image=entry.image,

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from ltspd.model.account import Account, Group
 from ltspd.model.client import Enrolled
 from ltspd.model.image import Image, Source
+from ltspd.model.menu import Loader
 from ltspd.model.network import Link
 from ltspd.model.order import Order
 from ltspd.model.setup import Setup
@@ -53,14 +54,17 @@ class HomeDirectory:
 class Facts:
     """All that one pass observed.
 
-    ``programs`` are the installed ones among those asked for. ``connected`` are the addresses of machines
-    that read a root, ``unsent`` are sentences about accounts that clients don't get, ``enrolled`` are the
-    clients whose keys count. ``closed`` says why nobody may get into accounts without a password.
+    ``machine`` is what ``uname -m`` says. ``programs`` are the installed ones among those asked for.
+    ``connected`` are the addresses of machines that read a root, ``unsent`` are sentences about accounts that
+    clients don't get, ``enrolled`` are the clients whose keys count. ``closed`` says why nobody may get into
+    accounts without a password.
+    ``homes`` is None if HOME_DIR= is no directory. ``loaders`` are the signed ones of ``boot_programs``.
     ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
     are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
     """
 
     hostname: str = ""
+    machine: str = ""
     links: tuple[Link, ...] = ()
     nameservers: tuple[IPv4Address, ...] = ()
     search_domain: str = ""
@@ -73,6 +77,7 @@ class Facts:
     images: tuple[Image, ...] = ()
     programs: frozenset[Program] = frozenset()
     boot_programs: Mapping[str, str] = field(default_factory=dict)
+    loaders: Mapping[str, Loader] = field(default_factory=dict)
     kernel_nfsd: bool = False
     container: bool = False
     leftovers: tuple[Leftover, ...] = ()

@@ -1,6 +1,7 @@
 """The boot menu: its entries, who gets which by default, and how a root comes to a client. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 # The channel of clients that are not told another one.
@@ -19,6 +20,15 @@ class RootTransport(StrEnum):
     HTTP = "http"
 
 
+class BootWay(StrEnum):
+    """Which boot program a machine gets, where its firmware can run that: the value of BOOT_WAY."""
+
+    AUTO = "auto"
+    IPXE = "ipxe"
+    SHIM = "shim"
+    PXELINUX = "pxelinux"
+
+
 class Tool(StrEnum):
     """What the menu offers beside images; a boot program leaves out what it can't do."""
 
@@ -33,7 +43,8 @@ class Tool(StrEnum):
 class Entry:
     """A generation of an image that can be booted, and the channel by which it is offered.
 
-    One that is not ``layered`` is a chroot that clients read by NFS, whatever transport they are to use.
+    One that is not ``layered`` is a chroot that clients read by NFS, whatever transport they are to use. One
+    without ``nbd`` is for other machines than the server is, for which there is no program of ours for NBD.
     """
 
     image: str
@@ -42,6 +53,13 @@ class Entry:
     layered: bool = True
     channel: str = CURRENT
     title: str = ""
+    architecture: str = ""
+    nbd: bool = True
+
+    @property
+    def arm(self) -> bool:
+        """Whether it is for ARM; all others are for x86."""
+        return self.architecture == "aarch64"
 
     @property
     def name(self) -> str:
@@ -79,10 +97,39 @@ class Menu:
     """The offer, and the choices that are made beforehand for clients that can't ask the gateway.
 
     A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares. ``transports`` are
-    all that some client may get.
+    all that some client may get. ``ways`` are machines with a boot program of their own, by how their MAC
+    addresses begin: the first that fits counts. ``way`` is that of all others.
     """
 
     offer: Offer
     default: MenuChoice
     hosts: tuple[tuple[str, str, MenuChoice], ...] = ()
     transports: frozenset[RootTransport] = frozenset()
+    way: BootWay = BootWay.AUTO
+    ways: tuple[tuple[str, BootWay], ...] = ()
+
+
+# The names under which clients fetch them; shim itself asks for GRUB by that name.
+SHIM, GRUB = "shimx64.efi", "grubx64.efi"
+
+
+class Authority(StrEnum):
+    """Microsoft's two keys for other people's programs, by their names in signatures."""
+
+    CA_2011 = "Microsoft Corporation UEFI CA 2011"
+    CA_2023 = "Microsoft UEFI CA 2023"
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """A signed EFI program.
+
+    ``signatures`` has for each signature the names in it. ``generations`` are its own by component, from its
+    SBAT section; ``least`` are those that it writes into a machine's firmware as the lowest to start.
+    ``error`` says why nothing could be read.
+    """
+
+    signatures: tuple[frozenset[str], ...] = ()
+    generations: Mapping[str, int] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""

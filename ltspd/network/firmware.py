@@ -3,9 +3,11 @@
 The first entry of ``boots`` that matches a machine is the one that counts.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from ltspd.model.menu import SHIM, BootWay, Menu
 
 # What an iPXE must be able to do to run our menu itself; DHCP option 175 lists its features
 # (https://ipxe.org/howto/dhcpd). Stripped builds in NIC ROMs lack some and get a full one first.
@@ -61,20 +63,58 @@ PI_TITLE = "Raspberry Pi Boot"
 PI_MACS = ("28:cd:c1:", "2c:cf:67:", "88:a2:9e:", "b8:27:eb:", "d8:3a:dd:", "dc:a6:32:", "e4:5f:01:")
 
 
-def boots(programs: Collection[str]) -> tuple[Boot, ...]:
-    """Return who boots what where these boot programs are installed; kinds without one are left out."""
-    return tuple(_boots(programs))
+# What machines get whose BOOT_WAY is another one than iPXE, where their firmware can run it.
+WAYS = {BootWay.SHIM: {"efi64": SHIM}, BootWay.PXELINUX: {"bios": "pxelinux.0"}}
 
 
-def _boots(programs: Collection[str]) -> Iterator[Boot]:
+def boots(programs: Collection[str], menu: Menu | None = None) -> tuple[Boot, ...]:
+    """Return who boots what where these boot programs are installed; kinds without one are left out.
+
+    Machines with a way of their own by the menu come first; without it there is none.
+    """
+    return tuple(_boots(programs, menu.way, menu.ways) if menu else _boots(programs))
+
+
+def _boots(
+    programs: Collection[str], usual: BootWay = BootWay.AUTO, ways: Iterable[tuple[str, BootWay]] = ()
+) -> Iterator[Boot]:
+    for number, (mac, way) in enumerate(ways):
+        name = f"-{number}"
+        yield from _way(programs, way, (mac,), name)
+        if way not in WAYS:
+            # What the others get is not for this one.
+            yield Boot(f"menu{name}", menu=True, macs=(mac,), file=MENU)
+            yield from _ipxe(programs, (mac,), name)
+    pi = Boot("pi", PI_NUMBERS, macs=PI_MACS, title=PI_TITLE)
+    if usual in WAYS:
+        # A Raspberry Pi says that it is a BIOS, and can run nothing for one.
+        yield pi
+        yield from _way(programs, usual)
     yield Boot("menu", menu=True, file=MENU)
-    yield Boot("pi", PI_NUMBERS, macs=PI_MACS, title=PI_TITLE)
+    if usual not in WAYS:
+        yield pi
+    yield from _ipxe(programs)
+
+
+def _way(
+    programs: Collection[str], way: BootWay, macs: tuple[str, ...] = (), name: str = ""
+) -> Iterator[Boot]:
+    for kind, program in WAYS.get(way, {}).items():
+        if program in programs:
+            yield from _kind(f"{way}{name}", kind, macs, program)
+
+
+def _ipxe(programs: Collection[str], macs: tuple[str, ...] = (), name: str = "") -> Iterator[Boot]:
     for kind, names in PROGRAMS.items():
         program = next((each for each in names if each in programs), None)
         if program is not None:
-            yield Boot(kind, NUMBERS[kind], file=program)
-            if kind in HTTP_NUMBERS:
-                yield Boot(f"http-{kind}", HTTP_NUMBERS[kind], Vendor.HTTP, file=program)
+            yield from _kind(f"{kind}{name}", kind, macs, program)
+
+
+def _kind(name: str, kind: str, macs: tuple[str, ...], program: str) -> Iterator[Boot]:
+    yield Boot(name, NUMBERS[kind], macs=macs, file=program)
+    if kind in HTTP_NUMBERS:
+        yield Boot(f"http-{name}", HTTP_NUMBERS[kind], Vendor.HTTP, macs=macs, file=program)
 
 
 def pxe_menu(title: str) -> bytes:

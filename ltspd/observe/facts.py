@@ -1,6 +1,7 @@
 """The Facts of one pass, gathered side by side. Changes nothing."""
 
 import asyncio
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,7 @@ def _of_files(
 ) -> tuple[Facts, tuple[Problem, ...]]:
     accounts, groups, unsent = people.look(paths, elsewhere)
     nameservers, domain = host.resolver(paths)
+    boot_programs = host.boot_programs(paths)
     images, problems = read_images(paths)
     sources = find_sources(paths)
     left = leftovers.look(paths)
@@ -59,6 +61,7 @@ def _of_files(
     return (
         Facts(
             hostname=host.hostname(),
+            machine=platform.machine(),
             nameservers=nameservers,
             search_domain=domain,
             accounts=accounts,
@@ -70,7 +73,8 @@ def _of_files(
             sources=sources,
             images=images,
             programs=host.programs(programs),
-            boot_programs=host.boot_programs(paths),
+            boot_programs=boot_programs,
+            loaders=host.loaders(paths, boot_programs),
             kernel_nfsd=host.kernel_nfsd(paths),
             container=host.in_container(paths),
             leftovers=left,

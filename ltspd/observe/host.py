@@ -5,14 +5,16 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
 from ltspd.model.facts import BOOT, HomeDirectory, Program
+from ltspd.model.menu import GRUB, SHIM, Authority, Loader
 from ltspd.model.setup import Setup, SetupKind
 from ltspd.names import is_resolver
+from ltspd.observe import efi
 from ltspd.paths import Paths
 
 # The first names the server's name servers. The others are read if those are only the server itself.
@@ -51,6 +53,8 @@ _BOOT_PROGRAMS = {
 }
 # The administrator's own ones, under the names above; they come first.
 _OWN_PROGRAMS = "/usr/local/lib/ipxe"
+# Of a signed program, no more is read. Debian's GRUB has 4 MB.
+MOST_BYTES = 32 << 20
 # The file of exports(5) that ltspd itself writes.
 OWN_EXPORTS = "ltspd.exports"
 
@@ -120,6 +124,27 @@ def boot_programs(paths: Paths) -> dict[str, str]:
         if place := next((each for each in every if paths.at(each).is_file()), None):
             found[name] = place
     return found
+
+
+def loaders(paths: Paths, found: Mapping[str, str]) -> dict[str, Loader]:
+    """Return what the signed ones of the boot programs found say of themselves, by their names."""
+    return {name: _loader(paths.at(found[name])) for name in (SHIM, GRUB) if name in found}
+
+
+def _loader(file: Path) -> Loader:
+    try:
+        stat = file.stat()
+        return _loader_now(file, stat.st_mtime_ns, stat.st_ino)
+    except OSError as error:
+        return Loader(error=f"can't be read ({error.strerror})")
+    except ValueError as error:
+        return Loader(error=str(error))
+
+
+@lru_cache(maxsize=16)
+def _loader_now(file: Path, _mtime: int, _inode: int) -> Loader:
+    with file.open("rb") as opened:
+        return efi.read(opened.read(MOST_BYTES), frozenset(Authority))
 
 
 def kernel_nfsd(paths: Paths) -> bool:

@@ -87,7 +87,7 @@ def elsewhere(world: World, server: IPv4Address) -> Iterator[str]:
     """Yield what somebody else's dhcpd needs for our boot files at this address of ours."""
     yield from _DEFINITIONS
     word = "if"
-    for boot in boots(world.boot_programs):
+    for boot in boots(world.boot_programs, world.desired.menu):
         following = "" if boot.vendor is Vendor.HTTP else f"next-server {server}; "
         yield f"{word} {_any(_tests(boot))} {{ {following}{' '.join(_told(world, server, boot))} }}"
         word = "elsif"
@@ -113,7 +113,7 @@ def _subnet(world: World, subnet: Subnet) -> Iterator[str]:
         yield "  option routers = packet(24, 4);"
     yield f"  next-server {subnet.server};"
     word = "if"
-    for boot in boots(world.boot_programs):
+    for boot in boots(world.boot_programs, world.desired.menu):
         yield f"  {word} {_any(_tests(boot))} {{ {' '.join(_told(world, subnet.server, boot))} }}"
         word = "elsif"
     yield "}"

@@ -129,7 +129,7 @@ def _refused(network: Network) -> Iterator[dict[str, Any]]:
 def _classes(world: World, found: tuple[Subnet, ...]) -> Iterator[dict[str, Any]]:
     """Yield a class for each entry of the list of who boots what; a machine is in one of them at most."""
     before: list[str] = []
-    for boot in boots(world.boot_programs):
+    for boot in boots(world.boot_programs, world.desired.menu):
         name = f"boot/{boot.name}"
         test = _any(_tests(boot))
         if before:
@@ -151,7 +151,7 @@ def _classes(world: World, found: tuple[Subnet, ...]) -> Iterator[dict[str, Any]
 
 def elsewhere(world: World, server: IPv4Address) -> str:
     """Return what somebody else's Kea needs for our boot files at this address of ours."""
-    known = {f"boot/{each.name}": each for each in boots(world.boot_programs)}
+    known = {f"boot/{each.name}": each for each in boots(world.boot_programs, world.desired.menu)}
     found = list(_classes(world, ()))
     for each in found:
         boot = known[each["name"]]

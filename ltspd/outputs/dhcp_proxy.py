@@ -61,7 +61,7 @@ def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
         yield f"dhcp-range={network.network_address},proxy,{network.netmask}"
     yield from refused(world.desired.network)
     yield from programs(world, links)
-    known = boots(world.boot_programs)
+    known = boots(world.boot_programs, world.desired.menu)
     numbers = sorted({n for each in known if each.vendor is Vendor.PXE and each.file for n in each.numbers})
     for link in links:
         # A machine that we have no boot file for gets no answer: an answer without a file would keep it from

@@ -44,7 +44,7 @@ def programs(world: World, links: Iterable[ServedLink], server: IPv4Address | No
     ``server`` is our address if it is somebody else's dnsmasq, which knows no link of ours. Our tags have a
     slash, so that none is an interface's name.
     """
-    known = boots(world.boot_programs)
+    known = boots(world.boot_programs, world.desired.menu)
     for number in sorted({number for each in known for number in each.numbers}):
         yield f"dhcp-match=set:arch/{number},option:client-arch,{number}"
     # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
@@ -72,7 +72,7 @@ def programs(world: World, links: Iterable[ServedLink], server: IPv4Address | No
 
 def classes(world: World) -> Iterator[str]:
     """Yield the classes of answers that give addresses, where a machine wants one."""
-    for each in boots(world.boot_programs):
+    for each in boots(world.boot_programs, world.desired.menu):
         if each.vendor is Vendor.HTTP:
             yield f"dhcp-option-force=tag:boot/{each.name},option:vendor-class,{each.vendor}"
         elif not each.file:

@@ -54,7 +54,7 @@ _FIELDS = {
 def _form(world: World, server: IPv4Address) -> Iterator[str]:
     yield "pfSense, OPNsense: Services, DHCP Server, the interface, Network Booting."
     yield f"Next Server: {server}"
-    for boot in boots(world.boot_programs):
+    for boot in boots(world.boot_programs, world.desired.menu):
         if field := _FIELDS.get(boot.name):
             place = base(world, server) if boot.vendor is Vendor.HTTP else "ltsp"
             yield f"{field}: {place}/{boot.file}"

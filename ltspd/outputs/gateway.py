@@ -7,6 +7,7 @@ from ltspd.clients.table import Order, Orders, Table, dump
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import count, port
 from ltspd.model.desired import Store
+from ltspd.model.menu import GRUB
 from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.documents import DIRECTORY
@@ -87,6 +88,9 @@ def _documents(world: World) -> dict[str, str]:
 def _files(world: World) -> dict[str, str]:
     store = world.desired.store
     files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in ("ltsp.ipxe", *world.add_ons)}
+    if GRUB in world.boot_programs:
+        # GRUB that came by HTTP asks for it here, too: in the root, whatever it is told.
+        files["/grub/grub.cfg"] = f"{world.paths.tftp.rsplit('/', 1)[0]}/grub/grub.cfg"
     files |= {f"{BASE}/{name}": f"{DIRECTORY}/{name}" for name in world.signed}
     for name, path in world.boot_programs.items():
         files[f"{BASE}/{name}"] = path

@@ -1,13 +1,12 @@
 """The boot menu of GRUB, where its signed image looks for it: in the root of the TFTP server. Pure."""
 
 from ltspd.menu.grub import configuration
+from ltspd.model.menu import GRUB
 from ltspd.model.output import File, Output
 from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.outputs.world import World
 
 ORDER = 21
-# The program that reads it; the distribution's shim starts it, and its own name says where it looks.
-PROGRAM = "grubx64.efi"
 
 
 def place(world: World) -> str:
@@ -17,7 +16,7 @@ def place(world: World) -> str:
 
 def render(world: World) -> Output | None:
     """Return the output with the menu; None where GRUB is not installed."""
-    if PROGRAM not in world.boot_programs:
+    if GRUB not in world.boot_programs:
         return None
     text = configuration(world.desired.menu, world.settings[HTTP_PORT])
     return Output(name="menu-grub", files=(File(place(world), text.encode()),))

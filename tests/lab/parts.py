@@ -27,13 +27,14 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "nfs", "next", "managers")
+NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware")
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
     "matrix": 1800,
     "nfs": 1800,
     "next": 1800,
+    "firmware": 600,
     "netboot": 2000,
     "running": 900,
     "namespaces": 890,
@@ -52,6 +53,8 @@ TREES = {
     "running": ("server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),
     "pam": ("bookworm-logins", "trixie-logins"),
+    "firmware": ("server", "client"),
+    "setups": ("bookworm-cards",),
     "managers": ("bookworm-cards", "trixie-cards"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # a network card's own iPXE announces itself before the one that we serve, and that before our menu.
 STAGES: Mapping[str, re.Pattern[str]] = {
     "firmware": re.compile(r"\S"),
-    "menu": re.compile(r"iPXE (?:initialising|\d)|Press m for the boot menu"),
+    "menu": re.compile(r"iPXE (?:initialising|\d)|Press m for the boot menu|PXELINUX \d|Loading \S+ from \d"),
     "kernel": re.compile(r"Linux version \d"),
     "network": re.compile(r"ltsp: network up"),
     "root": re.compile(r"ltsp: root mounted"),

@@ -26,6 +26,7 @@ MACHINES = {
         for transport in _TRANSPORTS
     },
     "uefi": Machine({"DEFAULT_IMAGE": "bookworm"}, firmware="uefi"),
+    "secure": Machine({"DEFAULT_IMAGE": "bookworm", "BOOT_WAY": "shim"}, firmware="secure"),
     "trixie": Machine({"DEFAULT_IMAGE": "trixie"}),
     "direct": Machine({"DEFAULT_IMAGE": "plain"}),
     "chrootless": Machine({"DEFAULT_IMAGE": "x86_64"}),
@@ -130,7 +131,10 @@ def _look_closer(client: Client, machine: Machine) -> None:
             "root:root",
             "root:shadow",
         ]
-    if machine.firmware == "uefi":
+    if machine.firmware != "bios":
         client.shell("test -d /sys/firmware/efi")
+    if machine.firmware == "secure":
+        assert "Secure boot enabled" in client.shell("dmesg")
+        assert "[none]" not in client.shell("cat /sys/kernel/security/lockdown")
     if machine.external:
         assert " 10.0.3." in client.shell("ip -4 -br address")

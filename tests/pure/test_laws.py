@@ -62,7 +62,10 @@ ALLOWED = {
     ),
     "network": "config.* model.* names",
     "logins": "config.* model.*",
-    "plan": "config.* logins menu.* model.* names network.machines network.roles network.setup paths",
+    "plan": (
+        "config.* logins menu.* model.* names network.loaders network.machines network.roles "
+        "network.setup paths"
+    ),
     "outputs": (
         "clients.fields clients.orders clients.table config.* menu.grub menu.ipxe menu.pxelinux model.* "
         "names network.firmware paths"

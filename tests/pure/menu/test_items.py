@@ -94,3 +94,48 @@ def test_pxelinux_asks_for_a_host_by_these_names() -> None:
     assert sorted(found) == ["01-52-54-00-ab-00-01", "C0A8431E", "default"]
     assert "INITRD ::ltsp/ltsp.img,::ltsp/nbd.img,::ltsp/images/a/" in found["C0A8431E"]
     assert "nbd.img" not in found["default"]
+
+
+# ---- images of several architectures ---------------------------------------------------------------
+
+
+def mixed(transport: RootTransport = NFS) -> Menu:
+    entries = (
+        Entry("pc", "g", "6.1", architecture="x86_64"),
+        Entry("old", "g", "6.1", architecture="i686", nbd=False),
+        Entry("arm", "g", "6.1", architecture="aarch64", nbd=False),
+    )
+    return Menu(Offer(entries, transport), MenuChoice("arm", RootTransport.NBD, "", None))
+
+
+def test_a_machine_is_offered_what_it_can_run() -> None:
+    script = ipxe.static_script(mixed(), 80)
+    assert "\niseq ${machine} arm && item image_arm arm (6.1) ||\n" in script
+    assert "\niseq ${machine} x86 && item image_old old (6.1) ||\n" in script
+    # Where another image was chosen for it, the first of its own starts.
+    assert "\niseq ${machine}:${image} x86:arm && set image pc ||\n" in script
+    assert "\niseq ${machine}:${image} arm:old && set image arm ||\n" in script
+    for text in (grub.configuration(mixed(), 80), pxelinux.configurations(mixed(), 80)["default"]):
+        assert "image_old" in text
+        assert "menuentry 'arm" not in text
+        assert "LABEL image_arm" not in text
+
+
+def test_with_one_architecture_no_machine_is_asked_which_it_is() -> None:
+    assert "buildarch" not in ipxe.static_script(menu(), 80)
+
+
+@pytest.mark.parametrize(
+    ("usual", "instead"),
+    [(NFS, "nfs"), (RootTransport.HTTP, "http"), (RootTransport.NBD, "http")],
+)
+def test_what_has_no_program_for_nbd_gets_its_root_otherwise(usual: RootTransport, instead: str) -> None:
+    script = ipxe.static_script(mixed(usual), 80)
+    assert f"set name old\nset generation g\niseq ${{root}} nbd && set root {instead} ||\n" in script
+    assert "set name pc\nset generation g\ngoto load\n" in script
+    assert f'if [ "$root_way" = nbd ]; then set root_way={instead}; fi' in grub.configuration(
+        mixed(usual), 80
+    )
+    text = pxelinux.configurations(mixed(usual), 80)["default"]
+    assert "APPEND ltsp.root=nbd ltsp.image=pc" in text
+    assert f"APPEND ltsp.root={instead} ltsp.image=old" in text

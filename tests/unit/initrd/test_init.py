@@ -53,6 +53,8 @@ def test_the_server_comes_from_the_address_where_the_boot_program_names_only_the
     def found(line: str) -> list[str]:
         return sh(f"nic=eth0; {script}", line, sources="text.sh net.sh").split()
 
+    # As PXELINUX writes it where there is no router.
+    assert sh('parse_ip "$1"; echo "$gateway"', "10.0.0.9:10.0.0.1:0.0.0.0:255.0.0.0").strip() == ""
     assert found(f"{line} ltsp.port=8080") == ["10.0.0.1", "http://10.0.0.1:8080/ltsp"]
     assert found(line) == ["10.0.0.1", "http://10.0.0.1/ltsp"]
     told = f"{line} ltsp.server=10.0.0.7 ltsp.base=tftp://10.0.0.7/ltsp"

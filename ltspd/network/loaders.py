@@ -1,0 +1,55 @@
+"""Whether Secure Boot takes what we serve: who signed shim, and whether it starts this GRUB. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from ltspd.model.menu import GRUB, SHIM, Authority, BootWay, Loader
+
+# Debian's packages of both.
+_PACKAGES = {SHIM: "shim-signed", GRUB: "grub-efi-amd64-signed"}
+# What PXELINUX loads to show our menu.
+_PXELINUX = frozenset({"pxelinux.0", "ldlinux.c32", "libutil.c32", "menu.c32"})
+_WITHOUT = {
+    Authority.CA_2011: "machines made before 2024, whose firmware has only that key, refuse it",
+    Authority.CA_2023: "new machines, whose firmware has only that key, refuse it",
+}
+
+
+def way_problems(
+    ways: Collection[BootWay], programs: Collection[str], loaders: Mapping[str, Loader]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the boot programs of these ways: a subject and a sentence."""
+    if BootWay.SHIM in ways:
+        yield from (("secure boot", each) for each in loader_problems(loaders))
+    if BootWay.PXELINUX in ways and not set(programs) >= _PXELINUX:
+        yield (
+            "menu",
+            f"BOOT_WAY=pxelinux needs {', '.join(sorted(_PXELINUX - set(programs)))} on this server: "
+            "'apt install pxelinux syslinux-common'. Until then machines get iPXE.",
+        )
+
+
+def loader_problems(loaders: Mapping[str, Loader]) -> Iterator[str]:
+    """Yield what keeps machines from starting shim, or shim from starting GRUB; sentences."""
+    if absent := [package for name, package in _PACKAGES.items() if name not in loaders]:
+        yield f"BOOT_WAY=shim needs {' and '.join(absent)} on this server: 'apt install {' '.join(absent)}'."
+        return
+    shim, grub = loaders[SHIM], loaders[GRUB]
+    for name, loader in ((SHIM, shim), (GRUB, grub)):
+        if loader.error:
+            yield f"{name} {loader.error}; reinstall {_PACKAGES[name]}."
+    if shim.error or grub.error:
+        return
+    known = frozenset[str]().union(*shim.signatures)
+    for authority in sorted(_WITHOUT.keys() - known):
+        yield (
+            f"{SHIM} is not signed by {authority}: {_WITHOUT[authority]}. "
+            f"Version 16.1 of {_PACKAGES[SHIM]} has both signatures."
+        )
+    for component, least in shim.least.items():
+        for name, loader in ((SHIM, shim), (GRUB, grub)):
+            own = loader.generations.get(component, least)
+            if own < least:
+                yield (
+                    f"{name} is {component},{own}, and {SHIM} writes {component},{least} into firmware "
+                    f"as the least that may start, so they refuse it; upgrade {_PACKAGES[name]}."
+                )

@@ -1,0 +1,1 @@
+"""Clients that boot by other ways than iPXE: ./check firmware."""
