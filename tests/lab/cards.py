@@ -27,7 +27,8 @@ PAGE = "this is outside"
 # The cards' own configuration, as an installation leaves it: one asks the router for an address.
 NETWORKD = f"[Match]\nName={WAN}\n[Network]\nDHCP=yes\n"
 # A container has no udev, without which NetworkManager takes a card for one that others still prepare.
-NM = "[device]\nmatch-device=*\nmanaged=1\n"
+# It makes connections of its own for cards at its start only, so they would not be there after undoing.
+NM = "[main]\nno-auto-default=*\n[device]\nmatch-device=*\nmanaged=1\n"
 KEYFILE = (
     f"[connection]\nid=outside\nuuid=5ac1e7b2-0c1f-4b61-8f13-0a4f4e0e2b11\ntype=ethernet\ninterface-name={WAN}\n"
     "[ipv4]\nmethod=auto\n"
@@ -114,12 +115,12 @@ class Cards:
                 "! -name '*.lease' ! -name seen-bssids ! -name secret_key ! -name '*.cache' "
                 "! -name machine-id ! -name 'NetworkManager*.state' -exec sha256sum {} + | sort -k 2"
             ),
-            "record": run("ls /var/lib/ltspd /var/lib/ltspd/outputs"),
+            "record": run("ls /var/lib/ltspd /var/lib/ltspd/outputs | grep -v leases"),
             "rules": run("nft list ruleset"),
             "forwarding": run("grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"),
             "units": run("systemctl list-units --plain --no-legend --all 'ltspd*' | awk '{ print $1, $4 }'"),
             "failed": run("systemctl list-units --plain --no-legend --failed 'ltspd*'"),
-            "connections": run("nmcli -t -f NAME,UUID,DEVICE connection show || true")
+            "connections": run("nmcli -t -f NAME,UUID,DEVICE connection show | grep -v ^lo:")
             if self.manager == "NetworkManager"
             else run("ls -R /etc/systemd/network"),
             "addresses": "\n".join(
@@ -145,6 +146,9 @@ class Cards:
 def check_dual(fresh: Cards) -> None:
     """Set two cards up, use them, start again, use them, and undo it all."""
     run = fresh.server.run
+    fresh.server.wait_for(
+        "systemctl is-active ltspd-tftp ltspd-gateway ltspd-radvd ltspd-nfs ltspd-login", 60
+    )
     before = fresh.state()
     command = "ltspctl setup dual --wan ext0 --lan lan0"
     said = run(f"{command} --dry-run")
