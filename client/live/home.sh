@@ -240,8 +240,10 @@ serve() {
     exec 5<>/dev/fuse
     "$busybox" mount -i -t fuse.sshfs -o nosuid,nodev,allow_other,default_permissions \
         -o fd=5,rootmode=40000,user_id=0,group_id=0 "ltsp-login:$dir" "$dir" || return 1
-    # reconnect: without it a lost connection ends the mount.
-    set -- "$sshfs" "ltsp-login:$dir" /dev/fd/5 -o "reconnect,dir_cache=yes$links,ssh_command=$login/home carry $uid"
+    # reconnect: without it a lost connection ends the mount. disable_hardlink: a file with two names counts one link over
+    # SFTP, and GNOME's keyring, which makes one and counts, tries that a hundred thousand times before its session begins.
+    set -- "$sshfs" "ltsp-login:$dir" /dev/fd/5 -o "reconnect,disable_hardlink,dir_cache=yes$links" \
+        -o "ssh_command=$login/home carry $uid"
     # root mounts, as the folder is nobody's, and sshfs runs with the rights of the person; but this client's key, and a
     # connection that root has made before it knew the account, are for root only.
     case "$way $connection" in
