@@ -28,7 +28,7 @@ NOUN: Noun[LinkState] = Noun(
             attrgetter("lines"),
             "What to add to another DHCP server, by its name: dnsmasq, isc, kea, pfsense; only with the role "
             "foreign.",
-            since="0.3.0",
+            since="0.4.0",
         ),
     ),
 )
