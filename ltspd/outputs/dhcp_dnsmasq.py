@@ -1,11 +1,12 @@
 """DHCP by our own dnsmasq, which does neither DNS nor TFTP, where we give addresses. Pure."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration
-from ltspd.model.network import DhcpRole, Network, Relayed, ServedLink
+from ltspd.model.network import DhcpRole, Network, Relayed, Reservation, ServedLink
 from ltspd.model.output import File, Output, Unit
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
 from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, classes, head, missing, programs, refused
@@ -17,6 +18,9 @@ LEASES = "/var/lib/ltspd/dnsmasq.leases"
 PROGRAMS = (DNSMASQ,)
 UNIT = "ltspd-dnsmasq.service"
 UNITS = (UNIT,)
+
+# What dnsmasq takes for how long a lease lasts, or for no answer at all, where a host name could stand.
+_NO_NAME = re.compile("[0-9]+[smhdw]?|infinite|ignore", re.IGNORECASE)
 
 LEASE = Parameter(
     "DHCP_LEASE",
@@ -62,11 +66,20 @@ def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
     for subnet in world.desired.network.subnets(DhcpRole.REAL) if links else ():
         yield from _relayed(world, subnet, links[0])
     for machine in world.desired.network.reservations:
-        words = (machine.mac, machine.address, machine.name)
-        yield f"dhcp-host={','.join(str(word) for word in words if word)}"
+        yield from _reserved(machine)
     yield from refused(world.desired.network)
     yield from programs(world, links)
     yield from classes(world)
+
+
+def _reserved(machine: Reservation) -> Iterator[str]:
+    """Yield what a machine is given; ``3d`` or ``ignore`` as its name would be read as something else there."""
+    name, tag = machine.name, f"machine/{machine.mac.replace(':', '')}"
+    meant = _NO_NAME.fullmatch(name) is not None
+    words = (machine.mac, machine.address, f"set:{tag}" if meant else name)
+    yield f"dhcp-host={','.join(str(word) for word in words if word)}"
+    if meant:
+        yield f"dhcp-option=tag:{tag},12,{name}"
 
 
 def _range(world: World, link: ServedLink) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import answers, releases, rooms
-from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, REQUEST, ROUTER, SERVER, Cable, Machine
+from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, LEASE, REQUEST, ROUTER, SERVER, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.rooms import DNSMASQ, ISC, KEA, NETWORK, Room
 
@@ -20,6 +20,8 @@ SERVERS = [
 ]
 IDS = ["-".join(each) for each in SERVERS]
 ROOM = "192.168.67.1/24"
+# Host names for which dnsmasq has another meaning.
+WORDS = ["3d", "101", "infinite", "ignore"]
 
 
 @pytest.fixture
@@ -108,17 +110,21 @@ def test_a_machine_is_given_its_own_address_and_name(
         "[52:54:00:0d:00:04]",
         "DHCP_ADDRESS=192.168.67.20",
         "HOSTNAME=pc4",
+        *(f"[52:54:00:0d:00:{place:02}]\nHOSTNAME={name}" for place, name in enumerate(WORDS, 10)),
     )
     with rooms.serving(room.server(ROOM), release, tmp_path, text):
         # Whoever comes first is not given what is another one's.
         others = [room.cable.lease(machine(number)).address for number in range(0x20, 0x34)]
         first, outside, named, section = (room.cable.lease(machine(number)) for number in (1, 2, 3, 4))
+        words = [room.cable.lease(machine(0x10 + place)) for place in range(len(WORDS))]
     assert [first.address, outside.address, section.address] == [
         "192.168.67.30",
         "192.168.67.5",
         "192.168.67.20",
     ]
     assert [each.options[12] for each in (first, named, section)] == [b"pc1", b"pc3", b"pc4"]
+    assert [each.options[12].decode() for each in words] == WORDS
+    assert len({each.options[LEASE] for each in (first, *words)}) == 1
     assert not {first.address, outside.address, section.address, "192.168.67.1"} & set(others)
     assert len(set(others)) == len(others)
 
