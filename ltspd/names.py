@@ -19,6 +19,8 @@ HOST_NAME_MAX = 64
 # RFC 1123's labels, and underscores inside, which the kernel and systemd accept and schools use.
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# RFC 1035: bytes of a domain name, and of a label.
+_DOMAIN_MAX, _LABEL_MAX = 253, 63
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _MAC_GLOB = re.compile(r"(?:[0-9a-f]{2}:){1,5}\*")
 # C0, DEL, C1, the separators that Unicode counts as ends of lines, and bytes that were no text.
@@ -40,6 +42,12 @@ def is_one_line(text: str) -> bool:
 def is_host_name(text: str) -> bool:
     """Whether a machine may have this host name."""
     return len(text) <= HOST_NAME_MAX and _HOST.fullmatch(text) is not None
+
+
+def is_domain(text: str) -> bool:
+    """Whether names in DNS may end in this, or be this; a machine's host name may have longer labels."""
+    fits = len(text) <= _DOMAIN_MAX and all(len(each) <= _LABEL_MAX for each in text.split("."))
+    return fits and _HOST.fullmatch(text) is not None
 
 
 def is_link_name(text: str) -> bool:

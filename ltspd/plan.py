@@ -20,7 +20,7 @@ from ltspd.model.image import SourceKind
 from ltspd.model.menu import MEMORY_TESTS, BootWay, Menu, Offer, RootTransport, Tool
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
-from ltspd.names import is_plain_path
+from ltspd.names import is_domain, is_plain_path
 from ltspd.network.loaders import way_problems
 from ltspd.network.machines import with_machines
 from ltspd.network.roles import relayed_subnets, served_links
@@ -195,7 +195,7 @@ def _unsent(who: tuple[str, ...]) -> Problem:
 
 def _domains(text: str) -> tuple[str, ...]:
     """Return the words that are domain names; they may come from a DHCP server, which is not trusted."""
-    return tuple(each for each in text.split() if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})", each))
+    return tuple(filter(is_domain, (each.removesuffix(".") for each in text.split())))
 
 
 def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> bytes:

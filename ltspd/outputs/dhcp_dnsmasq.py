@@ -73,7 +73,7 @@ def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
 
 
 def _reserved(machine: Reservation) -> Iterator[str]:
-    """Yield what a machine is given; ``3d`` or ``ignore`` as its name would be read as something else there."""
+    """Yield what a machine is given; ``3d`` or ``ignore`` as its name would mean something else there."""
     name, tag = machine.name, f"machine/{machine.mac.replace(':', '')}"
     meant = _NO_NAME.fullmatch(name) is not None
     words = (machine.mac, machine.address, f"set:{tag}" if meant else name)

@@ -7,7 +7,7 @@ from ltspd.config.readers import Reader
 from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole
 from ltspd.model.output import File, Output, Unit
-from ltspd.names import is_plain_path
+from ltspd.names import is_domain, is_plain_path
 from ltspd.outputs.world import World
 
 ORDER = 76
@@ -64,7 +64,7 @@ def _lines(world: World) -> Iterator[str]:
         yield "no-resolv"
         yield from (f"server={each}" for each in network.upstream)
     for each in network.reservations:
-        if each.name and each.address:
+        if each.address and is_domain(each.name):
             names = [each.name, *([f"{each.name}.{network.search_domain}"] if network.search_domain else [])]
             yield f"host-record={','.join(names)},{each.address}"
     if blacklist := world.settings[BLACKLIST]:

@@ -17,7 +17,15 @@ from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
 from ltspd.model.network import Reservation
 from ltspd.model.order import Order
-from ltspd.names import is_host_name, is_link_name, is_mac, is_mac_glob, is_one_line, is_plain_path
+from ltspd.names import (
+    is_domain,
+    is_host_name,
+    is_link_name,
+    is_mac,
+    is_mac_glob,
+    is_one_line,
+    is_plain_path,
+)
 from ltspd.paths import Paths
 
 # Images, generations, boot programs, and what iPXE compares a host with.
@@ -26,7 +34,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NETWORK = re.compile(r"[0-9.]{7,15}/[0-9]{1,2}")
-_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ def sound(world: World) -> World:
             network=replace(
                 network,
                 served=tuple(each for each in network.served if is_link_name(each.link)),
-                search_domain=network.search_domain if _DOMAIN.fullmatch(network.search_domain) else "",
+                search_domain=network.search_domain if is_domain(network.search_domain) else "",
                 reservations=tuple(filter(_is_machine, network.reservations)),
                 denied=tuple(filter(is_mac_glob, network.denied)),
                 allowed=tuple(filter(is_mac_glob, network.allowed)),

@@ -22,7 +22,7 @@ from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
 from ltspd.model.network import Link, LinkKind
 from ltspd.model.output import Output
 from ltspd.outputs import outputs
-from tests.worlds.planning import conf, programs, world
+from tests.worlds.planning import conf, link, programs, world
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/facts.json"))
 PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "nft", "radvd", "sshd"]
@@ -159,6 +159,32 @@ def test_dnsmasq_accepts_its_file(path: Path) -> None:
         ["dnsmasq", "--test", f"--conf-file={path}"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "syntax check OK" in done.stderr) == (0, True), done.stderr
+
+
+LONG = "a" * 64
+
+
+def test_names_that_dns_can_not_have_keep_nobody_else_from_theirs(tmp_path: Path) -> None:
+    text = f"""[server]
+DNS=1
+DHCP_HOST_a="52:54:00:00:00:01 192.168.67.30 pc1"
+DHCP_HOST_b="52:54:00:00:00:02 192.168.67.31 {LONG}"
+"""
+    for domain, full in (("school.example.", ",pc1.school.example"), (f"{LONG}.example", ""), ("a..b", "")):
+        facts = Facts(
+            links=(link("lan0", "192.168.67.1/24"),),
+            # It may come from the router's DHCP server.
+            search_domain=domain,
+            programs=programs("dnsmasq"),
+        )
+        (dns,) = (each for each in outputs(world(conf(text), facts)) if each.name == "dns")
+        lines = dns.files[0].data.decode()
+        assert [line for line in lines.splitlines() if "host-record" in line] == [
+            f"host-record=pc1{full},192.168.67.30"
+        ]
+        file = tmp_path / "dns.conf"
+        file.write_text(lines)
+        test_dnsmasq_accepts_its_file(file)
 
 
 @pytest.mark.parametrize("path", _files("dnsmasq.conf") + _files("proxy-dhcp.conf"))
