@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,10 +90,13 @@ class IfUpDown:
         return found
 
     def _write(self, path: str, text: str) -> None:
-        place = self._place(path)
+        # A link stays one.
+        place = self._place(path).resolve()
         try:
             place.parent.mkdir(exist_ok=True)
-            write_atomically(place, text.encode(errors="surrogateescape"))
+            # There may be passwords in it that nobody else may read.
+            mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else 0o644
+            write_atomically(place, text.encode(errors="surrogateescape"), mode)
         except OSError as error:
             raise ToolFailed(f"{path} can't be written ({error.strerror}).") from error
 

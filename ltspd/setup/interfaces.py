@@ -36,7 +36,8 @@ def converted(files: Mapping[str, str], change: Change) -> Mapping[str, str]:
     ours = f'# Written by "ltspctl setup"; "ltspctl setup undo" removes it.\n{stanza(change)}'
     main = files.get(MAIN, "")
     if re.search(rf"^\s*source(-directory)?\s+{re.escape(DIRECTORY)}(/\*)?\s*$", main, re.MULTILINE):
-        found[f"{DIRECTORY}/ltspd-{change.link.name}"] = ours
+        # "source-directory" reads no file that has a dot in its name.
+        found[f"{DIRECTORY}/ltspd-{change.link.name.replace('.', '-')}"] = ours
     else:
         found[MAIN] = f"{found.get(MAIN, main).rstrip()}\n\n{ours}"
     return found

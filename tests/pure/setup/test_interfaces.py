@@ -1,5 +1,6 @@
 """Files of ifupdown before and after a card has got its address in them."""
 
+import re
 from ipaddress import IPv4Interface
 
 from ltspd.setup.interfaces import DIRECTORY, MAIN, converted, has
@@ -16,6 +17,13 @@ def test_a_card_of_nobody_gets_a_file_of_its_own() -> None:
     found = converted({MAIN: main}, CHANGE)
     assert list(found) == [f"{DIRECTORY}/ltspd-lan0"]
     assert found[f"{DIRECTORY}/ltspd-lan0"].endswith(OURS)
+
+
+def test_the_file_of_a_vlan_is_one_that_ifup_reads() -> None:
+    change = Change(link("lan0.5"), IPv4Interface("192.168.67.1/24"))
+    (path,) = converted({MAIN: f"source-directory {DIRECTORY}\n"}, change)
+    # interfaces(5): run-parts(8) says which names count.
+    assert re.fullmatch("[A-Za-z0-9_-]+", path.removeprefix(f"{DIRECTORY}/"))
 
 
 def test_without_a_directory_the_lines_go_to_the_end() -> None:
