@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from ltspd.dbus.caller import Client, Unreachable
-from ltspd.errors import InvalidOption, LtspError, ToolFailed
+from ltspd.dbus.caller import Client
+from ltspd.errors import InvalidOption, ToolFailed
 from ltspd.paths import Paths
-from ltspd.setup.arrange import Answer, Arranger
+from ltspd.setup.arrange import TROUBLE, Answer, Arranger
 from ltspd.setup.request import Request
 from ltspd.system.files import write_atomically
 
@@ -32,12 +32,15 @@ def main() -> int:
         with open(paths.run / "setup.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             answer = asdict(_VERBS[verb](Arranger(paths, Client()), _request(paths)))
-    except (LtspError, Unreachable) as error:
+    except TROUBLE as error:
         print(error, file=sys.stderr)
         kind = error.name if isinstance(error, InvalidOption) else ToolFailed.name
         answer = {"error": kind, "message": str(error)}
+    if verb == "rollback":
+        # The timer asked, which reads no answer; the daemon may be about to read that to another call.
+        return 1 if "error" in answer else 0
     write_atomically(paths.run / "setup.answer", json.dumps(answer).encode(), 0o600)
-    return 1 if verb == "rollback" and "error" in answer else 0
+    return 0
 
 
 def _request(paths: Paths) -> Mapping[str, Any]:

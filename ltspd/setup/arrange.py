@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ltspd.dbus.caller import CallError, Client
+from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.errors import InvalidOption, LtspError, ToolFailed
 from ltspd.model.setup import SetupKind
 from ltspd.observe.host import in_container
@@ -19,6 +19,8 @@ from ltspd.setup.networkmanager import NetworkManager
 from ltspd.setup.request import Change, Decision, Request, decide
 from ltspd.system.files import remove, write_atomically
 
+# What may go wrong with the bus, the disk, and the programs that have the cards.
+TROUBLE = (LtspError, CallError, Unreachable, OSError)
 # It undoes an unconfirmed set-up after a minute.
 TIMER = "ltspd-setup.timer"
 _SYSTEMD = "org.freedesktop.systemd1"
@@ -78,7 +80,10 @@ class Arranger:
                 self._timer("RestartUnit")
             for manager, change, undo in steps:
                 manager.apply(change, undo)
-        except LtspError:
+            if answer.confirm:
+                # The whole minute is for the person. Until now it was for a set-up that breaks off.
+                self._timer("RestartUnit")
+        except TROUBLE:
             self.undo()
             raise
         return answer
@@ -168,7 +173,7 @@ class Arranger:
             try:
                 managers[step["manager"]].undo(step)
                 lines.append(f"- {step['link']}: what {step['manager']} had of it for the set-up")
-            except (LtspError, OSError) as error:
+            except TROUBLE as error:
                 failed.insert(0, step)
                 why.append(str(error))
         if failed:
@@ -181,11 +186,9 @@ class Arranger:
             systemd = Peer(self._client, _SYSTEMD)
             body = [TIMER, "replace"]
             systemd.call("/org/freedesktop/systemd1", f"{_SYSTEMD}.Manager", method, "ss", body)
-        except CallError as error:
+        except (CallError, Unreachable) as error:
             if method != "StopUnit":
-                raise ToolFailed(
-                    f"{TIMER} can't be started ({error.message}), so nothing is done."
-                ) from error
+                raise ToolFailed(f"{TIMER} can't be started ({error}), so nothing is done.") from error
 
     def _write(self, request: Request, decision: Decision, steps: list[Undo], *, confirmed: bool) -> None:
         setup = replace(decision.setup, confirmed=confirmed)
