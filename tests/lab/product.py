@@ -10,9 +10,12 @@ from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 from tests.patience import PATIENCE
 
-# What every client of the lab needs: a console that the test can read, and no menu to wait in.
+# A console that the test can read. While other machines are emulated beside it, the 90 s that systemd waits
+# for it to appear are not always enough. Debian 12 knows the first of these words, later releases the second.
+CONSOLE = "console=ttyS0,115200 systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600"
+# What every client of the lab needs; there is no menu to wait in.
 BASE: Mapping[str, Mapping[str, str]] = {
-    "clients": {"KERNEL_PARAMETERS": "console=ttyS0,115200", "MENU_TIMEOUT": "-1"},
+    "clients": {"KERNEL_PARAMETERS": CONSOLE, "MENU_TIMEOUT": "-1"},
 }
 # What clients fetch, or where they connect to fetch it: of services of our own, and all of it.
 FETCH_FILES = f"""set -e

@@ -23,7 +23,7 @@ END
 
 
 # A shell on the second serial line also where an image has nothing of ours (systemd-debug-generator(8)).
-SHELL = "console=ttyS0,115200 systemd.debug_shell=ttyS1"
+SHELL = f"{product.CONSOLE} systemd.debug_shell=ttyS1"
 # Longer than a client's kernel waits for an answer, in seconds.
 AWAY = 60
 

@@ -27,7 +27,7 @@ def test_settings_are_explained_and_checked_on_the_real_file(server: Server) -> 
         each["Name"]: each for each in json.loads(server.run("ltspctl config show 52:54:00:00:00:01 --json"))
     }
     kernel = found["KERNEL_PARAMETERS"]
-    assert kernel["Value"] == "console=ttyS0,115200"
+    assert kernel["Value"] == product.CONSOLE
     lines = server.path("/etc/ltsp/ltsp.conf").read_text().splitlines()
     assert lines[kernel["Line"] - 1].startswith("KERNEL_PARAMETERS=")
     assert server.run("ltspctl config check").strip() == "ltsp.conf has no mistakes."

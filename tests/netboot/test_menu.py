@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 MAC = "52:54:00:67:f6:01"
 SECTIONS = {
     # Words that iPXE must leave as they are.
-    "52:54:00:67:f6:*": {"KERNEL_PARAMETERS": "console=ttyS0,115200 ltsp.test=glob || ltsp.more=#1"},
+    "52:54:00:67:f6:*": {"KERNEL_PARAMETERS": f"{product.CONSOLE} ltsp.test=glob || ltsp.more=#1"},
     "clients": {**product.BASE["clients"], "DEFAULT_IMAGE": "bookworm"},
 }
 
