@@ -62,7 +62,9 @@ class Diagnosis:
         """Return what is wrong with a machine, or without a name with the server; raises NoSuchClient."""
         async with self._one:
             if not name:
-                return of_server.about(await self._look(state, world, facts, outputs))
+                # In a thread: firewalls may have tens of thousands of rules and addresses.
+                look = await self._look(state, world, facts, outputs)
+                return await asyncio.to_thread(of_server.about, look)
             mac = _mac(name, state)
             client = next((each for each in state.clients if each.mac == mac), None)
             if client is None:
@@ -111,8 +113,8 @@ class Diagnosis:
         path = self._paths.at(RULESET)
         try:
             result = await self._systemd.act("StartUnit", RULESET_UNIT)
-            data = await asyncio.to_thread(_read, path)
-            return json.loads(data) if result == "done" and data else None
+            found = await asyncio.to_thread(_read, path)
+            return found if result == "done" else None
         except (Unanswered, OSError, ValueError) as error:
             log.info("The firewall's rules can't be read: %s", error)
             return None
@@ -148,9 +150,9 @@ def _mac(name: str, state: State) -> str:
     )
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> Any:
     with path.open("rb") as file:
-        return file.read(RULESET_MOST)
+        return json.loads(file.read(RULESET_MOST) or b"null")
 
 
 async def _older(version: str, mended: str) -> bool:

@@ -1,5 +1,6 @@
 """What may keep machines from booting on the server's own side. Pure: what is looked at is handed in."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,10 @@ def _ports(look: Look) -> Iterator[Finding]:
 
 
 def _stop(holder: Holder) -> str:
-    return f"systemctl disable --now {holder.unit}" if holder.unit else f"kill {holder.pid}"
+    # With a session, or a person's own systemd, much more would end than that process.
+    if not holder.unit.endswith(".service") or holder.unit.startswith("user@"):
+        return f"kill {holder.pid}"
+    return f"systemctl disable --now {shlex.quote(holder.unit)}"
 
 
 def _units(look: Look) -> set[str]:
@@ -144,7 +148,7 @@ def _unreadable(look: Look) -> Iterator[Finding]:
             Severity.ERROR,
             f"TFTP {path}",
             "the TFTP server can't read it: it runs as a user without rights.",
-            f"'chmod o+rX {path}', then 'ltspctl doctor' again.",
+            f"'chmod o+rX {shlex.quote(path)}', then 'ltspctl doctor' again.",
         )
 
 

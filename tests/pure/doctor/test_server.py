@@ -3,6 +3,8 @@
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
+import pytest
+
 from ltspd.doctor.server import Holder, Hole, Look, about
 from ltspd.model.finding import Severity
 from ltspd.model.network import DhcpRole, Link, LinkKind, Network, ServedLink
@@ -31,6 +33,25 @@ def test_ports_of_others_are_named_and_our_own_and_systemds_are_not() -> None:
     assert (port.severity, port.subject) == (Severity.ERROR, "port 4011/udp")
     assert "pxe (pid 7, pxe.service)" in port.cause
     assert "systemctl disable --now pxe.service" in port.step
+
+
+@pytest.mark.parametrize(
+    ("unit", "command"),
+    [
+        ("", "kill 7"),
+        ("session-2.scope", "kill 7"),
+        ("user@1000.service", "kill 7"),
+        (r"pxe\x2dboot.service", r"systemctl disable --now 'pxe\x2dboot.service'"),
+    ],
+)
+def test_only_that_process_is_stopped(unit: str, command: str) -> None:
+    (port,) = about(replace(WELL, holders=[Holder("udp", 4011, "pxe", 7, unit)]))
+    assert port.step == f"Stop it ('{command}'), then 'ltspctl apply'."
+
+
+def test_a_file_is_one_word_of_the_command() -> None:
+    (found,) = about(replace(WELL, unreadable=("/srv/tftp/a b;reboot",)))
+    assert found.step.startswith("'chmod o+rX '/srv/tftp/a b;reboot'', then")
 
 
 def test_links_without_a_role() -> None:
