@@ -7,6 +7,7 @@ own is never replaced by a report, only by an administrator.
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -37,16 +38,23 @@ def settle(
 ) -> tuple[Registry, Mapping[str, ClientState]]:
     """Return the registry and the clients after the reports of these machines."""
     known, found = dict(registry), dict(clients)
+    # How many that count towards the limit each address has.
+    crowds = Counter(each.address for each in known.values() if _counts(each))
     for mac in macs:
         client = found[mac]
         if mac not in known and len(known) >= MOST:
             _make_room(known)
         full = len(known) >= MOST
-        entry = _entry(known.get(mac), client, policy, full=full, crowded=_is_crowded(known, client))
+        before = known.get(mac)
+        crowded = _is_crowded(before, client, crowds[client.address])
+        entry = _entry(before, client, policy, full=full, crowded=crowded)
         if entry is not None:
             known[mac] = entry
         else:
             known.pop(mac, None)
+        for each, number in ((before, -1), (entry, 1)):
+            if each is not None and _counts(each):
+                crowds[each.address] += number
         identity = judge(entry, client, policy)
         if client.identity is not identity:
             found[mac] = replace(client, identity=identity)
@@ -62,13 +70,16 @@ def _make_room(known: dict[str, Enrolled]) -> None:
         del known[oldest.mac]
 
 
-def _is_crowded(known: Registry, client: ClientState) -> bool:
-    """Return whether a client would be one kept key too many of its address."""
-    before = known.get(client.mac)
+def _counts(entry: Enrolled) -> bool:
+    """Return whether a key is one that came by itself and stays."""
+    return entry.kept and not entry.approved
+
+
+def _is_crowded(before: Enrolled | None, client: ClientState, number: int) -> bool:
+    """Return whether a client would be one kept key too many of its address, which has ``number``."""
     if client.kept != "1" or (before is not None and before.kept):
         return False
-    same = (each for each in known.values() if each.kept and not each.approved)
-    return sum(each.address == client.address for each in same) >= ADDRESS_MOST
+    return number >= ADDRESS_MOST
 
 
 def _entry(
