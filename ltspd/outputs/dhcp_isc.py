@@ -18,6 +18,9 @@ DHCPD = Program("dhcpd")
 PROGRAMS = (DHCPD,)
 UNIT = "ltspd-dhcpd.service"
 UNITS = (UNIT,)
+# Addresses of one network: dhcpd has a record of each in memory from its start on, and begins with none if
+# there are too many.
+ADDRESSES_MOST = 1 << 16
 # Debian's AppArmor profile lets it read nothing but /etc/dhcp, also when it only checks a file.
 _CHECK = (
     "unshare", "--mount", "sh", "-ec",
@@ -103,8 +106,11 @@ def _refused(network: Network) -> Iterator[str]:
 
 def _subnet(world: World, subnet: Subnet) -> Iterator[str]:
     yield f"subnet {subnet.network.network_address} netmask {subnet.network.netmask} {{"
+    left = ADDRESSES_MOST
     for first, last in subnet.pools:
-        yield f"  range {first} {last};"
+        if left > 0:
+            yield f"  range {first} {min(last, first + left - 1)};"
+        left -= int(last) - int(first) + 1
     for option, addresses in {"routers": subnet.routers, "domain-name-servers": subnet.nameservers}.items():
         if addresses:
             yield f"  option {option} {', '.join(map(str, addresses))};"

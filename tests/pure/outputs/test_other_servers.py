@@ -39,6 +39,16 @@ def test_a_card_in_the_place_of_another_makes_another_file(server: str) -> None:
     assert files[0] != files[1]
 
 
+def test_dhcpd_gives_of_a_large_network_what_it_has_memory_for() -> None:
+    config = conf(
+        '[server]\nDHCP_SERVER=isc\nDHCP_HOST_a="52:54:00:00:00:01 10.20.0.9"\nDHCP_LINKS=lan0=real\n'
+    )
+    facts = Facts(links=(link("lan0", "10.0.0.1/8"),), programs=programs("dhcpd"))
+    (found,) = (each for each in outputs(world(config, facts)) if each.name == "dhcp")
+    ranges = [line.split() for line in found.files[0].data.decode().splitlines() if "range" in line]
+    assert ranges == [["range", "10.20.0.0", "10.20.0.8;"], ["range", "10.20.0.10", "10.21.0.0;"]]
+
+
 def test_kea_leaves_no_port_to_the_dnsmasq_of_proxied_links() -> None:
     hindered = of("proxy-dhcp", "DHCP_SERVER=kea", "dnsmasq", "kea-dhcp4")
     assert "nothing is answered on ext0" in hindered.missing
