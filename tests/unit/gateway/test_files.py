@@ -66,6 +66,14 @@ def test_only_its_size(shared: Gateway) -> None:
     assert (status, headers["content-length"], body) == (200, str(len(KERNEL)), b"")
 
 
+def test_slashes_that_shim_puts_too_many(shared: Gateway) -> None:
+    """That is how shim asks for its second part: /ltsp//grubx64.efi."""
+    assert ask(shared.port, request("/ltsp//vmlinuz"))[::2] == (200, KERNEL)
+    status, headers, _ = ask(shared.port, request("/ltsp///vmlinuz", "HEAD"))
+    assert (status, headers["content-length"]) == (200, str(len(KERNEL)))
+    assert ask(shared.port, request("/ltsp//secret"))[0] == 404
+
+
 @pytest.mark.parametrize(
     ("span", "status", "body"),
     [
