@@ -21,6 +21,8 @@ UNDER_WAY = 30 * SECOND
 ATTEMPT = 600 * SECOND
 # So many requests for one file mean that it does not arrive. iPXE and firmware ask for its size first.
 UNANSWERED = 3
+# The numbers of UEFI that shim is for.
+_SHIM = frozenset({7, 9, 16})
 _FIRMWARE = {
     0: "BIOS",
     6: "UEFI, 32 bits",
@@ -262,8 +264,7 @@ def _no_fetch(case: _Case) -> Causes:
     if file.startswith("http:"):
         yield (
             f"it was told to fetch {file}; no system has reported since.",
-            "'journalctl -u ltspd-gateway' shows whether the request came. If it came: firmware with Secure "
-            "Boot refuses programs that are not signed for it.",
+            f"'journalctl -u ltspd-gateway' shows whether the request came. If it came: {_secure(number)}",
         )
     yield (
         f"it was told to fetch {file} and has not asked for it.",
@@ -300,14 +301,24 @@ def _no_report(case: _Case) -> Causes:
         )
     if case.client.seen.architecture in (7, 9, 11):
         yield (
-            f"it fetched {last.text if last else 'its program'}, and that did not run: firmware with "
-            "Secure Boot refuses programs that are not signed for it.",
-            "Switch Secure Boot off in its firmware, if it is on (docs/secure-boot.md).",
+            f"it fetched {last.text if last else 'its program'}, and that did not run.",
+            f"Look at its screen: {_secure(case.client.seen.architecture)}",
         )
     yield (
         f"it fetched {last.text if last else 'its program'}, and nothing came after that.",
         "Look at its screen; its card may need another boot program (docs/boot.md).",
     )
+
+
+def _secure(architecture: int) -> str:
+    """Return what to do about a program that UEFI got and did not start."""
+    step = (
+        "BOOT_WAY=shim in its section of ltsp.conf gives it a signed one (docs/secure-boot.md); or switch "
+        "Secure Boot off."
+        if architecture in _SHIM
+        else "There is no signed one for it here: switch Secure Boot off."
+    )
+    return f"firmware with Secure Boot refuses programs that are not signed for it. {step}"
 
 
 def _no_root(case: _Case) -> Causes:

@@ -92,7 +92,7 @@ def test_firmware_that_nothing_is_installed_for() -> None:
         ("lease", (OFFERED._replace(text=""), LEASED._replace(text="")), "was told nothing to boot"),
         ("tftp", (LEASED, FETCHED._replace(text="pxelinux.0")), "there is no such file"),
         ("tftp", (LEASED, FETCHED._replace(times=6)), "asked 6 times"),
-        ("tftp", (LEASED, FETCHED), "Secure Boot"),
+        ("tftp", (LEASED, FETCHED), "that did not run"),
         ("tftp", (LEASED, FETCHED, IPXE), "iPXE runs"),
     ],
 )
@@ -100,6 +100,18 @@ def test_where_it_stopped(stage: str, steps: tuple[Step, ...], said: str) -> Non
     found = last(client(stage, ASKED, *steps))
     assert said in found.cause
     assert (found.severity, bool(found.step)) == (Severity.ERROR, True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps"),
+    [("tftp", (LEASED, FETCHED)), ("lease", (LEASED._replace(text="http://192.168.67.1/ltsp/snponly.efi"),))],
+)
+def test_where_secure_boot_is_likely_its_way_is_named(stage: str, steps: tuple[Step, ...]) -> None:
+    assert "BOOT_WAY=shim" in last(client(stage, ASKED, *steps)).step
+    # There is none for ARM.
+    told = last(client(stage, ASKED, *steps, architecture=11)).step
+    assert "BOOT_WAY" not in told
+    assert "Secure Boot off" in told
 
 
 def test_nobody_gives_addresses_beside_us() -> None:
