@@ -110,6 +110,24 @@ def output(conf: str, address: str = "192.168.67.1/24", *more: tuple[str, str]) 
     return dhcp
 
 
+def theirs(kind: str, lines: str, address: str = "192.168.67.1/24", link: str = LINK) -> bytes:
+    """Return the configuration of an administrator's own server, with the lines that we print for it."""
+    network = IPv4Interface(address).network
+    first, last = network[20], network[250]
+    if kind == KEA:
+        # Any Kea that works, without anything of ours.
+        data = output(f"[server]\nDHCP_SERVER={kind}\n", address).files[0].data
+        own = json.loads(data.replace(f'"{LINK}"'.encode(), f'"{link}"'.encode()))["Dhcp4"]
+        del own["subnet4"][0]["next-server"]
+        return json.dumps({"Dhcp4": own | json.loads(lines)["Dhcp4"]}).encode()
+    if kind == ISC:
+        own = "authoritative;\nping-check false;\nddns-update-style none;\n"
+        subnet = f"subnet {network[0]} netmask {network.netmask} {{ range {first} {last}; }}\n"
+        return f"{own}{lines}{subnet}".encode()
+    own = f"port=0\nbind-dynamic\ninterface={link}\nno-ping\ndhcp-leasefile=/var/lib/ltspd/dnsmasq.leases\n"
+    return f"{own}dhcp-range={first},{last},1h\n{lines}".encode()
+
+
 @contextmanager
 def serving(
     netns: str, release: str, root: Path, conf: str, address: str = "192.168.67.1/24", data: bytes = b""

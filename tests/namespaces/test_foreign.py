@@ -1,6 +1,5 @@
 """Other people's DHCP servers with the lines that we print for them: what each kind of machine is told."""
 
-import json
 from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -33,25 +32,10 @@ def lines(server: str) -> str:
     return foreign.lines(world(config, facts))["lan0"][server]
 
 
-def theirs(server: str, conf: str) -> str:
-    """Return an administrator's configuration with our lines in it."""
-    if server == DNSMASQ:
-        own = "port=0\nbind-dynamic\ninterface=lan0\nno-ping\ndhcp-leasefile=/var/lib/ltspd/dnsmasq.leases\n"
-        return f"{own}dhcp-range=192.168.67.20,192.168.67.250,1h\n{lines(server)}"
-    if server == ISC:
-        own = "authoritative;\nping-check false;\nddns-update-style none;\n"
-        subnet = "subnet 192.168.67.0 netmask 255.255.255.0 { range 192.168.67.20 192.168.67.250; }\n"
-        return f"{own}{lines(server)}{subnet}"
-    # Any Kea that works, without anything of ours.
-    own = json.loads(rooms.output(conf).files[0].data)["Dhcp4"]
-    del own["subnet4"][0]["next-server"]
-    return json.dumps({"Dhcp4": own | json.loads(lines(server))["Dhcp4"]})
-
-
 @pytest.mark.parametrize(("server", "release"), SERVERS, ids=["-".join(each) for each in SERVERS])
 def test_machines_are_sent_to_us(server: str, release: str, tmp_path: Path) -> None:
     conf = f"[server]\nDHCP_SERVER={server}\n"
-    data = theirs(server, conf).encode()
+    data = rooms.theirs(server, lines(server), THEIRS)
     found = {}
     with (
         rooms.room() as room,
