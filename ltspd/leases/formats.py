@@ -16,6 +16,8 @@ _BLOCK = re.compile(r"^lease ([0-9.]+) \{$(.*?)^\}$", re.MULTILINE | re.DOTALL)
 _ENDS = re.compile(r"^\s*ends \d ([0-9/]+ [0-9:]+);", re.MULTILINE)
 _HARDWARE = re.compile(r"^\s*hardware ethernet ([0-9a-f:]+);", re.MULTILINE)
 _ACTIVE = re.compile(r"^\s*binding state active;", re.MULTILINE)
+# DHCP has 32 bits for the seconds of a lease.
+LONGEST = (1 << 32) - 1
 _NOBODY = "00:00:00:00:00:00"
 _TIME = "%Y/%m/%d %H:%M:%S"
 # What Kea 2.2 has in its file. kea-lfc, which reads the file next, adds the columns of newer ones.
@@ -83,7 +85,7 @@ def merge(files: Mapping[str, Iterable[Lease]], own: str, now: int) -> tuple[Lea
     for kind, leases in files.items():
         for each in {lease.address: lease for lease in leases}.values():
             known = found.get(each.address)
-            if each.ends > now and (known is None or known[0].ends < each.ends):
+            if now < each.ends <= now + LONGEST and (known is None or known[0].ends < each.ends):
                 found[each.address] = (each, kind)
     return tuple(lease for _, (lease, kind) in sorted(found.items()) if kind != own)
 

@@ -1,5 +1,6 @@
 """Lease files of three servers: what one reads of another's, and what it makes of its own."""
 
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -95,3 +96,24 @@ def test_no_file_is_so_broken_that_a_server_would_not_start(kind: str, begin: st
     for text in (begin, begin + good + end, good + begin):
         found = merge({kind: parse(kind, text)}, "other", NOW)
         add(kind, text, found, CONF)
+
+
+@pytest.mark.parametrize("made", ["pipe", "link", "endless"])
+def test_what_another_servers_user_may_have_put_there_holds_nobody_up(tmp_path: Path, made: str) -> None:
+    place = tmp_path / FILES["isc"][0]
+    place.parent.mkdir(parents=True)
+    match made:
+        case "pipe":
+            os.mkfifo(place)
+        case "link":
+            place.symlink_to("/dev/zero")
+        case "endless":
+            text = add("isc", "", [lease(20)], "")
+            place.write_text(text + add("kea", "", [lease(21)], CONF))
+            kea = tmp_path / FILES["kea"][-1]
+            kea.parent.mkdir(parents=True)
+            row = f"192.168.67.22,52:54:00:00:00:22,,600,{'9' * 20},7,0,0,,0,"
+            kea.write_text(f"{HEADER}\n{row}\n")
+    take_over("dnsmasq", tmp_path, NOW)
+    expected = [lease(20)] if made == "endless" else []
+    assert list(parse("dnsmasq", (tmp_path / FILES["dnsmasq"][0]).read_text())) == expected
