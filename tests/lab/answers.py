@@ -17,7 +17,7 @@ from pathlib import Path
 from ltspd.config.configuration import load
 from ltspd.model.facts import Facts
 from ltspd.model.network import Link, LinkKind
-from ltspd.network.firmware import PROGRAMS
+from ltspd.network.firmware import PROGRAMS, WAYS
 from ltspd.outputs import dhcp_dnsmasq, dhcp_proxy
 from tests.lab import releases
 from tests.lab.dhcp import (
@@ -45,10 +45,17 @@ LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
 GIVEN = "10.0.3.77"
 # Subnets behind relays, whose requests come by the two links: the relay's address there, and a machine's.
 RELAYED = {REAL: ("10.5.0.1", "10.5.0.77"), PROXY: ("10.6.0.1", "10.6.0.77")}
-CONF = '[server]\nDHCP_RELAYED="10.5.0.0/24=real:10.5.0.100-10.5.0.200 10.6.0.0/24=proxy"\n'
+_SHIM, _PXELINUX = "52:54:00:5b:", "52:54:00:5c:"
+# Machines that boot another program than iPXE.
+OWN_WAYS = f"[{_SHIM}*]\nBOOT_WAY=shim\n[{_PXELINUX}*]\nBOOT_WAY=pxelinux\n"
+CONF = '[server]\nDHCP_RELAYED="10.5.0.0/24=real:10.5.0.100-10.5.0.200 10.6.0.0/24=proxy"\n' + OWN_WAYS
 
 # All boot programs that clients could need, whatever this machine has installed.
-BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for names in PROGRAMS.values() for name in names}
+BOOT_PROGRAMS = {
+    name: f"/usr/lib/ipxe/{name}"
+    for names in (*PROGRAMS.values(), *(each.values() for each in WAYS.values()))
+    for name in names
+}
 _PI = "b8:27:eb:0d:"
 
 KINDS = {
@@ -70,11 +77,20 @@ KINDS = {
     "iPXE on UEFI": Machine(7, features=FULL),
     "iPXE on ARM": Machine(11, features=FULL),
     "iPXE of a card, without our menu's features": Machine(0, features=(33,)),
+    "UEFI that boots by shim": Machine(7, mac=_SHIM),
+    "UEFI that boots by shim, by the errata": Machine(9, mac=_SHIM),
+    "UEFI that boots by shim, by HTTP": Machine(16, "HTTPClient", mac=_SHIM),
+    "iPXE of a card that boots by shim": Machine(7, features=FULL, mac=_SHIM),
+    "BIOS that can't boot by shim": Machine(0, mac=_SHIM),
+    "BIOS that boots by PXELINUX": Machine(0, mac=_PXELINUX),
+    "iPXE of a card that boots by PXELINUX": Machine(0, features=FULL, mac=_PXELINUX),
+    "UEFI that can't boot by PXELINUX": Machine(7, mac=_PXELINUX),
     "UEFI, RISC-V": Machine(27),
     "Linux": Machine(),
     "Windows": Machine(vendor="MSFT 5.0"),
 }
 _BIOS, _UEFI, _MENU = "ltsp/undionly.kpxe", "ltsp/snponly.efi", "ltsp/ltsp.ipxe"
+_SECURE, _OLD = "ltsp/shimx64.efi", "ltsp/pxelinux.0"
 _UEFI_32, _ARM, _ARM_32 = "ltsp/snponly-ia32.efi", "ltsp/snponly-arm64.efi", "ltsp/snponly-arm32.efi"
 PI_TITLE = b"Raspberry Pi Boot"
 # Which file each kind is told by PXE; a Raspberry Pi none, but the title of the menu that it looks for.
@@ -93,6 +109,13 @@ FILES = {
     "iPXE on UEFI": _MENU,
     "iPXE on ARM": _MENU,
     "iPXE of a card, without our menu's features": _BIOS,
+    "UEFI that boots by shim": _SECURE,
+    "UEFI that boots by shim, by the errata": _SECURE,
+    "iPXE of a card that boots by shim": _SECURE,
+    "BIOS that can't boot by shim": _BIOS,
+    "BIOS that boots by PXELINUX": _OLD,
+    "iPXE of a card that boots by PXELINUX": _OLD,
+    "UEFI that can't boot by PXELINUX": _UEFI,
 }
 # Which of our files each kind gets by HTTP.
 HTTP_FILES = {
@@ -100,6 +123,7 @@ HTTP_FILES = {
     "UEFI by HTTP": _UEFI,
     "UEFI by HTTP, ARM of 32 bits": _ARM_32,
     "UEFI by HTTP, ARM": _ARM,
+    "UEFI that boots by shim, by HTTP": _SECURE,
 }
 
 

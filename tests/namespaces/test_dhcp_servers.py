@@ -31,7 +31,7 @@ def room() -> Iterator[Room]:
 
 
 def conf(server: str, *lines: str) -> str:
-    return "\n".join(["[server]", f"DHCP_SERVER={server}", *lines, ""])
+    return "\n".join(["[server]", f"DHCP_SERVER={server}", *lines, answers.OWN_WAYS])
 
 
 def machine(number: int, kind: str = "BIOS", prefix: str = "52:54:00:0d") -> Machine:

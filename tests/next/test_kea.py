@@ -7,10 +7,11 @@ import pytest
 from tests.lab import answers, releases, rooms
 from tests.lab.dhcp import DISCOVER, Machine
 
-CONF = """[server]
+CONF = f"""[server]
 DHCP_SERVER=kea
 DHCP_HOST_a="52:54:00:0d:00:7f 192.168.67.30 pc1"
 DHCP_DENY=52:54:11:*
+{answers.OWN_WAYS}
 """
 ADDRESS = "192.168.67.1/24"
 
