@@ -60,13 +60,13 @@ def _reserved(world: World) -> frozenset[IPv4Address]:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A network where addresses are given; ``link`` is empty if a relay asks for its machines.
+    """A network where addresses are given; ``links`` are empty if a relay asks for its machines.
 
-    ``server`` is our address for its machines.
+    ``server`` is our address for its machines. Several cards may lead to one network.
     """
 
     network: IPv4Network
-    link: str
+    links: tuple[str, ...]
     server: IPv4Address
     pools: tuple[tuple[IPv4Address, IPv4Address], ...]
     routers: tuple[IPv4Address, ...]
@@ -78,17 +78,27 @@ def subnets(world: World) -> tuple[Subnet, ...]:
     """Return the networks where we give addresses."""
     network, taken = world.desired.network, _reserved(world)
 
-    def made(each: ServedLink | Relayed, where: IPv4Network, link: str, server: IPv4Address) -> Subnet:
+    def made(
+        each: ServedLink | Relayed, where: IPv4Network, links: tuple[str, ...], server: IPv4Address
+    ) -> Subnet:
         resolvers = (server,) if network.dns else network.nameservers
         fitting = tuple(
             one for one in network.reservations if (one.address in where if one.address else one.name)
         )
         first, last = each.first or where[1], each.last or where[-2]
-        return Subnet(where, link, server, tuple(pools(first, last, taken)), each.routers, resolvers, fitting)
+        return Subnet(
+            where, links, server, tuple(pools(first, last, taken)), each.routers, resolvers, fitting
+        )
 
-    links = [each for each in network.served if each.role is DhcpRole.REAL]
-    found = [made(each, each.address.network, each.link, each.address.ip) for each in links]
+    cards: dict[IPv4Network, list[ServedLink]] = {}
+    for each in network.served:
+        if each.role is DhcpRole.REAL:
+            cards.setdefault(each.address.network, []).append(each)
+    found = [
+        made(first, where, tuple(one.link for one in (first, *others)), first.address.ip)
+        for where, (first, *others) in cards.items()
+    ]
     carriers = network.links(DhcpRole.REAL)
-    for each in network.subnets(DhcpRole.REAL) if carriers else ():
-        found.append(made(each, each.network, "", carriers[0].address.ip))
+    for subnet in network.subnets(DhcpRole.REAL) if carriers else ():
+        found.append(made(subnet, subnet.network, (), carriers[0].address.ip))
     return tuple(found)

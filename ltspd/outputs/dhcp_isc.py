@@ -114,7 +114,7 @@ def _subnet(world: World, subnet: Subnet) -> Iterator[str]:
     for option, addresses in {"routers": subnet.routers, "domain-name-servers": subnet.nameservers}.items():
         if addresses:
             yield f"  option {option} {', '.join(map(str, addresses))};"
-    if not subnet.link and not subnet.routers:
+    if not subnet.links and not subnet.routers:
         # The relay, which is at this place of its request (RFC 2131).
         yield "  option routers = packet(24, 4);"
     yield f"  next-server {subnet.server};"

@@ -101,7 +101,8 @@ def _subnet(subnet: Subnet) -> dict[str, Any]:
             for each in subnet.reservations
         ],
     }
-    return found | ({"interface": subnet.link} if subnet.link else {})
+    # Of several cards in one network, Kea knows by our address there which one it is.
+    return found | ({"interface": subnet.links[0]} if len(subnet.links) == 1 else {})
 
 
 def _options(given: Mapping[str, str]) -> list[dict[str, str]]:
@@ -129,6 +130,8 @@ def _refused(network: Network) -> Iterator[dict[str, Any]]:
 def _classes(world: World, found: tuple[Subnet, ...]) -> Iterator[dict[str, Any]]:
     """Yield a class for each entry of the list of who boots what; a machine is in one of them at most."""
     before: list[str] = []
+    # Which of our addresses machines reach by a link; without one, those behind relays.
+    ways = {link: each.server for each in found for link in each.links or ("",)}
     for boot in boots(world.boot_programs, world.desired.menu):
         name = f"boot/{boot.name}"
         test = _any(_tests(boot))
@@ -138,14 +141,14 @@ def _classes(world: World, found: tuple[Subnet, ...]) -> Iterator[dict[str, Any]
         yield {"name": name, "test": test, **_told(boot)}
         if boot.vendor is Vendor.HTTP:
             # What is told goes out of the same link, so that its machines reach the address.
-            for each in found:
-                where = f"pkt.iface == '{each.link}'" if each.link else "not (pkt4.giaddr == 0.0.0.0)"
-                if each.link:
+            for link, server in ways.items():
+                where = f"pkt.iface == '{link}'" if link else "not (pkt4.giaddr == 0.0.0.0)"
+                if link:
                     where += " and pkt4.giaddr == 0.0.0.0"
                 yield {
-                    "name": f"{name}/{each.link or 'relayed'}",
+                    "name": f"{name}/{link or 'relayed'}",
                     "test": f"member('{name}') and {where}",
-                    "boot-file-name": f"{base(world, each.server)}/{boot.file}",
+                    "boot-file-name": f"{base(world, server)}/{boot.file}",
                 }
 
 

@@ -75,7 +75,7 @@ class Room:
     def relay(self, server: str, address: str, subnet: str) -> Relay:
         """Return a relay in the room, with this address in a subnet that the server has a route to."""
         far = f"{self.name}-far"
-        ip(far, f"address add {NETWORK}254/24 dev {LINK}", f"address add {address}/32 dev lo")
+        ip(far, f"address replace {NETWORK}254/24 dev {LINK}", f"address add {address}/32 dev lo")
         ip(server, f"route add {subnet} via {NETWORK}254")
         made = Relay(far, address, f"{NETWORK}1")
         self.undo.callback(made.close)

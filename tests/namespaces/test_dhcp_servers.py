@@ -129,6 +129,45 @@ def test_a_machine_is_given_its_own_address_and_name(
     assert len(set(others)) == len(others)
 
 
+@pytest.mark.parametrize(("server", "release"), SERVERS[1:], ids=IDS[1:])
+def test_two_cards_in_one_network_and_two_relays(
+    room: Room, server: str, release: str, tmp_path: Path
+) -> None:
+    text = conf(
+        server,
+        'DHCP_RELAYED="10.5.0.0/24=real 10.6.0.0/24=real"',
+        "DHCP_HOST_name=52:54:00:0d:00:03,pc3",
+    )
+    netns = room.server(ROOM)
+    ip(
+        netns,
+        f"link add lan1 type veth peer name lan1 netns {room.name}-far",
+        "address add 192.168.67.2/24 dev lan1",
+    )
+    ip(netns, "link set lan1 up")
+    ip(f"{room.name}-far", "link set lan1 up")
+    (file,) = rooms.output(text, ROOM, ("lan1", "192.168.67.2/24")).files
+    other = Cable(f"{room.name}-far", "lan1")
+    try:
+        with rooms.serving(netns, release, tmp_path, text, data=file.data):
+            found = [
+                cable.lease(machine(number)) for number, cable in ((3, other), (4, room.cable), (5, other))
+            ]
+            relayed = [
+                room.relay(netns, f"10.{number}.0.1", f"10.{number}.0.0/24").ask(
+                    DISCOVER, machine(0x20 + number, "UEFI by HTTP"), machine(0x30 + number)
+                )[-1]
+                for number in (5, 6)
+            ]
+    finally:
+        other.close()
+    assert all(each.address.startswith(NETWORK) for each in found)
+    assert len({each.address for each in found}) == 3
+    assert found[0].options[12] == b"pc3"
+    assert [each.address.rpartition(".")[0] for each in relayed] == ["10.5.0", "10.6.0"]
+    assert {each.file for each in relayed} == {"http://192.168.67.1/ltsp/snponly.efi"}
+
+
 @pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
 def test_who_is_denied_gets_no_answer_at_all(room: Room, server: str, release: str, tmp_path: Path) -> None:
     text = conf(server, 'DHCP_DENY="52:54:00:0d:00:07 52:54:11:*"')
