@@ -15,6 +15,9 @@ _SECRET_TEXT = re.compile(
     # Options of mounts (mount.cifs(8), also user=NAME%PASSWORD), of wireless networks and of programs.
     r"|(?<![a-z0-9])(?:pass|passwd|password2?|passphrase|pwd|psk|secret|token|api[_-]?key|wep_key[0-9])"
     r"(?:\s?=|:)\s?['\"]?[^\s,;&'\"]"
+    # The kernel's parameters for installers and systemd, such as inst.vncpassword=.
+    r"|(?:password2?|passphrase|rootpw)=['\"]?[^\s,;&'\"]"
+    r"|set_credential(?:_binary)?=[^\s:]*password"
     r"|--?(?:pass|password|passphrase|passwd|token|secret)\s+[^\s,;&-]"
     r"|(?<![a-z])user(?:name)?=[^\s,%]*%[^\s,]"
     # user:password@host, with or without a scheme; mailto: is followed by no password.

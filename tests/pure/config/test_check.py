@@ -210,6 +210,9 @@ api_key=abc
 wep_key0=12345
 davfs https://a:b@cloud/x
 x password=$P
+quiet inst.vncpassword=abc
+inst.rootpw=abc
+systemd.set_credential=passwd.plaintext-password.root:abc
 """
 PLAIN = """\
 //10.0.0.9/x /mnt cifs credentials=/etc/cifs.cred,uid=1000 0 0
@@ -228,6 +231,7 @@ vt.global_cursor_default=0
 a@b
 ann@nas:/x /mnt fuse.sshfs defaults
 *.example:x
+systemd.set_credential=firstboot.keymap:de
 """
 
 
