@@ -16,6 +16,8 @@ from ltspd.system.files import remove, write_atomically
 log = logging.getLogger(__name__)
 
 TIMER = "ltspd-setup.timer"
+# Seconds that a set-up may take. Debian's dhclient, for which ifup waits, tries for 300.
+PATIENCE = 600.0
 
 
 class Setups:
@@ -34,7 +36,7 @@ class Setups:
         async with self._asking:
             try:
                 await asyncio.to_thread(_put, request, answer, words)
-                result = await self._systemd.act("StartUnit", f"ltspd-setup@{verb}.service")
+                result = await self._systemd.act("StartUnit", f"ltspd-setup@{verb}.service", PATIENCE)
                 found = await asyncio.to_thread(_take, request, answer)
             except OSError as error:
                 raise ToolFailed(f"{request.parent} can't be written ({error.strerror}).") from error

@@ -153,11 +153,12 @@ class Systemd:
         except BusError as error:
             log.warning("%s can't be told of news: %s", unit, error.message)
 
-    async def act(self, method: str, unit: str) -> str:
+    async def act(self, method: str, unit: str, patience: float = 0.0) -> str:
         """Call StartUnit, StopUnit, RestartUnit or ReloadOrRestartUnit and return the job's result.
 
-        ``done`` is success (systemd(1), "JobRemoved"); anything else is a reason in a word. Raises Unanswered
-        if it is not known whether that happened.
+        ``done`` is success (systemd(1), "JobRemoved"); anything else is a reason in a word, also after
+        ``patience`` seconds if that is more than other units have. Raises Unanswered if it is not known
+        whether that happened.
         """
         if not self.present:
             return "no systemd"
@@ -171,7 +172,7 @@ class Systemd:
         self._acting += 1
         try:
             (job,) = await self._ask(ROOT, MANAGER, method, "ss", [unit, "replace"])
-            return await self._result(job)
+            return await self._result(job, max(JOB_SECONDS, patience))
         except BusError as error:
             if not _of_systemd(error):
                 raise _unanswered(unit, error) from error
@@ -181,16 +182,16 @@ class Systemd:
             if not self._acting:
                 self._done.clear()
 
-    async def _result(self, job: str) -> str:
+    async def _result(self, job: str, seconds: float) -> str:
         if job in self._done:
             return self._done.pop(job)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._results[job] = future
         try:
-            async with asyncio.timeout(JOB_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError:
-            return f"still not there after {JOB_SECONDS:.0f} s"
+            return f"still not there after {seconds:.0f} s"
         finally:
             del self._results[job]
 

@@ -24,13 +24,15 @@ class Unit:
         self.fails = False
         self.started: list[str] = []
         self.asked: Any = None
+        self.patience = 0.0
 
-    async def act(self, method: str, unit: str) -> str:
+    async def act(self, method: str, unit: str, patience: float = 0.0) -> str:
         if self.fails:
             raise Unanswered("systemd does not answer.")
         assert method == "StartUnit"
         self.started.append(unit)
         if unit != TIMER:
+            self.patience = patience
             self.asked = json.loads((self._paths.run / "setup.request").read_bytes())
             if self.answer is not None:
                 (self._paths.run / "setup.answer").write_text(json.dumps(self.answer))
@@ -54,6 +56,8 @@ async def test_what_the_unit_answers_is_returned_and_nothing_stays(setups: Setup
     assert await setups.ask("make", {"kind": "dual"}) == unit.answer
     assert (unit.started, unit.asked) == (["ltspd-setup@make.service"], {"kind": "dual"})
     assert list(unit._paths.run.iterdir()) == []
+    # dhclient.conf(5): "timeout"; ifup waits for it.
+    assert unit.patience > 300
 
 
 async def test_an_error_of_the_unit_is_the_callers(setups: Setups, unit: Unit) -> None:
