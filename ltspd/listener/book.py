@@ -19,6 +19,8 @@ MOST = 1000
 SERVERS_MOST = 16
 # Machines that were never heard before, at once and a second: whoever makes addresses up is told of slowly.
 NEW_BURST, NEW_RATE = 500.0, 5.0
+# What is new of servers, at once and a second: administrators are told of it.
+SERVER_BURST, SERVER_RATE = 12.0, 0.1
 # The same step within this time is one that is repeated.
 REPEATED = 60 * SECOND
 # iPXE asks for an address within this time after it was fetched; later, it is one in a card.
@@ -51,6 +53,7 @@ class Book:
         self._news: dict[str, None] = {}
         self._servers: OrderedDict[tuple[str, str], _Heard] = OrderedDict()
         self._new = Bucket(NEW_BURST, NEW_RATE, now / SECOND)
+        self._new_servers = Bucket(SERVER_BURST, SERVER_RATE, now / SECOND)
         # Whether the daemon doesn't know of all servers.
         self.servers_changed = False
 
@@ -214,6 +217,8 @@ class Book:
                 server = server._replace(heard=old.heard)
         else:
             news = True
+        if news and not self._new_servers.take(server.heard / SECOND):
+            return
         self._servers[key] = _Heard(server)
         self._servers.move_to_end(key)
         if len(self._servers) > SERVERS_MOST:
