@@ -15,6 +15,12 @@ _OPTIONS = "ro,all_squash,no_subtree_check,insecure,crossmnt"
 # Not insecure: on a client that was not tampered with, only root can speak from a port below 1024.
 # subtree_check: file handles can be guessed, and would open any file of the same file system.
 _HOMES = "rw,root_squash,sync,secure,crossmnt,sec=sys"
+# Networks that have been served; whoever gives this server its addresses could make them without end.
+FORMER_MOST = 64
+
+
+def _kept(now: set[str], before: frozenset[str]) -> list[str]:
+    return sorted(now | set(sorted(before - now)[:FORMER_MOST]))
 
 
 def serves(world: World) -> bool:
@@ -34,12 +40,12 @@ def render(world: World) -> Output | None:
         return None
     store = world.desired.store
     now = set(map(str, world.desired.network.networks))
-    networks = sorted(now | world.exported)
+    networks = _kept(now, world.exported)
     clients = " ".join(f"{network}({_OPTIONS})" for network in networks)
     exported = (store.path, *store.direct) if networks else ()
     lines = f"{BOOT}{world.boot}\n" if world.boot and networks else ""
     lines += "".join(f"{path} {clients}\n" for path in exported)
-    homes, writers = world.desired.homes, sorted(now | world.exported_homes)
+    homes, writers = world.desired.homes, _kept(now, world.exported_homes)
     if writers and homes and not homes.foreign:
         options = f"{_HOMES},{'no_subtree_check' if homes.whole else 'subtree_check'}"
         lines += f"{homes.path} {' '.join(f'{each}({options})' for each in writers)}\n"

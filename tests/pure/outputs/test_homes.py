@@ -5,6 +5,7 @@ from dataclasses import replace
 from ltspd.model.facts import Facts, HomeDirectory
 from ltspd.model.output import Output
 from ltspd.outputs import outputs
+from ltspd.outputs.nfs_kernel import FORMER_MOST
 from tests.worlds.planning import conf, link, programs, world
 
 HOMES = HomeDirectory("/home")
@@ -80,3 +81,11 @@ def test_who_has_an_export_keeps_it_when_the_address_is_another_one_or_none() ->
     _, images, people = nfs.files[0].data.decode().splitlines()
     assert one in images
     assert one not in people
+    # A DHCP server that gives this one an address of another network each minute doesn't fill the file.
+    many = frozenset(f"172.16.{number}.0/24" for number in range(256))
+    facts = replace(moved, exported=many, exported_homes=many)
+    (nfs,) = (each for each in outputs(world(config, facts)) if each.name == "nfs")
+    _, images, people = nfs.files[0].data.decode().splitlines()
+    for line in (images, people):
+        assert other in line
+        assert line.count("172.16.") == FORMER_MOST
