@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ltspd.clients.fields import is_address, is_mac
+from ltspd.clients.fields import ClientStage, is_address, is_mac
 from ltspd.model.client import ClientState, Seen, Server, Stage, Step, Word
 from ltspd.names import is_link_name
 
@@ -140,7 +140,9 @@ def merge(
         before = found.get(seen.mac, ClientState(seen.mac))
         after = replace(before, seen=seen)
         if seen.stage and seen.at > before.last_seen:
-            after = replace(after, stage=seen.stage, last_seen=seen.at, error="")
+            # Its last boot has ended, so it can't obey an order. Of one that runs that would be a claim.
+            boot = "" if before.stage == ClientStage.OFF else before.boot
+            after = replace(after, stage=seen.stage, last_seen=seen.at, error="", boot=boot)
         # Who has told a key has told its address, too, and both belong together.
         if seen.lease and is_only_heard(before):
             after = replace(after, address=seen.lease)
@@ -154,8 +156,3 @@ def merge(
 def is_only_heard(client: ClientState) -> bool:
     """Whether a machine was heard by the listener, and has never reported itself."""
     return bool(client.seen.mac) and not (client.boot or client.key or client.image or client.hostname)
-
-
-def is_starting(client: ClientState) -> bool:
-    """Whether a machine was heard last: its firmware or iPXE runs, and no system."""
-    return client.stage in list(Stage)

@@ -66,6 +66,13 @@ def test_what_a_machine_reports_later_counts_and_its_next_boot_again() -> None:
     assert (again.stage, again.error, again.key, again.address) == ("discover", "", "k", "10.0.0.30")
 
 
+def test_who_was_off_and_starts_is_given_no_order_for_its_last_boot() -> None:
+    off = ClientState(MAC, "pc1", stage=ClientStage.OFF, boot="5f", last_seen=NOW - SECOND)
+    assert merged({MAC: off}).boot == ""
+    # Anybody can say that of a machine that runs.
+    assert merged({MAC: replace(off, stage=ClientStage.LOGIN)}).boot == "5f"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
