@@ -3,10 +3,11 @@
 import fcntl
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any
 
 from ltspd.dbus.caller import Client
 from ltspd.errors import InvalidOption, ToolFailed
@@ -15,6 +16,8 @@ from ltspd.setup.arrange import TROUBLE, Answer, Arranger
 from ltspd.setup.request import Request
 from ltspd.system.files import write_atomically
 
+# Seconds that a person has to confirm a set-up; ltspd-setup.timer has them, too.
+MINUTE = 60.0
 _VERBS: Mapping[str, Callable[[Arranger, Any], Answer]] = {
     "plan": lambda arranger, words: arranger.plan(Request.of(words)),
     "make": lambda arranger, words: arranger.make(Request.of(words)),
@@ -30,7 +33,7 @@ def main() -> int:
     try:
         # The timer does not know of a call that is under way.
         with open(paths.run / "setup.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, verb)
             answer = asdict(_VERBS[verb](Arranger(paths, Client()), _request(paths)))
     except TROUBLE as error:
         print(error, file=sys.stderr)
@@ -41,6 +44,18 @@ def main() -> int:
         return 1 if "error" in answer else 0
     write_atomically(paths.run / "setup.answer", json.dumps(answer).encode(), 0o600)
     return 0
+
+
+def _wait_for(lock: IO[str], verb: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if verb == "rollback":
+            # A set-up took longer than the timer. Somebody may confirm it, or it has broken off.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            time.sleep(MINUTE)
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _request(paths: Paths) -> Mapping[str, Any]:

@@ -1,9 +1,13 @@
 """Set-ups of which something goes wrong on the way: everything is as it was, and who asked learns why."""
 
+import fcntl
 import json
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pytest
 
@@ -16,6 +20,7 @@ from ltspd.setup import arrange
 from ltspd.setup.arrange import Arranger
 from ltspd.setup.managers import Undo
 from ltspd.setup.request import Change, Request
+from tests.patience import PATIENCE
 from tests.worlds.planning import link
 
 CARDS = (link("lan0", "10.0.3.2/24"), link("wan0", "192.168.1.2/24", index=3))
@@ -121,19 +126,57 @@ def test_the_minute_begins_when_the_set_up_is_there(server: Server) -> None:
     assert server.bus.calls == ["RestartUnit", "RestartUnit"]
 
 
-def test_the_timer_answers_nobody(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.arranger.make(TWO)
+@pytest.fixture
+def ask(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
     monkeypatch.setattr(program, "Paths", lambda: server.paths)
     monkeypatch.setattr(program, "Client", lambda: server.bus)
     monkeypatch.setattr(program, "Arranger", server.made)
-    answer = server.paths.run / "setup.answer"
 
-    def ask(verb: str) -> int:
+    def run(verb: str) -> int:
         monkeypatch.setattr(sys, "argv", ["setup", verb])
         return program.main()
 
+    return run
+
+
+def test_the_timer_answers_nobody(server: Server, ask: Callable[[str], int]) -> None:
+    server.arranger.make(TWO)
+    answer = server.paths.run / "setup.answer"
     # Somebody has asked for something else, and has not read the answer yet.
     answer.write_text("{}")
     assert (ask("rollback"), server.record, answer.read_text()) == (0, None, "{}")
     assert ask("confirm") == 0
     assert "no set-up to confirm" in json.loads(answer.read_text())["message"]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_who_had_to_wait_for_a_set_up_has_the_minute_after_it(
+    server: Server, ask: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, confirmed: bool
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if confirmed:
+            server.arranger.confirm()
+
+    tried, flock = threading.Event(), fcntl.flock
+
+    def locked(file: IO[str], how: int) -> None:
+        try:
+            flock(file, how)
+        except BlockingIOError:
+            tried.set()
+            raise
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(fcntl, "flock", locked)
+    with open(server.paths.run / "setup.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        timer = threading.Thread(target=ask, args=("rollback",))
+        timer.start()
+        assert tried.wait(PATIENCE)
+        server.arranger.make(TWO)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    timer.join()
+    assert (slept == [60], bool(server.record)) == (True, confirmed)
