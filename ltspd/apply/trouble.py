@@ -21,6 +21,8 @@ OFTEN = 2
 WINDOW = 30.0
 # Searching the journal may take this long, in seconds; on a busy server it can be slow.
 JOURNAL_SECONDS = 5.0
+# How the names of all our units begin.
+OURS = "ltspd-"
 # How many characters of the line that a program printed last a Problem repeats.
 WORDS = 240
 
@@ -65,7 +67,8 @@ class Troubles:
         """
         unit = output.unit
         for holder in holders(self._paths, output.ports):
-            if holder.unit != unit:
+            # Our own services share ports on purpose: DHCP with addresses and proxyDHCP have one each.
+            if not holder.unit.startswith(OURS):
                 other = f", {holder.unit}" if holder.unit else ""
                 name = output.port_setting
                 move = f", or set {name}= in [server] of ltsp.conf to another" if name else ""
