@@ -27,7 +27,7 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware")
+NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop")
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
@@ -35,6 +35,7 @@ SECONDS = {
     "nfs": 1800,
     "next": 1800,
     "firmware": 600,
+    "desktop": 600,
     "netboot": 2000,
     "running": 900,
     "namespaces": 890,
@@ -58,6 +59,7 @@ TREES = {
     "managers": ("bookworm-cards", "trixie-cards"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
+    "desktop": ("login-server", "desktop"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }
 # GiB of memory that one part may take: a server, and several clients of 1 GiB of which each uses half.
