@@ -182,9 +182,13 @@ class Answering:
 
     @property
     def leases(self) -> dict[str, tuple[int, str]]:
-        """When each lease ends (in seconds since the epoch) and its address, by MAC."""
-        lines = (line.split() for line in (self.directory / "leases").read_text().splitlines())
-        return {words[1]: (int(words[0]), words[2]) for words in lines}
+        """When each lease ends (in seconds since the epoch) and its address, by MAC.
+
+        dnsmasq writes its file anew in place, so that for a moment some are missing, or half a line is there.
+        """
+        lines = (self.directory / "leases").read_text().splitlines(keepends=True)
+        whole = (line.split() for line in lines if line.endswith("\n"))
+        return {words[1]: (int(words[0]), words[2]) for words in whole}
 
     def told_with_an_address(self) -> dict[str, Told | None]:
         """Return what each kind of machine is told together with an address."""

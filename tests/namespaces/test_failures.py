@@ -103,8 +103,9 @@ def test_systemd_executes_itself_anew(server: Server) -> None:
     others = UNITS.replace("ltspd-dnsmasq ", "")
     running, daemon = server.run(f"systemctl show -P InvocationID {others}"), show(server, "InvocationID")
     server.run("systemctl daemon-reexec")
-    with product.configured(server, {"server": {"HTTP_PORT": "8080"}}):
-        server.wait_for(f"curl -sSf -m 600 -o /dev/null http://{SERVER_ADDRESS}:8080/ltsp/ltsp.ipxe")
+    # It is asked to reload the gateway, and to restart nothing: no other port is part of what DHCP answers.
+    with product.configured(server, {"server": {"METRICS_PORT": "9109"}}):
+        server.wait_for("curl -sSf -m 600 -o /dev/null http://127.0.0.1:9109/metrics")
         settled(server)
     settled(server)
     assert server.run(f"systemctl show -P InvocationID {others}") == running
@@ -184,13 +185,28 @@ def test_services_that_are_killed_come_back_and_are_told_meanwhile(server: Serve
     settled(server)
     names = {"dhcp": "ltspd-dnsmasq", "tftp": "ltspd-tftp", "http": "ltspd-gateway", "nfs": "ltspd-nfs"}
     names["router-advertisements"] = "ltspd-radvd"
-    pids = {unit: show(server, "MainPID", unit) for unit in names.values()}
-    server.run(f"kill -KILL {' '.join(pids.values())}")
-    server.wait_for(lambda: len([each for each in problems(server) if "ended (signal)" in each]) == 5)
-    for name, unit in names.items():
-        (told,) = (each for each in problems(server) if each.startswith(f"output {name}: "))
-        assert f"{unit}.service ended (signal)" in told
-        assert outputs(server)[name]["State"] == "failed"
+    units = " ".join(names.values())
+
+    def killed() -> dict[str, str]:
+        pids = {unit: show(server, "MainPID", unit) for unit in names.values()}
+        server.run(f"kill -KILL {' '.join(pids.values())}")
+        return pids
+
+    # They stay away until all of them were seen.
+    for unit in names.values():
+        server.write(f"/run/systemd/system/{unit}.service.d/away.conf", "[Service]\nRestartSec=3600\n")
+    server.run("systemctl daemon-reload")
+    try:
+        killed()
+        server.wait_for(lambda: len([each for each in problems(server) if "ended (signal)" in each]) == 5)
+        for name, unit in names.items():
+            (told,) = (each for each in problems(server) if each.startswith(f"output {name}: "))
+            assert f"{unit}.service ended (signal)" in told
+            assert outputs(server)[name]["State"] == "failed"
+    finally:
+        server.run(f"rm /run/systemd/system/*/away.conf; systemctl daemon-reload; systemctl start {units}")
+    settled(server)
+    pids = killed()
     server.wait_for(
         lambda: all(show(server, "MainPID", unit) not in ("0", pid) for unit, pid in pids.items())
     )
