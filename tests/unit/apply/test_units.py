@@ -3,11 +3,13 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from ltspd.apply import RETRY, Applier
 from ltspd.model.output import OutputState
+from ltspd.observe.ports import holders
 from ltspd.paths import Paths
 from tests.worlds.applying import UNIT, FakeSystemd, apply, fresh, served
 
@@ -222,3 +224,18 @@ async def test_whoever_holds_the_port_is_named(
     assert (await apply(applier, served(ports=(("tcp", taken_port),)))).message == status.message
     movable = served(ports=(("tcp", taken_port),), port_setting="HTTP_PORT")
     assert "or set HTTP_PORT= in [server]" in (await apply(applier, movable)).message
+
+
+async def test_a_unit_of_ours_that_shares_the_port_is_not_blamed(
+    applier: Applier,
+    paths: Paths,
+    systemd: FakeSystemd,
+    taken_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths.at("/proc").symlink_to("/proc")
+    systemd.result = "failed"
+    found = [replace(each, unit="ltspd-proxy-dhcp.service") for each in holders(paths, [("tcp", taken_port)])]
+    monkeypatch.setattr("ltspd.apply.trouble.holders", lambda *_: found)
+    assert found
+    assert "is held by" not in (await apply(applier, served(ports=(("tcp", taken_port),)))).message
