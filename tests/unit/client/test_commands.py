@@ -28,7 +28,7 @@ GENERATIONS = {
 # What is built into the shell, and the words of its grammar that a command may follow.
 BUILTINS = frozenset(
     """
-    . : [ cd continue break echo exec exit export kill local read return set shift test umask unset wait
+    . : [ cd continue break echo exec exit export kill local read return set shift test trap umask unset wait
     """.split()  # noqa: SIM905
 )
 GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split())  # noqa: SIM905
@@ -37,7 +37,7 @@ ELSEWHERE = {"panic", "ltsp_settings", "systemctl", "loginctl", "take_order", "u
 # What a TPM needs; the script looks whether the image has them.
 ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
 # Each busybox-static since Debian 12 has these, too; the scripts of the booted system call them by its path.
-WHOLE = {"cmp", "date", "od", "sha256sum", "sort", "xargs"}
+WHOLE = {"cmp", "date", "od", "rmdir", "sha256sum", "sort", "xargs"}
 # Commands that start another one, after so many words of their own.
 STARTERS = {"exec": 0, "setsid": 0, "cttyhack": 0, "timeout": 1, "retry": 1, "chroot": 1}
 
