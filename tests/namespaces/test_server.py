@@ -43,8 +43,9 @@ def test_a_taken_port_is_a_problem_with_the_holders_name_and_the_rest_serves(ser
             server.wait_for("ss -ltun | grep -q ':80 '")
             server.run("systemctl start ltspd")
             product.wait_until_up(server)
-            server.wait_for(lambda: len([each for each in problems(server) if "is held by" in each]) == 3)
+            server.wait_for(lambda: len([each for each in problems(server) if "is held by" in each]) == 4)
             told = "\n".join(problems(server))
+            # DHCP with addresses and proxyDHCP each want port 67.
             for port in ("67/udp", "69/udp", "80/tcp"):
                 assert f"port {port} is held by python3 (pid " in told
             assert "holder.service" in told
@@ -113,7 +114,7 @@ def test_networks_that_come_and_go_are_followed(server: Server) -> None:
     settled(server)
     try:
         server.run("ip link add br7 type bridge; ip address add 10.7.0.1/24 dev br7; ip link set br7 up")
-        configuration = server.path("/var/lib/ltspd/outputs/dnsmasq.conf")
+        configuration = server.path("/var/lib/ltspd/outputs/proxy-dhcp.conf")
         server.wait_for(lambda: "10.7.0.0,proxy" in configuration.read_text())
         server.run("ip address replace 10.8.0.1/24 dev br7; ip address del 10.7.0.1/24 dev br7")
         server.wait_for(lambda: "10.7.0.0" not in configuration.read_text())
@@ -147,16 +148,17 @@ def test_a_restart_of_the_daemon_leaves_the_services_running(server: Server) -> 
 
 def test_a_server_that_hangs_is_a_problem_until_it_answers(server: Server) -> None:
     settled(server)
-    server.run("systemctl kill --signal=STOP ltspd-dnsmasq ltspd-tftp; ltspctl apply || :")
+    server.run("systemctl kill --signal=STOP ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp; ltspctl apply || :")
     try:
-        server.wait_for(lambda: len([each for each in problems(server) if "not answer" in each]) == 2, 60)
+        server.wait_for(lambda: len([each for each in problems(server) if "not answer" in each]) == 3, 60)
         told = "\n".join(problems(server))
         assert "DHCP on lan0 (192.168.67.1, port 67)" in told
         assert "proxyDHCP on ext0 (10.0.3.2, port 4011)" in told
         assert "TFTP on lan0 (192.168.67.1, port 69)" in told
-        assert "systemctl restart ltspd-dnsmasq.service" in told
+        for unit in ("dnsmasq", "proxy-dhcp", "tftp"):
+            assert f"systemctl restart ltspd-{unit}.service" in told
     finally:
-        server.run("systemctl kill --signal=CONT ltspd-dnsmasq ltspd-tftp")
+        server.run("systemctl kill --signal=CONT ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp")
     server.wait_for(lambda: product.status(server)["State"] == "in-sync", 90)
     assert "failed" not in server.run("systemctl list-units --all --no-legend 'ltspd-probe@*'")
 

@@ -156,7 +156,7 @@ def test_no_room_for_images(server: Server) -> None:
 
 def test_more_changes_of_the_network_than_the_kernel_keeps(server: Server) -> None:
     settled(server)
-    configuration = server.path("/var/lib/ltspd/outputs/dnsmasq.conf")
+    configuration = server.path("/var/lib/ltspd/outputs/proxy-dhcp.conf")
     pid = show(server, "MainPID")
     drops = f"awk '$3 == {pid} {{ n += $9 }} END {{ print n + 0 }}' /proc/net/netlink"
     before = int(server.run(drops))
