@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from tests.lab.server import Server
 
 # Everything of ours that serves.
-UNITS = "ltspd-gateway ltspd-listener ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp ltspd-nfs ltspd-nbd.socket ltspd-radvd"
+UNITS = (
+    "ltspd-gateway ltspd-listener ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp ltspd-nfs ltspd-nbd.socket "
+    "ltspd-radvd"
+)
 
 
 @contextmanager
