@@ -16,6 +16,7 @@ from ltspd.clients.fields import is_mac
 from ltspd.dbus.systemd import Systemd
 from ltspd.doctor import client as of_client
 from ltspd.doctor import server as of_server
+from ltspd.doctor.firewall import Ufw
 from ltspd.doctor.server import BOOT_SERVER, Holder, Hole, Look
 from ltspd.errors import NoSuchClient, ToolFailed, Unanswered
 from ltspd.image.source.dpkg import read_packages
@@ -24,6 +25,7 @@ from ltspd.model.facts import Facts
 from ltspd.model.finding import Finding
 from ltspd.model.output import Output
 from ltspd.model.state import State
+from ltspd.network.firewall import NFTABLES
 from ltspd.network.firmware import boots
 from ltspd.observe.ports import holders
 from ltspd.outputs.world import World
@@ -103,6 +105,7 @@ class Diagnosis:
             outputs=outputs,
             holders=[Holder(each.protocol, each.port, each.process, each.pid, each.unit) for each in found],
             ruleset=await self._ruleset(),
+            saved=await asyncio.to_thread(_text, self._paths, NFTABLES),
             ufw=await asyncio.to_thread(_ufw, self._paths),
             unreadable=await asyncio.to_thread(_unreadable, self._paths),
             holes=await self._holes(),
@@ -169,15 +172,24 @@ def _release(paths: Paths) -> str:
     return ""
 
 
-def _ufw(paths: Paths) -> str | None:
-    """Return ufw's rules; None where it is not there, is off, or lets everything in."""
+def _text(paths: Paths, name: str) -> str:
+    """Return what a file says; nothing if it can't be read."""
     with suppress(OSError):
-        on = re.search(r"^ENABLED=yes", paths.at("/etc/ufw/ufw.conf").read_text(), re.MULTILINE)
-        defaults = paths.at("/etc/default/ufw").read_text()
-        policy = re.search(r'^DEFAULT_INPUT_POLICY="?(\w+)', defaults, re.MULTILINE)
-        if on and (policy is None or policy[1] != "ACCEPT"):
-            return paths.at("/etc/ufw/user.rules").read_text()
-    return None
+        return paths.at(name).read_text(errors="replace")
+    return ""
+
+
+def _ufw(paths: Paths) -> Ufw | None:
+    """Return ufw with its rules; None where it is not there or off."""
+    if not re.search("^ENABLED=yes", _text(paths, "/etc/ufw/ufw.conf"), re.MULTILINE):
+        return None
+    defaults = _text(paths, "/etc/default/ufw")
+    accepts = set(re.findall(r'^DEFAULT_(INPUT|FORWARD)_POLICY="?ACCEPT', defaults, re.MULTILINE))
+    # Many a server has rules for what goes through it in the file that comes before ufw's own.
+    own = re.search("^-A ufw-before-forward .*-[iso] ", _text(paths, "/etc/ufw/before.rules"), re.MULTILINE)
+    return Ufw(
+        _text(paths, "/etc/ufw/user.rules"), "INPUT" not in accepts, not own and "FORWARD" not in accepts
+    )
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -1,11 +1,11 @@
-"""What a packet to one of our ports meets in the rules of nftables, and the commands that let it in. Pure.
+"""What a packet to one of our ports, or through this server, meets in the rules of firewalls. Pure.
 
-The rules are those that `nft -j list ruleset` prints (libnftables-json(5)). A rule that asks something that
-is not known of the packet may match or not; then nothing is claimed.
+The rules are those that `nft -j list ruleset` prints (libnftables-json(5)), and those of ufw's own file. A
+rule that asks something that is not known of the packet may match or not; then nothing is claimed.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
@@ -16,12 +16,16 @@ RULES_MOST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A first packet of a machine: it comes in by a link, for one of our ports at our address."""
+    """A first packet of a machine: it comes in by a link, for one of our ports at our address.
+
+    With ``out``, it goes on by that link, to whatever address.
+    """
 
     link: str
     protocol: str
     port: int
-    address: str
+    address: str = ""
+    out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,59 @@ class Drop:
     table: str
     chain: str
     zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ufw:
+    """ufw, which is on: its rules (user.rules), and whether it drops what they don't name.
+
+    ``drops`` is of what is for this server, ``drops_routed`` of what goes through it.
+    """
+
+    rules: str
+    drops: bool = True
+    drops_routed: bool = True
+
+    def lets(self, packet: Packet) -> bool:
+        """Return whether a packet passes, or may: who sends it is not known."""
+        if not (self.drops_routed if packet.out else self.drops):
+            return True
+        for line in self.rules.splitlines():
+            action = _action(line, packet)
+            if action:
+                return action == "allow"
+        return False
+
+
+# What ufw's rules have where they mean every address.
+_EVERYBODY = "0.0.0.0/0"
+
+
+def _action(line: str, packet: Packet) -> str:
+    """Return allow or deny, what a line of user.rules does with a packet; nothing if it is of others.
+
+    A line is ``allow udp 67 TO any FROM [APP APP] in_lan0``. With ``route:`` before it, it is of what goes
+    through, by ``in_lan0!out_ext0``. It also says what is logged (``allow_log``), and a comment.
+    """
+    words = [each for each in line.removeprefix("### tuple ### ").split() if not each.startswith("comment=")]
+    if not line.startswith("### tuple ###") or len(words) < 7:
+        return ""
+    action, protocol, ports, to, source_ports, source, *_, direction = words
+    routed, action = action.startswith("route:"), action.removeprefix("route:").partition("_")[0]
+    links = dict(each.partition("_")[::2] for each in direction.split("!"))
+    fits = (
+        routed == bool(packet.out)
+        and protocol in ("any", packet.protocol)
+        and (ports == "any" or any(_in(packet.port, each) for each in ports.split(",")))
+        and ("in" in links or routed)
+        and links.get("in", "") in ("", packet.link)
+        and links.get("out", "") in ("", packet.out)
+    )
+    if not fits:
+        return ""
+    if action in ("allow", "limit"):
+        return "allow"
+    return "deny" if (to, source_ports, source) == (_EVERYBODY, "any", _EVERYBODY) else ""
 
 
 class _Unknown(Exception):
@@ -117,6 +174,8 @@ class _Walk:
         match left:
             case {"meta": {"key": "iifname" | "iif"}}:
                 return self.packet.link
+            case {"meta": {"key": "oifname" | "oif"}}:
+                return self.packet.out or None
             case {"meta": {"key": "l4proto"}} | {"payload": {"protocol": "ip", "field": "protocol"}}:
                 return self.packet.protocol
             case {"meta": {"key": "nfproto"}}:
@@ -128,7 +187,7 @@ class _Walk:
             case {"payload": {"protocol": "udp" | "tcp" as protocol, "field": "dport"}}:
                 return self.packet.port if protocol == self.packet.protocol else -1
             case {"payload": {"protocol": "ip", "field": "daddr"}}:
-                return self.packet.address
+                return self.packet.address or None
             case {"payload": {"protocol": "icmp" | "icmpv6" | "ip6" | "sctp" | "udp" | "tcp" as of}}:
                 return None if of == self.packet.protocol else -1
             case {"ct": {"key": "state"}}:
@@ -172,7 +231,8 @@ def _number(text: object) -> int:
 
 
 def dropped(ruleset: Json, packet: Packet) -> Drop | None:
-    """Return where a packet to this machine ends; None if it arrives, or if that is not known."""
+    """Return where a packet ends; None if it arrives or goes on, or if that is not known."""
+    order = {"prerouting": 0, "forward" if packet.out else "input": 1}
     rules: dict[tuple[str, str, str], list[Sequence[Json]]] = {}
     sets: dict[tuple[str, str, str], Sequence[Any]] = {}
     bases = []
@@ -183,9 +243,8 @@ def dropped(ruleset: Json, packet: Packet) -> Drop | None:
                 rules.setdefault((*key[:2], what["chain"]), []).append(what.get("expr", ()))
             elif kind in ("set", "map"):
                 sets[key] = what.get("elem", ())
-            elif kind == "chain" and what.get("hook") in ("input", "prerouting"):
+            elif kind == "chain" and what.get("hook") in order:
                 bases.append(what)
-    order = {"prerouting": 0, "input": 1}
     for base in sorted(bases, key=lambda each: (order[each["hook"]], each.get("prio", 0))):
         if base["family"] not in ("ip", "inet") or base.get("type") != "filter":
             continue
@@ -195,7 +254,7 @@ def dropped(ruleset: Json, packet: Packet) -> Drop | None:
         except (_Unknown, KeyError, TypeError, ValueError, RecursionError):
             return None
         if verdict == "drop":
-            zones = (re.fullmatch(r"filter_IN_(.+?)", each) for each in walk.chains)
+            zones = (re.fullmatch(r"filter_(?:IN|FWD)_(.+?)", each) for each in walk.chains)
             zone = next((each[1] for each in zones if each and not each[1].endswith(_PARTS)), "")
             return Drop(base["family"], base["table"], base["name"], zone)
     return None
@@ -205,47 +264,6 @@ def dropped(ruleset: Json, packet: Packet) -> Drop | None:
 _PARTS = ("_pre", "_log", "_deny", "_allow", "_post")
 
 
-def ufw_lets_in(rules: str, packet: Packet) -> bool:
-    """Return whether a rule of ufw's (user.rules) lets a packet in: ``allow udp 67 … in_lan0``."""
-    for line in rules.splitlines():
-        words = line.removeprefix("### tuple ### ").split()
-        if not line.startswith("### tuple ###") or len(words) < 7:
-            continue
-        action, protocol, ports, *_, direction = words
-        way, _, link = direction.partition("_")
-        fits = (
-            protocol in ("any", packet.protocol)
-            and (ports == "any" or any(_in(packet.port, each) for each in ports.split(",")))
-            and way == "in"
-            and link in ("", packet.link)
-        )
-        if fits:
-            return action in ("allow", "limit")
-    return False
-
-
 def _in(port: int, text: str) -> bool:
     low, _, high = text.partition(":")
     return low.isdecimal() and int(low) <= port <= int(high if high.isdecimal() else low)
-
-
-def nft_commands(drop: Drop, link: str, ports: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Yield the commands that let these ports in, for firewalld or for plain rules."""
-    if drop.zone:
-        added = " ".join(f"--add-port={port}/{protocol}" for protocol, port in ports)
-        yield f"firewall-cmd --permanent --zone={drop.zone} {added}"
-        yield "firewall-cmd --reload"
-        return
-    for protocol in dict.fromkeys(protocol for protocol, _ in ports):
-        numbers = ", ".join(str(port) for each, port in ports if each == protocol)
-        yield (
-            f"nft insert rule {drop.family} {drop.table} {drop.chain} "
-            f"'iifname \"{link}\" {protocol} dport {{ {numbers} }} accept'"
-        )
-
-
-def ufw_commands(link: str, ports: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Yield the commands that let these ports in."""
-    for protocol in dict.fromkeys(protocol for protocol, _ in ports):
-        numbers = ",".join(str(port) for each, port in ports if each == protocol)
-        yield f"ufw allow in on {link} proto {protocol} to any port {numbers}"

@@ -1,18 +1,31 @@
 """What may keep machines from booting on the server's own side. Pure: what is looked at is handed in."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ltspd.doctor import firewall
-from ltspd.doctor.firewall import Packet
+from ltspd.doctor.firewall import Drop, Packet, Ufw
 from ltspd.model.finding import Finding, Severity
 from ltspd.model.network import DhcpRole, Link, LinkKind, Network
 from ltspd.model.output import Output
+from ltspd.network.firewall import (
+    NFTABLES,
+    added,
+    firewalld_ports,
+    firewalld_routing,
+    nft_ports,
+    nft_routing,
+    ufw_ports,
+    ufw_routing,
+)
 
 # The rest of the questions that DHCP asks: PXE's own port beside another DHCP server.
 BOOT_SERVER = ("udp", 4011)
+# What clients want of other networks most, for whose names they ask this server.
+_OUTSIDE = ("tcp", 443)
 _WIRED = frozenset({LinkKind.ETHERNET, LinkKind.BRIDGE, LinkKind.BOND, LinkKind.VLAN})
 
 
@@ -39,7 +52,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was looked at. ``ruleset`` is nftables' as JSON, None if it can't be read; ``ufw`` is its rules.
+    """What was looked at. ``ruleset`` is nftables' as JSON, None if it can't be read; ``saved`` is its file.
 
     ``unreadable`` are files below the TFTP root that its server can't read; ``virtual`` are links of other
     software.
@@ -51,7 +64,8 @@ class Look:
     outputs: Sequence[Output] = ()
     holders: Sequence[Holder] = ()
     ruleset: Mapping[str, Any] | None = None
-    ufw: str | None = None
+    saved: str = ""
+    ufw: Ufw | None = None
     unreadable: Sequence[str] = ()
     holes: Sequence[Hole] = ()
 
@@ -107,38 +121,69 @@ def _units(look: Look) -> set[str]:
 
 def _firewall(look: Look) -> Iterator[Finding]:
     outputs = [each for each in look.outputs if each.needed]
+    way_out = next((each.name for each in look.links if each.default_route), "")
     for link in look.network.served:
         ports = {port for each in outputs for port in each.ports}
         if link.role is DhcpRole.PROXY:
             ports.add(BOOT_SERVER)
         address = str(link.address.ip)
         packets = [Packet(link.link, protocol, port, address) for protocol, port in sorted(ports)]
+        if link.role is DhcpRole.REAL and look.network.nat and way_out not in ("", link.link):
+            packets.append(Packet(link.link, *_OUTSIDE, out=way_out))
         if look.ufw is not None:
-            shut = [each for each in packets if not firewall.ufw_lets_in(look.ufw, each)]
-            if shut:
-                yield _shut(link.link, "ufw", shut, firewall.ufw_commands(link.link, _numbers(shut)))
+            if shut := [each for each in packets if not look.ufw.lets(each)]:
+                yield _shut(link.link, "ufw", shut, _by_ufw(link.link, shut))
             continue
         if look.ruleset is None:
             continue
         drops = {each: firewall.dropped(look.ruleset, each) for each in packets}
         for drop in dict.fromkeys(each for each in drops.values() if each is not None):
             shut = [each for each, where in drops.items() if where == drop]
+            routed = any(each.out for each, where in drops.items() if where)
             table = f"nftables (table {drop.family} {drop.table})"
             what = f"firewalld (zone {drop.zone})" if drop.zone else table
-            yield _shut(link.link, what, shut, firewall.nft_commands(drop, link.link, _numbers(shut)))
+            yield _shut(link.link, what, shut, _by_nft(look, drop, link.link, shut, routed))
 
 
-def _numbers(packets: Sequence[Packet]) -> list[tuple[str, int]]:
-    return [(each.protocol, each.port) for each in packets]
+def _by_ufw(link: str, shut: Sequence[Packet]) -> Iterator[str]:
+    yield from ufw_ports(link, _ports_of(shut))
+    for each in shut:
+        if each.out:
+            yield from ufw_routing(link, each.out)
+
+
+def _by_nft(look: Look, drop: Drop, link: str, shut: Sequence[Packet], routed: bool) -> Iterator[str]:
+    if drop.zone:
+        # A zone that lets clients through has all ports open, and the ports of other zones stay as they are.
+        yield from firewalld_routing(link) if routed else firewalld_ports(drop.zone, _ports_of(shut))
+        return
+    rules = nft_routing(link) if any(each.out for each in shut) else nft_ports(link, _ports_of(shut))
+    yield from added(f"{drop.family} {drop.table} {drop.chain}", list(rules), _is_saved(look, drop))
+
+
+def _is_saved(look: Look, drop: Drop) -> bool:
+    """Return whether the file of rules makes that chain; with a line there of another one, none is loaded."""
+    names = (("table", drop.family, drop.table), ("chain", drop.chain))
+    found = (r"\s+".join(map(re.escape, each)) for each in names)
+    return all(re.search(rf"^\s*(add\s+)?{each}\s*\{{", look.saved, re.MULTILINE) for each in found)
+
+
+def _ports_of(packets: Sequence[Packet]) -> list[tuple[str, int]]:
+    return [(each.protocol, each.port) for each in packets if not each.out]
 
 
 def _shut(link: str, who: str, packets: Sequence[Packet], commands: Iterator[str]) -> Finding:
-    ports = ", ".join(f"{each.port}/{each.protocol}" for each in packets)
+    ports = ", ".join(f"{port}/{protocol}" for protocol, port in _ports_of(packets))
+    what = [f"what machines send to {ports}"] if ports else []
+    what += [f"what they send to other networks by {each.out}" for each in packets if each.out]
+    found = list(commands)
+    plain, lasts = any(each.startswith("nft ") for each in found), any(NFTABLES in each for each in found)
+    until = " That holds until the rules are loaded anew: add it where they come from." if plain else ""
     return Finding(
         Severity.ERROR,
         f"firewall on {link}",
-        f"{who} drops what machines send to {ports}.",
-        f"Let it in: {'; '.join(commands)}. 'ltspctl doctor' then looks again.",
+        f"{who} drops {' and '.join(what)}.",
+        f"Let it in: {'; '.join(found)}.{'' if lasts else until} 'ltspctl doctor' then looks again.",
     )
 
 

@@ -54,4 +54,5 @@ def render(world: World) -> Output | None:
         files=(File(PATH, lines.encode()),),
         activation=Unit(UNIT, reload=True),
         wanted=bool(networks),
+        ports=(("tcp", 2049),),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from ltspd.dbus.caller import CallError, Client, Unreachable
 from ltspd.errors import InvalidOption, LtspError, ToolFailed
 from ltspd.model.setup import SetupKind
+from ltspd.network.firewall import firewalld_routing, ufw_routing
 from ltspd.observe.host import in_container
 from ltspd.paths import Paths
 from ltspd.setup.bus import Peer
@@ -149,16 +150,11 @@ class Arranger:
         lan, wan = decision.setup.lan, decision.setup.wan
         lines = []
         if Peer(self._client, "org.fedoraproject.FirewallD1").present:
-            lines.append(
-                "firewalld runs, and drops what it has no rule for. These let clients in and out: "
-                f"firewall-cmd --permanent --zone=trusted --change-interface={lan}; firewall-cmd --reload"
-            )
+            lines.append(f"firewalld runs, {_LETS}: {'; '.join(firewalld_routing(lan))}")
         ufw = self._paths.at("/etc/ufw/ufw.conf")
         if ufw.exists() and "ENABLED=yes" in ufw.read_text(errors="replace"):
-            lines.append(
-                "ufw is enabled, and drops what it has no rule for. These let clients in and out: "
-                f"ufw allow in on {lan}; ufw route allow in on {lan} out on {wan}"
-            )
+            commands = (f"ufw allow in on {lan}", *ufw_routing(lan, wan))
+            lines.append(f"ufw is enabled, {_LETS}: {'; '.join(commands)}")
         return lines
 
     def _undo_steps(self, record: Mapping[str, Any]) -> list[str]:
@@ -217,6 +213,7 @@ class Arranger:
         return found if isinstance(found, dict) else {}
 
 
+_LETS = "and drops what it has no rule for. These let clients in and out"
 _WORDS = {SetupKind.SINGLE: "one card", SetupKind.DUAL: "two cards"}
 
 

@@ -72,13 +72,16 @@ ALLOWED = {
     ),
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
-    "setup": "dbus.caller errors model.* names observe.host observe.links paths system.files system.run",
+    "setup": (
+        "dbus.caller errors model.* names network.firewall observe.host observe.links paths system.files "
+        "system.run"
+    ),
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.context image.fold "
         "image.look.plan image.source.find image.store.removal image.store.store "
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
-    "doctor": "clients.fields clients.seen model.*",
+    "doctor": "clients.fields clients.seen model.* network.firewall",
     "api": (
         "clients.enrolment clients.fields clients.orders clients.seen clients.targets config.* dbus.caller "
         "dbus.connection dbus.wire disk.words errors "
@@ -86,10 +89,10 @@ ALLOWED = {
     ),
     "daemon": (
         "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "
-        "clients.seen doctor.* image.source.dpkg network.firmware network.rivals observe.ports system.run "
-        "config.* dbus.connection dbus.systemd errors image.store.manifest image.store.removal "
-        "image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended logins "
-        "migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
+        "clients.seen doctor.* image.source.dpkg network.firewall network.firmware network.rivals "
+        "observe.ports system.run config.* dbus.connection dbus.systemd errors image.store.manifest "
+        "image.store.removal image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended "
+        "logins migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
         "outputs.documents outputs.foreign outputs.gateway outputs.world paths plan system.files "
         "system.memory system.notify system.sshkeys"
     ),

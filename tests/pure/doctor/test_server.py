@@ -5,6 +5,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
+from ltspd.doctor.firewall import Ufw
 from ltspd.doctor.server import Holder, Hole, Look, about
 from ltspd.model.finding import Severity
 from ltspd.model.network import DhcpRole, Link, LinkKind, Network, ServedLink
@@ -67,7 +68,11 @@ def test_a_firewall_a_file_a_hole_and_a_problem_come_in_the_order_of_their_weigh
     hole = Hole("dnsmasq-base", "2.90-4", "2.90-5", "a hole")
     found = about(
         replace(
-            WELL, ufw="", unreadable=("/srv/tftp",), holes=(hole,), problems=("output dhcp: it is down.",)
+            WELL,
+            ufw=Ufw(""),
+            unreadable=("/srv/tftp",),
+            holes=(hole,),
+            problems=("output dhcp: it is down.",),
         )
     )
     assert [each.subject for each in found] == [
@@ -83,3 +88,26 @@ def test_a_firewall_a_file_a_hole_and_a_problem_come_in_the_order_of_their_weigh
 def test_what_nobody_needs_is_not_looked_at() -> None:
     off = replace(TFTP, wanted=False)
     assert about(replace(WELL, outputs=(DHCP, off), holders=[Holder("udp", 69, "tftpd", 9, "")])) == ()
+
+
+OUT = Link("ext0", 3, "52:54:00:aa:00:03", LinkKind.ETHERNET, True, default_route=True)
+ROUTED = replace(
+    WELL, network=Network((replace(SERVED, role=DhcpRole.REAL),), nat=True), links=(LAN, OUT), outputs=()
+)
+CHAIN = {"family": "inet", "table": "t", "name": "f", "hook": "forward", "type": "filter", "policy": "drop"}
+
+
+def test_what_a_firewall_drops_of_what_goes_through_is_named_where_clients_are_routed() -> None:
+    ours = "table inet t {\n\tchain f {"
+    for saved, lasting in ((ours, True), (ours.replace(" t ", " tt "), False), (ours[:-7], False)):
+        look = replace(ROUTED, ruleset={"nftables": [{"chain": CHAIN}]}, saved=saved)
+        (found,) = (each for each in about(look) if each.severity is Severity.ERROR)
+        assert found.cause == "nftables (table inet t) drops what they send to other networks by ext0."
+        assert "nft insert rule inet t f 'iifname \"lan0\" accept'; nft insert" in found.step
+        added = "echo 'insert rule inet t f iifname \"lan0\" accept' >>/etc/nftables.conf"
+        assert (added in found.step) == lasting
+        assert ("until the rules are loaded anew" in found.step) == (not lasting)
+        without = replace(look, network=replace(look.network, nat=False))
+        assert [each for each in about(without) if each.severity is Severity.ERROR] == []
+    (found,) = (each for each in about(replace(ROUTED, ufw=Ufw(""))) if each.severity is Severity.ERROR)
+    assert found.step.startswith("Let it in: ufw route allow in on lan0 out on ext0.")

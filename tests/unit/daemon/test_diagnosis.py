@@ -10,6 +10,7 @@ import pytest
 from ltspd.daemon.diagnosis import RULESET, Diagnosis
 from ltspd.dbus.systemd import Systemd
 from ltspd.doctor import server
+from ltspd.doctor.firewall import Ufw
 from ltspd.doctor.server import Look
 from ltspd.model.facts import Facts
 from ltspd.model.finding import Finding
@@ -49,3 +50,40 @@ async def test_rules_are_weighed_beside_the_daemons_work(
     assert thread is not threading.main_thread()
     assert look.ruleset == rules
     assert not unit.file.exists()
+    assert (look.ufw, look.saved) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "ufw"),
+    [
+        ("DROP", "", Ufw("rules\n")),
+        ("ACCEPT", "", Ufw("rules\n", drops=False, drops_routed=False)),
+        # Rules that somebody wrote for what goes through, as ufw's manual says.
+        ("DROP", "-A ufw-before-forward -i lan0 -j ACCEPT", Ufw("rules\n", drops_routed=False)),
+        ("DROP", "-A ufw-before-forward -p icmp --icmp-type echo-request -j ACCEPT", Ufw("rules\n")),
+    ],
+)
+async def test_ufw_and_the_saved_rules_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, before: str, ufw: Ufw
+) -> None:
+    looks: list[Look] = []
+
+    def about(look: Look) -> tuple[Finding, ...]:
+        looks.append(look)
+        return ()
+
+    monkeypatch.setattr(server, "about", about)
+    for name, text in {
+        "ufw/ufw.conf": "ENABLED=yes",
+        "default/ufw": f'DEFAULT_INPUT_POLICY="{policy}"\nDEFAULT_FORWARD_POLICY="{policy}"',
+        "ufw/before.rules": before,
+        "ufw/user.rules": "rules",
+        "nftables.conf": "flush ruleset",
+    }.items():
+        file = tmp_path / "etc" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n")
+    doctor = Diagnosis(Paths(tmp_path), cast(Systemd, Unit(tmp_path, "")))
+    state = State(version="", base_directory="", tftp_directory="")
+    await doctor.of("", state, world(conf(), Facts()), Facts(), (), ())
+    assert [(each.ufw, each.saved) for each in looks] == [(ufw, "flush ruleset\n")]

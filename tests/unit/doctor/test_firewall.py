@@ -5,10 +5,12 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from ltspd.doctor.firewall import Drop, Packet, dropped, nft_commands, ufw_commands, ufw_lets_in
+from ltspd.doctor.firewall import Drop, Packet, Ufw, dropped
+from ltspd.network.firewall import added, firewalld_ports, nft_ports, nft_routing, ufw_ports
 from tests.worlds.daemon import NEEDS_ROOT
 
 DHCP, TFTP, NFS = (
@@ -78,6 +80,15 @@ def where(namespace: str, rules: str, packet: Packet) -> Drop | None:
     return dropped(json.loads(said.stdout), packet)
 
 
+def applied(namespace: str, drop: Drop, rules: list[str]) -> Any:
+    """Put rules into a chain by the commands that are offered; return all rules."""
+    inside = ["ip", "netns", "exec", namespace]
+    for command in added(f"{drop.family} {drop.table} {drop.chain}", rules, saved=False):
+        subprocess.run([*inside, "sh", "-c", command], check=True)
+    said = subprocess.run([*inside, "nft", "--json", "list", "ruleset"], capture_output=True, check=True)
+    return json.loads(said.stdout)
+
+
 INPUT = Drop("inet", "filter", "input")
 
 
@@ -103,8 +114,7 @@ def test_firewalld_is_told_by_its_zone(namespace: str) -> None:
     found = where(namespace, ZONES, TFTP)
     assert found is not None
     assert found.zone == "public"
-    commands = list(nft_commands(found, "lan0", [("udp", 69), NFS]))
-    assert commands == [
+    assert list(firewalld_ports(found.zone, [("udp", 69), NFS])) == [
         "firewall-cmd --permanent --zone=public --add-port=69/udp --add-port=2049/tcp",
         "firewall-cmd --reload",
     ]
@@ -117,16 +127,46 @@ def test_the_command_that_is_offered_lets_it_in(namespace: str) -> None:
     rules = PLAIN.replace("PORTS", "")
     drop = where(namespace, rules, TFTP)
     assert drop is not None
-    for command in nft_commands(drop, "lan0", [("udp", 67), ("udp", 69), NFS]):
-        subprocess.run(["ip", "netns", "exec", namespace, "sh", "-c", command], check=True)
-    said = subprocess.run(
-        ["ip", "netns", "exec", namespace, "nft", "--json", "list", "ruleset"],
-        capture_output=True,
-        check=True,
-    )
+    said = applied(namespace, INPUT, list(nft_ports("lan0", [("udp", 67), ("udp", 69), NFS])))
     for packet in (DHCP, TFTP, Packet("lan0", *NFS, "192.168.67.1")):
-        assert dropped(json.loads(said.stdout), packet) is None
-    assert dropped(json.loads(said.stdout), Packet("lan0", "udp", 4011, "192.168.67.1")) == INPUT
+        assert dropped(said, packet) is None
+    assert dropped(said, Packet("lan0", "udp", 4011, "192.168.67.1")) == INPUT
+
+
+# As other software for containers has it: what is not for its own networks is dropped.
+FORWARD = """
+table ip filter {
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        jump OTHERS
+        ct state established,related accept
+        OURS
+    }
+    chain OTHERS {
+        iifname "docker0" oifname != "docker0" accept
+        oifname "docker0" ct state established,related accept
+    }
+}
+"""
+OUT = Packet("lan0", "tcp", 443, out="ext0")
+
+
+@pytest.mark.parametrize(
+    ("rule", "drop"),
+    [
+        ("", True), ('iifname "lan0" accept', False), ('oifname "lan0" accept', True),
+        ('iifname "lan0" oifname "ext0" accept', False), ('iifname "lan0" oifname "ext1" accept', True),
+        # Which address it goes to is not known.
+        ('iifname "lan0" ip daddr 192.0.2.0/24 accept', False),
+    ],
+)  # fmt: skip
+def test_what_goes_through(namespace: str, rule: str, drop: bool) -> None:
+    chain = Drop("ip", "filter", "FORWARD")
+    assert where(namespace, FORWARD.replace("OURS", rule), OUT) == (chain if drop else None)
+    # Who may not go through may come in.
+    assert where(namespace, FORWARD.replace("OURS", rule), DHCP) is None
+    if drop:
+        assert dropped(applied(namespace, chain, list(nft_routing("lan0"))), OUT) is None
 
 
 def test_no_rules_and_broken_ones_claim_nothing() -> None:
@@ -141,24 +181,36 @@ RULES = """*filter
 ### RULES ###
 ### tuple ### allow udp 67,69 0.0.0.0/0 any 0.0.0.0/0 in_lan0
 -A ufw-user-input -i lan0 -p udp -m multiport --dports 67,69 -j ACCEPT
-### tuple ### allow any 10809:10822 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### route:deny any any 0.0.0.0/0 any 0.0.0.0/0 in_lan1
+### tuple ### route:allow_log any any 0.0.0.0/0 any 0.0.0.0/0 in_lan0!out_ext0 comment=7a7a
+### tuple ### deny tcp 10810 0.0.0.0/0 any 192.0.2.0/24 in
+### tuple ### allow_log any 10809:10822 0.0.0.0/0 any 0.0.0.0/0 in comment=6c6f67696e73
+### tuple ### allow tcp 5432 0.0.0.0/0 any 192.0.2.0/24 PostgreSQL - in
 ### tuple ### deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### allow tcp 2049 0.0.0.0/0 any 0.0.0.0/0 out
 """
 
 
 @pytest.mark.parametrize(
-    ("link", "protocol", "port", "in_"),
+    ("packet", "lets"),
     [
-        ("lan0", "udp", 67, True), ("lan0", "udp", 69, True), ("wan0", "udp", 69, False),
-        ("wan0", "tcp", 10820, True), ("lan0", "tcp", 80, False), ("lan0", "tcp", 2049, False),
+        (Packet("lan0", "udp", 67), True), (Packet("lan0", "udp", 69), True),
+        (Packet("wan0", "udp", 69), False), (Packet("wan0", "tcp", 10820), True),
+        (Packet("lan0", "tcp", 80), False), (Packet("lan0", "tcp", 2049), False),
+        # Who sends it is not known: to some it is let in, and refused to some.
+        (Packet("lan0", "tcp", 5432), True), (Packet("lan0", "tcp", 10810), True),
+        (OUT, True), (Packet("lan0", "tcp", 443, out="ext1"), False),
+        (Packet("lan1", "tcp", 443, out="ext0"), False), (Packet("lan1", "tcp", 10820), True),
     ],
 )  # fmt: skip
-def test_ufw(link: str, protocol: str, port: int, in_: bool) -> None:
-    assert ufw_lets_in(RULES, Packet(link, protocol, port, "10.0.0.1")) is in_
+def test_ufw(packet: Packet, lets: bool) -> None:
+    assert Ufw(RULES).lets(packet) is lets
+    assert Ufw(RULES, drops=bool(packet.out), drops_routed=not packet.out).lets(packet)
 
 
 def test_the_commands_for_ufw_name_link_and_ports() -> None:
-    assert list(ufw_commands("lan0", [("udp", 67), ("udp", 69), NFS])) == [
+    assert list(ufw_ports("lan0", [("udp", 67), ("udp", 69), NFS])) == [
         "ufw allow in on lan0 proto udp to any port 67,69",
         "ufw allow in on lan0 proto tcp to any port 2049",
     ]
