@@ -9,11 +9,15 @@ from enum import StrEnum
 
 from ltspd.model.menu import SHIM, BootWay, Menu
 
-# What an iPXE must be able to do to run our menu itself; DHCP option 175 lists its features
+# The DHCP option that iPXE has for itself, with options inside.
+IPXE = 175
+# What an iPXE must be able to do to run our menu itself; that option lists its features
 # (https://ipxe.org/howto/dhcpd). Stripped builds in NIC ROMs lack some and get a full one first.
 IPXE_FEATURES = {"http": 19, "bzimage": 24, "pxe": 33, "efi": 36, "menu": 39}
 # Those that it needs: all of one of these sets.
 MENU_FEATURES = (("http", "menu", "pxe", "bzimage"), ("http", "menu", "efi"))
+# Inside option 175 of an answer: 1 says that there is no proxyDHCP, for which iPXE would wait three seconds.
+IPXE_NO_PROXY = 176
 MENU = "ltsp.ipxe"
 
 

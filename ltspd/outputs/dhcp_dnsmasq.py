@@ -8,6 +8,7 @@ from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration
 from ltspd.model.network import DhcpRole, Network, Relayed, Reservation, ServedLink
 from ltspd.model.output import File, Output, Unit
+from ltspd.network.firmware import IPXE, IPXE_NO_PROXY
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer
 from ltspd.outputs.dnsmasq import CHECK, DNSMASQ, classes, head, missing, programs, refused
 from ltspd.outputs.world import World
@@ -70,6 +71,8 @@ def _lines(world: World, links: tuple[ServedLink, ...]) -> Iterator[str]:
     yield from refused(world.desired.network)
     yield from programs(world, links)
     yield from classes(world)
+    # Where we give addresses, nobody else has to say what boots.
+    yield f"dhcp-option=encap:{IPXE},{IPXE_NO_PROXY},1b"
 
 
 def _reserved(machine: Reservation) -> Iterator[str]:

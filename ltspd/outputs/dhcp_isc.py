@@ -6,7 +6,16 @@ from ipaddress import IPv4Address
 from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.output import File, Output, Unit
-from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
+from ltspd.network.firmware import (
+    IPXE,
+    IPXE_FEATURES,
+    IPXE_NO_PROXY,
+    MENU_FEATURES,
+    Boot,
+    Vendor,
+    boots,
+    pxe_menu,
+)
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer, Subnet, missing, subnets
 from ltspd.outputs.dhcp_dnsmasq import LEASE
 from ltspd.outputs.gateway import base
@@ -63,6 +72,9 @@ def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
     if network.search_domain:
         yield f'option domain-name "{network.search_domain}";'
     yield from _DEFINITIONS
+    # Where we give addresses, nobody else has to say what boots.
+    yield f"option ipxe.no-pxedhcp code {IPXE_NO_PROXY} = unsigned integer 8;"
+    yield "option ipxe.no-pxedhcp 1;"
     yield from _refused(network)
     for each in network.reservations:
         words = [f"hardware ethernet {each.mac};"]
@@ -81,7 +93,7 @@ def _lines(world: World, found: tuple[Subnet, ...]) -> Iterator[str]:
 _DEFINITIONS = (
     "option ltspd-architecture code 93 = string;",
     "option space ipxe;",
-    "option ltspd-ipxe code 175 = encapsulate ipxe;",
+    f"option ltspd-ipxe code {IPXE} = encapsulate ipxe;",
     *(f"option ipxe.{name} code {number} = unsigned integer 8;" for name, number in IPXE_FEATURES.items()),
 )
 

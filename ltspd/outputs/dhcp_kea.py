@@ -9,7 +9,16 @@ from zlib import crc32
 from ltspd.model.facts import Program
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.output import File, Output, Unit
-from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
+from ltspd.network.firmware import (
+    IPXE,
+    IPXE_FEATURES,
+    IPXE_NO_PROXY,
+    MENU_FEATURES,
+    Boot,
+    Vendor,
+    boots,
+    pxe_menu,
+)
 from ltspd.outputs.dhcp import DHCP_SERVER, DhcpServer, Subnet, missing, subnets
 from ltspd.outputs.dhcp_dnsmasq import LEASE
 from ltspd.outputs.gateway import base
@@ -30,7 +39,9 @@ _CHECK = (
     "kea", "{}",
 )  # fmt: skip
 # Without this, Kea does not look into what iPXE says of itself, and says nothing about that.
-_DEFINITIONS = [{"name": "ipxe", "code": 175, "type": "empty", "encapsulate": "ipxe"}]
+_DEFINITIONS = [{"name": "ipxe", "code": IPXE, "type": "empty", "encapsulate": "ipxe"}]
+# Where we give addresses, nobody else has to say what boots.
+_ALONE = {"name": "no-pxedhcp", "code": IPXE_NO_PROXY, "space": "ipxe", "type": "uint8"}
 # Kea keeps a lease with its subnet's number, so that must not depend on other subnets. It has 32 bits, not 0.
 _NUMBERS = (1 << 32) - 2
 
@@ -78,9 +89,13 @@ def _configuration(world: World, found: tuple[Subnet, ...]) -> dict[str, Any]:
         "valid-lifetime": lease,
         "renew-timer": lease // 2,
         "rebind-timer": lease * 7 // 8,
-        "option-def": _DEFINITIONS,
+        "option-def": [*_DEFINITIONS, _ALONE],
         "client-classes": [*_refused(network), *_classes(world, found)],
-        "option-data": _options({"domain-name": network.search_domain}),
+        "option-data": [
+            *_options({"domain-name": network.search_domain}),
+            {"name": "ipxe"},
+            {"name": "no-pxedhcp", "space": "ipxe", "data": "1"},
+        ],
         "subnet4": [_subnet(each) for each in found],
     }
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from ltspd.model.facts import Program
 from ltspd.model.network import Network, ServedLink
-from ltspd.network.firmware import IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
+from ltspd.network.firmware import IPXE, IPXE_FEATURES, MENU_FEATURES, Boot, Vendor, boots, pxe_menu
 from ltspd.outputs.gateway import base
 from ltspd.outputs.world import World
 
@@ -49,7 +49,7 @@ def programs(world: World, links: Iterable[ServedLink], server: IPv4Address | No
         yield f"dhcp-match=set:arch/{number},option:client-arch,{number}"
     # dnsmasq finds the number anywhere in option 175; it can't look into encapsulated options here.
     for feature, number in IPXE_FEATURES.items():
-        yield f"dhcp-match=set:ipxe/{feature},175,{number}"
+        yield f"dhcp-match=set:ipxe/{feature},{IPXE},{number}"
     for each in known:
         for mac in each.macs:
             yield f"dhcp-mac=set:mac/{each.name},{_glob(mac)}"

@@ -25,6 +25,7 @@ from tests.lab.dhcp import (
     CLASS,
     DISCOVER,
     FULL,
+    IPXE,
     REQUEST,
     ROUTER,
     SERVER,
@@ -129,27 +130,36 @@ HTTP_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a machine is told: a file or URI, the class of the answer, and whether the Pi's menu."""
+    """What a machine is told: a file or URI, the class of the answer, and whether the Pi's menu.
+
+    ``alone``: that no proxyDHCP server has more to say.
+    """
 
     file: str
     vendor: str = ""
     pi: bool = False
+    alone: bool = False
 
     @classmethod
     def by(cls, answer: Answer) -> "Told":
         """Return what an answer tells."""
         vendor = answer.options.get(CLASS, b"").rstrip(b"\0").decode()
-        return cls(answer.file, vendor, PI_TITLE in answer.options.get(VENDOR, b""))
+        alone = answer.options.get(IPXE, b"").startswith(b"\xb0\1\1")
+        return cls(answer.file, vendor, PI_TITLE in answer.options.get(VENDOR, b""), alone)
 
 
-def right(kind: str, server: str, *, proxy: bool = False) -> Told | None:
-    """Return what a kind of machine must be told by a server with that address; None: nothing at all."""
+def right(kind: str, server: str, *, proxy: bool = False, foreign: bool = False) -> Told | None:
+    """Return what a kind of machine must be told by a server with that address; None: nothing at all.
+
+    ``proxy``: somebody else gives addresses; ``foreign``: and tells our files, too.
+    """
     if kind in HTTP_FILES:
         return Told(f"http://{server}/{HTTP_FILES[kind]}", "HTTPClient")
     if kind not in FILES:
         return None if proxy else Told("")
     pi = FILES[kind] == ""
-    return Told(FILES[kind], "PXEClient" if proxy or pi else "", pi)
+    alone = KINDS[kind].features is not None and not proxy and not foreign
+    return Told(FILES[kind], "PXEClient" if proxy or pi else "", pi, alone)
 
 
 def every(link: str) -> dict[str, Told | None]:

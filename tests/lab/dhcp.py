@@ -54,6 +54,7 @@ class Machine:
         elif self.vendor != "PXEClient":
             found[CLASS] = self.vendor.encode()
         if self.features is not None:
+            found[WANTED] += bytes((IPXE,))
             found[IPXE] = b"".join(bytes((each, 1, 1)) for each in self.features)
         return found
 

@@ -118,7 +118,7 @@ def theirs(kind: str, lines: str, address: str = "192.168.67.1/24", link: str = 
         # Any Kea that works, without anything of ours.
         data = output(f"[server]\nDHCP_SERVER={kind}\n", address).files[0].data
         own = json.loads(data.replace(f'"{LINK}"'.encode(), f'"{link}"'.encode()))["Dhcp4"]
-        del own["subnet4"][0]["next-server"]
+        del own["subnet4"][0]["next-server"], own["option-data"]
         return json.dumps({"Dhcp4": own | json.loads(lines)["Dhcp4"]}).encode()
     if kind == ISC:
         own = "authoritative;\nping-check false;\nddns-update-style none;\n"
