@@ -13,7 +13,7 @@ from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
 from ltspd.menu import channels
-from ltspd.menu.choice import WAY, Chooser, examples, rules
+from ltspd.menu.choice import DEFAULT_IMAGE, WAY, Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
 from ltspd.model.image import SourceKind
@@ -46,6 +46,13 @@ HOME_DIR = Parameter("HOME_DIR", PLAIN_PATH, "/home", SERVER, "The directory of 
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
 MENU_SHELL = Parameter(
     "MENU_SHELL", FLAG, "0", SERVER, "Let anybody at a client use the command line of its boot menu"
+)
+MENU_GENERATIONS = Parameter(
+    "MENU_GENERATIONS",
+    number("a number", 0, 20),
+    "2",
+    SERVER,
+    "How many earlier generations of each image the boot menu offers",
 )
 # Accounts that clients don't get and that Problems names; the others are counted.
 UNSENT_MOST = 5
@@ -175,6 +182,12 @@ def _homes(config: Config, facts: Facts, problems: list[Problem]) -> Homes | Non
     return Homes(found.path, point, HOMES_PORT)
 
 
+def _words(document: Document, name: str) -> set[str | None]:
+    """Return all values of a parameter in ltsp.conf; None stands for those made from other parameters."""
+    given = (each for section in document.sections for each in section.assignments)
+    return {each.text for each in given if each.name == name}
+
+
 def _has_kernel_server(facts: Facts) -> bool:
     return facts.kernel_nfsd and any(each.name == "exportfs" for each in facts.programs)
 
@@ -210,7 +223,10 @@ def _resolver(servers: tuple[IPv4Address, ...], domains: tuple[str, ...]) -> byt
 
 def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     document = config.document
-    entries = channels.entries(facts.images, config.settings.family(TITLES), facts.machine)
+    # A generation that DEFAULT_IMAGE names is there for those who get it, and so for all.
+    wished = {each for each in _words(document, DEFAULT_IMAGE.name) if each and "@" in each}
+    titles, earlier = config.settings.family(TITLES), config.settings[MENU_GENERATIONS]
+    entries = channels.entries(facts.images, titles, facts.machine, earlier, wished)
     offer = Offer(entries, default_transport(facts), rules(document), tuple(_tools(config, facts)))
     chooser = Chooser(offer)
     # iPXE can't compare with a glob, so the static script has a choice for hosts that are named exactly.

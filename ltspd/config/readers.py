@@ -15,8 +15,10 @@ E = TypeVar("E", bound=StrEnum)
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-# An image as the store names it, and a channel of it if it is not the current one.
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:@[a-z0-9][a-z0-9_-]{0,31})?\Z")
+# An image as the store names it, and a channel or a generation of it if it is not the current one.
+_IMAGE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:@(?:[a-z0-9][a-z0-9_-]{0,31}|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}))?\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)

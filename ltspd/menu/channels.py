@@ -1,20 +1,30 @@
-"""Which generations the menu offers: each image's current one, then those of its other channels. Pure."""
+"""Which generations the menu offers: current ones, those of other channels, then earlier ones. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from ltspd.model.image import Image
+from ltspd.model.image import Generation, Image
 from ltspd.model.menu import CURRENT, Entry
 
 
-def entries(images: Sequence[Image], titles: Mapping[str, str], machine: str = "") -> tuple[Entry, ...]:
+def entries(
+    images: Sequence[Image],
+    titles: Mapping[str, str],
+    machine: str = "",
+    earlier: int = 0,
+    named: Collection[str] = (),
+) -> tuple[Entry, ...]:
     """Return the menu's entries; ``titles`` are by LTSP's names of images (``X86_64_IMG``).
 
-    ``machine`` is what the server is, as ``uname -m`` says it.
+    ``machine`` is what the server is, as ``uname -m`` says it. Each image has so many ``earlier``
+    generations, and those ``named`` as IMAGE@GENERATION.
     """
-    names = {image.name: titles.get(title_key(image.name), "") for image in images}
-    found = [each for image in images for each in _of_image(image, names[image.name], machine)]
-    return tuple(sorted(found, key=lambda each: each.channel != CURRENT))
+    found = [
+        _entry(image, channel, generation, titles.get(title_key(image.name), ""), machine)
+        for image in images
+        for channel, generation in (*_channels(image), *_earlier(image, earlier, named))
+    ]
+    return tuple(sorted(found, key=lambda each: (each.earlier, each.channel != CURRENT)))
 
 
 def title_key(image: str) -> str:
@@ -22,13 +32,32 @@ def title_key(image: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", image.upper()) + "_IMG"
 
 
-def _of_image(image: Image, title: str, machine: str) -> Iterator[Entry]:
+def _channels(image: Image) -> Iterator[tuple[str, Generation]]:
     generations = {each.id: each for each in image.generations}
     for channel, wanted in ((CURRENT, image.current), *sorted(image.channels.items())):
         if generation := generations.get(wanted):
-            layered = bool(generation.layers)
-            own = generation.architecture
-            yield Entry(
-                *(image.name, generation.id, generation.kernel, layered, channel, title, own),
-                nbd=machine in ("", own),
-            )
+            yield channel, generation
+
+
+def _earlier(image: Image, most: int, named: Collection[str]) -> Iterator[tuple[str, Generation]]:
+    """Yield those to which no channel leads, the newest first; what people protect comes before others."""
+    led = {each.id for _, each in _channels(image)}
+    others = [each for each in reversed(image.generations) if each.id not in led]
+    chosen = sorted(others, key=lambda each: each.id not in image.kept)[:most] if image.current in led else []
+    for each in others:
+        if each in chosen or f"{image.name}@{each.id}" in named:
+            yield each.id, each
+
+
+def _entry(image: Image, channel: str, generation: Generation, title: str, machine: str) -> Entry:
+    own = generation.architecture
+    return Entry(
+        image=image.name,
+        generation=generation.id,
+        kernel=generation.kernel,
+        layered=bool(generation.layers),
+        channel=channel,
+        title=title,
+        architecture=own,
+        nbd=machine in ("", own),
+    )

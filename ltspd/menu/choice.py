@@ -53,6 +53,8 @@ class Chooser:
         self._index = Index(_document(offer.rules))
         self._server = effective_server(self._index)
         self._names = tuple(each.name for each in offer.entries)
+        # A menu with one entry is shown only where somebody asks for it. Earlier generations don't count.
+        self._several = sum(not each.earlier for each in offer.entries) > 1
 
     def choose(self, host: Host) -> MenuChoice:
         """Return what a client gets; it is always one of the entries, if there is any."""
@@ -65,8 +67,7 @@ class Chooser:
 
     def choice(self, settings: Settings) -> MenuChoice:
         """Return the choice that follows from settings."""
-        # A menu with one entry is shown only where somebody asks for it.
-        shown = len(self._names) > 1 or settings.given(TIMEOUT)
+        shown = self._several or settings.given(TIMEOUT)
         return MenuChoice(
             self._known(settings[DEFAULT_IMAGE]),
             settings[TRANSPORT] or self._transport,

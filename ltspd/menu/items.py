@@ -33,7 +33,17 @@ def image_items(
     """
     for entry in (each for each in offer.entries if arm or not each.arm):
         title = shown(entry.title) or shown(f"{entry.image} ({entry.kernel})")
-        yield entry, title if entry.channel == CURRENT else f"{title}, {entry.channel}"
+        if entry.earlier:
+            title = f"{title}, {_built(entry.generation)}"
+        elif entry.channel != CURRENT:
+            title = f"{title}, {entry.channel}"
+        yield entry, title
+
+
+def _built(generation: str) -> str:
+    """Return when a generation was built; its id begins with that, as 20250101T235900Z."""
+    day, time = generation[:8], generation[9:15]
+    return f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}:{time[4:]} UTC"
 
 
 def tool_items(offer: Offer, able: Set[Tool]) -> Iterator[tuple[Tool, str]]:

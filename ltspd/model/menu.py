@@ -43,6 +43,7 @@ class Tool(StrEnum):
 class Entry:
     """A generation of an image that can be booted, and the channel by which it is offered.
 
+    One that is offered as itself, though no channel leads to it, has its own id in the place of that.
     One that is not ``layered`` is a chroot that clients read by NFS, whatever transport they are to use. One
     without ``nbd`` is for other machines than the server is, for which there is no program of ours for NBD.
     """
@@ -62,8 +63,13 @@ class Entry:
         return self.architecture == "aarch64"
 
     @property
+    def earlier(self) -> bool:
+        """Whether it is offered as itself: only who chooses it, or DEFAULT_IMAGE, starts it."""
+        return self.channel == self.generation
+
+    @property
     def name(self) -> str:
-        """What DEFAULT_IMAGE calls it: ``x86_64``, or ``x86_64@canary``."""
+        """What DEFAULT_IMAGE calls it: ``x86_64``, or ``x86_64@canary``, or with its id instead of that."""
         return self.image if self.channel == CURRENT else f"{self.image}@{self.channel}"
 
 

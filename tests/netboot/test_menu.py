@@ -35,9 +35,15 @@ def words(client: Client) -> list[str]:
 
 def test_a_section_with_a_glob_counts_in_the_menu(server: Server, images: tuple[str, ...]) -> None:
     del images  # they must be built, that is all
-    with product.configured(server, SECTIONS), booted(server, "glob") as client:
+    earlier = product.image(server, "bookworm")["Current"]
+    server.run("date >/srv/ltsp/bookworm/usr/share/mark")
+    product.build(server, "bookworm")
+    assert product.image(server, "bookworm")["Current"] != earlier
+    glob = {**SECTIONS["52:54:00:67:f6:*"], "DEFAULT_IMAGE": f"bookworm@{earlier}"}
+    with product.configured(server, {**SECTIONS, "52:54:00:67:f6:*": glob}), booted(server, "glob") as client:
         found = words(client)
         assert {"ltsp.test=glob", "||", "ltsp.more=#1", "ltsp.image=bookworm"} <= set(found)
+        assert f"ltsp.generation={earlier}" in found
         assert "ltsp.base=http://192.168.67.1/ltsp" in found
         journal = server.run("journalctl --no-pager -o cat -t ltspd-gateway")
         assert f"is {MAC}, - and boots bookworm" in journal

@@ -1,6 +1,7 @@
 """The menu's choices: by the reduced rules they are those of the whole ltsp.conf; and the menu's channels."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -120,6 +121,34 @@ def test_an_unknown_image_of_a_glob_is_told_and_its_transport_counts() -> None:
     assert "DEFAULT_IMAGE=nowhere" in desired.problems[-1].message
     assert desired.menu.transports == {RootTransport.NFS, RootTransport.HTTP}
     assert desired.menu.hosts == ()
+
+
+def test_earlier_generations_come_last_and_are_no_reason_for_a_menu() -> None:
+    made = image("a").generations[0]
+    ids = [f"2025010{day}T000000Z-0a1b2c3d" for day in range(1, 6)]
+    one = Image("a", tuple(replace(made, id=each) for each in ids), ids[3], kept=frozenset(ids[:1]))
+    both = (one, image("b"))
+    names = [f"a@{each}" for each in ids]
+    # The newest one is no current one: somebody has gone back.
+    assert [each.name for each in entries(both, {}, earlier=1)] == ["a", "b", names[0]]
+    assert [each.name for each in entries(both, {}, earlier=2)] == ["a", "b", names[4], names[0]]
+    assert [each.name for each in entries(both, {}, named=(names[1], "b@gone"))] == ["a", "b", names[1]]
+    led = replace(one, channels={"canary": ids[4]})
+    assert [each.name for each in entries((led,), {}, earlier=1)] == ["a", "a@canary", names[0]]
+    assert entries((replace(one, current=""),), {}, earlier=3) == ()
+    assert decide("", images=(one,)).menu.default.timeout is None
+    assert len(decide("", images=(one,)).menu.offer.entries) == 3
+    assert len(decide("[server]\nMENU_GENERATIONS=0\n", images=(one,)).menu.offer.entries) == 1
+
+
+def test_a_generation_that_a_client_is_to_boot_is_offered() -> None:
+    made = image("a").generations[0]
+    ids = [f"2025010{day}T000000Z-0a1b2c3d" for day in range(1, 6)]
+    one = Image("a", tuple(replace(made, id=each) for each in ids), ids[4])
+    desired = decide(f"[52:54:00:00:00:01]\nDEFAULT_IMAGE=a@{ids[0]}\n", images=(one,))
+    ((_, _, choice),) = desired.menu.hosts
+    assert choice.entry == f"a@{ids[0]}"
+    assert not any("DEFAULT_IMAGE" in each.message for each in desired.problems)
 
 
 def test_channels_are_entries_after_the_current_ones() -> None:

@@ -96,6 +96,22 @@ def test_pxelinux_asks_for_a_host_by_these_names() -> None:
     assert "nbd.img" not in found["default"]
 
 
+def test_earlier_generations_are_named_by_the_time_of_their_build() -> None:
+    made = "20250101T235900Z-0a1b2c3d"
+    entries = (Entry("a", "g", "6.1", title="Class"), Entry("a", made, "6.0", channel=made))
+    offered = Menu(Offer(entries, NFS), MenuChoice(f"a@{made}", RootTransport.NFS, "", 5000))
+    title = "a (6.0), 2025-01-01 23:59:00 UTC"
+    assert f"\nitem image_a@{made} {title}\n" in (script := ipxe.static_script(offered, 80))
+    assert f"\nset image a@{made}\n" in script
+    assert f"\n:image_a@{made}\nset name a\nset generation {made}\n" in script
+    text = grub.configuration(offered, 80)
+    assert f"menuentry '{title}' --id 'image_a@{made}' --unrestricted {{\n  start_image 'a' '{made}'" in text
+    assert f"set default='image_a@{made}'\n" in text
+    text = pxelinux.configurations(offered, 80)["default"]
+    assert f"LABEL image_a@{made}\n  MENU LABEL {title}\n  MENU DEFAULT\n" in text
+    assert f"LINUX ::ltsp/images/a/generations/{made}/vmlinuz\n" in text
+
+
 # ---- images of several architectures ---------------------------------------------------------------
 
 

@@ -130,7 +130,13 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
     "the search domain": (lambda: facts(search_domain="school.example"), {IMG, DHCP, HTTP}),
     "the lease": (lambda: conf("DHCP_LEASE=1h\n"), {DHCP}),
     "a new generation": (lambda: _images(Image("a", (FIRST, SECOND), SECOND.id)), {MENU, NBD, HTTP}),
-    "a revert": (lambda: _images(Image("a", (FIRST, SECOND), FIRST.id)), {NBD, HTTP}),
+    "a revert": (lambda: _images(Image("a", (FIRST, SECOND), FIRST.id)), {MENU, NBD, HTTP}),
+    "an earlier generation": (
+        lambda: replace(
+            _images(Image("a", (FIRST, SECOND), FIRST.id)), conf=BASE.conf + "MENU_GENERATIONS=0\n"
+        ),
+        {NBD, HTTP},
+    ),
     "an image that isn't built": (
         lambda: facts(images=(*BASE.facts.images, Image("c", (), ""))),
         set(),
@@ -164,8 +170,8 @@ def test_a_change_of_one_image_leaves_the_others_alone() -> None:
     with_new = _images(Image("a", (FIRST, SECOND), SECOND.id))
     text = files(with_new)[MENU]
     assert isinstance(text, tuple)
-    assert SECOND.id.encode() in text[0]
-    assert FIRST.id.encode() not in text[0]
+    assert f":image_a\nset name a\nset generation {SECOND.id}\n".encode() in text[0]
+    assert f":image_a@{FIRST.id}\nset name a\nset generation {FIRST.id}\n".encode() in text[0]
     assert generation("b", 5).id.encode() in text[0]
 
 

@@ -79,7 +79,7 @@ async def test_images_are_changed_while_a_service_takes_its_time(world: World) -
     await world.settled()
     assert (await image(world))["Current"] == second
     menu = world.paths.tftp_dir / "ltsp.ipxe"
-    await world.until(lambda _: f"set generation {second}" in menu.read_text())
+    await world.until(lambda _: f":image_lab\nset name lab\nset generation {second}" in menu.read_text())
 
 
 async def test_what_waits_for_a_pass_is_answered_before_callers_give_up(world: World) -> None:
