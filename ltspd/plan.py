@@ -241,7 +241,8 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     default, *choices = map(chooser.choice, wanted)
     ways = _ways(document, chooser)
     way = wanted[0][WAY] or BootWay.AUTO
-    used = {way, *(each for _, each in ways)}
+    found = _found(facts, ways, way)
+    used = {way, *(each for _, each in ways), *(each for each, _ in found)}
     problems += (Problem(*each) for each in way_problems(used, facts.boot_programs, facts.loaders))
     for (key, value, _), settings in zip(named, wanted[1:], strict=False):
         if key != "mac" and settings[WAY] is not way:
@@ -264,6 +265,7 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
         frozenset(each.transport for each in (default, *choices)),
         way,
         ways,
+        found,
     )
 
 
@@ -277,6 +279,17 @@ def _ways(document: Document, chooser: Chooser) -> tuple[tuple[str, BootWay], ..
         if way is not None and way is not next((one for of, one in own if mac.startswith(of)), default):
             own.insert(0, (mac, way))
     return tuple(own)
+
+
+def _found(
+    facts: Facts, ways: tuple[tuple[str, BootWay], ...], usual: BootWay
+) -> tuple[tuple[BootWay, tuple[str, ...]], ...]:
+    """Return the machines for which a way was found, where ltsp.conf says none."""
+    found: dict[BootWay, list[str]] = {}
+    for mac, way in sorted(facts.ways.items()):
+        if next((one for begin, one in ways if mac.startswith(begin)), usual) is BootWay.AUTO:
+            found.setdefault(way, []).append(mac)
+    return tuple((way, tuple(macs)) for way, macs in sorted(found.items()))
 
 
 def _tools(config: Config, facts: Facts) -> Iterator[Tool]:

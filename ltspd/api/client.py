@@ -20,7 +20,7 @@ class Core(order.Core, noun.Core, Protocol):
         """Let the key with this fingerprint be a client's, if it reported that last; raises NoKey."""
 
     async def forget_client(self, mac: str) -> None:
-        """Have the next key that a client reports be its first one."""
+        """Have the next key that a client reports be its first one, and its boot program, too."""
 
 
 async def _order(core: Core, client: ClientState, call: Call) -> str:
@@ -91,7 +91,8 @@ NOUN: Noun[ClientState] = Noun(
             action=CONTROL_CLIENT,
             details=_of_forgetting,
             doc="""Forget the key of this client: it opens no account any more, and the next one that the
-                client reports, at its next boot at the latest, is judged as its first one.""",
+                client reports, at its next boot at the latest, is judged as its first one. Since 0.5.0, what
+                is known of its boots is forgotten, too, so that it gets its first boot program again.""",
             since="0.3.0",
         ),
     ),
@@ -214,6 +215,21 @@ NOUN: Noun[ClientState] = Noun(
         ),
         Property(
             "BootFile", "s", lambda each: each.seen.file, "What it was told to boot last.", since="0.4.0"
+        ),
+        Property(
+            "BootWay",
+            "s",
+            attrgetter("way"),
+            "The boot program of its next boot, as BOOT_WAY in ltsp.conf names them: what that says, or what "
+            "was found for it because others had failed (BOOT_TRIES).",
+            since="0.5.0",
+        ),
+        Property(
+            "FailedBoots",
+            "u",
+            attrgetter("failed"),
+            "How many of its boots have failed in a row by that program: it was fetched, and no system came.",
+            since="0.5.0",
         ),
     ),
 )

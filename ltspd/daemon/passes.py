@@ -15,6 +15,7 @@ from ltspd.config.file import ConfFile
 from ltspd.config.selection import named
 from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
+from ltspd.daemon.attempts import BootAttempts
 from ltspd.daemon.diagnosis import Diagnosis
 from ltspd.daemon.enrolment import Enrolment
 from ltspd.daemon.farewell import farewell
@@ -101,6 +102,7 @@ class Passes:
         # Wakes the pass that opens accounts to new keys.
         self._for_keys: asyncio.TimerHandle | None = None
         self._rooms = Rooms()
+        self._attempts = BootAttempts(paths, self.wake)
         self.orders = Orders(paths, self.jobs, self.wake, self._told)
         self._of_gateway: tuple[Problem, ...] = ()
         self._diagnosis = Diagnosis(paths, self.systemd)
@@ -168,8 +170,14 @@ class Passes:
             # In threads: with many clients it takes long, and the loop answers the bus meanwhile.
             self._clients = self._enrolment.settle(self._clients, self._clients)
             await self._enrolment.save()
+            await self._attempts.save()
             await asyncio.to_thread(self._rooms.follow, config.document)
-            facts = replace(self.facts, enrolled=self._enrolment.accepted, orders=self.orders.given)
+            facts = replace(
+                self.facts,
+                enrolled=self._enrolment.accepted,
+                orders=self.orders.given,
+                ways=self._attempts.ways,
+            )
             desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
             world = self._world = World.of(
@@ -253,7 +261,7 @@ class Passes:
 
     def _with_clients(self, state: State, *, passed: bool, **changes: Any) -> State:
         """Return the state with the clients and all problems; ``passed``: a pass has just ended."""
-        self._clients = self._rooms.placed(self._clients)
+        self._clients = self._attempts.placed(self._rooms.placed(self._clients), self._world)
         failing = clients.problems(self._clients.values(), _now())
         keys = self._enrolment.problems(self._clients.values())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
@@ -295,6 +303,8 @@ class Passes:
         merged, refused = clients.merge(self._clients, reports, known, _now())
         told = [mac for mac, each in merged.items() if each is not self._clients.get(mac)]
         self._clients = self._enrolment.settle(merged, told)
+        self._attempts.reported((self._clients[mac] for mac in told), self._world)
+        await self._attempts.save()
         await self._enrolled()
         booting = (each.get("Mac") for each in reports if each.get("Stage") == ClientStage.NETWORK)
         self.orders.heard(clients.answers(reports), map(str, booting))
@@ -317,8 +327,9 @@ class Passes:
         await self._enrolled()
 
     async def forget_client(self, mac: str) -> None:
-        """Have the next key that a client reports be its first one."""
+        """Have the next key that a client reports be its first one, and its boot program, too."""
         self._clients = self._enrolment.forget(self._clients, mac)
+        self._attempts.forget(mac)
         await self._enrolled()
 
     async def _enrolled(self) -> None:
@@ -341,7 +352,9 @@ class Passes:
 
     def heard_machines(self, reports: Sequence[Mapping[str, object]]) -> int:
         """Take what the listener heard of machines; return how many reports can't be right."""
-        self._clients, refused = self._listened.machines(self._clients, reports, _now())
+        before = self._clients
+        self._clients, refused = self._listened.machines(before, reports, _now())
+        self._attempts.heard(before, self._clients, self._world)
         self._show(self._with_clients(self.state, passed=False))
         return refused
 

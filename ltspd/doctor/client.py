@@ -105,6 +105,9 @@ def about(client: ClientState, around: Surroundings, now: int) -> tuple[Finding,
     seen = [Finding(Severity.INFO, subject, _told(each, case)) for each in steps]
     if client.stage and client.stage not in list(Stage):
         seen.append(Finding(Severity.INFO, subject, _reported(client)))
+    if client.failed:
+        text = f"its last boots, {client.failed} in a row, have failed with the boot program of BOOT_WAY="
+        seen.append(Finding(Severity.INFO, subject, f"{text}{client.way}."))
     severity, cause, step = _stopped(case, now)
     return (*seen, Finding(severity, subject, cause, step))
 

@@ -39,7 +39,7 @@ WAY = Parameter(
     choice("a way", BootWay),
     "auto",
     MENU,
-    "Boot program of a machine, known by its MAC address: auto, ipxe, shim (Secure Boot) or pxelinux",
+    "Boot program of a machine, by its MAC address: auto, ipxe, drivers, shim (Secure Boot) or pxelinux",
 )
 PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT, WAY)
 

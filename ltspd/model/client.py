@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from ltspd.model.menu import BootWay
+
 
 class Enrol(StrEnum):
     """Whose key counts: the first of each machine, one that an administrator approves, or nobody's."""
@@ -131,6 +133,18 @@ class Server(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Attempts:
+    """What came of a machine's boots by the ``way`` that was found for it.
+
+    So many in a row ``failed``. Where it ``worked`` once, it stays.
+    """
+
+    way: BootWay = BootWay.AUTO
+    failed: int = 0
+    worked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ClientState:
     """A machine that booted from this server. ``last_seen`` is in microseconds since the epoch.
 
@@ -139,7 +153,7 @@ class ClientState:
     settings that count at its next one. Unknown fields are empty. ``seen`` is what the listener heard of it.
     The machine reports all of this itself, but for the rest: ``identity`` is our judgement of its key,
     ``rooms`` are those that ltsp.conf puts it in, ``order`` is the id of the last order to it, and ``result``
-    what came of that.
+    what came of that. ``way`` is the BootWay of its next boot, and so many boots ``failed`` in a row.
     """
 
     mac: str
@@ -160,3 +174,5 @@ class ClientState:
     order: str = ""
     result: str = ""
     seen: Seen = UNHEARD
+    way: str = ""
+    failed: int = 0

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from ltspd.model.account import Account, Group
 from ltspd.model.client import Enrolled
 from ltspd.model.image import Image, Source
-from ltspd.model.menu import Loader
+from ltspd.model.menu import BootWay, Loader
 from ltspd.model.network import Link
 from ltspd.model.order import Order
 from ltspd.model.setup import Setup
@@ -57,7 +57,7 @@ class Facts:
     ``machine`` is what ``uname -m`` says. ``programs`` are the installed ones among those asked for.
     ``connected`` are the addresses of machines that read a root, ``unsent`` are sentences about accounts that
     clients don't get, ``enrolled`` are the clients whose keys count. ``closed`` says why nobody may get into
-    accounts without a password.
+    accounts without a password. ``ways`` are the boot programs that were found for machines, by MAC address.
     ``homes`` is None if HOME_DIR= is no directory. ``loaders`` are the signed ones of ``boot_programs``.
     ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
     are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
@@ -91,3 +91,4 @@ class Facts:
     exported_homes: frozenset[str] = frozenset()
     boot: str = ""
     setup: Setup | None = None
+    ways: Mapping[str, BootWay] = field(default_factory=dict)

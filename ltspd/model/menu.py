@@ -25,6 +25,7 @@ class BootWay(StrEnum):
 
     AUTO = "auto"
     IPXE = "ipxe"
+    DRIVERS = "drivers"
     SHIM = "shim"
     PXELINUX = "pxelinux"
 
@@ -104,7 +105,8 @@ class Menu:
 
     A key of ``hosts`` is ``mac``, ``ip`` or ``hostname`` and the value that iPXE compares. ``transports`` are
     all that some client may get. ``ways`` are machines with a boot program of their own, by how their MAC
-    addresses begin: the first that fits counts. ``way`` is that of all others.
+    addresses begin: the first that fits counts. ``way`` is that of all others. ``found`` are machines by the
+    ways that were found for them because others had failed; they come before all.
     """
 
     offer: Offer
@@ -113,6 +115,11 @@ class Menu:
     transports: frozenset[RootTransport] = frozenset()
     way: BootWay = BootWay.AUTO
     ways: tuple[tuple[str, BootWay], ...] = ()
+    found: tuple[tuple[BootWay, tuple[str, ...]], ...] = ()
+
+    def configured(self, mac: str) -> BootWay:
+        """Return the way that ltsp.conf says for a machine."""
+        return next((way for begin, way in self.ways if mac.startswith(begin)), self.way)
 
 
 # The names under which clients fetch them; shim itself asks for GRUB by that name.

@@ -3,11 +3,11 @@
 The first entry of ``boots`` that matches a machine is the one that counts.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ltspd.model.menu import SHIM, BootWay, Menu
+from ltspd.model.menu import GRUB, SHIM, BootWay, Menu
 
 # The DHCP option that iPXE has for itself, with options inside.
 IPXE = 175
@@ -69,6 +69,27 @@ PI_MACS = ("28:cd:c1:", "2c:cf:67:", "88:a2:9e:", "b8:27:eb:", "d8:3a:dd:", "dc:
 
 # What machines get whose BOOT_WAY is another one than iPXE, where their firmware can run it.
 WAYS = {BootWay.SHIM: {"efi64": SHIM}, BootWay.PXELINUX: {"bios": "pxelinux.0"}}
+# All that such a program needs to show our menu.
+NEEDS = {
+    BootWay.SHIM: frozenset({SHIM, GRUB}),
+    BootWay.PXELINUX: frozenset({"pxelinux.0", "ldlinux.c32", "libutil.c32", "menu.c32"}),
+}
+
+
+def choices(programs: Collection[str], number: int, mac: str) -> Mapping[BootWay, str]:
+    """Return the programs that a machine could boot, by the ways to them, in the order to try them."""
+    if mac.startswith(PI_MACS):
+        return {}
+    tables = (NUMBERS, HTTP_NUMBERS)
+    kind = next((kind for each in tables for kind, numbers in each.items() if number in numbers), "")
+    own = [each for each in PROGRAMS.get(kind, ()) if each in programs]
+    found = {BootWay.AUTO: own[0]} if own else {}
+    # Secure Boot is what refuses iPXE most often; then come cards whose firmware drives them badly.
+    for way in (BootWay.SHIM, BootWay.DRIVERS, BootWay.PXELINUX):
+        program = own[-1] if way is BootWay.DRIVERS and own else WAYS.get(way, {}).get(kind)
+        if program and program not in found.values() and NEEDS.get(way, frozenset()) <= set(programs):
+            found[way] = program
+    return found
 
 
 def boots(programs: Collection[str], menu: Menu | None = None) -> tuple[Boot, ...]:
@@ -76,19 +97,23 @@ def boots(programs: Collection[str], menu: Menu | None = None) -> tuple[Boot, ..
 
     Machines with a way of their own by the menu come first; without it there is none.
     """
-    return tuple(_boots(programs, menu.way, menu.ways) if menu else _boots(programs))
+    if menu is None:
+        return tuple(_boots(programs))
+    return tuple(_boots(programs, menu.way, (*menu.found, *((way, (mac,)) for mac, way in menu.ways))))
 
 
 def _boots(
-    programs: Collection[str], usual: BootWay = BootWay.AUTO, ways: Iterable[tuple[str, BootWay]] = ()
+    programs: Collection[str],
+    usual: BootWay = BootWay.AUTO,
+    ways: Iterable[tuple[BootWay, tuple[str, ...]]] = (),
 ) -> Iterator[Boot]:
-    for number, (mac, way) in enumerate(ways):
+    for number, (way, macs) in enumerate(ways):
         name = f"-{number}"
-        yield from _way(programs, way, (mac,), name)
+        yield from _way(programs, way, macs, name)
         if way not in WAYS:
             # What the others get is not for this one.
-            yield Boot(f"menu{name}", menu=True, macs=(mac,), file=MENU)
-            yield from _ipxe(programs, (mac,), name)
+            yield Boot(f"menu{name}", menu=True, macs=macs, file=MENU)
+            yield from _ipxe(programs, way, macs, name)
     pi = Boot("pi", PI_NUMBERS, macs=PI_MACS, title=PI_TITLE)
     if usual in WAYS:
         # A Raspberry Pi says that it is a BIOS, and can run nothing for one.
@@ -97,7 +122,7 @@ def _boots(
     yield Boot("menu", menu=True, file=MENU)
     if usual not in WAYS:
         yield pi
-    yield from _ipxe(programs)
+    yield from _ipxe(programs, usual)
 
 
 def _way(
@@ -108,9 +133,13 @@ def _way(
             yield from _kind(f"{way}{name}", kind, macs, program)
 
 
-def _ipxe(programs: Collection[str], macs: tuple[str, ...] = (), name: str = "") -> Iterator[Boot]:
+def _ipxe(
+    programs: Collection[str], way: BootWay, macs: tuple[str, ...] = (), name: str = ""
+) -> Iterator[Boot]:
     for kind, names in PROGRAMS.items():
-        program = next((each for each in names if each in programs), None)
+        # The last one has drivers of its own, where the first one uses the firmware's.
+        order = reversed(names) if way is BootWay.DRIVERS else names
+        program = next((each for each in order if each in programs), None)
         if program is not None:
             yield from _kind(f"{kind}{name}", kind, macs, program)
 

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from ltspd.model.menu import GRUB, SHIM, Authority, BootWay, Loader
+from ltspd.network.firmware import NEEDS
 
 # Debian's packages of both.
 _PACKAGES = {SHIM: "shim-signed", GRUB: "grub-efi-amd64-signed"}
-# What PXELINUX loads to show our menu.
-_PXELINUX = frozenset({"pxelinux.0", "ldlinux.c32", "libutil.c32", "menu.c32"})
 _WITHOUT = {
     Authority.CA_2011: "machines made before 2024, whose firmware has only that key, refuse it",
     Authority.CA_2023: "new machines, whose firmware has only that key, refuse it",
@@ -20,10 +19,10 @@ def way_problems(
     """Yield what is wrong with the boot programs of these ways: a subject and a sentence."""
     if BootWay.SHIM in ways:
         yield from (("secure boot", each) for each in loader_problems(loaders))
-    if BootWay.PXELINUX in ways and not set(programs) >= _PXELINUX:
+    if BootWay.PXELINUX in ways and (absent := NEEDS[BootWay.PXELINUX] - set(programs)):
         yield (
             "menu",
-            f"BOOT_WAY=pxelinux needs {', '.join(sorted(_PXELINUX - set(programs)))} on this server: "
+            f"BOOT_WAY=pxelinux needs {', '.join(sorted(absent))} on this server: "
             "'apt install pxelinux syslinux-common'. Until then machines get iPXE.",
         )
 

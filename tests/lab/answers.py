@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ltspd.config.configuration import load
 from ltspd.model.facts import Facts
+from ltspd.model.menu import BootWay
 from ltspd.model.network import Link, LinkKind
 from ltspd.network.firmware import PROGRAMS, WAYS
 from ltspd.outputs import dhcp_dnsmasq, dhcp_proxy
@@ -46,9 +47,10 @@ LINKS = {REAL: ("192.168.67.1/24",), PROXY: ("10.0.3.2/24",)}
 GIVEN = "10.0.3.77"
 # Subnets behind relays, whose requests come by the two links: the relay's address there, and a machine's.
 RELAYED = {REAL: ("10.5.0.1", "10.5.0.77"), PROXY: ("10.6.0.1", "10.6.0.77")}
-_SHIM, _PXELINUX = "52:54:00:5b:", "52:54:00:5c:"
-# Machines that boot another program than iPXE.
-OWN_WAYS = f"[{_SHIM}*]\nBOOT_WAY=shim\n[{_PXELINUX}*]\nBOOT_WAY=pxelinux\n"
+_SHIM, _PXELINUX, _DRIVERS, _FOUND = "52:54:00:5b:", "52:54:00:5c:", "52:54:00:5d:", "52:54:00:5e:"
+# Machines that boot another program than the usual one: by ltsp.conf, and because that has failed.
+OWN_WAYS = f"[{_SHIM}*]\nBOOT_WAY=shim\n[{_PXELINUX}*]\nBOOT_WAY=pxelinux\n[{_DRIVERS}*]\nBOOT_WAY=drivers\n"
+FOUND = {_FOUND: BootWay.SHIM}
 CONF = '[server]\nDHCP_RELAYED="10.5.0.0/24=real:10.5.0.100-10.5.0.200 10.6.0.0/24=proxy"\n' + OWN_WAYS
 
 # All boot programs that clients could need, whatever this machine has installed.
@@ -86,12 +88,18 @@ KINDS = {
     "BIOS that boots by PXELINUX": Machine(0, mac=_PXELINUX),
     "iPXE of a card that boots by PXELINUX": Machine(0, features=FULL, mac=_PXELINUX),
     "UEFI that can't boot by PXELINUX": Machine(7, mac=_PXELINUX),
+    "BIOS whose card iPXE drives itself": Machine(0, mac=_DRIVERS),
+    "UEFI whose card iPXE drives itself": Machine(7, mac=_DRIVERS),
+    "UEFI whose card iPXE drives itself, by HTTP": Machine(16, "HTTPClient", mac=_DRIVERS),
+    "iPXE that drives the card itself": Machine(7, features=FULL, mac=_DRIVERS),
+    "UEFI on which iPXE has failed": Machine(7, mac=_FOUND),
+    "UEFI on which iPXE has failed, by HTTP": Machine(16, "HTTPClient", mac=_FOUND),
     "UEFI, RISC-V": Machine(27),
     "Linux": Machine(),
     "Windows": Machine(vendor="MSFT 5.0"),
 }
 _BIOS, _UEFI, _MENU = "ltsp/undionly.kpxe", "ltsp/snponly.efi", "ltsp/ltsp.ipxe"
-_SECURE, _OLD = "ltsp/shimx64.efi", "ltsp/pxelinux.0"
+_SECURE, _OLD, _OWN = "ltsp/shimx64.efi", "ltsp/pxelinux.0", "ltsp/ipxe.efi"
 _UEFI_32, _ARM, _ARM_32 = "ltsp/snponly-ia32.efi", "ltsp/snponly-arm64.efi", "ltsp/snponly-arm32.efi"
 PI_TITLE = b"Raspberry Pi Boot"
 # Which file each kind is told by PXE; a Raspberry Pi none, but the title of the menu that it looks for.
@@ -117,6 +125,10 @@ FILES = {
     "BIOS that boots by PXELINUX": _OLD,
     "iPXE of a card that boots by PXELINUX": _OLD,
     "UEFI that can't boot by PXELINUX": _UEFI,
+    "BIOS whose card iPXE drives itself": "ltsp/ipxe.pxe",
+    "UEFI whose card iPXE drives itself": _OWN,
+    "iPXE that drives the card itself": _MENU,
+    "UEFI on which iPXE has failed": _SECURE,
 }
 # Which of our files each kind gets by HTTP.
 HTTP_FILES = {
@@ -125,6 +137,8 @@ HTTP_FILES = {
     "UEFI by HTTP, ARM of 32 bits": _ARM_32,
     "UEFI by HTTP, ARM": _ARM,
     "UEFI that boots by shim, by HTTP": _SECURE,
+    "UEFI whose card iPXE drives itself, by HTTP": _OWN,
+    "UEFI on which iPXE has failed, by HTTP": _SECURE,
 }
 
 
@@ -289,7 +303,8 @@ def rendered(links: Mapping[str, Sequence[str]], conf: str = "") -> dict[str, st
         Link(name, index, "", LinkKind.ETHERNET, True, addresses=tuple(map(IPv4Interface, addresses)))
         for index, (name, addresses) in enumerate(links.items(), 2)
     )
-    here = world(config, Facts(links=found, programs=programs("dnsmasq"), boot_programs=BOOT_PROGRAMS))
+    known = programs("dnsmasq")
+    here = world(config, Facts(links=found, programs=known, boot_programs=BOOT_PROGRAMS, ways=FOUND))
     outputs = {"real": dhcp_dnsmasq.render(here), "proxy": dhcp_proxy.render(here)}
     return {role: each.files[0].data.decode() for role, each in outputs.items() if each and each.wanted}
 

@@ -105,7 +105,8 @@ def output(conf: str, address: str = "192.168.67.1/24", *more: tuple[str, str]) 
         for index, (name, each) in enumerate(((LINK, address), *more), 2)
     )
     here = programs("dnsmasq", "kea-dhcp4", "dhcpd")
-    found = outputs(world(config, Facts(links=links, programs=here, boot_programs=answers.BOOT_PROGRAMS)))
+    facts = Facts(links=links, programs=here, boot_programs=answers.BOOT_PROGRAMS, ways=answers.FOUND)
+    found = outputs(world(config, facts))
     (dhcp,) = (each for each in found if each.name == "dhcp")
     return dhcp
 

@@ -28,7 +28,12 @@ def lines(server: str) -> str:
     """Return what we print for a server, with our own address on the link."""
     config = load({"/etc/ltsp/ltsp.conf": f"[server]\nDHCP_LINKS=lan0=foreign\n{answers.OWN_WAYS}"})
     link = Link("lan0", 2, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface(f"{OURS}/24"),))
-    facts = Facts(links=(link,), programs=programs("dnsmasq"), boot_programs=answers.BOOT_PROGRAMS)
+    facts = Facts(
+        links=(link,),
+        programs=programs("dnsmasq"),
+        boot_programs=answers.BOOT_PROGRAMS,
+        ways=answers.FOUND,
+    )
     return foreign.lines(world(config, facts))["lan0"][server]
 
 

@@ -89,12 +89,12 @@ ALLOWED = {
     ),
     "daemon": (
         "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "
-        "clients.seen doctor.* image.source.dpkg network.firewall network.firmware network.rivals "
-        "observe.ports system.run config.* dbus.connection dbus.systemd errors image.store.manifest "
-        "image.store.removal image.store.store initrd.* jobs.builds jobs.engine jobs.trials jobs.unattended "
-        "logins migration.takeover model.* observe.facts observe.files observe.links observe.watches outputs "
-        "outputs.documents outputs.foreign outputs.gateway outputs.world paths plan system.files "
-        "system.memory system.notify system.sshkeys"
+        "clients.seen doctor.* image.source.dpkg network.attempts network.firewall network.firmware "
+        "network.rivals observe.ports system.run config.* dbus.connection dbus.systemd errors "
+        "image.store.manifest image.store.removal image.store.store initrd.* jobs.builds jobs.engine "
+        "jobs.trials jobs.unattended logins migration.takeover model.* observe.facts observe.files "
+        "observe.links observe.watches outputs outputs.documents outputs.foreign outputs.gateway "
+        "outputs.world paths plan system.files system.memory system.notify system.sshkeys"
     ),
     "gateway": (
         "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"

@@ -129,7 +129,7 @@ COMMANDS = (
     ),
     Command(
         "forget",
-        "forget a client's key, so that its next one is taken as its first",
+        "forget a client's key and boot program, so that it begins anew",
         _forget,
         (
             Argument(
@@ -142,7 +142,8 @@ COMMANDS = (
             Argument(("--address",), "also all that reported a key from this address", "ADDRESS"),
         ),
         more="For machines that are gone, or whose card is another's now, and for keys that were invented. "
-        "Until such a machine reports a key, at its next boot at the latest, it opens no account.",
+        "Until such a machine reports a key, at its next boot at the latest, it opens no account. "
+        "The boot program that was found for it (BOOT_TRIES) is forgotten, too.",
     ),
     *orders.COMMANDS,
 )

@@ -146,3 +146,9 @@ def test_each_step_is_told_and_earlier_attempts_are_not() -> None:
 def test_a_machine_that_was_never_heard() -> None:
     (found,) = unknown(MAC, AROUND.network)
     assert "it listens on lan0" in found.cause
+
+
+def test_boots_that_failed_are_told() -> None:
+    case = client("tftp", ASKED, LEASED, FETCHED, way="shim", failed=2)
+    *told, _ = about(case, AROUND, LATER)
+    assert told[-1].cause == "its last boots, 2 in a row, have failed with the boot program of BOOT_WAY=shim."

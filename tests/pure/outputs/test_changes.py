@@ -12,6 +12,7 @@ from ltspd.initrd.addon import make_settings_initrd
 from ltspd.model.account import Account, Group
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
+from ltspd.model.menu import BootWay
 from ltspd.model.network import Link, LinkKind
 from ltspd.outputs import outputs
 from ltspd.outputs.world import World
@@ -154,6 +155,7 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
         lambda: facts(boot_programs={**BASE.facts.boot_programs, "ipxe.efi": "/boot/ipxe.efi"}),
         {"/srv/tftp/ltsp/ipxe.efi", HTTP, DHCP, PROXY},
     ),
+    "a way that was found": (lambda: facts(ways={"52:54:00:00:00:09": BootWay.DRIVERS}), {DHCP, PROXY}),
     "nbd.img": (lambda: replace(BASE, nbd=b"newer"), {NBD_IMG}),
     "no nbd.img": (lambda: replace(BASE, nbd=b""), {NBD_IMG, HTTP}),
     "a secret of the server": (lambda: conf("ADMIN_PASSWORD=hunter2\n"), set()),
