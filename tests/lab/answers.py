@@ -337,15 +337,27 @@ def answering(
         processes = {}
         for role, text in rendered(links, conf).items():
             file = directory / role
-            file.write_text(text.replace(dhcp_dnsmasq.LEASES, str(directory / "leases")))
-            argv = [program, "--keep-in-foreground", f"--conf-file={file}", "--pid-file="]
-            argv += ["--log-dhcp", f"--log-facility={file}.log"]
-            processes[role] = subprocess.Popen(["nsenter", f"--net=/run/netns/{server}", "--", *argv])
-            # One that no longer listens would not end by being asked.
-            undo.callback(end, processes[role], patience=2.0)
-            # Two programs share port 67, so that is no sign: it writes this line when it listens.
-            _wait(processes[role], Path(f"{file}.log"))
+            file.write_text(text)
+            processes[role] = undo.enter_context(running(f"/run/netns/{server}", file, program))
         yield Answering(server, far, processes, directory, cables)
+
+
+@contextmanager
+def running(net: str, file: Path, program: str = "dnsmasq") -> Iterator["subprocess.Popen[bytes]"]:
+    """Run dnsmasq in a network with a configuration of ours, from when it listens; leases lie beside that."""
+    file.write_text(file.read_text().replace(dhcp_dnsmasq.LEASES, str(file.with_name("leases"))))
+    log = Path(f"{file}.log")
+    log.unlink(missing_ok=True)
+    argv = [program, "--keep-in-foreground", f"--conf-file={file}", "--pid-file="]
+    argv += ["--log-dhcp", f"--log-facility={log}"]
+    process = subprocess.Popen(["nsenter", f"--net={net}", "--", *argv])
+    try:
+        # Two programs share port 67, so that is no sign: it writes this line when it listens.
+        _wait(process, log)
+        yield process
+    finally:
+        # One that no longer listens would not end by being asked.
+        end(process, patience=2.0)
 
 
 def _netns(undo: ExitStack, name: str) -> str:

@@ -142,12 +142,12 @@ class Cable:
 
     def raw(self, payload: bytes) -> None:
         """Send these bytes where a DHCP message would be."""
-        self._raw.send(_frame("02:00:00:00:00:01", payload))
+        self._raw.send(frame("02:00:00:00:00:01", payload))
 
     def fetch(self, mac: str, address: str, server: str, file: str) -> None:
         """Ask for a file by TFTP, and wait for nothing."""
         payload = b"\0\1" + file.encode() + b"\0octet\0"
-        self._raw.send(_frame(mac, payload, (address, 2070), (server, 69)))
+        self._raw.send(frame(mac, payload, (address, 2070), (server, 69)))
 
     def discover(self, machine: Machine, after: Machine) -> list[Answer]:
         """Return the offers to a machine.
@@ -171,13 +171,13 @@ class Cable:
     def renew(self, machine: Machine, address: str) -> Answer:
         """Ask for more time for an address, as the system of a machine does that has it."""
         transaction = secrets.randbits(32)
-        self._raw.send(_frame(machine.mac, message(REQUEST, machine, transaction, {}, address)))
+        self._raw.send(frame(machine.mac, message(REQUEST, machine, transaction, {}, address)))
         return self.heard(transaction)[-1][1]
 
     def send(self, kind: int, machine: Machine, options: Mapping[int, bytes] | None = None) -> int:
         """Broadcast a message to the servers' port and return the number of its transaction."""
         transaction = secrets.randbits(32)
-        self._raw.send(_frame(machine.mac, message(kind, machine, transaction, options or {})))
+        self._raw.send(frame(machine.mac, message(kind, machine, transaction, options or {})))
         return transaction
 
     def heard(self, last: int) -> list[tuple[int, Answer]]:
@@ -259,7 +259,7 @@ def opened_in(netns: str, make: Callable[[], socket.socket]) -> socket.socket:
     return made[0]
 
 
-def _frame(
+def frame(
     mac: str,
     payload: bytes,
     sender: tuple[str, int] = ("0.0.0.0", 68),

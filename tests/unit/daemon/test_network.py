@@ -1,7 +1,8 @@
 """A network that keeps changing: after each event what is served is right, and only what must is restarted.
 
-The whole daemon runs in a network of its own, and systemd's stand-in counts. LTSPD_FLAPS in the environment
-says for how many seconds; LTSPD_SEED repeats a run.
+The whole daemon runs in a network of its own, and systemd's stand-in counts. Real DHCP servers are restarted
+when that is told to, and machines ask them on all links. LTSPD_FLAPS in the environment says for how many
+seconds; LTSPD_SEED repeats a run.
 """
 
 import asyncio
@@ -12,9 +13,14 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tests.lab.answers import running
+from tests.lab.capture import Asked, Capture
+from tests.lab.dhcp import Machine
 from tests.worlds.bus import ask
 from tests.worlds.daemon import NEEDS_ROOT, World
 
@@ -42,6 +48,37 @@ FILES = {
     "login/sshd_config": ("ltspd-login.service", "RestartUnit"),
     "gateway.json": ("ltspd-gateway.service", "ReloadUnit"),
 }
+# Who asks on each link: firmware and a system that is up, of a machine that may boot and of one that may not.
+DENIED = "52:54:00:de:00:*"
+FIRMWARE, SYSTEM = Machine(0), Machine(mac="52:54:00:0d:00:02")
+REFUSED = (Machine(0, mac="52:54:00:de:00:01"), Machine(mac="52:54:00:de:00:02"))
+DHCP = {unit: name for name, (unit, _) in FILES.items() if name in ("dnsmasq.conf", "proxy-dhcp.conf")}
+
+
+@dataclass(slots=True)
+class Servers:
+    """The DHCP servers that run in the daemon's network, by their units."""
+
+    world: World
+    net: str
+    folder: Path
+    _running: dict[str, ExitStack] = field(default_factory=dict)
+
+    def do(self, acts: Sequence[tuple[str, str]]) -> None:
+        """Do what systemd was told: start one anew with its present file, or end it."""
+        for verb, unit in acts:
+            if unit not in DHCP:
+                continue
+            self._running.pop(unit, ExitStack()).close()
+            if verb != "StopUnit":
+                file = self.folder / DHCP[unit]
+                file.write_text(self.world.output(DHCP[unit]))
+                self._running[unit] = ExitStack()
+                self._running[unit].enter_context(running(self.net, file))
+
+    def close(self) -> None:
+        """End all of them."""
+        self.do([("StopUnit", unit) for unit in list(self._running)])
 
 
 @dataclass(slots=True)
@@ -102,7 +139,6 @@ class Network:
 
     def appear(self) -> None:
         """Plug in a card, or make a bridge."""
-        # One that was renamed left the name of its other end behind.
         self.made += 1
         if len(self.cards) > 12:
             return
@@ -123,19 +159,34 @@ class Network:
             make = f"tuntap add dev {name} mode {card.kind}"
         else:
             make = f"link add {name} type {card.kind}"
-            make += f" peer name {self._far(name)}" if card.kind == "veth" else ""
-        far = [f"link set {self._far(name)} up"] if card.kind == "veth" else []
+            make += f" peer name {self.far(name)}" if card.kind == "veth" else ""
+        far = [f"link set {self.far(name)} up"] if card.kind == "veth" else []
+        if card.kind == "bridge" and not card.ours:
+            # A machine of that software.
+            far = [f"link add {_port(name)} type veth peer name {self.far(name)}"]
+            far += [f"link set {_port(name)} master {name} up", f"link set {self.far(name)} up"]
         self.ip(make, f"address add {card.address}/24 dev {name}", f"link set {name} up", *far)
         self.cards[name] = card
 
-    def _far(self, name: str) -> str:
+    def far(self, name: str) -> str:
+        """Return where machines of a card, or of other software's bridge, are."""
         # It has no address, so it is nothing to serve.
         return f"f-{name}"[:15]
+
+    def cables(self) -> Iterator[tuple[str, str]]:
+        """Yield where a machine can be, and at which of the server's interfaces that is."""
+        bridge_of = {port: bridge for bridge, ports in self.bridges.items() for port in ports}
+        for name, card in self.cards.items():
+            at = bridge_of.get(name, name)
+            there = card.kind == "veth" or (card.kind == "bridge" and not card.ours)
+            if there and card.up and self.cards[at].up:
+                yield self.far(name), at
 
     def vanish(self) -> None:
         """Remove an interface, maybe while it is served."""
         if name := self._pick(lambda card: True):
-            self.ip(f"link delete {name}")
+            foreign = self.cards[name].kind == "bridge" and not self.cards[name].ours
+            self.ip(*([f"link delete {_port(name)}"] if foreign else []), f"link delete {name}")
             # The ports of a bridge are none any more.
             for port in self.bridges.pop(name, set()):
                 self.cards[port].port = False
@@ -160,7 +211,10 @@ class Network:
         """Give an interface another name."""
         if name := self._pick(lambda card: card.ours and not card.port and card.up):
             new = next(f"lan{n}" for n in range(999) if f"lan{n}" not in self.cards)
-            self.ip(f"link set {name} down", f"link set {name} name {new}", f"link set {new} up")
+            far, to = self.far(name), self.far(new)
+            ends = [f"link set {far} down", f"link set {far} name {to}", f"link set {to} up"]
+            ends = ends if self.cards[name].kind == "veth" else []
+            self.ip(f"link set {name} down", f"link set {name} name {new}", *ends, f"link set {new} up")
             self.cards[new] = self.cards.pop(name)
             if name in self.bridges:
                 self.bridges[new] = self.bridges.pop(name)
@@ -193,6 +247,10 @@ class Network:
             self.ip(f"address change {address}/24 dev {name} valid_lft {life} preferred_lft {life}")
 
 
+def _port(name: str) -> str:
+    return f"p-{name}"[:15]
+
+
 HARMLESS = {"flap", "renew", "appear_foreign"}
 EVENTS = ("appear", "vanish", "readdress", "unplug", "rename", "enslave", *HARMLESS)
 
@@ -220,37 +278,73 @@ def _needed(before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str
             yield verb, unit
 
 
+def check_answers(network: Network, capture: Capture, what: str = "") -> None:
+    """Have machines ask wherever one can be: who must be answered is, and nobody else."""
+    real, proxy, _ = network.served()
+    others: set[Asked] = set()
+    wanted: dict[Asked, str] = {}
+    neighbours = []
+    for card, at in network.cables():
+        address = network.cards[at].address
+        for number, machine in enumerate((FIRMWARE, SYSTEM, *REFUSED), 50):
+            own = f"{address.rpartition('.')[0]}.{number}"
+            neighbours.append(f"neigh replace {own} lladdr {machine.mac} dev {at} nud permanent")
+            first, second = Asked(card, machine), Asked(card, machine, own, address)
+            right = {first} if at in real and machine not in REFUSED else set()
+            right |= {first, second} if at in proxy and machine is FIRMWARE else set()
+            wanted |= dict.fromkeys(right, at)
+            others |= {first, second} - right
+    network.ip(*neighbours)
+    # A server takes one packet after the other, so those that it must not answer are over by then.
+    for each in (*others, *wanted):
+        capture.ask(each)
+    found = capture.answered(set(wanted))
+    assert set(found) == set(wanted), (what, set(found) ^ set(wanted))
+    for each, interfaces in found.items():
+        assert interfaces <= {wanted[each], *network.bridges.get(wanted[each], ())}, (what, each, interfaces)
+
+
 async def test_a_network_that_keeps_changing_is_followed_with_the_restarts_that_it_needs(
-    world: World,
+    world: World, tmp_path: Path
 ) -> None:
+    world.write("/etc/ltsp/ltsp.conf", f"[server]\nDHCP_DENY={DENIED}\n")
+    (world.paths.root / "usr/lib/ipxe").mkdir(parents=True)
+    world.write("/usr/lib/ipxe/undionly.kpxe", "a boot program")
     process = await world.ready()
     await world.settled()
     seed = int(os.environ.get("LTSPD_SEED", str(random.randrange(1 << 32))))
-    network = Network(process.pid, random.Random(seed))
+    network, net = Network(process.pid, random.Random(seed)), f"/proc/{process.pid}/ns/net"
+    network.ip("link set far0 down", "link set far0 name f-eth0", "link set f-eth0 up")
     counted: Counter[str] = Counter()
-    # Who tells systemd of its state waits if nobody hears it.
-    asyncio.get_running_loop().add_reader(world.notify, lambda: world.notify.recv(4096))
     slowest, end = 0.0, time.monotonic() + SECONDS
-    while time.monotonic() < end or set(EVENTS) - set(counted):
-        world.systemd.acts.clear()
-        before = _texts(world)
-        event = network.chance.choice(EVENTS)
-        getattr(network, event)()
-        began = time.monotonic()
-        # It has woken the daemon by itself; this only waits for the end of the pass.
-        await ask(world.bus, "Manager", "Reload")
-        wanted = network.served()
-        await world.until(lambda _, wanted=wanted: _found(world) == wanted)  # type: ignore[misc]
-        slowest = max(slowest, time.monotonic() - began)
-        await world.until(lambda manager: manager["State"] != "applying")
-        what = f"seed {seed}, {event}: {network.done[-3:]}"
-        after = _texts(world)
-        acts = [(verb, unit) for verb, unit in world.systemd.acts if unit in dict(FILES.values())]
-        assert sorted(acts) == sorted(_needed(before, after)), what
-        assert event not in HARMLESS or before == after, what
-        counted[event] += 1
+    loop = asyncio.get_running_loop()
+    with closing(Servers(world, net, tmp_path)) as servers, closing(Capture(net)) as capture:
+        # Who tells systemd of its state waits if nobody hears it.
+        loop.add_reader(world.notify, lambda: world.notify.recv(4096))
+        servers.do(world.systemd.acts)
+        check_answers(network, capture)
+        while time.monotonic() < end or set(EVENTS) - set(counted):
+            world.systemd.acts.clear()
+            before = _texts(world)
+            event = network.chance.choice(EVENTS)
+            getattr(network, event)()
+            began = time.monotonic()
+            # It has woken the daemon by itself; this only waits for the end of the pass.
+            await ask(world.bus, "Manager", "Reload")
+            wanted = network.served()
+            await world.until(lambda _, wanted=wanted: _found(world) == wanted)  # type: ignore[misc]
+            slowest = max(slowest, time.monotonic() - began)
+            await world.until(lambda manager: manager["State"] != "applying")
+            what = f"seed {seed}, {event}: {network.done[-3:]}"
+            after = _texts(world)
+            acts = [(verb, unit) for verb, unit in world.systemd.acts if unit in dict(FILES.values())]
+            assert sorted(acts) == sorted(_needed(before, after)), what
+            assert event not in HARMLESS or before == after, what
+            servers.do(acts)
+            check_answers(network, capture, what)
+            counted[event] += 1
+        loop.remove_reader(world.notify)
     print(
         f"\n{counted.total()} events in {SECONDS:g} s, the slowest was followed in {slowest:.2f} s: {counted}"
     )
-    asyncio.get_running_loop().remove_reader(world.notify)
     assert "Traceback" not in world.log.read_text()
