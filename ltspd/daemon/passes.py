@@ -13,7 +13,7 @@ from ltspd.clients import known as clients
 from ltspd.clients.fields import ClientStage
 from ltspd.config.file import ConfFile
 from ltspd.config.selection import named
-from ltspd.daemon import report
+from ltspd.daemon import report, serving
 from ltspd.daemon.addons import AddOns
 from ltspd.daemon.attempts import BootAttempts
 from ltspd.daemon.diagnosis import Diagnosis
@@ -108,6 +108,7 @@ class Passes:
         self._diagnosis = Diagnosis(paths, self.systemd)
         self._listened = Listened(lambda: self._show(self._with_clients(self.state, passed=False)))
         self._add_ons = AddOns(paths)
+        self._grace = serving.Grace()
         # The directories that are watched, and the function that ends that.
         self._watched: tuple[watches.Watch, ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
@@ -174,6 +175,7 @@ class Passes:
             await asyncio.to_thread(self._rooms.follow, config.document)
             facts = replace(
                 self.facts,
+                links=self._grace.keep(self.facts.links, time.monotonic()),
                 enrolled=self._enrolment.accepted,
                 orders=self.orders.given,
                 ways=self._attempts.ways,
@@ -215,8 +217,8 @@ class Passes:
             digests = self.facts.source_packages
             self.unattended.start_stale(config, self.facts.sources, self.state.images, digests)
             self.unattended.start_folds(self.facts.images)
-            waits = (each for each in (self.applier.again, self.unattended.again) if each is not None)
-            self._wake_after(min(waits, default=None))
+            waits = (self.applier.again, self.unattended.again, self._grace.again)
+            self._wake_after(min((each for each in waits if each is not None), default=None))
             for each in waiting:
                 if not each.done():
                     each.set_result(None)
