@@ -61,6 +61,11 @@ class Paths:
         return self.at("/var/lib/ltspd")
 
     @property
+    def silence(self) -> Path:
+        """While this file is there, machines that boot get no answer."""
+        return self.state / "serving-off"
+
+    @property
     def outputs(self) -> Path:
         """Generated configuration of our own service units."""
         return self.state / "outputs"

@@ -115,6 +115,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 dns,
                 settings[DNS_SERVER] if dns else (),
                 relayed,
+                serving=facts.serving,
             ),
             config,
             problems,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Protocol
 
-from ltspd.api import config, diagnosis, image, migration, order, setup
+from ltspd.api import config, diagnosis, image, migration, order, serving, setup
 from ltspd.api.noun import (
     BUILD_IMAGE,
     CONFIGURE,
@@ -173,6 +173,7 @@ NOUN: Noun[State] = Noun(
         *order.METHODS,
         *setup.METHODS,
         *diagnosis.METHODS,
+        *serving.METHODS,
     ),
     signals=(
         Signal(
@@ -227,5 +228,6 @@ NOUN: Noun[State] = Noun(
             "Rooms", "as", attrgetter("rooms"), "The rooms of ltsp.conf, in the file's order.", since="0.3.0"
         ),
         setup.PROPERTY,
+        serving.PROPERTY,
     ),
 )

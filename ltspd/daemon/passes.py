@@ -173,13 +173,9 @@ class Passes:
             await self._enrolment.save()
             await self._attempts.save()
             await asyncio.to_thread(self._rooms.follow, config.document)
-            facts = replace(
-                self.facts,
-                links=self._grace.keep(self.facts.links, time.monotonic()),
-                enrolled=self._enrolment.accepted,
-                orders=self.orders.given,
-                ways=self._attempts.ways,
-            )
+            links, orders = self._grace.keep(self.facts.links, time.monotonic()), self.orders.given
+            accepted, ways = self._enrolment.accepted, self._attempts.ways
+            facts = replace(self.facts, links=links, enrolled=accepted, orders=orders, ways=ways)
             desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
             world = self._world = World.of(
@@ -211,6 +207,7 @@ class Passes:
                     leftovers=self.facts.leftovers,
                     set_aside=self.facts.set_aside,
                     set_up=str(self.facts.setup.kind) if self.facts.setup else "",
+                    serving=self.facts.serving,
                 )
             )
             await self.watch()
@@ -239,7 +236,8 @@ class Passes:
         async with self._observing:
             self.facts = await asyncio.to_thread(facts_of.renew, self.paths, self.facts)
         facts, images = self.facts, report.images(self.facts, self.jobs.all)
-        self._show(replace(self.state, images=images, leftovers=facts.leftovers, set_aside=facts.set_aside))
+        on, left, aside = facts.serving, facts.leftovers, facts.set_aside
+        self._show(replace(self.state, images=images, leftovers=left, set_aside=aside, serving=on))
         self.wake()
 
     def _wake_after(self, seconds: float | None) -> None:
@@ -267,7 +265,7 @@ class Passes:
         failing = clients.problems(self._clients.values(), _now())
         keys = self._enrolment.problems(self._clients.values())
         of_gateway = report.of_gateway(self._of_gateway, changes.get("outputs", state.outputs))
-        served = self._world.desired.network.served if self._world is not None else ()
+        served = self._world.desired.network.answered if self._world is not None else ()
         rivals = self._listened.problems(served, self.facts.links)
         problems = (*self._problems, *map(str, (*of_gateway, *rivals, *keys, *failing)))
         if passed or state.state in (ServerState.ATTENTION, ServerState.IN_SYNC):

@@ -20,7 +20,7 @@ def links(
     facts: Facts, desired: Desired, lines: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 ) -> tuple[LinkState, ...]:
     """Return every link but loopback, with its DHCP role, and its ``lines`` for other servers."""
-    roles = {each.link: each.role for each in desired.network.served}
+    roles = {each.link: each.role for each in desired.network.answered}
     return tuple(
         LinkState(
             name=link.name,
@@ -96,6 +96,8 @@ def status(state: State) -> str:
     """Return the line that ``systemctl status`` shows."""
     if state.state is ServerState.ATTENTION:
         return f"Needs attention: {state.problems[0] if state.problems else '?'}"
+    if not state.serving:
+        return f"{state.state}: serving is off, machines that boot get no answer"
     serving = [link.name for link in state.links if link.dhcp != "off"]
     built = sum(1 for image in state.images if image.current)
     return f"{state.state}: {built} image(s) on {', '.join(serving) or 'no interface'}"

@@ -159,6 +159,8 @@ def _stopped(case: _Case, now: int) -> tuple[Severity, str, str]:
         return Severity.ERROR, f"it can't boot: {why}", "Mend that; it tries again every minute."
     if client.stage in (ClientStage.LOGIN, ClientStage.OFF):
         return Severity.INFO, "it came all the way to the login.", ""
+    if not case.around.network.serving:
+        return Severity.ERROR, "serving is off, so it was not answered.", "'ltspctl serve on'."
     if now - client.last_seen < UNDER_WAY:
         return Severity.INFO, "it is under way.", "Ask again in half a minute."
     found = {

@@ -73,6 +73,7 @@ class Look:
 def about(look: Look) -> tuple[Finding, ...]:
     """Return all that was found, the worst first."""
     found = [
+        *_serving(look),
         *_problems(look),
         *_ports(look),
         *_firewall(look),
@@ -89,6 +90,16 @@ def _problems(look: Look) -> Iterator[Finding]:
     for each in look.problems:
         subject, _, message = each.partition(": ")
         yield Finding(Severity.ERROR, subject, message or subject)
+
+
+def _serving(look: Look) -> Iterator[Finding]:
+    if not look.network.serving:
+        yield Finding(
+            Severity.ERROR,
+            "serving",
+            "it is off, so no machine that boots is answered.",
+            "'ltspctl serve on'.",
+        )
 
 
 def _ports(look: Look) -> Iterator[Finding]:

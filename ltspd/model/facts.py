@@ -58,7 +58,7 @@ class Facts:
     ``connected`` are the addresses of machines that read a root, ``unsent`` are sentences about accounts that
     clients don't get, ``enrolled`` are the clients whose keys count. ``closed`` says why nobody may get into
     accounts without a password. ``ways`` are the boot programs that were found for machines, by MAC address.
-    ``homes`` is None if HOME_DIR= is no directory. ``loaders`` are the signed ones of ``boot_programs``.
+    ``serving``: machines that boot are to be answered. ``loaders`` are the signed ones of ``boot_programs``.
     ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
     are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
     """
@@ -92,3 +92,4 @@ class Facts:
     boot: str = ""
     setup: Setup | None = None
     ways: Mapping[str, BootWay] = field(default_factory=dict)
+    serving: bool = True

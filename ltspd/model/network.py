@@ -109,7 +109,7 @@ class Network:
     ``nat``: the server routes for the links where it gives addresses. ``dns``: it answers for names, and asks
     ``upstream`` itself, or whom the rest of the server asks if that is empty. ``allowed`` and ``denied`` are
     MAC addresses in lower case, with ``*`` for the rest (``52:54:00:*``). Denied machines are not answered;
-    if any are allowed, no others are answered.
+    if any are allowed, no others are answered. Unless it is ``serving``, no machine that boots is.
     """
 
     served: tuple[ServedLink, ...]
@@ -122,6 +122,12 @@ class Network:
     reservations: tuple[Reservation, ...] = ()
     denied: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    serving: bool = True
+
+    @property
+    def answered(self) -> tuple[ServedLink, ...]:
+        """The links where machines that boot are answered now; those that run are served on all."""
+        return self.served if self.serving else ()
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
@@ -133,7 +139,7 @@ class Network:
         """Return the links on which the server for a role listens, PROXY or REAL: also for relays."""
         for_relays = DhcpRole.REAL if self.subnets(DhcpRole.REAL) else DhcpRole.PROXY
         roles = {role, DhcpRole.RELAY} if role is for_relays and self.relayed else {role}
-        return tuple(each for each in self.served if each.role in roles)
+        return tuple(each for each in self.answered if each.role in roles)
 
     def subnets(self, role: DhcpRole) -> tuple[Relayed, ...]:
         """Return the relayed subnets with a role."""

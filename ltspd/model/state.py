@@ -37,7 +37,7 @@ class State:
     """All that the daemon publishes; replaced as a whole, never changed in place.
 
     ``rooms`` are those of ltsp.conf, ``machines`` what it names by MAC address. ``set_up`` is the kind of the
-    set-up of the server's cards that is in force; empty: none.
+    set-up of the server's cards that is in force; empty: none. ``serving``: machines that boot are answered.
     """
 
     version: str
@@ -56,6 +56,7 @@ class State:
     rooms: tuple[str, ...] = ()
     set_up: str = ""
     machines: tuple[Machine, ...] = ()
+    serving: bool = True
 
 
 @dataclass(frozen=True, slots=True)

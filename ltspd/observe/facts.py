@@ -43,9 +43,10 @@ async def look(
 
 
 def renew(paths: Paths, facts: Facts) -> Facts:
-    """Return the facts with images and leftovers as they are now: methods change only these."""
+    """Return the facts as they are now of what methods change: images, leftovers, serving."""
     images, _ = read_images(paths)
-    return replace(facts, images=images, leftovers=leftovers.look(paths), set_aside=leftovers.aside(paths))
+    left, aside = leftovers.look(paths), leftovers.aside(paths)
+    return replace(facts, images=images, leftovers=left, set_aside=aside, serving=not paths.silence.exists())
 
 
 def _of_files(
@@ -84,6 +85,7 @@ def _of_files(
             exported=exported,
             exported_homes=exported_homes,
             boot=host.boot(paths),
+            serving=not paths.silence.exists(),
         ),
         (*problems, *leftovers.problems(left)),
     )

@@ -91,7 +91,7 @@ def subnets(world: World) -> tuple[Subnet, ...]:
         )
 
     cards: dict[IPv4Network, list[ServedLink]] = {}
-    for each in network.served:
+    for each in network.answered:
         if each.role is DhcpRole.REAL:
             cards.setdefault(each.address.network, []).append(each)
     found = [

@@ -46,7 +46,7 @@ def render(world: World) -> Output:
         networks,
         settings[METRICS_PORT],
         settings[CONNECTIONS],
-        world.desired.menu.offer,
+        world.desired.menu.offer if world.desired.network.serving else None,
         Orders(_revision(world), _orders(world), _documents(world)),
         {
             each.id: tuple((target.mac, target.delay) for target in each.targets)
@@ -87,12 +87,15 @@ def _documents(world: World) -> dict[str, str]:
 
 def _files(world: World) -> dict[str, str]:
     store = world.desired.store
-    files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in ("ltsp.ipxe", *world.add_ons)}
-    if GRUB in world.boot_programs:
+    # What firmware asks for, behind another DHCP server, too.
+    boots = world.boot_programs if world.desired.network.serving else {}
+    menu = ("ltsp.ipxe",) if world.desired.network.serving else ()
+    files = {f"{BASE}/{name}": f"{world.paths.tftp}/{name}" for name in (*menu, *world.add_ons)}
+    if GRUB in boots:
         # GRUB that came by HTTP asks for it here, too: in the root, whatever it is told.
         files["/grub/grub.cfg"] = f"{world.paths.tftp.rsplit('/', 1)[0]}/grub/grub.cfg"
     files |= {f"{BASE}/{name}": f"{DIRECTORY}/{name}" for name in world.signed}
-    for name, path in world.boot_programs.items():
+    for name, path in boots.items():
         files[f"{BASE}/{name}"] = path
     for order in world.orders:
         for name in (order.id, f"{order.id}.sig") if order.verb is not Verb.WAKE else ():

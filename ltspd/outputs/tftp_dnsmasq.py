@@ -40,7 +40,7 @@ def render(world: World) -> Output | None:
     """Return the output that serves the TFTP directory on the served links, if TFTP_SERVER says so."""
     if world.settings[TFTP_SERVER] is not TftpServer.DNSMASQ:
         return None
-    served = world.desired.network.served
+    served = world.desired.network.answered
     root = world.paths.tftp.rsplit("/", 1)[0]
     lines = [
         "# Written by ltspd; changes here are reported, not kept.",

@@ -18,7 +18,7 @@ def render(world: World) -> Output | None:
     """Return the output that serves the TFTP directory on the served links; None if dnsmasq does."""
     if world.settings[TFTP_SERVER] is not TftpServer.HPA:
         return None
-    served = world.desired.network.served
+    served = world.desired.network.answered
     root = world.paths.tftp.rsplit("/", 1)[0]
     addresses = sorted({each.address.ip for each in served})
     quoted = root.replace("\\", r"\\").replace('"', r"\"").replace("$", r"\$").replace("`", r"\`")

@@ -8,7 +8,7 @@ import pytest
 from tests.lab import product
 from tests.lab.product import outputs, problems, settled
 from tests.lab.server import Server
-from tests.lab.units import UNITS, kill, transient
+from tests.lab.units import UNITS, cursor, kill, transient
 
 pytestmark = pytest.mark.lab
 
@@ -144,6 +144,29 @@ def test_a_restart_of_the_daemon_leaves_the_services_running(server: Server) -> 
     product.wait_until_up(server)
     settled(server)
     assert server.run(look) == before
+
+
+def test_serving_off_and_on(server: Server) -> None:
+    settled(server)
+    began = cursor(server)
+    answering = "systemctl is-active --quiet ltspd-dnsmasq ltspd-proxy-dhcp ltspd-tftp"
+    menu = "curl --silent --output /dev/null --write-out '%{http_code}' http://192.168.67.1/ltsp"
+    try:
+        server.run(f"ltspctl serve off && ! {answering}")
+        assert "Serving: off" in server.run("ltspctl status")
+        assert product.status(server)["Serving"] is False
+        assert "serving is off" in server.run("systemctl status ltspd")
+        assert "it is off, so no machine that boots is answered" in server.run("ltspctl doctor || :")
+        assert server.run(f"{menu}/ltsp.ipxe; {menu}/boot; {menu}/ltsp.img").strip() == "404404200"
+        server.run("systemctl restart ltspd")
+        product.wait_until_up(server)
+        server.run(f"! {answering}; systemctl is-active ltspd-gateway && systemctl is-active ltspd-nfs")
+        audit = f"journalctl -q --no-pager -o cat --after-cursor='{began}' | grep ' Serve '"
+        server.wait_for(lambda: "configure Serve (-) by user 0 (root" in server.run(f"{audit} || :"))
+    finally:
+        server.run("ltspctl serve on")
+    settled(server)
+    server.run("systemctl is-active ltspd-dnsmasq && systemctl is-active ltspd-tftp")
 
 
 def test_a_server_that_hangs_is_a_problem_until_it_answers(server: Server) -> None:

@@ -31,8 +31,8 @@ from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
 values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": []}
-# polkit is told of these two, so they are looked at before anybody is asked.
-values |= {"verb": "reboot", "clients": ["*"]}
+# polkit is told of the first two, so they are looked at before anybody is asked. The last changes nothing.
+values |= {"verb": "reboot", "clients": ["*"], "on": True}
 for noun, method in ((noun, method) for noun in NOUNS for method in noun.methods):
     interface, member = noun.name, method.name
     paths = sorted(path for path, have in objects.items() if interface in have)

@@ -85,7 +85,7 @@ ALLOWED = {
     "api": (
         "clients.enrolment clients.fields clients.orders clients.seen clients.targets config.* dbus.caller "
         "dbus.connection dbus.wire disk.words errors "
-        "image.store.store migration.leftovers migration.takeover model.* names paths"
+        "image.store.store migration.leftovers migration.takeover model.* names paths system.files"
     ),
     "daemon": (
         "api.service apply clients.documents clients.enrolment clients.fields clients.known clients.orders "

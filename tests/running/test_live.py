@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.reading import reading
+from tests.lab.reading import reading, reads_on
 from tests.lab.server import Server
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -68,6 +68,13 @@ def test_accounts_come_change_and_go_while_a_client_runs(server: Server, images:
             server.run("useradd --shell /bin/sh mara")
             until("getent passwd mara")
             assert client.shell("systemctl show --value -p NRestarts ltsp-live").strip() == "0"
+
+            # Where machines that boot get no answer, one that runs loses nothing.
+            server.run("ltspctl serve off && ! systemctl is-active --quiet ltspd-dnsmasq ltspd-tftp")
+            reads_on(server, client, "while serving is off")
+            server.run("useradd --shell /bin/sh nora")
+            until("getent passwd nora")
         finally:
             server.run("mv /etc/nsswitch.before /etc/nsswitch.conf; rm /usr/local/bin/getent", check=False)
-            server.run("for each in lena otto mara; do userdel -f $each; done; groupdel class", check=False)
+            server.run("ltspctl serve on; groupdel class", check=False)
+            server.run("for each in lena otto mara nora; do userdel -f $each; done", check=False)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dbus_next import Message, MessageType
 
+from ltspd.api import serving
 from ltspd.api.service import Service
 from ltspd.config import explain
 from ltspd.config.configuration import Config, load
@@ -150,6 +151,7 @@ class FakeServer:
         monkeypatch.setattr(leftovers, "look", lambda _paths: self._state.leftovers)
         monkeypatch.setattr(takeover, "move_aside", self._move_aside)
         monkeypatch.setattr(takeover, "put_back", self._put_back)
+        monkeypatch.setattr(serving, "change", self._serve)
 
     @property
     def state(self) -> State:
@@ -242,6 +244,10 @@ class FakeServer:
         self.problems_of_gateway.append(tuple(problems))
 
     # ---- instead of the rooms below; these run in threads, and tell() publishes ----------------------
+
+    def _serve(self, _paths: Paths, *, on: bool) -> None:
+        self.calls.append(("serve", on))
+        self._state = replace(self._state, serving=on)
 
     def _image(self, name: str, generation: str) -> ImageState:
         (image,) = (each for each in self._state.images if each.name == name)

@@ -1,7 +1,7 @@
-"""``ltspctl status``, ``reload`` and ``apply``: the server as a whole."""
+"""``ltspctl status``, ``serve``, ``reload`` and ``apply``: the server as a whole."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ltspd.api import remote as server
 from ltspd.cli import show
@@ -41,6 +41,7 @@ def _page(
                 ("Version", manager["Version"]),
                 ("Images in", manager["BaseDirectory"]),
                 ("TFTP from", manager["TftpDirectory"]),
+                ("Serving", "on" if manager["Serving"] else "off; 'ltspctl serve on' ends that"),
                 ("Clients", client.counted(groups["Clients"])),
                 *(
                     (f"Room {room}", client.counted([e for e in groups["Clients"] if room in e["Rooms"]]))
@@ -59,6 +60,22 @@ def _page(
     if running := [each for each in groups["Jobs"] if each["State"] in ("queued", "running")]:
         parts.append(job.table(running, coloured))
     return "\n\n".join(parts)
+
+
+_SERVES = {
+    True: "Machines that boot are answered.",
+    False: "Machines that boot get no answer. Clients that run go on. 'ltspctl serve on' ends this.",
+}
+
+
+def _serve(on: bool) -> Callable[[Client, argparse.Namespace], int]:
+    """Return the command that has machines that boot answered, or not."""
+
+    def run(connection: Client, options: argparse.Namespace) -> int:
+        server.act(connection, ROOT_PATH, "Manager", "Serve", "b", [on])
+        return done(options, _SERVES[on], Serving=on)
+
+    return run
 
 
 def _reload(connection: Client, options: argparse.Namespace) -> int:
@@ -85,6 +102,22 @@ NOUNS = (
         10,
         "how the server is doing and what needs attention",
         (Command("", "show how the server is doing and what needs attention", _status),),
+    ),
+    Noun(
+        "serve",
+        85,
+        "whether machines that boot are answered",
+        (
+            Command("on", "answer machines that boot", _serve(True)),
+            Command(
+                "off",
+                "answer no machine that boots, until 'serve on'",
+                _serve(False),
+                more="DHCP and TFTP stop, and so do boot programs and menus by HTTP, also after a reboot of "
+                "this server. Clients that run keep their roots, homes, logins and addresses; but where this "
+                "server gives addresses, nobody is given one or can renew it meanwhile.",
+            ),
+        ),
     ),
     Noun(
         "reload",

@@ -120,6 +120,8 @@ def _next(
 ) -> str:
     """Return what a person should do now, the most pressing thing first."""
     steps = [show.clean(each) for each in manager["Problems"]]
+    if not manager["Serving"]:
+        steps.append("Machines that boot get no answer now: 'ltspctl serve on'.")
     built = [str(each["Name"]) for each in images if each["Current"]]
     if not built:
         sources = ", ".join(str(each["Name"]) for each in images if each["Source"])

@@ -152,3 +152,11 @@ def test_boots_that_failed_are_told() -> None:
     case = client("tftp", ASKED, LEASED, FETCHED, way="shim", failed=2)
     *told, _ = about(case, AROUND, LATER)
     assert told[-1].cause == "its last boots, 2 in a row, have failed with the boot program of BOOT_WAY=shim."
+
+
+def test_a_machine_that_was_not_answered_because_serving_is_off() -> None:
+    off = replace(AROUND, network=Network((REAL,), serving=False))
+    found = last(client("discover", ASKED), off)
+    assert (found.cause, found.step) == ("serving is off, so it was not answered.", "'ltspctl serve on'.")
+    # What runs goes on.
+    assert last(client("login", ASKED), off).severity is Severity.INFO

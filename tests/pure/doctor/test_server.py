@@ -85,6 +85,14 @@ def test_a_firewall_a_file_a_hole_and_a_problem_come_in_the_order_of_their_weigh
     assert found[0].cause == "it is down."
 
 
+def test_serving_that_is_off_comes_first() -> None:
+    found = about(replace(WELL, network=replace(WELL.network, serving=False), problems=("output x: broken",)))
+    assert [(each.subject, each.step) for each in found] == [
+        ("serving", "'ltspctl serve on'."),
+        ("output x", ""),
+    ]
+
+
 def test_what_nobody_needs_is_not_looked_at() -> None:
     off = replace(TFTP, wanted=False)
     assert about(replace(WELL, outputs=(DHCP, off), holders=[Holder("udp", 69, "tftpd", 9, "")])) == ()

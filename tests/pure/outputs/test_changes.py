@@ -156,6 +156,10 @@ CASES: dict[str, tuple[Callable[[], Inputs], set[str]]] = {
         {"/srv/tftp/ltsp/ipxe.efi", HTTP, DHCP, PROXY},
     ),
     "a way that was found": (lambda: facts(ways={"52:54:00:00:00:09": BootWay.DRIVERS}), {DHCP, PROXY}),
+    "serving": (
+        lambda: facts(serving=False),
+        {DHCP, PROXY, TFTP, "dhcp", "proxy-dhcp", "tftp", HTTP},
+    ),
     "nbd.img": (lambda: replace(BASE, nbd=b"newer"), {NBD_IMG}),
     "no nbd.img": (lambda: replace(BASE, nbd=b""), {NBD_IMG, HTTP}),
     "a secret of the server": (lambda: conf("ADMIN_PASSWORD=hunter2\n"), set()),
