@@ -21,7 +21,7 @@ from ltspd.model.menu import MEMORY_TESTS, BootWay, Menu, Offer, RootTransport, 
 from ltspd.model.network import DhcpRole, Network
 from ltspd.model.state import Problem
 from ltspd.names import is_domain, is_plain_path
-from ltspd.network.loaders import way_problems
+from ltspd.network.loaders import missing_programs, way_problems
 from ltspd.network.machines import with_machines
 from ltspd.network.roles import relayed_subnets, served_links
 from ltspd.network.setup import answers_names, routes
@@ -103,6 +103,9 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
                 "[server] of ltsp.conf.",
             )
         )
+    menu = _menu(config, facts, problems)
+    if served:
+        problems += (Problem(*each) for each in missing_programs(facts.boot_programs, menu))
     opened = openings(config, facts, problems) if settings[LOGIN] else ()
     homes = _homes(config, facts, problems) if settings[NFS_HOME] else None
     return Desired(
@@ -120,7 +123,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             config,
             problems,
         ),
-        _menu(config, facts, problems),
+        menu,
         Store(f"{paths.base}/images", facts.images, _direct(facts, paths, problems)),
         AddOn(
             render_settings(config.document),

@@ -1,9 +1,9 @@
-"""Whether Secure Boot takes what we serve: who signed shim, and whether it starts this GRUB. Pure."""
+"""What is wrong with boot programs: kinds without one, and what Secure Boot does not take of ours. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
 
-from ltspd.model.menu import GRUB, SHIM, Authority, BootWay, Loader
-from ltspd.network.firmware import NEEDS
+from ltspd.model.menu import GRUB, SHIM, Authority, BootWay, Loader, Menu
+from ltspd.network.firmware import NEEDS, NUMBERS, boots
 
 # Debian's packages of both.
 _PACKAGES = {SHIM: "shim-signed", GRUB: "grub-efi-amd64-signed"}
@@ -11,6 +11,32 @@ _WITHOUT = {
     Authority.CA_2011: "machines made before 2024, whose firmware has only that key, refuse it",
     Authority.CA_2023: "new machines, whose firmware has only that key, refuse it",
 }
+
+
+# The kinds of firmware that a problem is made of, and where Debian has a program for each.
+_KINDS = {"bios": "a BIOS", "efi64": "UEFI", "arm64": "UEFI on ARM"}
+_IPXE = {"bios": "ipxe", "efi64": "ipxe", "arm64": "ipxe of Debian 13 or later"}
+
+
+def missing_programs(programs: Collection[str], menu: Menu) -> Iterator[tuple[str, str]]:
+    """Yield what it means that there is no program for a kind of firmware: a subject and a sentence.
+
+    A machine with ARM is only thought of where there is an image for it.
+    """
+    able = {
+        number for each in boots(programs, menu) if each.file and not each.macs for number in each.numbers
+    }
+    kinds = [each for each in _KINDS if not able.issuperset(NUMBERS[each])]
+    if not any(each.arm for each in menu.offer.entries):
+        kinds = [each for each in kinds if each != "arm64"]
+    if kinds:
+        what = " and ".join(_KINDS[each] for each in kinds)
+        packages = " or ".join(dict.fromkeys(_IPXE[each] for each in kinds))
+        yield (
+            "boot programs",
+            f"what boots {what} is not installed, so such machines are told nothing to boot: install "
+            f"{packages} ('apt install ipxe').",
+        )
 
 
 def way_problems(

@@ -19,7 +19,7 @@ from ltspd.plan import plan
 from tests.patience import FAR_TOO_LONG
 from tests.worlds.examples import WHOLE, drawn
 from tests.worlds.ltsp_confs import texts
-from tests.worlds.planning import conf, decide, image, link, programs, server_section, world
+from tests.worlds.planning import BOOT_PROGRAMS, conf, decide, image, link, programs, server_section, world
 
 # ---- the menu --------------------------------------------------------------------------------------
 
@@ -197,7 +197,11 @@ def test_what_clients_resolve_with_reaches_those_of_another_dhcp_server() -> Non
 
 
 def test_a_resolver_that_is_only_the_server_itself_is_a_problem_where_we_give_addresses() -> None:
-    own = Facts(nameservers=(IPv4Address("127.0.0.1"),), links=(link("eth1", "192.168.67.1/24"),))
+    own = Facts(
+        nameservers=(IPv4Address("127.0.0.1"),),
+        links=(link("eth1", "192.168.67.1/24"),),
+        boot_programs=BOOT_PROGRAMS,
+    )
     desired = plan(conf(), own, Paths())
     assert desired.network.nameservers == ()
     (problem,) = desired.problems

@@ -11,6 +11,9 @@ from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.plan import plan
 
+# What a server has with Debian's package of iPXE.
+BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for name in ("undionly.kpxe", "snponly.efi")}
+
 
 def conf(text: str = "") -> Config:
     config = load({"/etc/ltsp/ltsp.conf": text})
@@ -62,7 +65,7 @@ def world(config: Config, facts: Facts, paths: Paths | None = None, nbd: bytes =
 
 def decide(text: str, *links: Link, images: tuple[Image, ...] = (), container: bool = False) -> Desired:
     here = programs("ganesha.nfsd", "nbd-server")
-    facts = Facts(links=links, images=images, container=container, programs=here)
+    facts = Facts(links=links, images=images, container=container, programs=here, boot_programs=BOOT_PROGRAMS)
     return plan(conf(text), facts, Paths())
 
 

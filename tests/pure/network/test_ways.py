@@ -1,11 +1,16 @@
 """Who boots what where BOOT_WAY names another boot program than iPXE."""
 
+from dataclasses import replace
+
+import pytest
+
 from ltspd.model.facts import Facts
+from ltspd.model.image import Image
 from ltspd.model.menu import GRUB, SHIM, Authority, BootWay, Loader, Menu
 from ltspd.network.firmware import Boot, Vendor, boots
 from ltspd.paths import Paths
 from ltspd.plan import plan
-from tests.worlds.planning import conf, decide
+from tests.worlds.planning import conf, decide, image, link
 
 PROGRAMS = ("undionly.kpxe", "snponly.efi", "shimx64.efi", "pxelinux.0")
 SHIM_ROOM = "[52:54:00:0a:*]\nBOOT_WAY=shim\n"
@@ -89,3 +94,49 @@ def test_a_way_that_nobody_can_go_is_a_problem() -> None:
     assert message.startswith("BOOT_WAY= of pc01 in ltsp.conf does not count")
     (message,) = said("[192.168.67.30]\nBOOT_WAY=ipxe\n")
     assert "192.168.67.30" in message
+
+
+@pytest.mark.parametrize(
+    ("programs", "text", "says"),
+    [
+        (
+            "",
+            "",
+            "what boots a BIOS and UEFI is not installed, so such machines are told nothing to boot: install",
+        ),
+        ("snponly.efi", "", "what boots a BIOS is not installed, so"),
+        ("ipxe.pxe", "", "what boots UEFI is not installed, so"),
+        ("ipxe.pxe ipxe.efi", "", ""),
+        # The other programs of the usual way count as well, but not what single machines get.
+        ("undionly.kpxe shimx64.efi", "[clients]\nBOOT_WAY=shim\n", ""),
+        ("undionly.kpxe shimx64.efi", SHIM_ROOM, "what boots UEFI is not installed, so"),
+    ],
+)
+def test_a_kind_of_firmware_without_a_program_is_a_problem(programs: str, text: str, says: str) -> None:
+    (said,) = boot_problems(text, programs) or [""]
+    assert said.startswith(says)
+    assert bool(said) == bool(says)
+    assert not said or said.endswith("install ipxe ('apt install ipxe').")
+
+
+def boot_problems(text: str, programs: str, *images: Image, links: bool = True) -> list[str]:
+    facts = Facts(
+        boot_programs={each: f"/usr/lib/{each}" for each in programs.split()},
+        links=(link("eth0", "10.0.3.2/24"),) if links else (),
+        images=images,
+    )
+    return [
+        each.message for each in plan(conf(text), facts, Paths()).problems if each.subject == "boot programs"
+    ]
+
+
+def test_arm_is_thought_of_where_there_is_an_image_for_it_and_nothing_is_where_nobody_is_served() -> None:
+    both = "undionly.kpxe snponly.efi"
+    (generation,) = image("arm").generations
+    arm = Image("arm", (replace(generation, architecture="aarch64"),), generation.id)
+    (said,) = boot_problems("", both, arm)
+    assert said.startswith("what boots UEFI on ARM is not installed, so such machines")
+    assert "ipxe of Debian 13 or later" in said
+    assert boot_problems("", f"{both} snponly-arm64.efi", arm) == []
+    assert boot_problems("", both, image("x86")) == []
+    assert boot_problems("", "", links=False) == []
