@@ -26,8 +26,8 @@ NOUN: Noun[LinkState] = Noun(
             "ForeignLines",
             "a{ss}",
             attrgetter("lines"),
-            "What to add to another DHCP server, by its name: dnsmasq, isc, kea, pfsense; only with the role "
-            "foreign.",
+            "What to add to another DHCP server, by its name: dnsmasq, isc, kea, mikrotik (since 0.5.0), "
+            "pfsense, windows (since 0.5.0); only with the role foreign.",
             since="0.4.0",
         ),
     ),

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 from ltspd.model.network import DhcpRole
 from ltspd.network.firmware import Vendor, boots
-from ltspd.outputs import dhcp_isc, dhcp_kea, dnsmasq
+from ltspd.outputs import dhcp_isc, dhcp_kea, dnsmasq, mikrotik, windows
 from ltspd.outputs.gateway import base
 from ltspd.outputs.world import World
 
@@ -70,5 +70,7 @@ SERVERS: dict[str, Callable[[World, IPv4Address], str]] = {
     "dnsmasq": _dnsmasq,
     "isc": _isc,
     "kea": _kea,
+    "mikrotik": lambda world, server: _text(mikrotik.elsewhere(world, server)),
     "pfsense": _pfsense,
+    "windows": lambda world, server: _text(windows.elsewhere(world, server)),
 }

@@ -31,11 +31,12 @@ COMMANDS = (
         _lines,
         (
             Argument(("name",), "an interface with the role foreign", "NAME", complete="link"),
-            Argument(("server",), "dnsmasq, isc, kea or pfsense", "SERVER"),
+            Argument(("server",), "dnsmasq, isc, kea, mikrotik, pfsense or windows", "SERVER"),
         ),
         more=(
             "They hold this server's address and the boot programs that are installed now: take them anew "
-            "when those change. With pfsense, they are what goes into the form of pfSense or OPNsense."
+            "when those change. With pfsense, they are what goes into the form of pfSense or OPNsense; with "
+            "mikrotik and windows, commands for RouterOS, and for PowerShell on Windows Server."
         ),
     ),
 )
