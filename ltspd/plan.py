@@ -299,6 +299,8 @@ def _found(
 def _tools(config: Config, facts: Facts) -> Iterator[Tool]:
     """Yield what the menu offers beside images."""
     yield from (Tool.LOCAL, Tool.RESTART, Tool.FIRMWARE)
+    if facts.ipxe_enters_setup:
+        yield Tool.SETUP
     if facts.boot_programs.keys() >= MEMORY_TESTS:
         yield Tool.MEMTEST
     if config.settings[MENU_SHELL]:

@@ -12,7 +12,7 @@ from ltspd.model.menu import DIRECT, Menu, MenuChoice, RootTransport, Tool
 from ltspd.names import is_one_line
 
 # The command line is no line of the menu here: it is behind the key "c".
-ABLE = frozenset(Tool) - {Tool.SHELL}
+ABLE = frozenset(Tool) - {Tool.SHELL, Tool.SETUP}
 # What GRUB compares a host with. A name that only DHCP gives is none of its variables.
 _KEYS = {"mac": "$net_default_mac", "ip": "$net_default_ip"}
 # Seconds to press ESC for the menu where none is shown.

@@ -16,7 +16,7 @@ KEY_TIMEOUT = 300
 # How long (ms) the gateway may say nothing while it is asked for a client's own script. It answers within
 # some ms; a class that is switched on at once, or a lost packet, takes a second or two.
 ASK_TIMEOUT = 5000
-# All but the firmware's setup: iPXE has no command for that.
+# Not every iPXE has a word for the firmware's setup.
 ABLE = frozenset(Tool) - {Tool.FIRMWARE}
 # A setting that is never set. iPXE looks for "||", "&&" and "#" among a line's words before it fills in
 # settings, and for a backslash at its end: next to this they are only text. It knows no quotes.
@@ -41,6 +41,11 @@ imgfree ||
 iseq ${platform} efi && set kind efi || set kind bin
 kernel ${base}/memtest.${kind} || kernel tftp://${srv}/ltsp/memtest.${kind} || goto failed
 boot || goto failed"""
+
+_SETUP = """
+:setup
+reboot --setup ||
+goto menu"""
 
 _SHELL = """
 :shell
@@ -128,6 +133,8 @@ def _rest(offer: Offer) -> Iterator[str]:
     yield from _roots()
     if Tool.MEMTEST in offer.tools:
         yield _MEMTEST
+    if Tool.SETUP in offer.tools:
+        yield _SETUP
     if Tool.SHELL in offer.tools:
         yield _SHELL
     yield ""
@@ -150,7 +157,12 @@ def _start(offer: Offer) -> Iterator[str]:
         yield f"{only}item image_{entry.name} {title}{' ||' if mixed else ''}"
     yield "item --gap This computer"
     for tool, title in tool_items(offer, ABLE):
-        yield f"item {tool} {title}"
+        # A BIOS has none that could be asked for.
+        yield (
+            f"iseq ${{platform}} efi && item {tool} {title} ||"
+            if tool is Tool.SETUP
+            else f"item {tool} {title}"
+        )
     yield "isset ${timeout} || set timeout 0"
     yield "choose --timeout ${timeout} --default image_${image} selected && goto ${selected} ||"
     yield "goto start"

@@ -9,6 +9,7 @@ _TITLES = {
     Tool.LOCAL: "Boot from the local disk",
     Tool.RESTART: "Restart",
     Tool.FIRMWARE: "Firmware setup",
+    Tool.SETUP: "Firmware setup",
     Tool.MEMTEST: "Test the memory",
     Tool.SHELL: "Command line",
 }

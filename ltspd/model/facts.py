@@ -58,6 +58,7 @@ class Facts:
     ``connected`` are the addresses of machines that read a root, ``unsent`` are sentences about accounts that
     clients don't get, ``enrolled`` are the clients whose keys count. ``closed`` says why nobody may get into
     accounts without a password. ``ways`` are the boot programs that were found for machines, by MAC address.
+    ``ipxe_enters_setup``: the iPXE of UEFI can start the firmware's setup.
     ``serving``: machines that boot are to be answered. ``loaders`` are the signed ones of ``boot_programs``.
     ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
     are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
@@ -77,6 +78,7 @@ class Facts:
     images: tuple[Image, ...] = ()
     programs: frozenset[Program] = frozenset()
     boot_programs: Mapping[str, str] = field(default_factory=dict)
+    ipxe_enters_setup: bool = False
     loaders: Mapping[str, Loader] = field(default_factory=dict)
     kernel_nfsd: bool = False
     container: bool = False

@@ -31,11 +31,15 @@ class BootWay(StrEnum):
 
 
 class Tool(StrEnum):
-    """What the menu offers beside images; a boot program leaves out what it can't do."""
+    """What the menu offers beside images; a boot program leaves out what it can't do.
+
+    SETUP is FIRMWARE for an iPXE that can do that.
+    """
 
     LOCAL = "local"
     RESTART = "restart"
     FIRMWARE = "firmware"
+    SETUP = "setup"
     MEMTEST = "memtest"
     SHELL = "shell"
 

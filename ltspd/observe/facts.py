@@ -75,6 +75,7 @@ def _of_files(
             images=images,
             programs=host.programs(programs),
             boot_programs=boot_programs,
+            ipxe_enters_setup=host.ipxe_enters_setup(paths, boot_programs),
             loaders=host.loaders(paths, boot_programs),
             kernel_nfsd=host.kernel_nfsd(paths),
             container=host.in_container(paths),

@@ -53,6 +53,8 @@ _BOOT_PROGRAMS = {
 }
 # The administrator's own ones, under the names above; they come first.
 _OWN_PROGRAMS = "/usr/local/lib/ipxe"
+# The option of iPXE's command "reboot", as it stands in the program: in that of Debian 13, not in that of 12.
+_SETUP = "\0setup\0"
 # Of a signed program, no more is read. Debian's GRUB has 4 MB.
 MOST_BYTES = 32 << 20
 # The file of exports(5) that ltspd itself writes.
@@ -124,6 +126,12 @@ def boot_programs(paths: Paths) -> dict[str, str]:
         if place := next((each for each in every if paths.at(each).is_file()), None):
             found[name] = place
     return found
+
+
+def ipxe_enters_setup(paths: Paths, found: Mapping[str, str]) -> bool:
+    """Return whether the iPXE that UEFI machines get knows an option for the firmware's setup."""
+    program = next((found[name] for name in ("snponly.efi", "ipxe.efi") if name in found), "")
+    return bool(program) and _has(str(paths.at(program)), _SETUP)
 
 
 def loaders(paths: Paths, found: Mapping[str, str]) -> dict[str, Loader]:

@@ -12,7 +12,7 @@ from ltspd.config.configuration import load
 from ltspd.model.account import Account, Group
 from ltspd.model.desired import Desired, Homes
 from ltspd.model.facts import Facts, HomeDirectory
-from ltspd.model.menu import MenuChoice, RootTransport
+from ltspd.model.menu import MenuChoice, RootTransport, Tool
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
 from ltspd.plan import plan
@@ -151,6 +151,12 @@ def test_two_thousand_clients_cost_little(shape: str) -> None:
     start = time.process_time()
     outputs(world(load({"/etc/ltsp/ltsp.conf": text}), FACTS))
     assert time.process_time() - start < FAR_TOO_LONG
+
+
+def test_the_menu_has_the_firmwares_setup_where_ipxe_can_enter_it() -> None:
+    for able in (False, True):
+        tools = plan(conf(), replace(FACTS, ipxe_enters_setup=able), Paths()).menu.offer.tools
+        assert (Tool.SETUP in tools, Tool.FIRMWARE in tools) == (able, True)
 
 
 # ---- the rest --------------------------------------------------------------------------------------

@@ -61,8 +61,10 @@ def test_a_text_stays_one_word_of_grub_and_one_line_of_pxelinux(title: str, para
 def test_tools_that_a_program_lacks_are_left_out() -> None:
     everything = menu(tools=" ".join(Tool))
     script = ipxe.static_script(everything, 80)
-    assert re.findall(r"^item (\w+)", script, re.MULTILINE)[1:] == ["local", "restart", "memtest", "shell"]
-    for each in ("local", "restart", "memtest", "shell"):
+    known = ["local", "restart", "setup", "memtest", "shell"]
+    assert re.findall(r"^(?:iseq .* && )?item (\w+)", script, re.MULTILINE)[1:] == known
+    assert "\niseq ${platform} efi && item setup Firmware setup ||\n" in script
+    for each in known:
         assert f"\n:{each}\n" in script
     ids = re.findall(r"--id (\w+)", grub.configuration(everything, 80))
     assert ids == ["local", "restart", "firmware", "memtest"]

@@ -301,6 +301,23 @@ def test_boot_programs_where_debian_has_them(paths: Paths) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("files", "able"),
+    [
+        ({}, False),
+        ({"/usr/lib/ipxe/snponly.efi": "warm\0setup\0"}, True),
+        ({"/usr/lib/ipxe/snponly.efi": "warm\0\0setup of a card\0"}, False),
+        # What machines get is what counts.
+        ({"/usr/lib/ipxe/snponly.efi": "warm\0", "/usr/lib/ipxe/ipxe.efi": "warm\0setup\0"}, False),
+        ({"/usr/lib/ipxe/ipxe.efi": "warm\0setup\0"}, True),
+    ],
+)
+def test_which_ipxe_enters_the_firmwares_setup(paths: Paths, files: dict[str, str], able: bool) -> None:
+    for path, text in files.items():
+        write(paths, path, text)
+    assert host.ipxe_enters_setup(paths, host.boot_programs(paths)) is able
+
+
 def test_boot_programs_of_the_administrator_come_first(paths: Paths) -> None:
     for path in ("/usr/lib/ipxe/snponly.efi", "/usr/local/lib/ipxe/snponly.efi"):
         write(paths, path, "")
