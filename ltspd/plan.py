@@ -12,7 +12,7 @@ from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
 from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
-from ltspd.menu import channels
+from ltspd.menu import channels, lock
 from ltspd.menu.choice import DEFAULT_IMAGE, WAY, Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
@@ -231,7 +231,10 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     wished = {each for each in _words(document, DEFAULT_IMAGE.name) if each and "@" in each}
     titles, earlier = config.settings.family(TITLES), config.settings[MENU_GENERATIONS]
     entries = channels.entries(facts.images, titles, facts.machine, earlier, wished)
-    offer = Offer(entries, default_transport(facts), rules(document), tuple(_tools(config, facts)))
+    tools = tuple(_tools(config, facts))
+    names = (*(each.name for each in entries), *tools)
+    locked = lock.lock(config.settings, names)
+    offer = Offer(entries, default_transport(facts), rules(document), tools, locked)
     chooser = Chooser(offer)
     # iPXE can't compare with a glob, so the static script has a choice for hosts that are named exactly.
     named = tuple(exact_hosts(document))
@@ -248,6 +251,7 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     found = _found(facts, ways, way)
     used = {way, *(each for _, each in ways), *(each for each, _ in found)}
     problems += (Problem(*each) for each in way_problems(used, facts.boot_programs, facts.loaders))
+    problems += (Problem("menu", each) for each in lock.problems(config.settings, names, used))
     for (key, value, _), settings in zip(named, wanted[1:], strict=False):
         if key != "mac" and settings[WAY] is not way:
             problems.append(

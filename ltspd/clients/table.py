@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
-from ltspd.model.menu import Entry, Offer, RootTransport, Tool
+from ltspd.model.menu import Entry, Lock, Offer, RootTransport, Tool
 
 T = TypeVar("T")
 
@@ -93,7 +93,10 @@ def _offer(whole: Mapping[str, Any]) -> Offer:
     entries = tuple(_made(Entry, each) for each in whole["entries"])
     # A newer daemon may offer what this gateway knows no line of a menu for.
     tools = tuple(each for each in Tool if each in whole.get("tools", ()))
-    return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]), tools)
+    lock = whole.get("lock", {})
+    texts = (str(lock.get(name, "")) for name in ("pbkdf2", "crypt"))
+    locked = Lock(tuple(map(str, lock.get("names", ()))), *texts)
+    return Offer(entries, RootTransport(whole["transport"]), str(whole["rules"]), tools, locked)
 
 
 def _orders(whole: Mapping[str, Any]) -> Orders:

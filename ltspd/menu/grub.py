@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from ltspd.menu.items import image_items, latin_of, tool_items
 from ltspd.menu.kernel import ADD_ON, NBD_ADD_ON, command_line, directory, instead_of_nbd
-from ltspd.model.menu import DIRECT, Menu, MenuChoice, RootTransport, Tool
+from ltspd.menu.lock import USER
+from ltspd.model.menu import DIRECT, BootWay, Menu, MenuChoice, RootTransport, Tool
 from ltspd.names import is_one_line
 
 # The command line is no line of the menu here: it is behind the key "c".
@@ -43,10 +44,13 @@ def configuration(menu: Menu, port: int) -> str:
 
 def _lines(menu: Menu, port: int) -> Iterator[str]:
     yield "# Written by ltspd; changes here are reported, not kept."
-    if Tool.SHELL not in menu.offer.tools:
-        # Nobody is a superuser, so nobody gets the command line or edits an entry.
-        yield 'set superusers=""'
+    lock = menu.lock(BootWay.SHIM)
+    if Tool.SHELL not in menu.offer.tools or lock.names:
+        # Only a superuser gets the command line or edits an entry; without a password nobody is one.
+        yield f'set superusers="{USER if lock.names and lock.pbkdf2 else ""}"'
         yield "export superusers"
+    if lock.names and lock.pbkdf2:
+        yield f"password_pbkdf2 {USER} {lock.pbkdf2}"
     yield from _choice(menu.default)
     word = "if"
     for key, value, choice in menu.hosts:
@@ -59,18 +63,28 @@ def _lines(menu: Menu, port: int) -> Iterator[str]:
     yield from _function(port)
     for entry, title in image_items(menu.offer, latin_of, arm=False):
         root = '"$root_way"' if entry.layered else DIRECT
-        yield f"menuentry {_quoted(title)} --id {_quoted(f'image_{entry.name}')} --unrestricted {{"
+        name, who, end = _quoted(f"image_{entry.name}"), "--unrestricted", "}"
+        if lock.holds(entry.name):
+            # What starts by itself asks for nothing.
+            yield f'if [ "$default" = {name} ]; then set who=--unrestricted; else set who=--users={USER}; fi'
+            who = "$who"
+            if not lock.pbkdf2:
+                yield 'if [ "$who" = --unrestricted ]; then'
+                end = "}; fi"
+        yield f"menuentry {_quoted(title)} --id {name} {who} {{"
         if not entry.nbd:
             other = instead_of_nbd(menu.offer)
             yield f'  if [ "$root_way" = {RootTransport.NBD} ]; then set root_way={other}; fi'
         yield f"  start_image {_quoted(entry.image)} {_quoted(entry.generation)} {root}"
-        yield "}"
+        yield end
     if not menu.offer.entries:
         yield _NO_IMAGE
     for tool, title in tool_items(menu.offer, ABLE):
-        yield f"menuentry {_quoted(title)} --id {tool} --unrestricted {{"
-        yield f"  {_TOOLS[tool]}"
-        yield "}"
+        who = f"--users={USER}" if lock.holds(tool) else "--unrestricted"
+        if lock.pbkdf2 or not lock.holds(tool):
+            yield f"menuentry {_quoted(title)} --id {tool} {who} {{"
+            yield f"  {_TOOLS[tool]}"
+            yield "}"
 
 
 def _choice(choice: MenuChoice) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ltspd.menu.items import ascii_of, image_items, tool_items
 from ltspd.menu.kernel import command_line, directory, instead_of_nbd
+from ltspd.menu.lock import USER
 from ltspd.model.menu import DIRECT, Entry, Menu, MenuChoice, Offer, RootTransport, Tool
 from ltspd.names import is_one_line
 
@@ -31,9 +32,21 @@ set base http://${srv}PORT/ltsp
 set net BOOTIF=01-${mac:hexhyp} ip=${ip}::${gateway}:${netmask}:${hostname}::off:${dns}"""
 
 # With --replace the script that comes takes the place of this one, also when it ends.
+_WHO = "boot?mac=${mac}&ip=${ip}&hostname=${hostname:uristring}"
 _ASK = f"""# The gateway's script for this client obeys sections with globs, too. Without it this one goes on.
+chain --timeout {ASK_TIMEOUT} --replace ${{base}}/{_WHO} ||"""
+
+# iPXE can't check a password. The gateway can, and then answers with a script that begins with that line.
+_PASSWORD = f"""
+:ask
+clear password ||
+set username {USER}
+login || goto menu
 chain --timeout {ASK_TIMEOUT} --replace \
-${{base}}/boot?mac=${{mac}}&ip=${{ip}}&hostname=${{hostname:uristring}} ||"""
+http://{USER}:${{password:uristring}}@${{srv}}PORT/ltsp/{_WHO}&start=${{wanted}} ||
+clear password ||
+prompt --timeout 10000 That is not the password, or the server can't be asked now. Press a key. ||
+goto menu"""
 
 _MEMTEST = """
 :memtest
@@ -81,7 +94,7 @@ def static_script(menu: Menu, port: int) -> str:
     lines.append("goto start")
     for number, (_, _, choice) in enumerate(menu.hosts):
         lines += [f"\n:host{number}", *_choice(choice), "goto start"]
-    return _text_of([*lines, *_rest(menu.offer)])
+    return _text_of([*lines, *_rest(menu.offer, port)])
 
 
 class Scripts:
@@ -89,11 +102,19 @@ class Scripts:
 
     def __init__(self, offer: Offer, port: int) -> None:
         """Make scripts for an offer whose files are served at a TCP port."""
-        self._head, self._rest = _text_of([_head(port)]), _text_of(_rest(offer))
+        self._head, self._rest = _text_of([_head(port)]), _text_of(_rest(offer, port))
 
-    def script(self, choice: MenuChoice) -> str:
-        """Return the script for one client."""
-        return f"{self._head}{_text_of(_choice(choice))}{self._rest}"
+    def script(self, choice: MenuChoice, start: str = "") -> str:
+        """Return the script for one client; ``start`` is the line of the menu that it begins with."""
+        first = f"goto {start}\n" if start else ""
+        return f"{self._head}{_text_of(_choice(choice))}{first}{self._rest}"
+
+
+def locked_lines(offer: Offer) -> Iterator[str]:
+    """Yield the lines of the menu that ask for the password, if there is a hash to check it with."""
+    if offer.lock.pbkdf2:
+        yield from (f"image_{each.name}" for each in offer.entries if offer.lock.holds(each.name))
+        yield from (tool for tool, _ in tool_items(offer, ABLE) if offer.lock.holds(tool))
 
 
 def _text_of(lines: Iterable[str]) -> str:
@@ -101,7 +122,11 @@ def _text_of(lines: Iterable[str]) -> str:
 
 
 def _head(port: int) -> str:
-    return _HEAD.replace("PORT", "" if port == 80 else f":{port}")
+    return _with_port(_HEAD, port)
+
+
+def _with_port(text: str, port: int) -> str:
+    return text.replace("PORT", "" if port == 80 else f":{port}")
 
 
 def _choice(choice: MenuChoice) -> Iterator[str]:
@@ -126,8 +151,13 @@ def _text(value: str) -> str:
     return f"{text}{NOTHING}" if text.endswith("\\") else text
 
 
-def _rest(offer: Offer) -> Iterator[str]:
+def _rest(offer: Offer, port: int) -> Iterator[str]:
     yield from _start(offer)
+    locked = tuple(locked_lines(offer))
+    for line in locked:
+        yield f"\n:ask_{line}\nset wanted {line}\ngoto ask"
+    if locked:
+        yield _with_port(_PASSWORD, port)
     for entry in offer.entries:
         yield from _boot(entry, instead_of_nbd(offer))
     yield from _roots()
@@ -153,19 +183,31 @@ def _start(offer: Offer) -> Iterator[str]:
     yield "menu Network boot from ${srv}"
     yield "item --gap Images"
     for entry, title in image_items(offer, _title):
-        only = f"iseq ${{machine}} {_machine(entry)} && " if mixed else ""
-        yield f"{only}item image_{entry.name} {title}{' ||' if mixed else ''}"
+        only = [f"iseq ${{machine}} {_machine(entry)}"] if mixed else []
+        line = f"image_{entry.name}"
+        if offer.lock.holds(entry.name) and offer.lock.pbkdf2:
+            # What starts by itself asks for nothing.
+            yield f"set line ask_{line}"
+            yield f"iseq ${{image}} {entry.name} && set line {line} ||"
+            line = "${line}"
+        elif offer.lock.holds(entry.name):
+            only.append(f"iseq ${{image}} {entry.name}")
+        yield _item(line, title, only)
     yield "item --gap This computer"
     for tool, title in tool_items(offer, ABLE):
-        # A BIOS has none that could be asked for.
-        yield (
-            f"iseq ${{platform}} efi && item {tool} {title} ||"
-            if tool is Tool.SETUP
-            else f"item {tool} {title}"
-        )
+        # A BIOS has no setup that could be asked for.
+        only = ["iseq ${platform} efi"] if tool is Tool.SETUP else []
+        if not offer.lock.holds(tool) or offer.lock.pbkdf2:
+            yield _item(f"ask_{tool}" if offer.lock.holds(tool) else tool, title, only)
     yield "isset ${timeout} || set timeout 0"
     yield "choose --timeout ${timeout} --default image_${image} selected && goto ${selected} ||"
     yield "goto start"
+
+
+def _item(line: str, title: str, only: list[str]) -> str:
+    """Return the row of a line of the menu, which is there under conditions."""
+    row = " && ".join([*only, f"item {line} {title}"])
+    return f"{row} ||" if only else row
 
 
 def _fitting(offer: Offer) -> Iterator[str]:

@@ -4,11 +4,12 @@ PXELINUX looks for a file by the card's address, then by the machine's IP addres
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from ltspd.menu.items import ascii_of, image_items, tool_items
 from ltspd.menu.kernel import command_line, directory, initrds, instead_of_nbd
-from ltspd.model.menu import DIRECT, Menu, MenuChoice, Offer, RootTransport, Tool
+from ltspd.model.menu import DIRECT, BootWay, Menu, MenuChoice, Offer, RootTransport, Tool
 from ltspd.names import is_one_line
 
 # What it has a word or a module for.
@@ -27,11 +28,12 @@ _TOOLS = {
 
 def configurations(menu: Menu, port: int) -> Mapping[str, str]:
     """Return the files of ``pxelinux.cfg`` by their names; ``port`` is where files are served by HTTP."""
-    found = {"default": _configuration(menu.offer, menu.default, port)}
+    offer = replace(menu.offer, lock=menu.lock(BootWay.PXELINUX))
+    found = {"default": _configuration(offer, menu.default, port)}
     for key, value, choice in menu.hosts:
         if name := _name(key, value):
             # The first section that names a host counts.
-            found.setdefault(name, _configuration(menu.offer, choice, port))
+            found.setdefault(name, _configuration(offer, choice, port))
     return found
 
 
@@ -54,7 +56,8 @@ def _lines(offer: Offer, choice: MenuChoice, port: int) -> Iterator[str]:
     yield "UI menu.c32"
     yield "PROMPT 0"
     yield f"MENU TITLE Network boot{'' if offer.entries else ': the server has no image yet'}"
-    if Tool.SHELL not in offer.tools:
+    lock = offer.lock
+    if Tool.SHELL not in offer.tools or lock.names:
         # No key leads to its prompt, and no entry can be edited.
         yield "NOESCAPE 1"
         yield "ALLOWOPTIONS 0"
@@ -63,6 +66,9 @@ def _lines(offer: Offer, choice: MenuChoice, port: int) -> Iterator[str]:
         yield "MENU HIDDEN"
     yield f"TIMEOUT {HIDDEN_TENTHS if choice.timeout is None else -(-choice.timeout // 100)}"
     for entry, title in image_items(offer, _title, arm=False):
+        locked = lock.holds(entry.name, choice.entry)
+        if locked and not lock.crypt:
+            continue
         root = choice.transport if entry.layered else DIRECT
         if root == RootTransport.NBD and not entry.nbd:
             root = instead_of_nbd(offer)
@@ -76,6 +82,8 @@ def _lines(offer: Offer, choice: MenuChoice, port: int) -> Iterator[str]:
         )
         yield f"LABEL image_{entry.name}"
         yield f"  MENU LABEL {title}"
+        if locked:
+            yield f"  MENU PASSWD {lock.crypt}"
         if entry.name == choice.entry:
             yield "  MENU DEFAULT"
         yield f"  LINUX {_LTSP}/{folder}/vmlinuz"
@@ -84,8 +92,12 @@ def _lines(offer: Offer, choice: MenuChoice, port: int) -> Iterator[str]:
         # It adds ip= and BOOTIF=, from which the client knows the server, too.
         yield "  IPAPPEND 3"
     for tool, title in tool_items(offer, ABLE):
+        if lock.holds(tool) and not lock.crypt:
+            continue
         yield f"LABEL {tool}"
         yield f"  MENU LABEL {title}"
+        if lock.holds(tool):
+            yield f"  MENU PASSWD {lock.crypt}"
         yield from (f"  {line}" for line in _TOOLS[tool])
 
 

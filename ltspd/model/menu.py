@@ -79,6 +79,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """The lines of the menu that ask for a password, by entry or tool, and its hashes (ltspd.menu.lock)."""
+
+    names: tuple[str, ...] = ()
+    pbkdf2: str = field(default="", repr=False)
+    crypt: str = field(default="", repr=False)
+
+    def holds(self, name: str, default: str = "") -> bool:
+        """Whether a line asks; what a machine starts by itself, its ``default``, does not."""
+        return name in self.names and name != default
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """All that choices are made from.
 
@@ -91,6 +104,7 @@ class Offer:
     transport: RootTransport
     rules: str = ""
     tools: tuple[Tool, ...] = (Tool.LOCAL, Tool.RESTART)
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,11 @@ class Menu:
     def configured(self, mac: str) -> BootWay:
         """Return the way that ltsp.conf says for a machine."""
         return next((way for begin, way in self.ways if mac.startswith(begin)), self.way)
+
+    def lock(self, way: BootWay) -> Lock:
+        """Return the lock as the menu of a way has it: a hash stands only where some machine may need it."""
+        used = way in {self.way, *(each for _, each in self.ways), *(each for each, _ in self.found)}
+        return self.offer.lock if used else Lock(self.offer.lock.names)
 
 
 # The names under which clients fetch them; shim itself asks for GRUB by that name.

@@ -1,6 +1,7 @@
 """The gateway's script for one client: by its own settings, and whatever it says, without harm to others."""
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from ltspd.clients.table import Order, Orders, Table, dump, load
 from ltspd.config.parse import parse
 from ltspd.menu.choice import rules
 from ltspd.menu.ipxe import Scripts
-from ltspd.model.menu import Entry, MenuChoice, Offer, RootTransport
+from ltspd.model.menu import Entry, Lock, MenuChoice, Offer, RootTransport
 from tests.worlds.gateways import PYTHONS, Gateway, ask, listed, memory, request, running, served_folder
 
 CONF = """
@@ -128,9 +129,68 @@ def test_a_room_behind_one_address_boots_at_once_but_not_for_ever(folder: Path) 
         assert ask(gateway.port, request("/ltsp/vmlinuz"))[0] == 200
 
 
+# Of the word "secret", by grub-mkpasswd-pbkdf2 -c 1000 -l 16 -s 8.
+HASH = "grub.pbkdf2.sha512.1000.9EB00A670394F4DB.E6D2691536BE685818AD8A45EA9DC2EC"
+LOCKED = replace(OFFER, lock=Lock(("b", "local"), pbkdf2=HASH))
+
+
+def unlocked(gateway: Gateway, start: str, password: str | None = None) -> tuple[int, dict[str, str], str]:
+    """Ask as iPXE does, which sends the password only once it was told to."""
+    word = b64encode(f"admin:{password}".encode()).decode()
+    given = {} if password is None else {"Authorization": f"Basic {word}"}
+    status, headers, body = ask(gateway.port, request(f"/ltsp/boot?start={start}", **given))
+    return status, headers, body.decode()
+
+
+def test_a_locked_line_begins_with_the_password_alone(folder: Path) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, LOCKED))
+        plain = booted(gateway)[1]
+        assert HASH not in plain
+        assert "\ngoto start\n" not in plain.split("\n:start")[0]
+        for start in ("image_b", "local"):
+            status, headers, _ = unlocked(gateway, start)
+            assert (status, headers["www-authenticate"]) == (401, 'Basic realm="menu"')
+            status, _, script = unlocked(gateway, start, "secret")
+            assert status == 200
+            # All else is as without it.
+            assert script.replace(f"\ngoto {start}\n\n:start\n", "\n\n:start\n") == plain
+        assert unlocked(gateway, "image_b", "Secret")[0] == 401
+        assert "wrong password for image_b" in gateway.log.read_text()
+        for start in ("image_a", "nothing", "restart", "x%0agoto%20shell"):
+            assert unlocked(gateway, start, "secret")[0] == 403
+        assert "secret" not in gateway.log.read_text()
+
+
+def test_passwords_are_not_tried_often(folder: Path) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, LOCKED))
+        assert [unlocked(gateway, "local", f"{n}")[0] for n in range(5)] == [401] * 5
+        assert unlocked(gateway, "local", "secret")[0] == 429
+        # Who boots is not concerned.
+        assert booted(gateway)[0] == 200
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic %", "Digest x", "Basic \xff", "Basic Og==", "x" * 5000])
+def test_what_is_no_password_is_refused(folder: Path, header: str) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, LOCKED))
+        raw = request("/ltsp/boot?start=local", Authorization=header)
+        assert ask(gateway.port, raw)[0] in (400, 401)
+        assert unlocked(gateway, "local", "secret")[0] == 200
+        assert "Traceback" not in gateway.log.read_text()
+
+
+def test_without_a_hash_nothing_is_opened(folder: Path) -> None:
+    with running(folder) as gateway:
+        gateway.hang_up(table(gateway, replace(OFFER, lock=Lock(("b",)))))
+        assert unlocked(gateway, "image_b", "")[0] == 403
+
+
 def test_tables_of_daemons_before_and_after_an_upgrade() -> None:
     new = Table(("10.0.0.1",), 80, {"/ltsp/x": "/x"}, ("10.0.0.0/8",), 1, 9, OFFER)
     assert load(dump(new)) == new
+    assert load(dump(replace(new, offer=LOCKED))).offer == LOCKED
     old = b'{"addresses": ["10.0.0.1"], "port": 80, "files": {}, "later": {"any": "thing"}}'
     assert load(old) == Table(("10.0.0.1",), 80, {})
     newer = replace(new, orders=Orders("r", {"52:54:00:00:00:01": Order("1", "restart")}))
