@@ -12,7 +12,7 @@ from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
 from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
-from ltspd.menu import channels, lock
+from ltspd.menu import channels, lock, pi
 from ltspd.menu.choice import DEFAULT_IMAGE, WAY, Chooser, examples, rules
 from ltspd.model.desired import AddOn, Desired, Homes, Store
 from ltspd.model.facts import Facts
@@ -252,6 +252,8 @@ def _menu(config: Config, facts: Facts, problems: list[Problem]) -> Menu:
     used = {way, *(each for _, each in ways), *(each for each, _ in found)}
     problems += (Problem(*each) for each in way_problems(used, facts.boot_programs, facts.loaders))
     problems += (Problem("menu", each) for each in lock.problems(config.settings, names, used))
+    pis = pi.choices(config.settings, entries, facts.pi_files)
+    problems += (Problem("Raspberry Pi", wrong) for _, _, wrong in pis if wrong)
     for (key, value, _), settings in zip(named, wanted[1:], strict=False):
         if key != "mac" and settings[WAY] is not way:
             problems.append(

@@ -51,6 +51,17 @@ class HomeDirectory:
 
 
 @dataclass(frozen=True, slots=True)
+class PiFiles:
+    """What a source has for Raspberry Pis: ``firmware``, and device ``trees`` by kernel (empty: for any).
+
+    Each leads from the names that the firmware asks for to absolute paths.
+    """
+
+    firmware: Mapping[str, str] = field(default_factory=dict)
+    trees: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that one pass observed.
 
@@ -59,7 +70,8 @@ class Facts:
     clients don't get, ``enrolled`` are the clients whose keys count. ``closed`` says why nobody may get into
     accounts without a password. ``ways`` are the boot programs that were found for machines, by MAC address.
     ``ipxe_enters_setup``: the iPXE of UEFI can start the firmware's setup.
-    ``serving``: machines that boot are to be answered. ``loaders`` are the signed ones of ``boot_programs``.
+    ``serving``: machines that boot are to be answered. ``pi_files`` are by the names of sources. ``loaders``
+    are the signed ones of ``boot_programs``.
     ``homes`` is None if HOME_DIR= is no directory. ``exported`` are the networks that our own exports
     are for, ``exported_homes`` those of homes that were written since ``boot``, the machine's present one.
     """
@@ -95,3 +107,4 @@ class Facts:
     setup: Setup | None = None
     ways: Mapping[str, BootWay] = field(default_factory=dict)
     serving: bool = True
+    pi_files: Mapping[str, PiFiles] = field(default_factory=dict)

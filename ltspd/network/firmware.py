@@ -60,9 +60,9 @@ PROGRAMS = {
 NUMBERS = {"bios": (0,), "efi64": (7, 9), "efi32": (6,), "arm64": (11,), "arm32": (10,)}
 HTTP_NUMBERS = {"efi64": (16,), "efi32": (15,), "arm64": (19,), "arm32": (18,)}
 # The boot ROM of a Raspberry Pi says that it is a BIOS (0), or 41. It takes its files by TFTP from whoever
-# offers this title, and needs no other name.
+# offers this title, and needs no other name. The ROM of a model 3 compares the blanks, too.
 PI_NUMBERS = (0, 41)
-PI_TITLE = "Raspberry Pi Boot"
+PI_TITLE = "Raspberry Pi Boot   "
 # Raspberry Pi's own prefixes in IEEE's list.
 PI_MACS = ("28:cd:c1:", "2c:cf:67:", "88:a2:9e:", "b8:27:eb:", "d8:3a:dd:", "dc:a6:32:", "e4:5f:01:")
 

@@ -14,7 +14,7 @@ from ltspd.migration import leftovers
 from ltspd.model.facts import Facts, Program
 from ltspd.model.image import Source, SourceKind
 from ltspd.model.state import Problem
-from ltspd.observe import closed, directory, host, links, people
+from ltspd.observe import closed, directory, host, links, people, pi
 from ltspd.observe.connections import connected
 from ltspd.paths import Paths
 
@@ -87,6 +87,7 @@ def _of_files(
             exported_homes=exported_homes,
             boot=host.boot(paths),
             serving=not paths.silence.exists(),
+            pi_files=pi.look(sources),
         ),
         (*problems, *leftovers.problems(left)),
     )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from ltspd.clients.fields import is_sound
 from ltspd.config.parameter import Settings
 from ltspd.model.desired import Desired, Homes, Opening
-from ltspd.model.facts import Facts, Program
+from ltspd.model.facts import Facts, PiFiles, Program
 from ltspd.model.image import Generation, Image
 from ltspd.model.menu import Entry, Menu, MenuChoice
 from ltspd.model.network import Reservation
@@ -42,7 +42,7 @@ class World:
 
     ``programs`` are those of the outputs' ``PROGRAMS`` that are installed; ``boot_programs`` leads from the
     names of network boot programs to their files. ``add_ons`` are the finished add-on initrds by their names,
-    ``signed`` the documents for running clients and their signatures. The last three are those of the facts.
+    ``signed`` the documents for running clients and their signatures. The last four are those of the facts.
     """
 
     settings: Settings
@@ -57,6 +57,7 @@ class World:
     exported: frozenset[str] = frozenset()
     exported_homes: frozenset[str] = frozenset()
     boot: str = ""
+    pi_files: Mapping[str, PiFiles] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -82,6 +83,7 @@ class World:
             facts.exported,
             facts.exported_homes,
             facts.boot,
+            facts.pi_files,
         )
 
 

@@ -101,7 +101,7 @@ KINDS = {
 _BIOS, _UEFI, _MENU = "ltsp/undionly.kpxe", "ltsp/snponly.efi", "ltsp/ltsp.ipxe"
 _SECURE, _OLD, _OWN = "ltsp/shimx64.efi", "ltsp/pxelinux.0", "ltsp/ipxe.efi"
 _UEFI_32, _ARM, _ARM_32 = "ltsp/snponly-ia32.efi", "ltsp/snponly-arm64.efi", "ltsp/snponly-arm32.efi"
-PI_TITLE = b"Raspberry Pi Boot"
+PI_TITLE = b"Raspberry Pi Boot   "
 # Which file each kind is told by PXE; a Raspberry Pi none, but the title of the menu that it looks for.
 FILES = {
     "BIOS": _BIOS,

@@ -67,8 +67,8 @@ ALLOWED = {
         "network.setup paths"
     ),
     "outputs": (
-        "clients.fields clients.orders clients.table config.* menu.grub menu.ipxe menu.pxelinux model.* "
-        "names network.firmware paths"
+        "clients.fields clients.orders clients.table config.* menu.grub menu.ipxe menu.kernel menu.pi "
+        "menu.pxelinux model.* names network.firmware paths"
     ),
     "apply": "dbus.systemd errors model.* names observe.ports paths system.files system.run",
     "trial": "errors model.* outputs.nbd paths system.run",
