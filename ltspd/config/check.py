@@ -17,7 +17,7 @@ from ltspd.config.evaluate import (
 )
 from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_room, is_word
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
-from ltspd.config.parameters import find, is_known, is_unread, mistakes, sides, suggestion
+from ltspd.config.parameters import find, former, is_known, is_unread, mistakes, sides, suggestion
 from ltspd.config.readers import TEXT
 from ltspd.config.rooms import MEMBERS, member, overlap
 from ltspd.config.secrecy import withheld
@@ -336,11 +336,16 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
 
 
 def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
-    """Find LTSP's parameters that have no effect here: hooks one by one, the others in one line."""
+    """Find LTSP's parameters that have no effect here: each that says why, the others in one line."""
     idle: dict[str, Assignment] = {}
+    told: set[str] = set()
     for each in _assignments(document):
         if each.name.startswith(("PRE_", "POST_")):
             yield _warning(each, f"{each.name} is a hook, and hooks are not supported yet", "it is never run")
+        elif gone := former(each.name):
+            if each.name not in told and each.text not in gone.agreeing:
+                told.add(each.name)
+                yield _warning(each, f"{each.name} has no meaning here: {gone.why}", gone.step)
         elif is_unread(each.name):
             idle.setdefault(each.name, each)
     if idle:

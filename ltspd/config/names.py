@@ -18,7 +18,7 @@ _EXACT = frozenset(
 )  # fmt: skip
 _PREFIXES = ("BASH", "DBUS_", "GLIBC_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON", "SYSTEMD_")
 # LTSP's parameters that had no effect here at first. A file that sets one is accepted, but while nothing
-# declares it, there is a warning (parameters.unread).
+# declares it, there is a warning (parameters.unread, and former for those that mean nothing any more).
 OF_LTSP = (
     "DNS", "NAT", "BASE_DIR", "TFTP_DIR", "HOME_DIR", "TIMEZONE", "DEBUG_LOG", "LOCAL_SWAP", "AUTOLOGIN",
     "RELOGIN", "PASSWORDS_*", "MULTISEAT", "CUPS_SERVER", "GDM3_CONF", "LIGHTDM_CONF", "SDDM_CONF",

@@ -17,6 +17,7 @@ from typing import Any
 
 from ltspd.config import features
 from ltspd.config.document import Finding, Severity
+from ltspd.config.former import FORMER, Former
 from ltspd.config.names import OF_LTSP
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
 from ltspd.paths import client_home
@@ -126,12 +127,17 @@ def sides(name: str) -> Side:
 
 
 def unread() -> tuple[str, ...]:
-    """Return LTSP's parameters that have no effect here."""
-    return tuple(each for each in OF_LTSP if each not in table())
+    """Return LTSP's parameters that have no effect here yet."""
+    return tuple(each for each in OF_LTSP if each not in table() and each not in FORMER)
+
+
+def former(name: str) -> Former | None:
+    """Return why the name of one of LTSP's parameters means nothing here; None: it may, or is none."""
+    return None if find(name) else FORMER.get(name)
 
 
 def is_unread(name: str) -> bool:
-    """Whether the name is one of LTSP's that have no effect here."""
+    """Whether the name is one of LTSP's that have no effect here, yet or any more."""
     return find(name) is None and any(
         name == each or (each.endswith("*") and name.startswith(each[:-1]) and len(name) >= len(each))
         for each in OF_LTSP

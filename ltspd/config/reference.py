@@ -6,8 +6,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ltspd.config.former import FORMER
 from ltspd.config.parameter import CLIENT, SERVER, Parameter
-from ltspd.config.parameters import table, unread
+from ltspd.config.parameters import former, table, unread
 
 _HEAD = """# ltsp.conf
 
@@ -87,6 +88,11 @@ def _lines() -> Iterator[str]:
     yield "\n## LTSP's parameters without effect yet\n"
     yield "They are accepted with a warning, so an existing file works.\n"
     yield ", ".join(f"`{name}`" for name in unread())
+    yield "\n## LTSP's parameters without a meaning here\n"
+    yield "They are accepted, too. `config check` names each, unless its value is what is done anyway.\n"
+    yield "| parameter | why, and what does it now |"
+    yield "|---|---|"
+    yield from (f"| `{name}` | {each.why}; {each.step} |" for name, each in FORMER.items() if former(name))
 
 
 def _row(row: Parameter[Any]) -> str:

@@ -70,11 +70,12 @@ class BuildOptions:
     also what was current before. ``full`` packs everything anew even where a layer with the changes would do.
     ``direct`` packs nothing: clients read the chroot itself.
     ``kernel`` is a shell pattern for the kernel to take (empty: the source's own), ``initrd`` one of INITRDS;
-    None is what the current generation was built with.
+    None is what the current generation was built with. Where that chooses no kernel, ``usual_kernel`` does.
     """
 
     add_excludes: tuple[str, ...] = ()
     omit_excludes: tuple[str, ...] = ()
+    usual_kernel: str = ""
     level: int = LEVEL
     keep: int = 3
     keep_days: float = 0.0

@@ -11,7 +11,7 @@ from ltspd.clients import known as clients
 from ltspd.config.configuration import Config
 from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
-from ltspd.config.readers import FLAG, TEXT, count, duration, number
+from ltspd.config.readers import FLAG, TEXT, Reader, count, duration, number
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption
@@ -52,6 +52,23 @@ ADD_EXCLUDES = Parameter(
 )
 OMIT_EXCLUDES = Parameter(
     "OMIT_IMAGE_EXCLUDES", TEXT, "", SERVER, "Default exclusions not to apply, and private files to put in"
+)
+
+
+def _kernel(text: str) -> str:
+    """Return the pattern for the kernel; in LTSP that for the initrd follows it, which is made here."""
+    pattern = next(iter(text.split()), "").removeprefix("/")
+    if not pattern.isprintable():
+        raise ValueError("has a control character")
+    return pattern
+
+
+KERNEL = Parameter(
+    "KERNEL_INITRD",
+    Reader("a shell pattern", _kernel, "a pattern for the kernel, such as boot/vmlinuz-*-generic"),
+    "",
+    SERVER,
+    "Kernel of images whose kernel nobody chose by --kernel: a pattern for its version or file",
 )
 
 # A caller waits 25 s for an answer (D-Bus's default), of which the preflight takes at most a third.
@@ -132,6 +149,7 @@ class Builds:
         options = BuildOptions(
             add_excludes=excludes_setting(self._paths, settings[ADD_EXCLUDES]),
             omit_excludes=excludes_setting(self._paths, settings[OMIT_EXCLUDES]),
+            usual_kernel=settings[KERNEL],
             keep=settings[KEEP],
             keep_days=settings[KEEP_DAYS],
             grace=settings[GRACE],

@@ -44,7 +44,7 @@ def make_plan(build: Build, *, owned: bool = False) -> Plan:
     """
     source, options, root = build.source, build.options, build.root
     architecture = inspect.check_init(root)
-    kernel = kernels.find_kernel(root, options.kernel or "")
+    kernel = kernels.find_kernel(root, options.kernel or options.usual_kernel)
     kernels.check_whole(root, kernel)
     if options.initrd == DISTRIBUTION:
         kernel = replace(kernel, initrd=guest.find(root, kernel.release))

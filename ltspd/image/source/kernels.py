@@ -72,7 +72,8 @@ def find_kernel(root: Path, pattern: str = "") -> Kernel:
         raise NoKernel(
             f"No kernel of {root} fits {pattern!r}, which was chosen for its image. "
             f"There is: {', '.join(sorted({each.release for each in usable}))}. "
-            "Choose another with --kernel; --kernel '' takes the system's own choice."
+            "Choose another with --kernel, or with KERNEL_INITRD in ltsp.conf; without both, "
+            "the system's own choice is taken."
         )
     kernels = ", ".join(each.path for each in candidates) or "none"
     raise NoKernel(

@@ -13,14 +13,16 @@ from ltspd.config.check import DEEPEST_INCLUDE
 from ltspd.config.configuration import load
 from ltspd.config.document import Host, Severity
 from ltspd.config.evaluate import effective, effective_menu
+from ltspd.config.former import FORMER
 from ltspd.config.headers import matches
 from ltspd.config.hostnames import fill_hostname, hostname_problem
+from ltspd.config.names import OF_LTSP
 from ltspd.config.parameter import Settings
 from ltspd.config.parameters import find
 from ltspd.config.parse import parse
 from ltspd.config.secrecy import withheld
 from ltspd.config.settings import quote
-from ltspd.jobs.builds import KEEP
+from ltspd.jobs.builds import KEEP, KERNEL
 from ltspd.jobs.unattended import REBUILD
 from ltspd.menu.choice import TIMEOUT, TRANSPORT
 from ltspd.model.menu import RootTransport
@@ -32,6 +34,33 @@ from ltspd.outputs.dhcp_dnsmasq import LEASE
 from ltspd.outputs.gateway import HTTP_PORT
 from ltspd.outputs.tftp_dnsmasq import TFTP
 from ltspd.plan import ACCOUNTS, DNS_SERVER, TITLES
+
+
+def test_what_has_no_meaning_here_is_told_with_the_reason_unless_it_is_done_anyway() -> None:
+    told = [
+        str(each) for each in load({"x": "[server]\nBACKUP=0\nCLEANUP=1\nBASE_DIR=/srv/ltsp/\n"}).findings
+    ]
+    assert told == [
+        "x:2: warning: BACKUP has no meaning here: earlier generations are kept by themselves; "
+        "KEEP_GENERATIONS says how many"
+    ]
+    again = load({"x": "[server]\n\nBACKUP=$SERVER\nIONICE=\n[common]\nIONICE=nice\n"})
+    assert again.ok
+    assert [each.line for each in again.findings] == [3, 4], "each name once; what is made from others, too"
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_each_name_without_a_meaning_is_one_of_ltsps_and_says_what_to_do(name: str) -> None:
+    assert name in OF_LTSP
+    assert find(name) is None, "what counts here is no former parameter: take it out of that table"
+    (finding,) = load({"x": f"[server]\n{name}=what/ever\n"}).findings
+    assert finding.reason == f"{name} has no meaning here: {FORMER[name].why}"
+    assert finding.step
+
+
+def test_the_usual_kernel_is_the_first_word_as_in_ltsp() -> None:
+    config = load({"x": "[server]\nKERNEL_INITRD='/boot/vmlinuz-*-generic s|vmlinuz|initrd|'\n"})
+    assert (config.settings[KERNEL], config.findings) == ("boot/vmlinuz-*-generic", ())
 
 
 def test_server_settings() -> None:
@@ -162,7 +191,7 @@ def test_warnings_do_not_stop_anything() -> None:
     )
     assert config.ok
     assert {each.severity for each in config.findings} == {Severity.WARNING}
-    assert len(config.findings) == 4
+    assert len(config.findings) == 5
 
 
 def test_a_secret_is_not_repeated_in_messages() -> None:

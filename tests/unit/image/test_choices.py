@@ -49,6 +49,14 @@ async def test_a_chosen_kernel_holds_until_another_is_chosen(paths: Paths, sourc
     assert (await make(paths, source, kernel=""))[0].kernel == OTHER
 
 
+async def test_the_usual_kernel_is_taken_until_one_is_chosen(paths: Paths, source: Source) -> None:
+    usual, facts = await make(paths, source, usual_kernel="boot/vmlinuz-6.1.0-9-*")
+    assert (usual.kernel, facts.kernel_pattern) == (RELEASE, ""), "it is nobody's choice for this image"
+    assert (await make(paths, source))[0].kernel == OTHER, "so it goes with its line of ltsp.conf"
+    assert (await make(paths, source, kernel="*-10-*", usual_kernel="*-9-*"))[0].kernel == OTHER
+    assert (await make(paths, source, usual_kernel="*-9-*"))[0].kernel == OTHER
+
+
 async def test_a_choice_that_fits_nothing_any_more_leaves_all_as_it_is(paths: Paths, source: Source) -> None:
     chosen, _ = await make(paths, source, kernel="6.1.0-9-*")
     (Path(source.path) / f"boot/vmlinuz-{RELEASE}").unlink()
