@@ -12,9 +12,9 @@ run_features() {
         # another one goes on with the next feature; the first process of the machine never ends by that.
         (
             # Only ltsp.conf makes settings, and programs find them in their environment. The distribution's init
-            # inherits what the kernel has given the first process, and no settings.
+            # inherits what the kernel has given the first process, and no settings. A distribution's initrd has a language.
             # shellcheck disable=SC2086
-            unset $passed
+            unset $passed LANG LANGUAGE
             set -a
             settings
             set +a

@@ -54,10 +54,10 @@ def test_ltsps_parameters_are_known(name: str) -> None:
 def test_what_is_declared_has_an_effect_though_ltsp_had_the_name_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parameters, "OF_LTSP", ("TIMEZONE", "TFTP", "IPXE_*", "CRONTAB_*"))
-    assert unread() == ("TIMEZONE", "CRONTAB_*")
-    names = ("TIMEZONE", "TIMEZONES", "TFTP", "IPXE_A", "CRONTAB_", "CRONTAB_X")
-    assert [each for each in names if is_unread(each)] == ["TIMEZONE", "CRONTAB_X"]
+    monkeypatch.setattr(parameters, "OF_LTSP", ("BEAMER", "TFTP", "IPXE_*", "PRE_*"))
+    assert unread() == ("BEAMER", "PRE_*")
+    names = ("BEAMER", "BEAMERS", "TFTP", "IPXE_A", "PRE_", "PRE_X")
+    assert [each for each in names if is_unread(each)] == ["BEAMER", "PRE_X"]
 
 
 @pytest.mark.parametrize("name", table())
@@ -169,14 +169,14 @@ def test_a_broken_script_is_told_and_ends_nothing(tmp_path: Path) -> None:
     home = tmp_path / "client"
     shutil.copytree(client_home(), home)
     (home / "features/61-own.sh").write_text(
-        '# needs: LTSP_API 1\n# parameter: BEAMER boolean\n# parameter: TIMEZONE line "" Where clients are\n'
+        '# needs: LTSP_API 1\n# parameter: BEAMER boolean\n# parameter: IONICE line "" What comes first\n'
     )
     code = f"""
 from pathlib import Path
 from ltspd import paths
 paths._CHECKOUT = Path({str(home)!r})
 from ltspd.config.configuration import load
-config = load({{"/etc/ltsp/ltsp.conf": "TIMEZONE=Europe/Berlin\\n"}})
+config = load({{"/etc/ltsp/ltsp.conf": "IONICE=Europe/Berlin\\n"}})
 assert config.ok
 print(*config.findings, sep="\\n")
 """

@@ -225,7 +225,8 @@ def test_code_that_is_never_closed_is_an_error() -> None:
     ("lines", "name", "value", "said"),
     [
         ("FSTAB_x='a /b c'", "FSTAB_x", "a /b c", ""),
-        ("CRONTAB_x='0 1 * * * root poweroff'", "CRONTAB_x", "0 1 * * * root poweroff", "no effect yet"),
+        ("CRONTAB_x='0 1 * * * root poweroff'", "CRONTAB_x", "0 1 * * * root poweroff", ""),
+        ("REMOTEAPPS=xterm", "REMOTEAPPS", "xterm", "no effect yet"),
         ("HOSTNAME=pc_01", "HOSTNAME", "pc_01", ""),
         ("export KERNEL_PARAMETERS=quiet", "KERNEL_PARAMETERS", "quiet", ""),
         ("DNS_SERVER=8.8.8.8,9.9.9.9", "DNS_SERVER", "8.8.8.8,9.9.9.9", ""),

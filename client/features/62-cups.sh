@@ -1,0 +1,22 @@
+# needs: LTSP_API 1
+# parameter: CUPS_SERVER line "" Where clients print: the address of a CUPS server, localhost, or ignore (as the image has it); empty: SERVER
+# shellcheck shell=dash disable=SC2154
+# Printing: programs talk to the server's CUPS, so printers are set up there alone.
+
+if [ ! -d "$new/etc/cups" ] || [ "$CUPS_SERVER" = ignore ]; then return 0; fi
+# CUPS answers only to names that it knows, and to addresses.
+named=$(ipv4 "$SERVER")
+printing=${CUPS_SERVER:-${named:-$server}}
+case "$printing" in
+    *[!][A-Za-z0-9.:/=_-]*)
+        say "CUPS_SERVER is left out: it is neither the address of a server nor localhost nor ignore"
+        return 0
+        ;;
+esac
+write "$new/etc/cups/client.conf" "ServerName $printing"
+[ "$printing" != localhost ] || return 0
+# A CUPS of the client's own would only take memory.
+mkdir -p "$run/systemd/system.control"
+for each in cups.service cups.socket cups.path cups-browsed.service; do
+    : >"$run/systemd/system.control/$each"
+done
