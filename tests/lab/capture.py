@@ -11,6 +11,8 @@ from tests.lab.dhcp import DISCOVER, PATIENCE, REQUEST, Machine, frame, message,
 BOOT_SERVER = 4011
 # linux/if_ether.h; what goes out is shown only to who listens to all.
 _ALL, _IP = 0x0003, 0x0800
+# asm-generic/socket.h. A packet is seen at each interface that it passes; nobody reads while machines ask.
+_SO_RCVBUFFORCE, _BUFFER = 33, 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Capture:
         self._ear = opened_in(
             self.net, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))
         )
+        self._ear.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         self._mouth = opened_in(self.net, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 
     def close(self) -> None:

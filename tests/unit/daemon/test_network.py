@@ -298,7 +298,10 @@ def check_answers(network: Network, capture: Capture, what: str = "") -> None:
     # A server takes one packet after the other, so those that it must not answer are over by then.
     for each in (*others, *wanted):
         capture.ask(each)
-    found = capture.answered(set(wanted))
+    try:
+        found = capture.answered(set(wanted))
+    except TimeoutError as error:
+        raise AssertionError(f"{what}: {error}") from error
     assert set(found) == set(wanted), (what, set(found) ^ set(wanted))
     for each, interfaces in found.items():
         assert interfaces <= {wanted[each], *network.bridges.get(wanted[each], ())}, (what, each, interfaces)
