@@ -254,7 +254,8 @@ def dropped(ruleset: Json, packet: Packet) -> Drop | None:
         except (_Unknown, KeyError, TypeError, ValueError, RecursionError):
             return None
         if verdict == "drop":
-            zones = (re.fullmatch(r"filter_(?:IN|FWD)_(.+?)", each) for each in walk.chains)
+            # Its policies, which may come before the zone, have such names, too.
+            zones = (re.fullmatch(r"filter_(?:IN|FWD)_(?!policy_)(.+)", each) for each in walk.chains)
             zone = next((each[1] for each in zones if each and not each[1].endswith(_PARTS)), "")
             return Drop(base["family"], base["table"], base["name"], zone)
     return None

@@ -38,8 +38,18 @@ table inet firewalld {
         ct state { established, related } accept
         ct status dnat accept
         iifname "lo" accept
+        jump filter_INPUT_POLICIES_pre
         jump filter_INPUT_ZONES
         reject with icmpx admin-prohibited
+    }
+    chain filter_INPUT_POLICIES_pre {
+        jump filter_IN_policy_allow-host-ipv6
+    }
+    chain filter_IN_policy_allow-host-ipv6 {
+        jump filter_IN_policy_allow-host-ipv6_allow
+    }
+    chain filter_IN_policy_allow-host-ipv6_allow {
+        icmpv6 type { nd-neighbor-solicit, nd-router-advert } accept
     }
     chain filter_INPUT_ZONES {
         iifname "wan0" goto filter_IN_external
