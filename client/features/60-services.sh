@@ -1,5 +1,9 @@
 # needs: LTSP_API 1
-# parameter: KEEP_SYSTEM_SERVICES text "" Services that clients run although ltspd would stop them
+# parameter: DISABLE_SESSION_SERVICES text "" Services that people's sessions start only when something asks for them
+# parameter: DISABLE_SYSTEM_SERVICES text "" Services that clients start only when something asks for them
+# parameter: KEEP_SESSION_SERVICES text "" Services of sessions that run although ltspd or another setting would stop them
+# parameter: KEEP_SYSTEM_SERVICES text "" Services that clients run although ltspd or another setting would stop them
+# parameter: MASK_SESSION_SERVICES text "" Services and autostart entries that people's sessions never start
 # parameter: MASK_SYSTEM_SERVICES text "" Services that clients never start
 # shellcheck shell=dash disable=SC2154
 # What a server needs and a client must not run. An empty unit file means "masked"; those in system.control come
@@ -19,6 +23,37 @@ name_unit() {
 # keeps LIST UNIT: whether a list of settings has a unit, with its suffix or without.
 keeps() {
     case " $1 " in *" $2 "* | *" ${2%.*} "*) ;; *) return 1 ;; esac
+}
+
+# disable KIND LIST KEPT: what `systemctl disable` does with the units of a list, of kind system or user, but for those
+# that are kept: it takes away the links that have them started with other units, or under other names, and those of the
+# units that belong to them (Also=).
+disable() {
+    local etc=$new/etc/systemd/$1 kind=$1 kept=$3 each unit units=''
+    split "$2"
+    set -f
+    for each in $words; do
+        name_unit "$each"
+        case "$unit" in *[!A-Za-z0-9:_.@\\-]*) continue ;; esac
+        if keeps "$kept" "$unit"; then continue; fi
+        units="$units $unit $(sed -n 's/^Also=//p' "$etc/$unit" "$new/usr/lib/systemd/$kind/$unit" 2>/dev/null)" || :
+    done
+    # shellcheck disable=SC2086
+    set -- $units
+    set +f
+    for unit in "$@"; do
+        for each in "$etc"/*.wants/"$unit" "$etc"/*.requires/"$unit"; do
+            if [ -L "$each" ]; then rm "$each"; fi
+        done
+        for each in "$etc"/*; do
+            if [ ! -L "$each" ]; then continue; fi
+            case "$(readlink "$each")" in */"$unit") rm "$each" ;; esac
+        done
+        # Scripts of System V, whose links begin with a number.
+        for each in "$new"/etc/rc?.d/S??"${unit%.service}"; do
+            if [ "$kind" = system ] && [ -L "$each" ]; then rm "$each"; fi
+        done
+    done
 }
 
 control=$run/systemd/system.control
@@ -41,9 +76,27 @@ for each in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-gane
     case "$unit" in */*) ;; *) : >"$control/$unit" ;; esac
 done
 set +f
+[ -z "$DISABLE_SYSTEM_SERVICES" ] || disable system "$DISABLE_SYSTEM_SERVICES" "$words"
 for each in "$new"/usr/lib/systemd/system/ltspd-*; do
     [ ! -e "$each" ] || : >"$control/${each##*/}"
 done
+
+# People's sessions: updates are made on the server. Units in /etc come before those of the distribution, and what is not
+# a unit is an autostart entry.
+split "$KEEP_SESSION_SERVICES"
+set -f
+for each in gnome-software-service org.gnome.Software update-notifier $MASK_SESSION_SERVICES; do
+    name_unit "$each"
+    keeps "$words" "$unit" && continue
+    case "$unit" in */*) continue ;; esac
+    write "$new/etc/systemd/user/$unit" ''
+    : >"$new/etc/systemd/user/$unit"
+    each=$new/etc/xdg/autostart/${each%.service}.desktop
+    if [ -e "$each" ]; then rm "$each"; fi
+done
+set +f
+[ -z "$DISABLE_SESSION_SERVICES" ] || disable user "$DISABLE_SESSION_SERVICES" "$words"
+
 # This generator looks for partitions of the client's own disk and mounts them.
 : >"$run/systemd/system-generators/systemd-gpt-auto-generator"
 write "$run/systemd/system.conf.d/ltsp.conf" "[Manager]

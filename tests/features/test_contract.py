@@ -1,11 +1,14 @@
 """What features may count on, and what a client does if one of them fails."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.worlds.features import NEEDS_BUSYBOX, Ran, run
+from tests.worlds.features import NEEDS_BUSYBOX, Ran, read, run
 
 pytestmark = NEEDS_BUSYBOX
 
@@ -168,3 +171,35 @@ def test_units_of_ours_are_masked_as_others_are(tmp_path: Path) -> None:
         "run/systemd/system.control/ltsp-report.service",
     }
     assert not [each for each in tree if "initramfs" in each]
+
+
+@pytest.mark.skipif(not shutil.which("systemctl"), reason="needs systemctl")
+@pytest.mark.parametrize("kind", ["system", "user"])
+def test_a_disabled_service_has_the_links_that_systemctl_leaves_it(kind: str, tmp_path: Path) -> None:
+    units = {
+        "printing.service": "WantedBy=multi-user.target\nAlso=printing.socket printing.path",
+        "printing.socket": "RequiredBy=sockets.target",
+        "printing.path": "WantedBy=multi-user.target",
+        "screen.service": "Alias=display-manager.service",
+        "other.service": "WantedBy=multi-user.target\nAlias=another.service",
+    }
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    lib = theirs / f"usr/lib/systemd/{kind}"
+    lib.mkdir(parents=True)
+    (theirs / "etc").mkdir()
+    for name, install in units.items():
+        (lib / name).write_text(f"[Unit]\nDescription=x\n[Install]\n{install}\n")
+    ask = ["systemctl", f"--root={theirs}", *(["--global"] if kind == "user" else [])]
+    subprocess.run([*ask, "enable", *units], check=True, capture_output=True)
+    (theirs / "run").mkdir()
+    shutil.copytree(theirs, ours, symlinks=True)
+    subprocess.run([*ask, "disable", "printing", "screen"], check=True, capture_output=True)
+    variable = {"system": "SYSTEM", "user": "SESSION"}[kind]
+    conf = f"[clients]\nDISABLE_{variable}_SERVICES='printing screen.service'\n"
+    tree = run(ours, ("50-fstab", "60-services"), conf).tree
+
+    def links(found: Mapping[str, str]) -> list[str]:
+        return sorted(path for path, text in found.items() if text.startswith("-> ") and kind in path)
+
+    assert links(tree) == links(read(theirs))
+    assert len(links(tree)) == 2
