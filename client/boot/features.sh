@@ -108,3 +108,22 @@ want() {
     [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
     ln -s "../$1" "$wants/$1"
 }
+
+# find_manager: set manager to the image's display manager, which is what display-manager.service is (getty: there is
+# none), and manager_conf to the file in which its settings count most.
+find_manager() {
+    manager=$(readlink "$new/etc/systemd/system/display-manager.service" ||
+        readlink "$new/usr/lib/systemd/system/display-manager.service") || manager=getty
+    manager=${manager##*/} manager=${manager%.service} manager_conf=''
+    case "$manager" in
+        lightdm) manager_conf=/etc/lightdm/lightdm.conf ;;
+        gdm | gdm3)
+            # Debian, Ubuntu and all others.
+            for manager_conf in /etc/gdm3/daemon.conf /etc/gdm3/custom.conf /etc/gdm/custom.conf; do
+                if [ -f "$new$manager_conf" ]; then break; fi
+            done
+            ;;
+        sddm | plasmalogin) manager_conf=/etc/$manager.conf ;;
+        greetd) manager_conf=/etc/greetd/config.toml ;;
+    esac
+}

@@ -52,31 +52,27 @@ find_session() {
     session=''
 }
 
-manager=$(readlink "$new/etc/systemd/system/display-manager.service" ||
-    readlink "$new/usr/lib/systemd/system/display-manager.service") || manager=getty
-manager=${manager##*/} manager=${manager%.service}
+find_manager
 case "$manager" in
     lightdm)
         # With a timeout it also logs in after a logout. The main file comes last, and so it counts.
         wait=0
         [ -z "$again" ] || wait=2
-        set_keys /etc/lightdm/lightdm.conf 'Seat:*' "autologin-user=$account" "autologin-user-timeout=$wait"
+        set_keys "$manager_conf" 'Seat:*' "autologin-user=$account" "autologin-user-timeout=$wait"
         ;;
     gdm | gdm3)
-        file=/etc/gdm3/daemon.conf
-        [ -d "$new/etc/gdm3" ] || file=/etc/gdm/custom.conf
         if [ -n "$again" ]; then
-            set_keys "$file" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=true \
+            set_keys "$manager_conf" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=true \
                 "TimedLogin=$account" TimedLoginDelay=2
         else
-            set_keys "$file" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=false
+            set_keys "$manager_conf" daemon AutomaticLoginEnable=true "AutomaticLogin=$account" TimedLoginEnable=false
         fi
         ;;
     sddm | plasmalogin)
         find_session
         session=${session##*/}
         [ -n "$again" ] && again=true || again=false
-        set_keys "/etc/$manager.conf" Autologin "User=$account" "Session=${session%.desktop}" "Relogin=$again"
+        set_keys "$manager_conf" Autologin "User=$account" "Session=${session%.desktop}" "Relogin=$again"
         ;;
     greetd)
         find_session
@@ -92,7 +88,7 @@ case "$manager" in
         # greetd's default session is its greeter; what takes its place starts again after each logout.
         part=initial_session
         [ -z "$again" ] || part=default_session
-        set_keys /etc/greetd/config.toml "$part" "command = \"$program\"" "user = \"$account\""
+        set_keys "$manager_conf" "$part" "command = \"$program\"" "user = \"$account\""
         ;;
     getty)
         mkdir -p "$store/login/auto"
