@@ -17,8 +17,9 @@ from tests.lab.session import Session, end
 from tests.lab.timeline import REPEATED, STAGES, Mark
 from tests.patience import PATIENCE
 
-# ``secure``: UEFI with Secure Boot on, which knows Microsoft's keys and no others.
-Firmware = Literal["bios", "uefi", "secure"]
+# ``http``: UEFI that boots by HTTP only. ``secure``: UEFI with Secure Boot on, which knows Microsoft's keys
+# and no others.
+Firmware = Literal["bios", "uefi", "http", "secure"]
 _OVMF = Path("/usr/share/OVMF")
 _numbers = itertools.count(1)
 
@@ -192,8 +193,11 @@ def _machine(session: Session, name: str, firmware: Firmware) -> list[str]:
     code = _OVMF / f"OVMF_CODE_4M{'.ms' if secure else ''}.fd"
     # With Secure Boot, only the firmware itself may change its variables.
     guarded = ("-global", "driver=cfi.pflash01,property=secure,value=on") if secure else ()
+    # It would try HTTP last, after a minute of PXE.
+    without = ("IPv4PXESupport", "IPv6PXESupport") if firmware == "http" else ()
     return [
         *("-machine", f"q35{',smm=on' if secure else ''}", *guarded),
+        *(word for each in without for word in ("-fw_cfg", f"name=opt/org.tianocore/{each},string=n")),
         *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
         *("-drive", f"if=pflash,unit=1,format=raw,file={variables}"),
     ]

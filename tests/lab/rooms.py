@@ -117,8 +117,8 @@ def theirs(kind: str, lines: str, address: str = "192.168.67.1/24", link: str = 
     first, last = network[20], network[250]
     if kind == KEA:
         # Any Kea that works, without anything of ours.
-        data = output(f"[server]\nDHCP_SERVER={kind}\n", address).files[0].data
-        own = json.loads(data.replace(f'"{LINK}"'.encode(), f'"{link}"'.encode()))["Dhcp4"]
+        data = output(f"[server]\nDHCP_SERVER={kind}\nDHCP_LINKS={LINK}=real\n", address).files[0].data
+        own = json.loads(data.replace(f'"{LINK}'.encode(), f'"{link}'.encode()))["Dhcp4"]
         del own["subnet4"][0]["next-server"], own["option-data"]
         return json.dumps({"Dhcp4": own | json.loads(lines)["Dhcp4"]}).encode()
     if kind == ISC:
