@@ -54,7 +54,7 @@ TREES = {
     "running": ("server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),
     "pam": ("bookworm-logins", "trixie-logins"),
-    "firmware": ("server", "client"),
+    "firmware": ("server", "dhcp-server", "client"),
     "setups": ("bookworm-cards",),
     "managers": ("bookworm-cards", "trixie-cards"),
     "matrix": ("server", "trial-server", "client", "trixie"),

@@ -33,6 +33,7 @@ _SERVER = (
 )
 # Boot programs that firmware with Secure Boot accepts, and the old loader of the syslinux project.
 _BOOT = ("shim-signed", "grub-efi-amd64-signed", "pxelinux", "syslinux-common")
+_DHCP = ("kea-dhcp4-server", "isc-dhcp-server", "tftpd-hpa")
 # The same with the kernel's own NFS server, and what Kerberos needs: for machines (machine.py).
 _NFS_SERVER = (
     *_BASE,
@@ -162,6 +163,8 @@ RECIPES = {
     "server": Recipe("bookworm", (*_SERVER, *_BOOT), (_add_inotify_simple,)),
     # One that can also test the images that it builds.
     "trial-server": Recipe("bookworm", (*_SERVER, "qemu-system-x86"), (_add_inotify_simple,)),
+    # One with every DHCP and TFTP server.
+    "dhcp-server": Recipe("bookworm", (*_SERVER, *_DHCP), (_add_inotify_simple,)),
     # One with what clients of its own root need although others may not read it.
     "private-server": Recipe("bookworm", (*_SERVER, "sudo", "cups-daemon"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", (*_CLIENT, *_PEOPLE), (_add_shell,)),
