@@ -99,6 +99,13 @@ class World:
         os.chown(new, NOBODY, NOBODY)
         new.rename(path)
 
+    def install(self, *programs: str) -> None:
+        """Install iPXE for some firmware; without, that is a problem (`wrong` leaves it out)."""
+        place = self.paths.at("/usr/lib/ipxe")
+        place.mkdir(parents=True)
+        for name in programs:
+            (place / name).touch()
+
     def publish(self, image: str, number: int, packages_digest: str = "") -> str:
         """Put a generation of an image there, make it the current one and return its id."""
         digest, identity = f"{number:064x}", f"20261121T2048{number:02}Z-{number:08x}"

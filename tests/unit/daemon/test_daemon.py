@@ -194,6 +194,7 @@ async def test_a_unit_that_fails_is_reported_not_hammered_and_seen_when_it_is_ba
 
 
 async def test_a_unit_that_systemd_still_starts_is_not_in_sync(world: World) -> None:
+    world.install("undionly.kpxe", "snponly.efi")
     await world.ready()
     await world.settled()
     world.systemd.set("ltspd-gateway.service", "activating", "start")
