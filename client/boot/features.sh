@@ -55,15 +55,16 @@ write() {
     echo "$2" >"$1"
 }
 
-# family NAME: print the values of all settings NAME_x, in the order of their names. awk finds them in its environment.
+# family NAME [names]: print the values of all settings NAME_x, in the order of their names; with "names" each after its
+# name. awk finds them in its environment.
 family() {
-    awk -v start="$1_" 'BEGIN {
+    awk -v start="$1_" -v names_too="${2-}" 'BEGIN {
         for (name in ENVIRON) if (index(name, start) == 1) names[++count] = name
         for (i = 2; i <= count; i++)
             for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
                 swap = names[j]; names[j] = names[j - 1]; names[j - 1] = swap
             }
-        for (i = 1; i <= count; i++) print ENVIRON[names[i]]
+        for (i = 1; i <= count; i++) print (names_too ? names[i] " " : "") ENVIRON[names[i]]
     }'
 }
 
@@ -92,6 +93,16 @@ keep_report() {
 # processor_has FLAG: whether the processor has what the kernel calls so in /proc/cpuinfo.
 processor_has() {
     grep -qsw "$1" /proc/cpuinfo
+}
+
+# graphics_cards: print the path below /sys of each graphics card on the PCI bus; no driver is needed for that.
+graphics_cards() {
+    local each
+    for each in /sys/bus/pci/devices/*/boot_vga; do
+        if [ ! -e "$each" ]; then continue; fi
+        each=$(readlink -f "${each%/*}")
+        echo "${each#/sys}"
+    done
 }
 
 # is_masked UNIT: whether MASK_SYSTEM_SERVICES has masked it.

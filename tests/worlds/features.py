@@ -32,6 +32,8 @@ FACTS: Mapping[str, str] = {
     "trial": "",
     "debug_shell": "",
     "processor": "",
+    # Each with a comma behind it.
+    "cards": "",
     "passed": "",
     "marks": "init=1.00 ",
 }
@@ -41,6 +43,7 @@ say() { echo "ltsp: $*"; }
 mark() { marks="$marks$1=2.00 "; }
 report() { echo "reported: $*"; }
 processor_has() { [ "$1" = "$processor" ]; }
+graphics_cards() { printf '%s' "$cards" | tr , '\n'; }
 """
 # Scripts that features put together for the booted system.
 PARTS = (
