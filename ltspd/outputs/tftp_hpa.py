@@ -8,6 +8,9 @@ from ltspd.outputs.world import World
 ORDER = 60
 # The unit's environment (systemd.exec(5)), as tftpd-hpa has no file of its own.
 PATH = "/var/lib/ltspd/outputs/tftpd-hpa.conf"
+# How it finds what is asked for. Closed into the directory, it could not follow links out of that, which lead
+# to boot programs and images.
+MAP = "/var/lib/ltspd/outputs/tftpd-hpa.map"
 TFTPD = Program("in.tftpd")
 PROGRAMS = (TFTPD,)
 UNIT = "ltspd-tftpd-hpa.service"
@@ -21,15 +24,15 @@ def render(world: World) -> Output | None:
     served = world.desired.network.answered
     root = world.paths.tftp.rsplit("/", 1)[0]
     addresses = sorted({each.address.ip for each in served})
-    quoted = root.replace("\\", r"\\").replace('"', r"\"").replace("$", r"\$").replace("`", r"\`")
-    lines = [
-        "# Written by ltspd; changes here are reported, not kept.",
-        f'ROOT="{quoted}"',
-        f'ADDRESSES="{" ".join(map(str, addresses))}"',
-    ]
+    head = "# Written by ltspd; changes here are reported, not kept."
+    lines = [head, f'ADDRESSES="{" ".join(map(str, addresses))}"']
+    # A backslash begins what stands for something else there.
+    rules = [head, r"a (^|/)\.\.(/|$)", rf"r ^/*(.*)$ {root.replace(chr(92), chr(92) * 2)}/\1"]
     return Output(
         name="tftp",
-        files=(File(PATH, "\n".join(lines).encode() + b"\n"),),
+        files=tuple(
+            File(path, "\n".join(each).encode() + b"\n") for path, each in ((PATH, lines), (MAP, rules))
+        ),
         activation=Unit(UNIT),
         wanted=bool(served) and world.settings[TFTP],
         ports=(("udp", 69),),

@@ -1,5 +1,7 @@
 """What Raspberry Pis fetch: the real TFTP server has all that each model asks for, in its order."""
 
+import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +19,13 @@ from ltspd.model.network import Link, LinkKind
 from ltspd.observe import pi
 from ltspd.outputs import outputs
 from ltspd.paths import Paths
+from tests import REPOSITORY
 from tests.lab import releases, rooms
 from tests.lab.session import end
 from tests.worlds.planning import image, programs, world
 
 SERVER = "192.168.67.1"
+DNSMASQ, HPA = "dnsmasq", "tftpd-hpa"
 MINE, OTHER = "9ffefdef", "00c0ffee"
 CONF = f"[server]\nRPI_IMAGE=raspios\nRPI_IMAGE_{MINE}=debian\nKERNEL_PARAMETERS=quiet\nROOT_TRANSPORT=nfs\n"
 FIRMWARE = ("bootcode.bin", "start.elf", "fixup.dat", "start4.elf", "fixup4.dat")
@@ -34,7 +38,7 @@ def _write(place: Path, *names: str) -> None:
         (place / name).write_text(f"{place.name}/{name}\n")
 
 
-def _made(root: Path) -> None:
+def _made(root: Path, server: str) -> None:
     """Make two sources, the files of their generations, and what our outputs put into the TFTP directory."""
     paths = Paths(base=f"{root}/ltsp", tftp=f"{root}/tftp/ltsp")
     base = Path(paths.base)
@@ -52,17 +56,17 @@ def _made(root: Path) -> None:
         (generation,) = image(name).generations
         images.append(Image(name, (replace(generation, architecture="aarch64"),), generation.id))
         _write(base / f"images/{name}/generations/{generation.id}", "vmlinuz", "initrd.img")
-    config = load({"/etc/ltsp/ltsp.conf": CONF})
+    config = load({"/etc/ltsp/ltsp.conf": f"{CONF}TFTP_SERVER={server}\n"})
     assert config.ok, config.errors
     lan = Link(rooms.LINK, 2, "", LinkKind.ETHERNET, True, addresses=(IPv4Interface(f"{SERVER}/24"),))
     facts = Facts(
         links=(lan,), sources=sources, images=tuple(images), machine="x86_64",
-        programs=programs("dnsmasq", "ganesha.nfsd"), pi_files=pi.look(sources),
+        programs=programs("dnsmasq", "in.tftpd", "ganesha.nfsd"), pi_files=pi.look(sources),
     )  # fmt: skip
     for output in outputs(world(config, facts, paths)):
         for file in output.files:
             if output.name in ("rpi", "boot-files", "tftp"):
-                place = root / "tftp.conf" if output.name == "tftp" else Path(file.path)
+                place = root / Path(file.path).name if output.name == "tftp" else Path(file.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(file.data)
         for link in output.links:
@@ -78,10 +82,10 @@ class Tftp:
 
     def fetch(self, path: str) -> bytes | None:
         """Return a file; None if there is none."""
-        argv = ["ip", "netns", "exec", self.netns, "curl", "-sS", f"tftp://{SERVER}/{path}"]
+        argv = ["ip", "netns", "exec", self.netns, "curl", "-sS", "--path-as-is", f"tftp://{SERVER}/{path}"]
         done = subprocess.run(argv, capture_output=True, check=False)
-        # CURLE_TFTP_NOTFOUND; what is forbidden would be 69.
-        assert done.returncode in (0, 68), done.stderr
+        # CURLE_TFTP_NOTFOUND, _PERM and _ILLEGAL, which dnsmasq says of a directory.
+        assert done.returncode in (0, 68, 69, 71), done.stderr
         return done.stdout if done.returncode == 0 else None
 
     def text(self, path: str) -> str:
@@ -90,24 +94,27 @@ class Tftp:
         return found.decode()
 
 
+def _program(server: str, release: str, root: Path) -> list[str]:
+    """Return the words that start a server of a release with our files, in the foreground."""
+    if server == DNSMASQ:
+        program = releases.program(release, "dnsmasq-base", "usr/sbin/dnsmasq", root / "dnsmasq")
+        return [str(program), "--keep-in-foreground", f"--conf-file={root}/tftp.conf", "--pid-file="]
+    program = releases.program(release, "tftpd-hpa", "usr/sbin/in.tftpd", root / "in.tftpd")
+    unit = (REPOSITORY / "systemd/ltspd-tftpd-hpa.service").read_text()
+    (words,) = re.findall(r"in\.tftpd --listen (.*); done", unit)
+    words = words.replace("/var/lib/ltspd/outputs", str(root)).replace("$$a", SERVER)
+    return [str(program), "--foreground", "--listen", *shlex.split(words)]
+
+
 @contextmanager
-def serving(release: str) -> Iterator[Tftp]:
+def serving(server: str, release: str) -> Iterator[Tftp]:
     with rooms.room() as room, tempfile.TemporaryDirectory(prefix="ltspd-rpi-", dir="/tmp") as name:
         root = Path(name)
         root.chmod(0o755)
-        _made(root)
+        _made(root, server)
         netns = room.server(f"{SERVER}/24")
-        program = releases.program(release, "dnsmasq-base", "usr/sbin/dnsmasq", root / "dnsmasq")
-        argv = [
-            str(program),
-            "--keep-in-foreground",
-            f"--conf-file={root}/tftp.conf",
-            "--pid-file=",
-            "--log-facility=-",
-        ]
-        process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{netns}", "--", *argv], stderr=subprocess.DEVNULL
-        )
+        argv = ["nsenter", f"--net=/run/netns/{netns}", "--", *_program(server, release, root)]
+        process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         try:
             rooms.wait_for_port(process, 69)
             yield Tftp(netns)
@@ -136,9 +143,10 @@ def boot(tftp: Tftp, model: int, serial: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("release", [releases.DEBIAN_12, releases.DEBIAN_13])
-def test_each_model_gets_the_image_for_all_or_that_of_its_serial_number(release: str) -> None:
+@pytest.mark.parametrize("server", [DNSMASQ, HPA])
+def test_each_model_gets_the_image_for_all_or_that_of_its_serial_number(server: str, release: str) -> None:
     generation = image("x").generations[0].id
-    with serving(release) as tftp:
+    with serving(server, release) as tftp:
         for model, tree in TREES.items():
             every, own = boot(tftp, model, OTHER), boot(tftp, model, MINE)
             for found in (every, own):
@@ -165,3 +173,14 @@ def test_each_model_gets_the_image_for_all_or_that_of_its_serial_number(release:
         # What a source links to elsewhere is not handed out.
         assert tftp.fetch("ltsp/rpi/debian/start_x.elf") is None
         assert tftp.fetch(f"ltsp/rpi/debian/{generation}/other.dtb") is None
+        # Nothing else of the server is there, whatever it is called.
+        for path in (
+            "/etc/passwd",
+            "etc/passwd",
+            "../etc/passwd",
+            "ltsp/../../etc/passwd",
+            "..",
+            f"{MINE}/../config.txt",
+        ):
+            assert tftp.fetch(path) is None, path
+        assert tftp.text("//config.txt") == tftp.text("config.txt")

@@ -19,8 +19,9 @@ def of(name: str, text: str, *installed: str) -> Output:
 def test_tftpd_hpa_gets_the_directory_and_the_served_addresses() -> None:
     found = of("tftp", "TFTP_SERVER=tftpd-hpa", "in.tftpd")
     assert (found.unit, found.needed) == ("ltspd-tftpd-hpa.service", True)
-    lines = found.files[0].data.decode().splitlines()
-    assert lines[1:] == ['ROOT="/srv/tftp"', 'ADDRESSES="10.0.3.2 192.168.67.1"']
+    environment, names = (each.data.decode().splitlines()[1:] for each in found.files)
+    assert environment == ['ADDRESSES="10.0.3.2 192.168.67.1"']
+    assert names == [r"a (^|/)\.\.(/|$)", r"r ^/*(.*)$ /srv/tftp/\1"]
 
 
 def test_without_the_program_it_says_what_to_install() -> None:
