@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ltspd.api import remote as server
-from ltspd.cli.answer import fail, guarded
+from ltspd.cli.answer import alone, fail, guarded
 from ltspd.cli.grammar import EXIT, HIDDEN, JSON, VERSION, Argument, Command
 from ltspd.cli.nouns import commands, names, nouns
 from ltspd.dbus import wire
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded("ltspctl", lambda client: _complete(client, options))
     verb = getattr(options, "verb", "") or ""
     (command,) = (each for each in nouns()[options.command].commands if each.verb == verb)
+    if command.alone:
+        return alone("ltspctl", lambda: command.run(None, options))
     return guarded("ltspctl", lambda client: command.run(client, options))
 
 

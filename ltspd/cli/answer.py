@@ -74,14 +74,24 @@ def agree(question: str, what: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
+def connected(command: Callable[[Client], int]) -> int:
+    """Run a command with a connection and return its exit status; raises Unreachable, what it raises."""
+    client = Client()
+    try:
+        return command(client)
+    finally:
+        client.close()
+
+
 def guarded(program: str, command: Callable[[Client], int]) -> int:
     """Run a command with a connection and return the exit status."""
+    return alone(program, lambda: connected(command))
+
+
+def alone(program: str, command: Callable[[], int]) -> int:
+    """Run a command that makes its own connection, if any, and return the exit status."""
     try:
-        client = Client()
-        try:
-            return command(client)
-        finally:
-            client.close()
+        return command()
     except KeyboardInterrupt:
         return server.INTERRUPTED
     except BrokenPipeError:

@@ -34,7 +34,8 @@ class Command(NamedTuple):
     """``ltspctl NOUN VERB ARGUMENTS``, or ``ltspctl NOUN ARGUMENTS`` if the verb is empty.
 
     ``run`` gets the connection and the parsed arguments, prints, and returns the exit status. ``more``
-    follows ``help`` in the manual. The noun fills in its own name.
+    follows ``help`` in the manual. The noun fills in its own name. ``alone``: it needs no daemon, and gets no
+    connection.
     """
 
     verb: str
@@ -43,6 +44,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     more: str = ""
     noun: str = ""
+    alone: bool = False
 
     @property
     def words(self) -> str:

@@ -46,7 +46,7 @@ GIVEN = {
     "image remove": ["x86_64", "g2"], "client message": ["lab1", "Class", "ends", "--no-wait"],
     "client logout": ["--all", "pc01"], "client reboot": ["nobody"], "client poweroff": ["empty"],
     "client wake": ["room:lab2"], "client forget": ["pc01"],
-    "foreign": ["eth0", "kea"],
+    "foreign": ["eth0", "kea"], "config import": ["tests/worlds/lts.conf"],
 }  # fmt: skip
 PAGES = {
     each.words: [*each.words.split(), *GIVEN.get(each.words, words)]

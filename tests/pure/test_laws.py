@@ -55,7 +55,7 @@ ALLOWED = {
         "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
         "model.* paths system.priority system.run system.threads"
     ),
-    "migration": "dbus.systemd errors image.source.find model.* paths",
+    "migration": "config.* dbus.systemd errors image.source.find model.* paths",
     "observe": (
         "disk.use errors image.source.dpkg image.source.find image.store.store "
         "migration.leftovers model.* names paths system.run"
@@ -103,7 +103,7 @@ ALLOWED = {
         "clients.fields clients.seen dbus.caller gateway.bus gateway.delivery gateway.limits model.* names "
         "system.journal system.notify"
     ),
-    "cli": "api.remote dbus.caller dbus.wire names",
+    "cli": "api.remote dbus.caller dbus.wire migration.lts_conf names system.files",
     "notifier": "api.remote dbus.caller dbus.wire names",
     "manual": (
         "api.contract api.introspection api.noun cli.applets cli.grammar cli.nouns config.* errors names"

@@ -1,9 +1,10 @@
 """``ltspctl config``: what ltsp.conf says for whom, and what is wrong with it."""
 
 import argparse
+import sys
 
 from ltspd.api import remote as server
-from ltspd.cli import show
+from ltspd.cli import lts_conf, show
 from ltspd.cli.answer import as_json, coloured
 from ltspd.cli.grammar import Argument, Command, Noun
 from ltspd.dbus.caller import Client
@@ -65,6 +66,26 @@ def _check(client: Client, options: argparse.Namespace) -> int:
     return server.FAILED if errors else server.OK
 
 
+def _import(_client: None, options: argparse.Namespace) -> int:
+    """Translate a lts.conf: the result to a file or to standard output, the report to where there is room."""
+    from ltspd.migration.lts_conf import Unreadable, translate
+
+    try:
+        result = translate(lts_conf.read(options.file), options.file)
+    except Unreadable as error:
+        raise server.NoSuch(str(error)) from error
+    if options.output:
+        lts_conf.write(options.output, result.text, options.force)
+    if options.json:
+        return as_json({"Text": result.text, "Report": lts_conf.report(result)})
+    if options.output:
+        print(f"{lts_conf.table(result, coloured())}\n\nWritten: {show.clean(options.output)}")
+        return server.OK
+    print(result.text, end="", flush=True)
+    print(lts_conf.table(result, coloured()), file=sys.stderr)
+    return server.OK
+
+
 COMMANDS = (
     Command(
         "show",
@@ -86,6 +107,21 @@ COMMANDS = (
         "check",
         "check ltsp.conf as it is on disk, without applying it; fails if there are errors",
         _check,
+    ),
+    Command(
+        "import",
+        "translate the lts.conf of LTSP 5 into an ltsp.conf, and say what became of each of its settings",
+        _import,
+        (
+            Argument(("file",), "the lts.conf, such as /var/lib/tftpboot/ltsp/amd64/lts.conf", "FILE"),
+            Argument(("--output",), "write the result there; without it, it is printed", "FILE"),
+            Argument(("--force",), "replace the file if it is there"),
+        ),
+        "It needs no daemon. Without --output, the report goes to standard error. 'done': as before; "
+        "'renamed': as before, under another name; 'later': it has no effect yet; 'gone': it has no meaning "
+        "any more; 'refused': its value can't be used; 'unknown': lts.conf has no such name. What is not "
+        "taken over is a comment in the result. Passwords are not in it.",
+        alone=True,
     ),
 )
 NOUNS = (Noun("config", 80, "what ltsp.conf says", COMMANDS),)
