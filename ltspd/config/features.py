@@ -16,7 +16,17 @@ from typing import Any
 
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import CLIENT, Parameter
-from ltspd.config.readers import ADDRESSES, FLAG, HOSTNAME, LINE, PATH, TEXT, Reader, count
+from ltspd.config.readers import (
+    ADDRESSES,
+    EXPRESSION,
+    FLAG,
+    HOSTNAME,
+    LINE,
+    PATH,
+    TEXT,
+    Reader,
+    count,
+)
 
 KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
     {
@@ -27,6 +37,7 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
         "hostname": HOSTNAME,
         "addresses": ADDRESSES,
         "path": PATH,
+        "expression": EXPRESSION,
     }
 )
 _MARK = "# parameter: "

@@ -128,6 +128,17 @@ def _hostname(text: str) -> str:
     return text
 
 
+def _expression(text: str) -> str:
+    # Clients have no Python. What both understand means the same there.
+    if re.search(r"\\[A-Za-z0-9]|\(\?|[*+?}][?+*]", text):
+        raise ValueError("has a part of Python's regular expressions, which clients can't use")
+    try:
+        re.compile(_line(text))
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is not a regular expression ({error})") from None
+    return text
+
+
 def _image(text: str) -> str:
     if text and not _IMAGE.match(text):
         raise ValueError("is not an image name")
@@ -148,6 +159,8 @@ def _plain_path(text: str) -> str:
 
 TEXT = Reader("text", str)
 LINE = Reader("one line", _line)
+# An extended regular expression, as of grep -E.
+EXPRESSION = Reader("a regular expression", _expression)
 FLAG = Reader("0 or 1", _flag)
 # Addresses of servers that clients are told, between white space or commas.
 ADDRESSES = Reader("IPv4 addresses", _addresses)

@@ -26,7 +26,7 @@ from ltspd.config.parameters import (
     table,
     unread,
 )
-from ltspd.config.readers import FLAG, TEXT, count
+from ltspd.config.readers import EXPRESSION, FLAG, TEXT, count
 from ltspd.menu.choice import PARAMETERS
 from ltspd.paths import client_home
 from ltspd.plan import TITLES
@@ -203,3 +203,14 @@ def test_a_family_is_asked_for_as_a_whole() -> None:
 )
 def test_suggestions(wrong: str, right: str) -> None:
     assert suggestion(wrong) == right
+
+
+@pytest.mark.parametrize("text", ["a.*", "(a|b)[0-9]{2}", r"anna\.b", ":sudo|team"])
+def test_an_expression_is_one_for_clients_too(text: str) -> None:
+    assert EXPRESSION.read(text) == text
+
+
+@pytest.mark.parametrize("text", ["(?!x).*", r"\d+", "a+?", "a*+", "(a", "a\nb"])
+def test_what_only_python_understands_is_no_expression_for_clients(text: str) -> None:
+    with pytest.raises(ValueError, match=r"regular expression|one line"):
+        EXPRESSION.read(text)

@@ -1,0 +1,68 @@
+# needs: LTSP_API 1
+# parameter: PWMERGE_DGR expression "" Of the image's own people only members of groups whose name fits stay; :sudo is one of the system's groups
+# parameter: PWMERGE_DUR expression "" Of the image's own people only accounts whose name fits stay; without both expressions all do
+# shellcheck shell=dash disable=SC2154,SC1091
+# Accounts of the image that clients shall not have. This comes before the server's accounts, which then can have their
+# names and numbers. What is not between UID_MIN and UID_MAX of login.defs is the system's, and stays.
+
+if [ -z "$PWMERGE_DUR$PWMERGE_DGR" ] || [ ! -f "$new/etc/passwd" ] || [ ! -f "$new/etc/group" ]; then return 0; fi
+case "$PWMERGE_DUR$PWMERGE_DGR" in
+    *'(?'* | *\\[A-Za-z0-9]*)
+        say "PWMERGE_DUR and PWMERGE_DGR are left out: clients can't use all of Python's regular expressions"
+        return 0
+        ;;
+esac
+. "$ltsp/client/live/accounts.sh"
+work=$store/own-accounts
+(umask 077 && mkdir "$work")
+for each in login.defs passwd group shadow gshadow; do
+    : >"$work/$each.new"
+    cat "$new/etc/$each" >"$work/$each" 2>/dev/null || :
+done
+# The expressions come by the environment, because awk changes backslashes in values of -v.
+awk -F: -v work="$work/" '
+    function fits(name, setting) { return ENVIRON[setting] != "" && name ~ ("^(" ENVIRON[setting] ")$") }
+    function is_person(number) { return number >= least && number <= most }
+    function staying(list,   number, i, name, rest) {
+        number = split(list, name, ",")
+        for (i = 1; i <= number; i++) if (!(name[i] in gone)) rest = rest (rest == "" ? "" : ",") name[i]
+        return rest
+    }
+    function put() { print >(work part ".new") }
+    BEGIN { OFS = ":"; least = 1000; most = 60000 }
+    part == "login.defs" {
+        split($0, word, " ")
+        if (word[1] == "UID_MIN") least = word[2] + 0
+        if (word[1] == "UID_MAX") most = word[2] + 0
+    }
+    part == "members" && fits(is_person($3) ? $1 : ":" $1, "PWMERGE_DGR") {
+        kept_group[$3] = 1
+        number = split($4, name, ",")
+        for (i = 1; i <= number; i++) kept[name[i]] = 1
+    }
+    part == "passwd" {
+        if (is_person($3) && !($1 in kept) && !($4 in kept_group) && !fits($1, "PWMERGE_DUR")) {
+            gone[$1] = 1
+            left[$4] = 1
+        } else {
+            used[$4] = 1
+            put()
+        }
+    }
+    part == "shadow" && !($1 in gone) { put() }
+    part == "group" {
+        $4 = staying($4)
+        if ($4 == "" && is_person($3) && ($3 in left) && !($3 in used)) gone_group[$1] = 1
+        else put()
+    }
+    part == "gshadow" && !($1 in gone_group) {
+        $3 = staying($3)
+        $4 = staying($4)
+        put()
+    }
+' part=login.defs "$work/login.defs" part=members "$work/group" part=passwd "$work/passwd" \
+    part=shadow "$work/shadow" part=group "$work/group" part=gshadow "$work/gshadow"
+for each in group gshadow shadow passwd; do
+    if [ -f "$new/etc/$each" ]; then replace "$new/etc/$each" "$work/$each.new"; fi
+done
+rm -r "$work"
