@@ -19,8 +19,9 @@ NOUN: Noun[LinkState] = Noun(
             "Dhcp",
             "s",
             lambda link: str(link.dhcp),
-            "What is answered there: off, proxy (boot options only), real (addresses, too), relay (only what "
-            "comes from a DHCP relay) or foreign (nothing; another server names our boot files).",
+            "What is answered there: off (everywhere while Serving is false), proxy (boot options only), "
+            "real (addresses, too), relay (only what comes from a DHCP relay) or foreign (nothing; another "
+            "server names our boot files).",
         ),
         Property(
             "ForeignLines",

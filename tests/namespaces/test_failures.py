@@ -220,6 +220,7 @@ def test_an_address_that_somebody_else_has_costs_only_http_at_that_address(serve
     listens = f"ss -Hltnp src {EXTERNAL_ADDRESS}:80"
     server.write("/run/taker.py", TAKER)
     try:
+        # After a while, because it could come back.
         server.run(f"ip address delete {EXTERNAL_ADDRESS}/24 dev ext0")
         server.wait_for(f"! {listens} | grep -q .")
         with transient(server, "taker", f"python3 /run/taker.py {EXTERNAL_ADDRESS}"):
