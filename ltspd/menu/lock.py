@@ -8,7 +8,6 @@ import hmac
 import re
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
-from hashlib import pbkdf2_hmac
 
 from ltspd.config.parameter import SERVER, Parameter, Settings
 from ltspd.config.readers import LINE, Reader
@@ -108,6 +107,9 @@ def is_right(lock: Lock, password: str) -> bool:
     form = _PBKDF2.fullmatch(lock.pbkdf2)
     if form is None:
         return False
+    # Since Python 3.12 hashlib has it only with OpenSSL, which the gateway loads for the first password.
+    from _hashlib import pbkdf2_hmac
+
     salt, digest = bytes.fromhex(form[2]), bytes.fromhex(form[3])
     made = pbkdf2_hmac("sha512", password.encode("utf-8", "surrogatepass"), salt, int(form[1]), len(digest))
     return hmac.compare_digest(made, digest)

@@ -1,5 +1,7 @@
 """The gateway's script for one client: by its own settings, and whatever it says, without harm to others."""
 
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from ltspd.config.parse import parse
 from ltspd.menu.choice import rules
 from ltspd.menu.ipxe import Scripts
 from ltspd.model.menu import Entry, Lock, MenuChoice, Offer, RootTransport
+from tests import REPOSITORY
 from tests.worlds.gateways import PYTHONS, Gateway, ask, listed, memory, request, running, served_folder
 
 CONF = """
@@ -214,3 +217,20 @@ def test_tables_of_daemons_before_and_after_an_upgrade() -> None:
 def test_what_is_no_table_is_refused_as_a_whole(wrong: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever json, IPv4Network or this module says
         load(b'{"addresses": [], "port": 80, "files": {}, ' + wrong + b"}")
+
+
+# Python 3.12 and later without OpenSSL, which is what the gateway's modules are imported with.
+LATER = f"""
+import sys
+sys.modules["_hashlib"] = None
+import hashlib
+hashlib.__dict__.pop("pbkdf2_hmac", None)
+import ltspd.gateway.__main__
+from ltspd.menu.lock import is_right
+from ltspd.model.menu import Lock
+sys.exit(not is_right(Lock(pbkdf2="{HASH}"), "secret"))
+"""
+
+
+def test_later_pythons_begin_without_openssl_and_judge_passwords() -> None:
+    assert subprocess.run([sys.executable, "-c", LATER], cwd=REPOSITORY, check=False).returncode == 0
