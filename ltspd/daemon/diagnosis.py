@@ -98,12 +98,18 @@ class Diagnosis:
     async def _look(self, state: State, world: World, facts: Facts, outputs: Sequence[Output]) -> Look:
         wanted = {port for each in outputs if each.needed for port in each.ports} | {BOOT_SERVER}
         found = await asyncio.to_thread(holders, self._paths, wanted)
+        # Others may have the same ports at other addresses, as systemd-resolved has at 127.0.0.53.
+        ours = {"0.0.0.0", "::", *(str(each.address.ip) for each in world.desired.network.served)}
         return Look(
             problems=state.problems,
             network=world.desired.network,
             links=facts.links,
             outputs=outputs,
-            holders=[Holder(each.protocol, each.port, each.process, each.pid, each.unit) for each in found],
+            holders=[
+                Holder(each.protocol, each.port, each.process, each.pid, each.unit)
+                for each in found
+                if each.address in ours
+            ],
             ruleset=await self._ruleset(),
             saved=await asyncio.to_thread(_text, self._paths, NFTABLES),
             ufw=await asyncio.to_thread(_ufw, self._paths),

@@ -16,7 +16,7 @@ from ltspd.model.facts import Facts
 from ltspd.model.finding import Finding
 from ltspd.model.state import State
 from ltspd.paths import Paths
-from tests.worlds.planning import conf, world
+from tests.worlds.planning import conf, link, world
 
 
 class Unit:
@@ -87,3 +87,32 @@ async def test_ufw_and_the_saved_rules_are_read(
     state = State(version="", base_directory="", tftp_directory="")
     await doctor.of("", state, world(conf(), Facts()), Facts(), (), ())
     assert [(each.ufw, each.saved) for each in looks] == [(ufw, "flush ruleset\n")]
+
+
+# A socket of UDP at an address, as /proc/net/udp shows it.
+SOCKET = "  1: {}:0FAB 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 {} 2 0 0"
+
+
+async def test_who_has_a_port_at_another_address_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Look] = []
+
+    def about(look: Look) -> tuple[Finding, ...]:
+        looks.append(look)
+        return ()
+
+    monkeypatch.setattr(server, "about", about)
+    # 127.0.0.53, 192.168.122.1, and the server's own address.
+    addresses = ("3500007F", "017AA8C0", "0143A8C0")
+    rows = [SOCKET.format(each, number) for number, each in enumerate(addresses)]
+    (tmp_path / "proc/net").mkdir(parents=True)
+    (tmp_path / "proc/net/udp").write_text("\n".join(["header", *rows]))
+    for number in range(len(addresses)):
+        (tmp_path / f"proc/{number}/fd").mkdir(parents=True)
+        (tmp_path / f"proc/{number}/fd/3").symlink_to(f"socket:[{number}]")
+    doctor = Diagnosis(Paths(tmp_path), cast(Systemd, Unit(tmp_path, "")))
+    state = State(version="", base_directory="", tftp_directory="")
+    facts = Facts(links=(link("lan0", "192.168.67.1/24"),))
+    await doctor.of("", state, world(conf(), facts), facts, (), ())
+    assert [[each.pid for each in one.holders] for one in looks] == [[2]]
