@@ -46,11 +46,14 @@ install:
 	            "$$arch-linux-gnu-gcc with its C library, and libpam0g-dev" >&2; continue; fi; \
 	    $(MAKE) --no-print-directory pam ARCH="$$arch" SO="$(DESTDIR)/usr/share/ltspd/client/pam/$$arch.so" || exit; done
 	for program in sbin/ltspd:ltspd.__main__ bin/ltspctl:ltspd.cli.__main__ sbin/ltsp:ltspd.cli.ltsp \
+	    lib/ltspd/ltsp5:ltspd.cli.ltsp5 \
 	    lib/ltspd/gateway:ltspd.gateway.__main__ lib/ltspd/listener:ltspd.listener.__main__ lib/ltspd/setup:ltspd.setup.__main__ lib/ltspd/trial:ltspd.trial.__main__ lib/ltspd/probe:ltspd.probe.__main__ lib/ltspd/leases:ltspd.leases.__main__ lib/ltspd/notifier:ltspd.notifier.__main__; do \
 	    target="$(DESTDIR)/usr/$${program%%:*}"; module="$${program#*:}"; \
 	    printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "/usr/lib/ltspd")\nfrom %s import main\n\nsys.exit(main())\n' \
 	        "$(PYTHON)" "$$module" > "$$target"; \
 	    chmod 755 "$$target"; done
+	for name in $$($(PYTHON) -B -c 'from ltspd.cli.ltsp5 import COMMANDS; print(*COMMANDS)'); do \
+	    ln -sf ../lib/ltspd/ltsp5 "$(DESTDIR)/usr/sbin/$$name"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
 	install -m 755 login/login-account nat/nat $(LIB)
 	if [ -e /usr/include/security/pam_modules.h ]; then \

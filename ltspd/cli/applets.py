@@ -10,6 +10,8 @@ from typing import NamedTuple
 class Option(NamedTuple):
     """``value`` is LTSP's notation: ``0|1`` may be left out and then means 1 (``optional``), others may not.
 
+    An option may have no ``short`` name; one that is optional and has no value is a mere switch.
+
     ``about`` says what the option does here; ``setting`` is the parameter of ltsp.conf that took its place.
     """
 
@@ -133,6 +135,13 @@ APPLETS: Mapping[str, Applet] = {
         ),
     )
 }
+
+
+def shown(option: Option) -> str:
+    """Return how an option is written: ``-r, --revert[=0|1]``."""
+    value = f"[={option.value}]" if option.optional else f"={option.value}"
+    short = f"-{option.short}, " if option.short else ""
+    return f"{short}--{option.long}{value if option.value else ''}"
 
 
 def read(arguments: Sequence[str], options: Sequence[Option]) -> tuple[dict[str, str], list[str]]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from ltspd.api import remote as server
 from ltspd.cli import show
-from ltspd.cli.answer import coloured, guarded
-from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read
+from ltspd.cli.answer import coloured, fail, guarded
+from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, Usage, leading, read, shown
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH, object_path
 
@@ -46,17 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Usage as error:
         print(f"ltsp: {error} 'ltsp --help' shows what there is.", file=sys.stderr)
         return server.USAGE
+    except server.NoSuch as error:
+        return fail("ltsp", str(error), server.FAILED)
     return guarded("ltsp", lambda client: run(client, applet, {**given, **common}, images))
 
 
 def find(name: str) -> Applet:
-    """Return an applet by its name; raises Usage with what was probably meant."""
+    """Return an applet by its name; raises NoSuch for one that LTSP had, or Usage with what was meant."""
     if found := APPLETS.get(name):
         return found
     if name in ON_CLIENTS:
-        raise Usage(f"{name} is a step of LTSP's own clients, and those of ltspd don't run it.")
+        raise server.NoSuch(f"{name} is a step of LTSP's own clients, and those of ltspd don't run it.")
     if name == "remoteapps":
-        raise Usage("There is no remoteapps here; 'ssh -X server PROGRAM' on a client is what it did.")
+        raise server.NoSuch(
+            "There is no remoteapps here; 'ssh -X server PROGRAM' on a client is what it did."
+        )
     import difflib
 
     near = difflib.get_close_matches(name, APPLETS, 1, 0.6)
@@ -71,20 +75,18 @@ def usage(name: str = "") -> str:
             "usage: ltsp [OPTIONS] APPLET [APPLET-OPTIONS] [ARGUMENTS]\n\n"
             "LTSP's commands, as far as they still mean something: ltspd keeps everything up to date by "
             "itself.\n'ltspctl --help' shows the commands of today.\n\n"
-            f"applets:\n{_aligned(rows)}\n\n{_options(GLOBAL)}"
+            f"applets:\n{_aligned(rows)}\n\n{listed(GLOBAL)}"
         )
     applet = APPLETS[name]
     words = f" [{applet.words} …]" if applet.words else ""
     text = f"usage: ltsp {name}{' [OPTIONS]' if applet.options else ''}{words}\n\n"
     text += f"{applet.about[0].upper()}{applet.about[1:]}."
-    return f"{text}\n\n{_options(applet.options)}" if applet.options else text
+    return f"{text}\n\n{listed(applet.options)}" if applet.options else text
 
 
-def _options(options: Sequence[Option]) -> str:
-    rows = []
-    for each in options:
-        value = f"[={each.value}]" if each.optional else f"={each.value}"
-        rows.append((f"  -{each.short}, --{each.long}{value}", each.about))
+def listed(options: Sequence[Option]) -> str:
+    """Return the help of options."""
+    rows = [(f"  {shown(each)}", each.about) for each in options]
     return f"options:\n{_aligned(rows)}"
 
 

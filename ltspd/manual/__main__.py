@@ -11,6 +11,7 @@ from pathlib import Path
 from ltspd.api import introspection
 from ltspd.api.contract import NOUNS
 from ltspd.cli import nouns
+from ltspd.cli.ltsp5 import COMMANDS
 from ltspd.config import reference
 from ltspd.manual import applets, commands, completion, dbus
 from ltspd.manual.roff import Page, roff
@@ -45,6 +46,7 @@ def shared(read: Callable[[str], str]) -> Mapping[str, str]:
     )
     return {
         **{f"man/man{page.section}/{page.name}.{page.section}": roff(page) for page in pages},
+        **{f"man/man8/{name}.8": ".so man8/ltsp.8\n" for name in COMMANDS},
         f"dbus-1/interfaces/{STEM}.xml": introspection.document(NOUNS),
         "bash-completion/completions/ltspctl": completion.bash(nouns.nouns().values()),
         "zsh/vendor-completions/_ltspctl": completion.zsh(nouns.nouns().values()),

@@ -1,8 +1,9 @@
-"""LTSP's applets → the page of the command ``ltsp``, in Markdown. Pure."""
+"""LTSP's applets → the page of the command ``ltsp``, in Markdown."""
 
 from collections.abc import Iterator, Sequence
 
-from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option
+from ltspd.cli.applets import APPLETS, GLOBAL, Applet, Option, shown
+from ltspd.cli.ltsp5 import COMMANDS
 
 _HEAD = """# ltsp
 
@@ -33,6 +34,13 @@ the line of ltsp.conf to write instead.
 | `ltsp info` | `ltspctl status` |
 """
 
+_OLDER = """## Commands of LTSP 5
+
+They are there under their names. What has no counterpart says so, and ends with the status 1.
+
+| command | is now |
+|---|---|"""
+
 _TAIL = """
 ## Exit status
 
@@ -49,6 +57,10 @@ def page() -> str:
     lines = [_HEAD, "## Options", "", *_options(GLOBAL), "", "## Applets", ""]
     for applet in APPLETS.values():
         lines += [*_applet(applet), ""]
+    lines += [_OLDER, *(f"| `{name}` | {each.about} |" for name, each in COMMANDS.items()), ""]
+    for name, each in COMMANDS.items():
+        if each.options:
+            lines += [f"### `{name}`", "", *_options(each.options), ""]
     return "\n".join(lines).rstrip("\n") + "\n" + _TAIL
 
 
@@ -67,5 +79,5 @@ def _options(options: Sequence[Option]) -> Iterator[str]:
     yield "| option | here |"
     yield "|---|---|"
     for each in options:
-        value = f"[={each.value}]" if each.optional else f"={each.value}"
-        yield f"| `-{each.short}`, `--{each.long}{value}` | {each.about} |".replace("0|1", "0\\|1")
+        names = "`, `".join(shown(each).split(", "))
+        yield f"| `{names}` | {each.about} |".replace("0|1", "0\\|1")

@@ -106,7 +106,8 @@ ALLOWED = {
     "cli": "api.remote dbus.caller dbus.wire migration.lts_conf names system.files",
     "notifier": "api.remote dbus.caller dbus.wire names",
     "manual": (
-        "api.contract api.introspection api.noun cli.applets cli.grammar cli.nouns config.* errors names"
+        "api.contract api.introspection api.noun cli.applets cli.grammar cli.ltsp5 cli.nouns config.* errors "
+        "names"
     ),
     "__main__": (
         "apply.commands daemon.serve dbus.connection errors migration.takeover paths system.journal "
