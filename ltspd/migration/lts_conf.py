@@ -301,11 +301,11 @@ class _Translator:
                 return "", "", "without LDM_AUTOLOGIN=True nobody is logged in by it"
             return known.target, "", "nobody is logged in by itself"
         if known.target == "X_MODES":
-            if " " in value:
-                return "X_MODELINE", value, "a mode with its timing has a name of its own"
+            if timed := _modeline(value):
+                return "X_MODELINE", timed, "a mode with its timing has a name of its own"
             modes = {each.key: each.value or "" for each in self._sections[name] if each.key in _PARTS[2]}
-            plain = (each for _, each in sorted(modes.items()) if each and " " not in each)
-            return known.target, " ".join(f'"{each}"' for each in plain), known.why
+            plain = (each for _, each in sorted(modes.items()) if not _modeline(each))
+            return known.target, " ".join(f'"{each}"' for each in " ".join(plain).split()), known.why
         return line.key if known.target == known.name else known.target, known.read(value), known.why
 
     def _base(self, name: str) -> str:
@@ -334,6 +334,16 @@ class _Translator:
         if parameter and not parameter.problem(value):
             self._tell(line.number, name, line.key, _fate(target, line.key), why, target)
             yield f"{target}={quote(value)}"
+
+
+def _modeline(value: str) -> str:
+    """Return a mode with its timing as X_MODELINE has it: name, clock, eight numbers, flags; or nothing."""
+    words = value.split()
+    if len(words) > 9 and all(map(str.isdecimal, words[2:10])):
+        return value
+    if len(words) > 8 and all(map(str.isdecimal, words[1:9])):
+        return f"{words[1]}x{words[5]} {value}"
+    return ""
 
 
 def _mounts_homes(line: _Line) -> bool:

@@ -204,7 +204,12 @@ def test_modes_of_the_screen_become_one_list() -> None:
         ("X_MODE_1", "X_MODES"),
         ("X_MODE_0", "X_MODES"),
     ]
-    assert row('X_MODE_0="25.18 640 656 752 800 480 490 492 525"').became == "X_MODELINE"
+    assert values('[default]\nX_MODE_0="1024x768 800x600"\n')["X_MODES"] == '"1024x768" "800x600"'
+    timing = "25.18 640 656 752 800 480 490 492 525 -hsync"
+    assert values(f'[default]\nX_MODE_0="{timing}"\nX_MODE_1=vga\n') == {
+        "X_MODELINE": f"640x480 {timing}", "X_MODES": '"vga"',
+    }  # fmt: skip
+    assert values(f'[default]\nX_MODE_0="own {timing}"\n')["X_MODELINE"] == f"own {timing}"
 
 
 def test_mounted_homes_are_said_to_be_mounted() -> None:
