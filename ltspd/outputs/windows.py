@@ -61,4 +61,5 @@ def _options(world: World, server: IPv4Address, boot: Boot) -> Iterator[tuple[in
         yield 67, f'"ltsp/{boot.file}"'
     else:
         yield 60, f'"{boot.vendor}"'
-        yield 43, ",".join(f"0x{byte:02x}" for byte in pxe_menu(boot.title))
+        # Without quotes, PowerShell makes decimal numbers of them.
+        yield 43, ",".join(f'"0x{byte:02x}"' for byte in pxe_menu(boot.title))
