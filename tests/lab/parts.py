@@ -44,7 +44,7 @@ SECONDS = {
     "images": 190,
     "disks": 180,
     "pam": 150,
-    "managers": 400,
+    "managers": 1800,
     "bus": 60,
     "types": 30,
 }
@@ -55,8 +55,7 @@ TREES = {
     "login": ("login-server", "trixie-server", "client", "trixie"),
     "pam": ("bookworm-logins", "trixie-logins"),
     "firmware": ("server", "dhcp-server", "client"),
-    "setups": ("bookworm-cards",),
-    "managers": ("bookworm-cards", "trixie-cards"),
+    "managers": ("bookworm-cards", "trixie-cards", "bookworm-firewalls", "trixie-firewalls", "client"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "desktop": ("login-server", "desktop"),

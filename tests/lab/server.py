@@ -152,7 +152,7 @@ def start_server(
     arguments = []
     for image, recipe in (sources or {}).items():
         upper = directory / f"source-{image}"
-        upper.mkdir()
+        upper.mkdir(exist_ok=True)
         arguments.append(f"--overlay={trees.tree(recipe)}:{upper}:/srv/ltsp/{image}")
     repository = REPOSITORY if install else Path("/nonexistent")
     # In a process namespace of its own: if we are killed, the kernel ends everything inside.

@@ -85,8 +85,11 @@ _GREETERS = (
 )
 _MANAGERS = (*_BASE, "network-manager", "ifupdown", "netplan.io")
 _NONE_STARTS = "systemctl disable NetworkManager networking systemd-networkd"
+_NO_FIREWALL_STARTS = "systemctl disable firewalld ufw nftables"
 # A server on which each of them can have the cards.
 _CARDS = (*_SERVER, "nftables", "network-manager", "ifupdown", "systemd-resolved")
+# netbase: without /etc/protocols firewalld ends at its start.
+_FIREWALLS = ("firewalld", "ufw", "netbase")
 _LTSP_CLIENT = ("ltsp", "busybox", "initramfs-tools", "openssh-client", "sshfs", "fuse3")
 _LTSP_SERVER = (
     *_BASE,
@@ -184,6 +187,13 @@ RECIPES = {
     "trixie-managers": Recipe("trixie", (*_MANAGERS, "dhcpcd-base"), hooks=(_NONE_STARTS,)),
     "bookworm-cards": Recipe("bookworm", _CARDS, (_add_inotify_simple,), (_NONE_STARTS,)),
     "trixie-cards": Recipe("trixie", _CARDS, (_add_inotify_simple,), (_NONE_STARTS,)),
+    # The same with each firewall.
+    "bookworm-firewalls": Recipe(
+        "bookworm", (*_CARDS, *_FIREWALLS), (_add_inotify_simple,), (_NONE_STARTS, _NO_FIREWALL_STARTS)
+    ),
+    "trixie-firewalls": Recipe(
+        "trixie", (*_CARDS, *_FIREWALLS), (_add_inotify_simple,), (_NONE_STARTS, _NO_FIREWALL_STARTS)
+    ),
     # Both ends of a login that the server judges: people are asked there and here by real PAM stacks.
     "bookworm-logins": Recipe("bookworm", _LOGINS, hooks=(_GREETERS,)),
     "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),
