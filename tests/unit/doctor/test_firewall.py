@@ -5,12 +5,13 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ltspd.doctor.firewall import Drop, Packet, Ufw, dropped
-from ltspd.network.firewall import added, firewalld_ports, nft_ports, nft_routing, ufw_ports
+from ltspd.network.firewall import NFTABLES, added, firewalld_ports, nft_ports, nft_routing, ufw_ports
 from tests.worlds.daemon import NEEDS_ROOT
 
 DHCP, TFTP, NFS = (
@@ -90,11 +91,11 @@ def where(namespace: str, rules: str, packet: Packet) -> Drop | None:
     return dropped(json.loads(said.stdout), packet)
 
 
-def applied(namespace: str, drop: Drop, rules: list[str]) -> Any:
-    """Put rules into a chain by the commands that are offered; return all rules."""
+def applied(namespace: str, drop: Drop, rules: list[str], saved: str = "") -> Any:
+    """Put rules into a chain by the commands that are offered, and into a file; return all rules."""
     inside = ["ip", "netns", "exec", namespace]
-    for command in added(f"{drop.family} {drop.table} {drop.chain}", rules, saved=False):
-        subprocess.run([*inside, "sh", "-c", command], check=True)
+    for command in added(f"{drop.family} {drop.table} {drop.chain}", rules, bool(saved)):
+        subprocess.run([*inside, "sh", "-c", command.replace(NFTABLES, saved)], check=True)
     said = subprocess.run([*inside, "nft", "--json", "list", "ruleset"], capture_output=True, check=True)
     return json.loads(said.stdout)
 
@@ -141,6 +142,20 @@ def test_the_command_that_is_offered_lets_it_in(namespace: str) -> None:
     for packet in (DHCP, TFTP, Packet("lan0", *NFS, "192.168.67.1")):
         assert dropped(said, packet) is None
     assert dropped(said, Packet("lan0", "udp", 4011, "192.168.67.1")) == INPUT
+
+
+def test_the_command_that_is_offered_lets_it_in_when_the_file_of_rules_is_loaded_anew(
+    namespace: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "nftables.conf"
+    file.write_text(f"flush ruleset\n{PLAIN.replace('PORTS', '')}")
+    load = ["ip", "netns", "exec", namespace, "nft", "-f", str(file)]
+    subprocess.run(load, check=True)
+    rules = list(nft_ports("lan0", [("udp", 67), NFS]))
+    applied(namespace, INPUT, rules, str(file))
+    subprocess.run(load, check=True)
+    said = applied(namespace, INPUT, [])
+    assert [dropped(said, each) for each in (DHCP, Packet("lan0", *NFS), TFTP)] == [None, None, INPUT]
 
 
 # As other software for containers has it: what is not for its own networks is dropped.
