@@ -1,16 +1,12 @@
-/*
- * pam_ltspd: the server judges who logs in on a client, and asks and tells the person itself.
- *
+/* pam_ltspd: the server judges who logs in on a client, and asks and tells the person itself.
  * The script `home` (client/live/ask.sh, home.sh) starts the image's ssh, and opens the home by the connection that
  * authenticated. ssh asks on its controlling terminal, which is a pty of ours, and whose ECHO bit tells hidden from
  * visible prompts; the server's messages come on its standard error. This module hands each of them on to whoever asks
- * the person here, and says what became of it. The password is in no argument, environment, file or log.
- */
+ * the person here, and says what became of it. The password is in no argument, environment, file or log. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <regex.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
@@ -30,8 +26,8 @@
 #include <unistd.h>
 
 #define LOGIN "/run/ltsp/login"
-/* Milliseconds without output after which we look whether ssh waits for an answer. */
-#define QUIET 20
+#define HELD "ltspd-held" /* what PAM keeps for us: the lock */
+#define QUIET 20 /* milliseconds without output after which we look whether ssh waits for an answer */
 /* ssh's own words are about the connection, except that somebody was refused. */
 #define REFUSED ": permission denied \\(|too many authentication failures"
 #define CONNECTION "^(connection |received disconnect|disconnected |kex_|ssh|client_loop|timeout, |read from |write |" \
@@ -48,7 +44,8 @@ struct talk {
     pam_handle_t *pamh;
     int flags, prompts, refused, spoke, expired, kept;
     int code;                       /* of PAM: whether all went well here, whatever the server says */
-    const char *user, *preset;
+    const char *user;
+    const void *preset;             /* a password that another module has asked for */
     struct text terminal, output;   /* since the last answer; not yet handed on */
     int facts;                      /* a file with lines for `home up`, which are not for the person */
     char reason[256];               /* the last thing that ssh itself said */
@@ -73,11 +70,11 @@ static void tell(struct talk *t, int style, const char *words)
         pam_prompt(t->pamh, style, NULL, "%s", words);
 }
 
+static const struct sigaction usual = {.sa_handler = SIG_DFL};
 /* Start a program with nothing of the caller's: signals, descriptors, environment, terminal, rights. */
 static pid_t start(const char *const argv[], int tty, int in, int out)
 {
     static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
-    struct sigaction usual = {.sa_handler = SIG_DFL};
     /* A program of root's, such as su, calls us with its caller's number beside its own. */
     uid_t uid = geteuid() ? getuid() : 0;
     gid_t gid = geteuid() ? getgid() : 0;
@@ -145,24 +142,15 @@ static void hear(struct talk *t, char *lines, int style)
         }
 }
 
-/* Hand on what was said beside the terminal. */
-static void show(struct talk *t, int style)
-{
-    hear(t, t->output.data, style);
-    t->output.length = t->output.data[0] = 0;
-}
-
-/*
- * Keep a hidden answer for the modules after us: the first one that is no one-time code is the password, one given twice
- * is the new one.
- */
+/* Keep a hidden answer that is no one-time code for the modules after us: the first one is the password, one given twice
+ * is the new one. */
 static void keep(struct talk *t, const char *prompt, const char *answer)
 {
-    const void *password = "";
-    if (t->kept)
-        pam_get_item(t->pamh, PAM_AUTHTOK, &password);
-    if (t->kept ? !strcmp(t->last, answer) && strcmp(password, answer) : !matches(prompt, "one.time|otp|oath|code|token|pin")) {
-        if (t->kept++)
+    const void *password = NULL;
+    pam_get_item(t->pamh, PAM_AUTHTOK, &password);
+    if ((!t->kept || (!strcmp(t->last, answer) && strcmp(password, answer))) &&
+        !matches(prompt, "one.time|otp|oath|code|token|pin")) {
+        if (t->kept++ == 1)
             pam_set_item(t->pamh, PAM_OLDAUTHTOK, password);
         pam_set_item(t->pamh, PAM_AUTHTOK, answer);
     }
@@ -181,7 +169,7 @@ static int ask(struct talk *t, int tty)
     if (!strncmp(line, from, strlen(from)) && (next = strstr(line, ") ")))
         line = next + 2;
     /* What ssh says before it first asks is for the log. */
-    show(t, PAM_TEXT_INFO);
+    hear(t, t->output.data, PAM_TEXT_INFO);
     t->prompts++;
     if ((next = strrchr(line, '\n'))) {
         *next = 0;
@@ -203,7 +191,7 @@ static int ask(struct talk *t, int tty)
         explicit_bzero(answer, strlen(answer));
     }
     t->preset = hidden ? NULL : t->preset;
-    t->terminal.length = t->spoke = 0;
+    t->terminal.length = t->output.length = t->spoke = 0;
     free(answer);
     return code;
 }
@@ -214,25 +202,25 @@ static int make_terminal(int ends[2])
     int locked = 0;
     struct termios raw;
     ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (ends[0] < 0 || ioctl(ends[0], TIOCSPTLCK, &locked) < 0)
-        return -1;
-    ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (ends[1] < 0 || tcgetattr(ends[1], &raw) < 0)
+    if (ends[0] < 0 || ioctl(ends[0], TIOCSPTLCK, &locked) < 0 ||
+        (ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0 || tcgetattr(ends[1], &raw) < 0)
         return -1;
     cfmakeraw(&raw);
     raw.c_lflag = (raw.c_lflag & ~ECHOCTL) | ECHO;
     return tcsetattr(ends[1], TCSANOW, &raw);
 }
 
-/*
- * Run a program to its end, with the facts on standard input. If it `asks`, it has a terminal, and its prompts are put to
- * the person. Returns its exit status; -1 if it has none, and then t->code says why.
- */
-static int run(struct talk *t, const char *const argv[], int asks)
+/* Run `home VERB USER` to its end, with the facts on standard input. If it `asks`, it has a terminal, and its prompts are
+ * put to the person. Returns its exit status; -1 if it has none, and then t->code says why. */
+static int home(struct talk *t, const char *verb, int asks)
 {
-    struct sigaction usual = {.sa_handler = SIG_DFL}, theirs;
-    int tty[2] = {-1, -1}, out[2] = {-1, -1}, status = 0;
+    const char *const argv[] = {LOGIN "/home", verb, t->user, NULL};
+    struct sigaction theirs;
+    int tty[2] = {-1, -1}, out[2] = {-1, -1}, status = -1;
     pid_t pid = -1, done = 0;
+    t->output.length = 0;
+    if (t->facts < 0)
+        t->facts = memfd_create("facts", MFD_CLOEXEC);
     /* With SIGCHLD ignored the kernel keeps no exit status, and a handler of the caller's may take it. */
     sigaction(SIGCHLD, &usual, &theirs);
     if (pipe2(out, O_CLOEXEC) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0 && (!asks || make_terminal(tty) == 0))
@@ -253,21 +241,17 @@ static int run(struct talk *t, const char *const argv[], int asks)
         kill(pid, SIGKILL);
         (void)TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
     }
-    while (take(&t->output, out[0]))
-        ;
+    while (take(&t->output, out[0])) {}
     explicit_bzero(&t->terminal, sizeof t->terminal);
     close(tty[0]);
     close(tty[1]);
     close(out[0]);
     sigaction(SIGCHLD, &theirs, NULL);
-    if (t->code == PAM_SUCCESS && done != pid)
-        t->code = PAM_SYSTEM_ERR;
     return t->code == PAM_SUCCESS && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* What is known of an account: it is of this client's image, of the server, or the client does not know it. */
 enum account { LOCAL, SERVERS, UNKNOWN };
-
 static enum account whose(struct talk *t, pam_handle_t *pamh, int flags)
 {
     char line[512], wanted[300];
@@ -288,62 +272,68 @@ static enum account whose(struct talk *t, pam_handle_t *pamh, int flags)
     return found;
 }
 
-/* Run `home VERB USER`. */
-static int home(struct talk *t, const char *verb, int asks)
-{
-    const char *const argv[] = {LOGIN "/home", verb, t->user, NULL};
-    if (t->facts < 0)
-        t->facts = memfd_create("facts", MFD_CLOEXEC);
-    return run(t, argv, asks);
-}
-
 /* Have the server judge the person, by a connection that `verb` makes. Returns a PAM code. */
 static int judge(struct talk *t, const char *verb)
 {
     char words[512];
     int status = home(t, verb, 1);
-    show(t, status ? PAM_ERROR_MSG : PAM_TEXT_INFO);
+    hear(t, t->output.data, status ? PAM_ERROR_MSG : PAM_TEXT_INFO);
     if (t->code != PAM_SUCCESS || status == 0)
         return t->code;
     if (t->spoke || t->refused)
         return t->expired ? PAM_ACCT_EXPIRED : t->spoke ? PAM_PERM_DENIED : PAM_AUTH_ERR;
     snprintf(words, sizeof words, "The login server %s (%s). Please try again later, or tell your administrator.",
              t->prompts ? "has ended the connection" : "can't be reached", t->reason[0] ? t->reason : "no reason given");
-    if (matches(t->reason, "^host key verification failed"))
-        strcpy(words, "The login server has another key than the one that this machine was booted with. "
-                      "Please restart this machine, or tell your administrator.");
-    tell(t, PAM_ERROR_MSG, words);
+    tell(t, PAM_ERROR_MSG, !matches(t->reason, "^host key verification failed") ? words :
+         "The login server has another key than the one that this machine was booted with. "
+         "Please restart this machine, or tell your administrator.");
     return PAM_AUTHINFO_UNAVAIL;
 }
 
-/* Leave the modules after us nothing that was wrong, and forget all. */
+/* Leave the modules after us nothing that was wrong, hold no home then, and forget all. */
 static int finish(struct talk *t, int code)
 {
     if (code != PAM_SUCCESS) {
         pam_set_item(t->pamh, PAM_AUTHTOK, NULL);
         pam_set_item(t->pamh, PAM_OLDAUTHTOK, NULL);
+        pam_set_data(t->pamh, HELD, NULL, NULL);
     }
     close(t->facts);
     explicit_bzero(t, sizeof *t);
     return code;
 }
 
+static void let_go(pam_handle_t *pamh, void *data, int error)
+{
+    close((int)(long)data);
+}
+
+/* Sessions, and logins that become one, hold a shared lock, which also ends with their processes. While anybody has it,
+ * nobody closes the home (client/live/home.sh). */
+static int hold(const struct talk *t)
+{
+    char path[512];
+    snprintf(path, sizeof path, LOGIN "/users/%s.lock", t->user);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return flock(fd, LOCK_SH) < 0 ? PAM_IGNORE : pam_set_data(t->pamh, HELD, (void *)(long)fd, let_go);
+}
+
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    const void *service = NULL, *preset = NULL;
+    const void *service = NULL;
     if (whose(&t, pamh, flags) == LOCAL)
         return PAM_IGNORE;
     pam_get_item(pamh, PAM_SERVICE, &service);
-    pam_get_item(pamh, PAM_AUTHTOK, &preset);
-    t.preset = preset;
+    pam_get_item(pamh, PAM_AUTHTOK, &t.preset);
     /* polkit asks for an administrator's password, and gives no session. */
     int enters = geteuid() == 0 && !(service && !strcmp(service, "polkit-1"));
     int code = judge(&t, enters ? "enter" : "judge");
     if (code == PAM_SUCCESS && enters) {
+        hold(&t);
         lseek(t.facts, 0, SEEK_SET);
         code = home(&t, "up", 0) ? PAM_CRED_INSUFFICIENT : PAM_SUCCESS;
-        show(&t, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
+        hear(&t, t.output.data, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
     }
     return finish(&t, code);
 }
@@ -366,35 +356,13 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 }
 int pam_sm_acct_mgmt(pam_handle_t *, int, int, const char **) __attribute__((alias("pam_sm_setcred")));
 
-/* Sessions hold a shared lock, which also ends with their processes. Whoever gets all of it was the last. */
-static int open_lock(const struct talk *t)
-{
-    char path[512];
-    snprintf(path, sizeof path, LOGIN "/users/%s.lock", t->user);
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
-static void let_go(pam_handle_t *pamh, void *data, int error)
-{
-    close((int)(long)data);
-}
-
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    int fd = whose(&t, pamh, flags) == SERVERS ? open_lock(&t) : -1;
-    return flock(fd, LOCK_SH) < 0 ? PAM_IGNORE : pam_set_data(pamh, "ltspd-session", (void *)(long)fd, let_go);
+    return whose(&t, pamh, flags) == SERVERS ? hold(&t) : PAM_IGNORE;
 }
 
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    struct talk t;
-    if (whose(&t, pamh, flags) != SERVERS)
-        return PAM_IGNORE;
-    pam_set_data(pamh, "ltspd-session", NULL, NULL);
-    int fd = open_lock(&t);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        home(&t, "down", 0);
-    close(fd);
-    return finish(&t, PAM_SUCCESS);
+    return pam_set_data(pamh, HELD, NULL, NULL);
 }

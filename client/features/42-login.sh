@@ -178,9 +178,9 @@ cp "$store/busybox" "$login/home"
     echo "size=$size busybox=$store/busybox links=$links"
     cat "$ltsp/client/live/ask.sh" "$ltsp/client/live/home.sh"
 } >"$login/home"
-process=''
-[ "$kind" != sshfs ] || process="
-PIDFile=/run/ltsp/login/homes/%i.pid"
+# What waits for the end of the last session is no main process of a home in RAM.
+process=GuessMainPID=no
+[ "$kind" != sshfs ] || process=PIDFile=/run/ltsp/login/homes/%i.pid
 # It runs apart from what a person was asked by, because that ends with the session (getty, greeter); and it stops after
 # everything else of that person has, also when the machine is shut down.
 write "$run/systemd/system/ltsp-home@.service" "[Unit]
@@ -189,7 +189,8 @@ PartOf=user-runtime-dir@%i.service
 Before=user-runtime-dir@%i.service
 ConditionPathExists=/run/ltsp/login/homes/%i
 [Service]
-Type=forking$process
+Type=forking
+$process
 RemainAfterExit=yes
 ExecStart=/run/ltsp/login/home serve %i
 ExecStop=/run/ltsp/login/home leave %i

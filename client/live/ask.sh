@@ -2,7 +2,7 @@
 # How the PAM module (pam/pam_ltspd.c) has the server judge a person. ssh takes the place of this shell, so what it asks
 # on its terminal, says and returns is the module's. The first part of /run/ltsp/login/home; home.sh is the other one.
 #
-#   home enter USER    as root: by a connection that stays for `home up`, if the home has none yet
+#   home enter USER    as root: by a connection that stays for `home up`
 #   home judge USER    by one that ends; if the home of who asks has lost its connection, by a new one that stays
 #   home change USER   by the next port, where sshd lets nobody in without a new password
 
@@ -77,13 +77,17 @@ ask_only() {
 }
 
 enter() {
-    local name dir way socket connection='' uid=''
-    if look_up "$1" && read_home "$uid" && is_connected; then ask_only "$1"; fi
+    local name dir way socket connection='' uid='' mine
+    ! look_up "$1" || read_home "$uid"
     case "$uid:$connection" in
         # Not known before, or the home is root's since then.
-        :* | *:new.*) connection=new.$PPID ;;
-        *) connection=$uid.$PPID ;;
+        :* | *:new.*) mine=new.$PPID ;;
+        *) mine=$uid.$PPID ;;
     esac
+    # Not by the connection that an open home has: that ends with the last session, while the person may still type. But
+    # a program that asks a second time has made it itself.
+    if [ "$connection" = "$mine" ] && is_connected; then ask_only "$1"; fi
+    connection=$mine
     find_socket
     # Twice, because somebody else's end removes all groups that are empty.
     for _ in 1 2; do

@@ -5,7 +5,7 @@
 #
 #   home up USER     opens the home. Exit status 0: it is there, or the account is none of the server's. Otherwise
 #                    a sentence for the person on stdout. What the server has told of an account is on stdin.
-#   home down USER   called when a session ends; closes the home if that was the last one and logind knows no other
+#   home down USER   closes the home, if logind knows no session of the person
 #   home auto USER   opens the home for AUTOLOGIN, by this client's own key
 #   home console USER TTY   a login prompt that needs no password if `auto` has succeeded
 #   home serve|leave|carry UID   for ltsp-home@UID.service and its sshfs
@@ -45,6 +45,11 @@ end_connection() {
     # Those of processes that were still ending the last time go, too.
     rmdir "$connections"/*.[0-9]* 2>/dev/null
     return 0
+}
+
+# is_held: whether somebody is there, or has just given the right password: the module's lock is taken.
+is_held() {
+    ! /usr/bin/flock -n "$login/users/$name.lock" true
 }
 
 # ---- what PAM calls ------------------------------------------------------------------------------------
@@ -125,10 +130,12 @@ open_home() {
     fi
     # What is left of a session that broke off goes; the connection of this login stays.
     if [ -e "$login/homes/$uid" ]; then
-        echo "$connection" >"$login/homes/$uid.again"
+        : >"$login/homes/$uid.again"
         systemctl --quiet stop "$unit"
         systemctl --quiet reset-failed "$unit" 2>/dev/null
         rm -f "$login/homes/$uid.again"
+        # Its connection may have been left for this login, which has one of its own.
+        (fresh=$connection && read_home "$uid" && [ "$connection" != "$fresh" ] && end_connection)
     fi
     [ "$kind" != sshfs ] || [ -x "$sshfs" ] || fail "Your home can't be opened, because sshfs is not installed on" \
         "this machine. Please tell your administrator."
@@ -139,6 +146,7 @@ open_home() {
     : >"$login/homes/$uid.again"
     systemctl --quiet stop "$unit" 2>/dev/null
     systemctl --quiet reset-failed "$unit" 2>/dev/null
+    rm -f "$login/homes/$uid.again"
     way=login
     put_away
     case "$why" in
@@ -229,9 +237,11 @@ down() {
 serve() {
     local pid program group
     read_home "$1"
-    rm -f "$login/homes/$uid.leaving" "$login/homes/$uid.pid"
+    rm -f "$login/homes/$uid.leaving" "$login/homes/$uid.pid" "$login/homes/$uid.again"
     while is_mounted "$dir"; do /usr/bin/umount -l "$dir" || return 1; done
     prepare "$dir" || return 1
+    # Before there is a descriptor that would keep the home. What AUTOLOGIN has opened waits for sessions.
+    [ "$way" = auto ] || close_at_end &
     if [ "$kind" = guest ]; then
         mount -t tmpfs -o "size=$size,mode=0700,uid=$uid,gid=$gid,nosuid,nodev" ltsp-home "$dir" && furnish "$dir"
         return
@@ -264,6 +274,15 @@ serve() {
     [ -e "$login/homes/$uid.pid" ]
 }
 
+# close_at_end: wait until nobody is there, then close the home: also after a login that was given up or killed. sshd may
+# ask the person in one process and begin the session in another, so a moment between both counts for nothing.
+close_at_end() {
+    while /usr/bin/flock "$login/users/$name.lock" true; do
+        "$busybox" sleep 10
+        is_held || exec "$login/home" down "$name"
+    done
+}
+
 # prepare PATH: make a folder that nobody can write to.
 prepare() {
     [ -d "$1" ] || mkdir -p "$1" || return 1
@@ -282,14 +301,13 @@ furnish() {
 
 # leave UID: end what the person has left running, and unmount. Of an sshfs that has died, systemd starts another.
 leave() {
-    local tries=0 fresh
+    local tries=0
     [ "${SERVICE_RESULT:-success}" = success ] || return 0
     read_home "$1" || return 0
     : >"$login/homes/$uid.leaving"
     if [ -e "$login/homes/$uid.again" ]; then
         is_mounted "$dir" && /usr/bin/umount -l "$dir"
-        read -r fresh <"$login/homes/$uid.again"
-        [ "$connection" != "$fresh" ] || connection=''
+        connection=''
         end_carriers
         return
     fi
@@ -305,10 +323,13 @@ leave() {
                 ;;
         esac
     done
+    # To somebody who has just given the password the home comes back, by the connection that it has.
+    if is_held; then connection='' way=held; fi
     end_carriers
     # Who does not listen.
     end_others KILL
     put_away
+    [ "$way" != held ] || [ -e "$login/homes/$uid.again" ] || systemctl --quiet --no-block start "ltsp-home@$uid.service"
 }
 
 # find_group: set group to the directory of the control group that we share with what carries the home.
@@ -344,8 +365,8 @@ end_carriers() {
 put_away() {
     local each
     # What AUTOLOGIN has opened is opened again at the next session.
-    [ "${way:-login}" = auto ] || rm -f "$login/homes/$uid"
-    for each in said pid leaving again lost; do rm -f "$login/homes/$uid.$each"; done
+    [ "$way" != login ] || rm -f "$login/homes/$uid"
+    for each in said pid leaving lost; do rm -f "$login/homes/$uid.$each"; done
 }
 
 # ---- what sshfs calls ----------------------------------------------------------------------------------

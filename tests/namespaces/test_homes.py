@@ -30,6 +30,24 @@ LOGIN = "/run/ltsp/login"
 # Instead of a terminal, which the module gives to ssh.
 ANSWER = "export SSH_ASKPASS=/opt/answer SSH_ASKPASS_REQUIRE=force"
 PASSWORD = "Blue-Whale-7"
+# A program that asks for a password, with a pause between the right one and the session.
+PAUSING = """\
+@include common-auth
+account required pam_exec.so quiet /opt/pause
+@include common-session
+session required pam_exec.so quiet /opt/look
+"""
+PAUSE = """\
+#!/bin/sh
+touch /tmp/$PAM_USER.in
+until test -e /tmp/$PAM_USER.go; do sleep 0.1; done
+"""
+LOOK = """\
+#!/bin/sh
+[ "$PAM_TYPE" = open_session ] || exit 0
+cat /home/$PAM_USER/mine >/tmp/$PAM_USER.looks 2>&1
+mv /tmp/$PAM_USER.looks /tmp/$PAM_USER.seen
+"""
 PEOPLE = {"anna": 1501, "bert": 1502, "nohome": 1503, "closed": 1504}
 SSHD = f"""\
 Port {PORT}
@@ -129,12 +147,57 @@ class Near:
 
     server: Server
 
-    def run(self, script: str, *, check: bool = True) -> str:
-        return self.server.run(script, check=check)
+    def run(self, script: str, *, check: bool = True, stdin: str = "") -> str:
+        return self.server.run(script, check=check, stdin=stdin)
 
     def log_in(self, name: str, *, check: bool = True) -> str:
         """Do what the PAM module does, with the right password; return what `home up` says."""
-        return self.run(f"{ANSWER}; {LOGIN}/home enter {name}; {self.up(name)}", check=check)
+        self.hold(name)
+        said = self.run(f"{ANSWER}; {LOGIN}/home enter {name}; {self.up(name)}", check=check)
+        if said:
+            self.let_go(name)
+        return said
+
+    def hold(self, name: str) -> None:
+        """Hold the home of a person, as the module does from the right password on."""
+        self.let_go(name)
+        lock = f"{LOGIN}/users/{name}.lock"
+        unit = f"systemd-run --quiet --collect --unit=entering-{name}"
+        self.run(f"{unit} flock --shared {lock} sleep infinity")
+        self.server.wait_for(f"! flock -n {lock} true")
+
+    def let_go(self, name: str) -> None:
+        """End a login that became no session, if there is one."""
+        self.run(f"systemctl --quiet stop entering-{name}", check=False)
+
+    def leave(self, name: str) -> None:
+        """End a login that became no session, and close its home at once."""
+        self.let_go(name)
+        self.run(f"{LOGIN}/home down {name}")
+        self.gone(name)
+
+    def enter(self, name: str, steps: str = "acct_mgmt open_session close_session") -> None:
+        """Begin a login by the real module, in a program that pauses when the password was right."""
+        self.run(f"rm -f /tmp/{name}.*; mkfifo /tmp/{name}.password")
+        # Opened for both, a pipe neither blocks nor ends.
+        script = f"exec pamtester pausing {name} authenticate {steps} <>/tmp/{name}.password"
+        self.run(f"systemd-run --quiet --collect --unit=login-{name} sh -c {shlex.quote(script)}")
+        self.server.wait_for(lambda: self.asked(name))
+
+    def asked(self, name: str) -> bool:
+        """Whether ssh waits for the password of a login."""
+        script = f"for each in $(pgrep -f -- '-l {name} .*PasswordPrompts'); do ls -l /proc/$each/fd; done"
+        return "/dev/tty" in self.run(script, check=False)
+
+    def type(self, name: str) -> None:
+        self.run(f"echo {PASSWORD} >/tmp/{name}.password")
+        self.server.wait_for(f"test -e /tmp/{name}.in")
+
+    def go_on(self, name: str) -> str:
+        """Have a login go on to its session; return what the session saw of the home."""
+        self.run(f"touch /tmp/{name}.go")
+        self.server.wait_for(f"test -e /tmp/{name}.seen")
+        return self.run(f"cat /tmp/{name}.seen")
 
     def up(self, name: str) -> str:
         """Return words that open a home. They can't be a shell's last ones, which are run in its place."""
@@ -149,9 +212,11 @@ class Near:
         words = f"systemd-run --quiet --unit={unit} --uid={name} -p PAMName=login {command}"
         self.run(words)
         self.server.wait_for(f"test -e /run/systemd/users/{PEOPLE[name]}")
+        self.let_go(name)
         return unit
 
     def close(self, name: str, unit: str) -> None:
+        self.let_go(name)
         self.run(f"systemctl stop {unit}")
         self.server.wait_for(f"! test -e /run/systemd/users/{PEOPLE[name]}")
 
@@ -197,6 +262,13 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     said = server.run(f"/opt/busybox sh -ec {shlex.quote(script)}")
     assert said == ""
     server.path("/run/initramfs/ltsp/login/accounts").write_text(accounts)
+    server.write("/etc/pam.d/pausing", PAUSING)
+    server.write("/etc/pam.d/job", "@include common-session-noninteractive\n")
+    for file, script in {"/opt/pause": PAUSE, "/opt/look": LOOK}.items():
+        server.write(file, script)
+        server.path(file).chmod(0o755)
+    # By itself logind waits for ten seconds.
+    server.run("printf '[Login]\nUserStopDelaySec=3\n' >/run/systemd/logind.conf.d/quick.conf")
     server.run("systemctl daemon-reload; systemctl restart systemd-logind")
     return Near(server)
 
@@ -253,8 +325,7 @@ def test_a_home_that_is_not_there_is_one_sentence(both: tuple[Near, Far]) -> Non
     )
     near.run("mv /usr/bin/away /usr/bin/sshfs")
     assert near.log_in("bert") == ""
-    near.run(f"{LOGIN}/home down bert")
-    near.gone("bert")
+    near.leave("bert")
 
 
 def test_a_lost_connection_is_told_and_made_again_by_the_next_password(both: tuple[Near, Far]) -> None:
@@ -284,6 +355,7 @@ def test_a_lost_connection_is_told_and_made_again_by_the_next_password(both: tup
 
 def test_two_logins_at_the_same_moment_share_a_connection(both: tuple[Near, Far]) -> None:
     near, _ = both
+    near.hold("anna")
     # The second one has its own by the time that the first one has opened the home.
     one = f"{LOGIN}/home enter anna; touch /tmp/in.$1; until test -e /tmp/out.$1; do sleep 0.1; done"
     script = f"{ANSWER}; {one}; {near.up('anna')}"
@@ -300,8 +372,8 @@ def test_two_logins_at_the_same_moment_share_a_connection(both: tuple[Near, Far]
     assert near.run("cat /tmp/end /tmp/one /tmp/two") == "0\n"
     near.server.wait_for(lambda: len(near.connections("anna")) == 1)
     near.as_person("anna", "ls /home/anna")
-    near.run(f"rm /tmp/done /tmp/end; {LOGIN}/home down anna")
-    near.gone("anna")
+    near.run("rm /tmp/done /tmp/end")
+    near.leave("anna")
     assert near.connections("anna") == []
 
 
@@ -313,8 +385,7 @@ def test_nobody_outlives_the_home_by_the_name_of_its_connection(both: tuple[Near
         f""" "trap '' TERM; exec -a 'ssh -S {LOGIN}/users/1501/again -M -f -N' sleep 7777" """
     )
     near.server.wait_for(lambda: len(near.connections("anna")) == 2)
-    near.run(f"{LOGIN}/home down anna")
-    near.gone("anna")
+    near.leave("anna")
 
 
 def test_a_cut_is_waited_out(both: tuple[Near, Far]) -> None:
@@ -351,13 +422,13 @@ def test_what_a_crash_left_is_cleaned_by_the_next_login(both: tuple[Near, Far]) 
     near, _ = both
     assert near.log_in("anna") == ""
     # Everything that carries the home goes at once, and systemd can't start it again.
+    near.let_go("anna")
     near.run("systemctl kill --signal=KILL ltsp-home@1501; systemctl stop ltsp-home@1501")
     near.run("mount -t tmpfs stale /home/anna")
     assert near.log_in("anna") == ""
     assert near.run("grep -c ' /home/anna ' /proc/mounts") == "1\n"
     assert near.as_person("anna", "cat /home/anna/file") == "one\n"
-    near.run(f"{LOGIN}/home down anna")
-    near.gone("anna")
+    near.leave("anna")
 
 
 def test_an_account_that_no_list_had_comes_when_it_logs_in(both: tuple[Near, Far]) -> None:
@@ -415,3 +486,56 @@ def test_autologin_opens_the_home_by_the_clients_key_for_each_session(both: tupl
         assert "Permission denied" in near.as_person("bert", f"cat {LOGIN}/key", check=False)
         near.close("bert", session)
         near.gone("bert")
+
+
+def test_a_session_that_ends_leaves_the_home_to_a_login_under_way(both: tuple[Near, Far]) -> None:
+    near, far = both
+    (far.home / "anna/mine").write_text("anna's\n")
+    near.enter("anna")
+    near.type("anna")
+    # As cron does for a job.
+    near.run("pamtester job anna open_session close_session")
+    assert near.go_on("anna") == "anna's\n"
+    near.gone("anna")
+    assert near.connections("anna") == []
+
+
+def test_systemd_that_ends_a_user_leaves_the_home_to_a_login_under_way(both: tuple[Near, Far]) -> None:
+    near, far = both
+    sessions = []
+    for name in ("anna", "bert"):
+        (far.home / name / "mine").write_text(f"{name}'s\n")
+        assert near.log_in(name) == ""
+        sessions.append(near.open(name))
+    # Somebody logs out and in again at once, before systemd puts the last session away. One of them has typed
+    # the password by then, the other one not.
+    near.run(f"systemctl stop {' '.join(sessions)}")
+    for name in ("anna", "bert"):
+        near.enter(name)
+    near.type("anna")
+    near.server.wait_for("! test -e /run/systemd/users/1501 && ! test -e /run/systemd/users/1502")
+    near.type("bert")
+    for name in ("anna", "bert"):
+        assert near.go_on(name) == f"{name}'s\n"
+    for name in ("anna", "bert"):
+        near.gone(name)
+        assert near.connections(name) == []
+
+
+def test_a_login_that_is_given_up_leaves_nothing(both: tuple[Near, Far]) -> None:
+    near, _ = both
+    # The program is killed, with a user that systemd puts away just then, or it ends by itself.
+    assert near.log_in("anna") == ""
+    session = near.open("anna")
+    near.run(f"systemctl stop {session}")
+    near.enter("anna")
+    near.type("anna")
+    near.enter("bert", "")
+    near.run(f"echo {PASSWORD} >/tmp/bert.password")
+    near.server.wait_for("mountpoint -q /home/bert && ! systemctl is-active --quiet login-bert")
+    near.server.wait_for("! test -e /run/systemd/users/1501")
+    near.run("systemctl kill --signal=KILL login-anna")
+    for name in ("anna", "bert"):
+        near.gone(name)
+        assert near.connections(name) == []
+    near.server.wait_for(f'[ -z "$(ls {LOGIN}/homes)" ]')

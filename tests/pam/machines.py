@@ -235,14 +235,14 @@ enter | judge | change) "$@" ;;
 esac
 cd /run/ltsp/login
 uid=$(sed -n "s/^$2://p" accounts)
-[ "$1" = down ] || told=$(cat)
-printf '%s\\n' "$1 $2 $uid $(id -u) $told" >>log
 case $1 in
 up)
-    mountpoint -q "/home/$2" && exit 0
+    told=$(cat)
+    printf '%s\\n' "$1 $2 $uid $(id -u) $told" >>log
     connection=$uid.$PPID
     [ -n "$uid" ] || connection=new.$PPID
     find_socket
+    ! mountpoint -q "/home/$2" || exec ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null
     open_home "$@" && exit
     ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null
     exit 1
@@ -252,7 +252,7 @@ down)
     read_home "$uid"
     rm homes/$uid
     find_socket
-    ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null
+    ssh -F /dev/null -S "$socket" -O exit ltsp-login 2>/dev/null || :
     ;;
 esac
 """
@@ -376,6 +376,16 @@ class School:
     def connections(self, user: str) -> str:
         """Return the processes of the client that are connections of that user."""
         return self.client.run(f"pgrep -x ssh -a | grep -- '-l {user} '", check=False)
+
+    def held(self, user: str) -> bool:
+        """Whether somebody holds the home of that user."""
+        return not self.client.run(f"flock -n {LOGIN}/users/{user}.lock echo free", check=False)
+
+    def leave(self, user: str) -> None:
+        """Close the home, which nobody holds any more."""
+        assert not self.held(user)
+        gone = f"while pgrep -x ssh -a | grep -e '-l {user} '; do sleep 0.1; done"
+        self.client.run(f"{LOGIN}/home down {user}; ! mountpoint -q /home/{user}; {gone}")
 
     def log(self) -> list[str]:
         """Return what the client's `home` did since the last time, and forget it."""
