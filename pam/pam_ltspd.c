@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <regex.h>
+#include <security/pam_appl.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
@@ -303,6 +304,33 @@ static int finish(struct talk *t, int code)
     return code;
 }
 
+/* Give the keyring the password that a login has just set. Its daemon wants a directory, also without a session. */
+static void change_keyring(const struct talk *t)
+{
+    const struct pam_conv conv = {.appdata_ptr = t->pamh};
+    struct passwd *known = pam_modutil_getpwnam(t->pamh, t->user);
+    pam_handle_t *pamh;
+    char place[64];
+    if (t->kept < 2 || !known || pam_start("ltspd-keyring", t->user, &conv, &pamh) != PAM_SUCCESS)
+        return;
+    snprintf(place, sizeof place, "XDG_RUNTIME_DIR=/run/user/%u", known->pw_uid);
+    if (access(place + strlen("XDG_RUNTIME_DIR="), F_OK))
+        snprintf(place, sizeof place, "XDG_RUNTIME_DIR=" LOGIN "/users/%u", known->pw_uid);
+    pam_putenv(pamh, place);
+    pam_end(pamh, pam_chauthtok(pamh, PAM_SILENT));
+}
+
+/* The first module of that change: take the passwords of a login. */
+static int take_passwords(pam_handle_t *pamh)
+{
+    const void *conv = NULL, *old = NULL, *new = NULL;
+    pam_get_item(pamh, PAM_CONV, &conv);
+    pam_handle_t *login = ((const struct pam_conv *)conv)->appdata_ptr;
+    if (pam_get_item(login, PAM_OLDAUTHTOK, &old) || pam_get_item(login, PAM_AUTHTOK, &new))
+        return PAM_AUTHTOK_ERR;
+    return pam_set_item(pamh, PAM_OLDAUTHTOK, old) | pam_set_item(pamh, PAM_AUTHTOK, new);
+}
+
 static void let_go(pam_handle_t *pamh, void *data, int error)
 {
     close((int)(long)data);
@@ -334,6 +362,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
         lseek(t.facts, 0, SEEK_SET);
         code = home(&t, "up", 0) ? PAM_CRED_INSUFFICIENT : PAM_SUCCESS;
         hear(&t, t.output.data, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
+        if (code == PAM_SUCCESS)
+            change_keyring(&t);
     }
     return finish(&t, code);
 }
@@ -341,6 +371,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
+    if (argc && !strcmp(argv[0], "keyring"))
+        return take_passwords(pamh);
     if (whose(&t, pamh, flags) != SERVERS)
         return PAM_IGNORE;
     if (flags & PAM_PRELIM_CHECK)

@@ -136,6 +136,10 @@ for each in system-auth password-auth; do
     edit_stack "$new/etc/pam.d/$each" auth password session
 done
 
+# What the module does for the keyring when a login has changed the password.
+write "$new/etc/pam.d/ltspd-keyring" "password required /run/ltsp/login/pam_ltspd.so keyring
+-password optional pam_gnome_keyring.so use_authtok"
+
 # login ends after a minute, and whoever has to change an expired password and types slowly needs more. Another value
 # is the image's own choice.
 if [ -f "$new/etc/login.defs" ] && [ ! -L "$new/etc/login.defs" ]; then

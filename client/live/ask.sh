@@ -46,6 +46,12 @@ find_socket() {
     esac
 }
 
+# make_place: make the person's own directory: for connections, and for what needs one before there is a session.
+make_place() {
+    [ -d "$login/users/$uid" ] || mkdir -m 700 "$login/users/$uid" 2>/dev/null
+    [ ! -O "$login/users/$uid" ] || chown "$uid:$gid" "$login/users/$uid"
+}
+
 # is_connected: whether the connection is there.
 is_connected() {
     local pid
@@ -96,8 +102,7 @@ enter() {
     rm -f "$socket"
     set -- "$1" -S "$socket" -M -f -N ltsp-login
     case "$connection" in new.*) ask "$@" ;; esac
-    mkdir -m 700 "$login/users/$uid" 2>/dev/null
-    chown "$uid:$gid" "$login/users/$uid"
+    make_place
     # One capability that allows almost nothing (to keep the machine from sleeping) stays: so the person's other
     # processes can't trace this one, and make it say that a password was right. Not CAP_WAKE_ALARM, which pam_systemd
     # gives to each session since version 254.

@@ -72,6 +72,7 @@ up() {
     is_connected || connection=$(read_home "$uid" && is_connected && echo "$connection")
     why=${why:-$(check_home)}
     if [ -z "$why" ]; then
+        make_place
         # Only SSHFS needs the connection of the login any longer.
         if [ "$kind" != sshfs ]; then end_connection && connection=''; fi
         case "$kind" in

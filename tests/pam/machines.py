@@ -291,6 +291,8 @@ class School:
         stack = "".join(f"@include common-{each}\n" for each in ("auth", "account", "password", "session"))
         self.client.put("/etc/pam.d/greeter", stack)
         self.client.put("/etc/pam.d/polkit-1", stack)
+        keyring = "-password optional pam_gnome_keyring.so use_authtok\n"
+        self.client.put("/etc/pam.d/ltspd-keyring", f"password required {MODULE} keyring\n{keyring}")
         self.client.put("/etc/pam.d/only-ours", f"auth required {MODULE}\n")
         ours = f"auth required {MODULE}\n"
         self.client.put("/etc/pam.d/with-token", f"{ours}auth required pam_probe.so authtok=/tmp/token\n")

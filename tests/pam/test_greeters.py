@@ -6,7 +6,7 @@ from tests.pam.machines import PASSWORD, School
 
 pytestmark = pytest.mark.lab
 SUCCESS, AUTH_ERR = 0, 7
-NEW = "Brighter-9-Candles"
+NEW, NEWER, NEWEST = "Brighter-9-Candles", "Colder-8-Rivers", "Darker-7-Forests"
 STEPS = ("authenticate", "acct_mgmt", "setcred 2", "open_session", "close_session")
 
 
@@ -25,7 +25,7 @@ def test_greeters_bring_the_home(school: School, service: str) -> None:
     school.leave(name)
 
 
-def test_a_login_opens_the_keyring_and_passwd_changes_its_password(school: School) -> None:
+def test_a_login_opens_the_keyring_and_each_new_password_becomes_its_own(school: School) -> None:
     uid, name = school.person("kira"), "kira"
     place = f"XDG_RUNTIME_DIR=/run/user/{uid}"
     # pam_systemd does that on a booted client.
@@ -36,8 +36,8 @@ def test_a_login_opens_the_keyring_and_passwd_changes_its_password(school: Schoo
     )
     look = "timeout 60 secret-tool lookup key lab"
 
-    def in_session(password: str, script: str) -> str:
-        seen = school.call(name, password, service="lightdm", steps=STEPS[:-1])
+    def in_session(*answers: str, script: str) -> str:
+        seen = school.call(name, *answers, service="lightdm", steps=STEPS[:-1])
         assert seen["codes"] == [SUCCESS] * (len(STEPS) - 1)
         said = school.client.run(f"{person} dbus-run-session -- sh -c '{script}' 2>/dev/null", check=False)
         # The home stays, as the session is not closed; the keyring's program would go on, too.
@@ -45,9 +45,22 @@ def test_a_login_opens_the_keyring_and_passwd_changes_its_password(school: Schoo
         return said
 
     # Nobody could answer a question here.
-    assert in_session(PASSWORD, f"printf words | secret-tool store --label=lab key lab; {look}") == "words"
-    assert in_session(PASSWORD, look) == "words"
-    answers = f"{PASSWORD}\n{PASSWORD}\n{NEW}\n{NEW}\n"
+    store = f"printf words | secret-tool store --label=lab key lab; {look}"
+    assert in_session(PASSWORD, script=store) == "words"
+    assert in_session(PASSWORD, script=look) == "words"
+    # By passwd, where the first new one is refused.
+    answers = f"{PASSWORD}\n{PASSWORD}\ntiny\ntiny\n{NEW}\n{NEW}\n"
     assert "updated successfully" in school.client.run(f"{person} passwd", stdin=answers)
-    assert in_session(NEW, look) == "words"
-    school.client.run(f"rm /etc/environment; umount /home/{name}")
+    assert in_session(NEW, script=look) == "words"
+    # By a login that demands it. pam_systemd makes the directory, as soon as there is a session.
+    common = school.client.get("/etc/pam.d/common-session")
+    mkdir = f"/usr/bin/install -d -m 700 -o {uid} -g {uid} /run/user/{uid}"
+    school.client.put("/etc/pam.d/common-session", f"{common}session required pam_exec.so {mkdir}\n")
+    for old, new in ((NEW, NEWER), (NEWER, NEWEST)):
+        school.client.run(f"rm -r /run/user/{uid}")
+        school.server.run(f"chage -d 0 {name}")
+        assert in_session(old, old, "tiny", "tiny", new, new, script=look) == "words"
+    assert in_session(NEWEST, script=look) == "words"
+    school.client.put("/etc/pam.d/common-session", common)
+    school.client.run("rm /etc/environment")
+    school.leave(name)
