@@ -161,8 +161,8 @@ def test_serving_off_and_on(server: Server) -> None:
         server.run("systemctl restart ltspd")
         product.wait_until_up(server)
         server.run(f"! {answering}; systemctl is-active ltspd-gateway && systemctl is-active ltspd-nfs")
-        audit = f"journalctl -q --no-pager -o cat --after-cursor='{began}' | grep ' Serve '"
-        server.wait_for(lambda: "configure Serve (-) by user 0 (root" in server.run(f"{audit} || :"))
+        audit = f"journalctl -q --no-pager -o cat --after-cursor='{began}' | grep Manager.Serve"
+        server.wait_for(lambda: "configure Manager.Serve (-) by user 0 (root" in server.run(f"{audit} || :"))
     finally:
         server.run("ltspctl serve on")
     settled(server)
