@@ -26,6 +26,17 @@ case "$LANG$LANGUAGE" in
         return 0
         ;;
 esac
+# As locales are called on disk: a directory, or a name near the beginning of the archive.
+name=$(echo "$LANG" | awk -F. '{ code = tolower($2); gsub(/-/, "", code); print $1 (code == "" ? "" : "." code) }')
+case "$name" in
+    '' | C | C.utf8 | POSIX) ;;
+    *)
+        if [ ! -d "$new/usr/lib/locale/$name" ] &&
+            ! head -c 1000000 "$new/usr/lib/locale/locale-archive" 2>/dev/null | tr '\0' '\n' | grep -qxF "$name"; then
+            say "LANG=$LANG: this image has no such locale, so programs speak English (/etc/locale.gen, or a langpack)"
+        fi
+        ;;
+esac
 # The image's choice of single formats (LC_TIME …) was made for its own language.
 lines=$LANG
 [ -n "$lines" ] || lines=$(sed -n 's/^LANG=//p' "$new/etc/default/locale" "$new/etc/locale.conf" 2>/dev/null | head -n 1)
