@@ -28,6 +28,8 @@
 
 #define LOGIN "/run/ltsp/login"
 #define HELD "ltspd-held" /* what PAM keeps for us: the lock */
+/* Their greeters show the last message only, their own words in place of an error, and a session without a pause. */
+#define GREETERS "^(lightdm|sddm|greetd|plasmalogin)"
 #define QUIET 20 /* milliseconds without output after which we look whether ssh waits for an answer */
 /* ssh's own words are about the connection, except that somebody was refused. */
 #define REFUSED ": permission denied \\(|too many authentication failures"
@@ -35,10 +37,7 @@
     "mux_|controlsocket |bad packet|banner exchange|warning: perm)"
 
 /* What was read so far; `skip` more bytes are no part of it. */
-struct text {
-    char data[8192];
-    size_t length, skip;
-};
+struct text { char data[8192]; size_t length, skip; };
 
 /* One call of the module: who, where, and what was said so far. */
 struct talk {
@@ -46,7 +45,7 @@ struct talk {
     int flags, prompts, refused, spoke, expired, kept;
     int code;                       /* of PAM: whether all went well here, whatever the server says */
     const char *user;
-    const void *preset;             /* a password that another module has asked for */
+    const void *service, *preset;   /* who calls us, and a password that another module has asked for */
     struct text terminal, output;   /* since the last answer; not yet handed on */
     int facts;                      /* a file with lines for `home up`, which are not for the person */
     char reason[256];               /* the last thing that ssh itself said */
@@ -64,11 +63,11 @@ static int matches(const char *words, const char *pattern)
     return found;
 }
 
-/* Show the person a line; `style` is PAM_TEXT_INFO or PAM_ERROR_MSG. */
+/* Show the person something; `style` is PAM_TEXT_INFO or PAM_ERROR_MSG. */
 static void tell(struct talk *t, int style, const char *words)
 {
     if (!(t->flags & PAM_SILENT))
-        pam_prompt(t->pamh, style, NULL, "%s", words);
+        pam_prompt(t->pamh, matches(t->service, GREETERS) ? PAM_TEXT_INFO : style, NULL, "%s", words);
 }
 
 static const struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -77,8 +76,7 @@ static pid_t start(const char *const argv[], int tty, int in, int out)
 {
     static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", NULL};
     /* A program of root's, such as su, calls us with its caller's number beside its own. */
-    uid_t uid = geteuid() ? getuid() : 0;
-    gid_t gid = geteuid() ? getgid() : 0;
+    uid_t uid = geteuid() ? getuid() : 0, gid = geteuid() ? getgid() : 0;
     pid_t pid = fork();
     if (pid != 0)
         return pid;
@@ -104,8 +102,7 @@ static int asleep(pid_t pid)
 {
     char name[32], words[64] = "";
     snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    int unknown = read(fd, words, sizeof words - 1) <= 0;
+    int fd = open(name, O_RDONLY | O_CLOEXEC), unknown = read(fd, words, sizeof words - 1) <= 0;
     close(fd);
     return unknown || strstr(words, ") S ");
 }
@@ -128,6 +125,7 @@ static int take(struct text *to, int fd)
 /* Lines that came from the server or from ssh: each for `home up`, about the connection, or for the person. */
 static void hear(struct talk *t, char *lines, int style)
 {
+    char all[sizeof t->terminal.data], *end = all;
     for (char *line; (line = strsep(&lines, "\n"));)
         if (matches(line, "^ltspd-(passwd|groups): ")) {
             dprintf(t->facts, "%s\n", line);
@@ -139,8 +137,12 @@ static void hear(struct talk *t, char *lines, int style)
         } else if (line[strspn(line, " \t")]) {
             t->spoke = 1;
             t->expired |= matches(line, "account has expired");
-            tell(t, style, line);
+            end += sprintf(end, "%s%s", end > all ? "\n" : "", line);
+            if (!matches(t->service, GREETERS))
+                tell(t, style, end = all);
         }
+    if (end > all)
+        tell(t, style, all);
 }
 
 /* Keep a hidden answer that is no one-time code for the modules after us: the first one is the password, one given twice
@@ -163,7 +165,7 @@ static int ask(struct talk *t, int tty)
 {
     struct termios now;
     int hidden = tcgetattr(tty, &now) < 0 || !(now.c_lflag & ECHO), code = PAM_SUCCESS;
-    char *line = t->terminal.data, *next, *answer = NULL, from[300];
+    char *line = t->terminal.data, *next, *answer = NULL, from[300], words[sizeof t->terminal.data];
     while (t->terminal.length && line[t->terminal.length - 1] == '\n')
         line[--t->terminal.length] = 0;
     snprintf(from, sizeof from, "(%s@", t->user);
@@ -173,12 +175,12 @@ static int ask(struct talk *t, int tty)
     hear(t, t->output.data, PAM_TEXT_INFO);
     t->prompts++;
     if ((next = strrchr(line, '\n'))) {
-        *next = 0;
-        hear(t, line, PAM_TEXT_INFO);
+        snprintf(words, matches(t->service, GREETERS) ? sizeof words : (size_t)(next - line) + 1, "%s", line);
+        hear(t, words, PAM_TEXT_INFO);
         line = next + 1;
     }
     if (hidden && t->preset)
-        answer = strdup(t->preset);
+        answer = strdup(t->preset), t->preset = NULL;
     else
         code = pam_prompt(t->pamh, hidden ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON, &answer, "%s", line);
     if (code == PAM_SUCCESS && (answer || (answer = strdup("")))) {
@@ -191,7 +193,6 @@ static int ask(struct talk *t, int tty)
             code = PAM_SYSTEM_ERR;
         explicit_bzero(answer, strlen(answer));
     }
-    t->preset = hidden ? NULL : t->preset;
     t->terminal.length = t->output.length = t->spoke = 0;
     free(answer);
     return code;
@@ -215,7 +216,6 @@ static int make_terminal(int ends[2])
  * put to the person. Returns its exit status; -1 if it has none, and then t->code says why. */
 static int home(struct talk *t, const char *verb, int asks)
 {
-    const char *const argv[] = {LOGIN "/home", verb, t->user, NULL};
     struct sigaction theirs;
     int tty[2] = {-1, -1}, out[2] = {-1, -1}, status = -1;
     pid_t pid = -1, done = 0;
@@ -225,7 +225,7 @@ static int home(struct talk *t, const char *verb, int asks)
     /* With SIGCHLD ignored the kernel keeps no exit status, and a handler of the caller's may take it. */
     sigaction(SIGCHLD, &usual, &theirs);
     if (pipe2(out, O_CLOEXEC) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0 && (!asks || make_terminal(tty) == 0))
-        pid = start(argv, tty[1], t->facts, out[1]);
+        pid = start((const char *const[]){LOGIN "/home", verb, t->user, NULL}, tty[1], t->facts, out[1]);
     close(out[1]);
     t->code = pid < 0 ? PAM_SYSTEM_ERR : PAM_SUCCESS;
     while (t->code == PAM_SUCCESS && done == 0) {
@@ -258,6 +258,7 @@ static enum account whose(struct talk *t, pam_handle_t *pamh, int flags)
     char line[512], wanted[300];
     enum account found = LOCAL;
     *t = (struct talk){.pamh = pamh, .flags = flags, .facts = -1};
+    pam_get_item(pamh, PAM_SERVICE, &t->service);
     if (pam_get_user(pamh, &t->user, NULL) != PAM_SUCCESS || !t->user || strlen(t->user) > 255 ||
         matches(t->user, "^-|^$|[][:space:][:cntrl:]:/\"'`;&<>|(){}$[]"))
         return LOCAL;
@@ -349,13 +350,11 @@ static int hold(const struct talk *t)
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    const void *service = NULL;
     if (whose(&t, pamh, flags) == LOCAL)
         return PAM_IGNORE;
-    pam_get_item(pamh, PAM_SERVICE, &service);
     pam_get_item(pamh, PAM_AUTHTOK, &t.preset);
     /* polkit asks for an administrator's password, and gives no session. */
-    int enters = geteuid() == 0 && !(service && !strcmp(service, "polkit-1"));
+    int enters = geteuid() == 0 && strcmp(t.service, "polkit-1");
     int code = judge(&t, enters ? "enter" : "judge");
     if (code == PAM_SUCCESS && enters) {
         hold(&t);
@@ -365,6 +364,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
         if (code == PAM_SUCCESS)
             change_keyring(&t);
     }
+    if (code == PAM_SUCCESS && t.spoke && matches(t.service, GREETERS))
+        sleep(4);
     return finish(&t, code);
 }
 
@@ -373,10 +374,9 @@ int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
     struct talk t;
     if (argc && !strcmp(argv[0], "keyring"))
         return take_passwords(pamh);
-    if (whose(&t, pamh, flags) != SERVERS)
-        return PAM_IGNORE;
-    if (flags & PAM_PRELIM_CHECK)
-        return PAM_SUCCESS;
+    enum account found = whose(&t, pamh, flags);
+    if (found != SERVERS || (flags & PAM_PRELIM_CHECK))
+        return found == SERVERS ? PAM_SUCCESS : PAM_IGNORE;
     int code = finish(&t, judge(&t, "change"));
     return code == PAM_PERM_DENIED ? PAM_AUTHTOK_ERR : code;
 }

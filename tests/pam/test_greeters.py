@@ -5,7 +5,7 @@ import pytest
 from tests.pam.machines import PASSWORD, School
 
 pytestmark = pytest.mark.lab
-SUCCESS, AUTH_ERR = 0, 7
+SUCCESS, AUTH_ERR, ACCT_EXPIRED, AUTHINFO_UNAVAIL = 0, 7, 13, 9
 NEW, NEWER, NEWEST = "Brighter-9-Candles", "Colder-8-Rivers", "Darker-7-Forests"
 STEPS = ("authenticate", "acct_mgmt", "setcred 2", "open_session", "close_session")
 
@@ -23,6 +23,40 @@ def test_greeters_bring_the_home(school: School, service: str) -> None:
     # What a greeter has started for the session, such as a keyring, systemd ends on a booted client.
     school.client.run(f"pkill -KILL -u {uid}", check=False)
     school.leave(name)
+
+
+def test_a_greeter_that_shows_one_message_at_a_time_gets_all_words_in_it(school: School) -> None:
+    """And in none that it takes for an error, because it says "wrong password" in place of that."""
+    ages = "-d $(date -d '-7 days' +%F) -M 10 -W 7"
+    for name, state in (("anja", "-E 0"), ("bodo", "-d 0"), ("cora", ages)):
+        school.person(name)
+        school.server.run(f"chage {state} {name}")
+    asked = ["hidden", "Password: "]
+    seen = school.call("anja", PASSWORD, service="lightdm")
+    assert seen["codes"] == [ACCT_EXPIRED]
+    expired = "Your account has expired; please contact your system administrator."
+    assert seen["said"] == [asked, ["info", expired]]
+    seen = school.call("bodo", PASSWORD, PASSWORD, NEW, NEW, service="lightdm")
+    assert seen["codes"] == [SUCCESS]
+    required = "You are required to change your password immediately (administrator enforced)."
+    assert seen["said"] == [
+        asked,
+        # Its own prompt is not shown beside a message.
+        ["info", f"{required}\nChanging password for bodo.\nCurrent password: "],
+        ["hidden", "Current password: "],
+        ["hidden", "New password: "],
+        ["hidden", "Retype new password: "],
+    ]
+    # The session covers the words, so it is some seconds before it begins.
+    seen = school.call("cora", PASSWORD, service="lightdm")
+    assert seen["codes"] == [SUCCESS]
+    assert seen["said"] == [asked, ["info", "Warning: your password will expire in 3 days."]]
+    assert seen["took"] > 4
+    school.serve_no_more()
+    seen = school.call("cora", PASSWORD, service="lightdm")
+    school.serve()
+    assert seen["codes"] == [AUTHINFO_UNAVAIL]
+    assert [kind for kind, _ in seen["said"]] == ["info"]
 
 
 def test_a_login_opens_the_keyring_and_each_new_password_becomes_its_own(school: School) -> None:
