@@ -31,6 +31,33 @@ class Desk:
         picture.save(self.server.session.logs / f"{self.client.name}-{name}.png")
         return picture
 
+    def watch(self, name: str, until: Callable[[], object]) -> str:
+        """Return all words that are on the screen before something has happened, and keep the pictures."""
+        pictures: dict[Picture, None] = {}
+        while not until():
+            pictures[self.client.screen.look()] = None
+        for number, picture in enumerate(pictures):
+            picture.save(self.server.session.logs / f"{self.client.name}-{name}-{number}.png")
+        return " ".join(picture.words() for picture in pictures)
+
+    def enter(self, name: str) -> "Window":
+        """Wait for the session of somebody who has just been let in, and for the shell in its window."""
+        window = Window(self, name)
+        window.expect(r"\$ $")
+        assert self.client.shell(f"findmnt -n -o FSTYPE /home/{name}").strip() == "fuse.sshfs"
+        self.keep(f"session-of-{name}")
+        return window
+
+    def leave(self, name: str) -> None:
+        """Log out; nothing of the person is left then."""
+        self.type("openbox --exit")
+        self.wait_for(f"! findmnt -n /home/{name} && ! pgrep -u {name} && [ ! -e /run/user/$(id -u {name}) ]")
+        self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Remove what a session has shown: each one writes a new file, and its commands are new files."""
+        self.server.run(f"cd /home/{name} && rm -f {SCRIPT} do-*")
+
     def type(self, line: str) -> None:
         """Type a line on the client's keyboard."""
         self.client.screen.type(f"{line}\n")

@@ -35,7 +35,7 @@ SECONDS = {
     "nfs": 1800,
     "next": 1800,
     "firmware": 600,
-    "desktop": 600,
+    "desktop": 2400,
     "netboot": 2000,
     "running": 900,
     "namespaces": 890,
@@ -58,7 +58,7 @@ TREES = {
     "managers": ("bookworm-cards", "trixie-cards", "bookworm-firewalls", "trixie-firewalls", "client"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
-    "desktop": ("login-server", "desktop"),
+    "desktop": ("login-server", "desktop", "trixie-server", "trixie-desktop"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }
 # GiB of memory that one part may take: a server, and several clients of 1 GiB of which each uses half.

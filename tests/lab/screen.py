@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import subprocess
 import time
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,8 @@ _SHIFTED = {
 _SHIFTED |= {"_": "minus", "+": "equal", ":": "semicolon", "?": "slash", '"': "apostrophe"}
 # A screen on which so many rows of pixels change is still: a cursor blinks, a clock goes on.
 _BLINKING = 48
+# Letters of a screen are this much too small for a program that reads scanned pages.
+_LARGER = 3
 # Pictures are so many seconds apart, and so many of them must be alike.
 _LOOK, _ALIKE = 1.0, 4
 
@@ -50,6 +53,23 @@ class Picture:
         if (self.width, self.height) != (other.width, other.height):
             return self.height
         return sum(mine != theirs for mine, theirs in zip(self.rows(), other.rows(), strict=True))
+
+    def words(self) -> str:
+        """Read it, and return what is written there, with single spaces. Letters may be mistaken."""
+        gray = self.pixels[1::3]
+        rows = [gray[at : at + self.width] for at in range(0, len(gray), self.width)]
+        larger = [bytes(each for each in row for _ in range(_LARGER)) for row in rows for _ in range(_LARGER)]
+        header = f"P5 {_LARGER * self.width} {_LARGER * self.height} 255\n".encode()
+        # Lines of one block of text; one core, as emulators have the others.
+        read = subprocess.run(
+            ["tesseract", "--psm", "6", "-", "-"],
+            input=header + b"".join(larger),
+            capture_output=True,
+            check=False,
+            env={"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin"},
+        )
+        # It fails if there is nothing at all.
+        return " ".join(read.stdout.decode().split())
 
     def save(self, path: Path) -> Path:
         """Write it as a PNG."""
@@ -85,6 +105,11 @@ class Screen:
     def press(self, *keys: str) -> None:
         """Press keys at once, by QEMU's names: ``press("ctrl", "alt", "f2")``."""
         self._do("send-key", keys=[{"type": "qcode", "data": key} for key in keys])
+
+    def put_pointer_away(self) -> None:
+        """Move the mouse to the lower right corner, where its pointer covers no words."""
+        steps = [{"type": "rel", "data": {"axis": axis, "value": 5000}} for axis in ("x", "y")]
+        self._do("input-send-event", events=steps)
 
     def type(self, text: str) -> None:
         """Type on a US keyboard, one key after the other."""
