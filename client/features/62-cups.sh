@@ -17,6 +17,10 @@ write "$new/etc/cups/client.conf" "ServerName $printing"
 [ "$printing" != localhost ] || return 0
 # A CUPS of the client's own would only take memory.
 mkdir -p "$run/systemd/system.control"
+split "$KEEP_SYSTEM_SERVICES"
 for each in cups.service cups.socket cups.path cups-browsed.service; do
-    : >"$run/systemd/system.control/$each"
+    case " $words " in
+        *" $each "* | *" ${each%.*} "*) ;;
+        *) : >"$run/systemd/system.control/$each" ;;
+    esac
 done
