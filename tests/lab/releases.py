@@ -20,7 +20,12 @@ UNSTABLE = "sid"
 
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Debian 12 still has both places, later releases have a link.
-_LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+_LIBRARIES = (
+    "lib/x86_64-linux-gnu",
+    "usr/lib/x86_64-linux-gnu",
+    # Of its own, for a library of sound that some programs are linked with.
+    "usr/lib/x86_64-linux-gnu/pulseaudio",
+)
 _LOADER = "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 # Since all releases keep programs below /usr, packages may name either place.
 _MERGED = ("bin", "sbin", "lib", "lib64")
