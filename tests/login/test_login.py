@@ -65,6 +65,8 @@ def test_people_log_in(school: Server, client: Client) -> None:
     sitting = Sitting(at_next_console(client, "bert"))
     _others(school, sitting)
     _at_work(anna)
+    # What a login needs was read before that.
+    assert "ltsp-ahead.service: Deactivated successfully" in client.shell("journalctl -b -u ltsp-ahead")
     anna.log_out()
 
 

@@ -539,3 +539,19 @@ def test_a_login_that_is_given_up_leaves_nothing(both: tuple[Near, Far]) -> None
         near.gone(name)
         assert near.connections(name) == []
     near.server.wait_for(f'[ -z "$(ls {LOGIN}/homes)" ]')
+
+
+def test_what_a_login_needs_is_read_ahead(both: tuple[Near, Far]) -> None:
+    near, _ = both
+    ahead = "busybox=/opt/busybox /opt/busybox sh /opt/ltsp/client/live/ahead.sh"
+    names = near.run(f"{ahead} list")
+    for word in (
+        "/systemd/systemd\n",
+        "/sshfs\n",
+        "/libfuse3.so",
+        "/libsystemd-shared-",
+        "/pam_systemd.so\n",
+    ):
+        assert word in names
+    near.run("while read -r name; do test -f $name || exit; done", stdin=names)
+    assert near.run(ahead) == ""
