@@ -55,9 +55,10 @@ find_session() {
 find_manager
 case "$manager" in
     lightdm)
-        # With a timeout it also logs in after a logout. The main file comes last, and so it counts.
+        # With a timeout it also logs in after a logout. The main file comes last, and so it counts. The greeter counts the
+        # seconds from before it is on the screen, and if they are over before it has asked for a name, nobody gets in.
         wait=0
-        [ -z "$again" ] || wait=2
+        [ -z "$again" ] || wait=10
         set_keys "$manager_conf" 'Seat:*' "autologin-user=$account" "autologin-user-timeout=$wait"
         ;;
     gdm | gdm3)
