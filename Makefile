@@ -39,7 +39,8 @@ install:
 	    install -D -m 644 "$$file" "$(LIB)/$$file"; done
 	find client -type f ! -name '*.md' | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
-	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client nbd/nbd-client.c
+	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client \
+	    nbd/nbd-client.c nbd/encrypt.c
 	for arch in $(PAM_ARCHES); do \
 	    if ! command -v "$$arch-linux-gnu-gcc" > /dev/null || ! [ -e /usr/include/security/pam_modules.h ]; then \
 	        echo "install: people can't log in on $$arch clients by this server: that needs" \
@@ -55,7 +56,7 @@ install:
 	for name in $$($(PYTHON) -B -c 'from ltspd.cli.ltsp5 import COMMANDS; print(*COMMANDS)'); do \
 	    ln -sf ../lib/ltspd/ltsp5 "$(DESTDIR)/usr/sbin/$$name"; done
 	$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(LIB)
-	install -m 755 login/login-account nat/nat $(LIB)
+	install -m 755 login/login-account nat/nat nbd/nbd-swap $(LIB)
 	if [ -e /usr/include/security/pam_modules.h ]; then \
 	    $(MAKE) --no-print-directory $(LIB)/pam_new_password.so; else \
 	    echo "install: people can't change their passwords at clients: that needs libpam0g-dev" >&2; fi

@@ -8,13 +8,13 @@ from ltspd.config.configuration import Config
 from ltspd.config.document import Document, Host
 from ltspd.config.evaluate import exact_hosts, host_patterns
 from ltspd.config.parameter import BOTH, SERVER, Parameter
-from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number
+from ltspd.config.readers import ADDRESSES, FLAG, LINE, PLAIN_PATH, TEXT, number, size
 from ltspd.config.selection import select
 from ltspd.config.settings import render_settings
 from ltspd.logins import openings
 from ltspd.menu import channels, lock, pi
 from ltspd.menu.choice import DEFAULT_IMAGE, WAY, Chooser, examples, rules
-from ltspd.model.desired import AddOn, Desired, Homes, Store
+from ltspd.model.desired import AddOn, Desired, Homes, Store, Swap
 from ltspd.model.facts import Facts
 from ltspd.model.image import SourceKind
 from ltspd.model.menu import MEMORY_TESTS, BootWay, Menu, Offer, RootTransport, Tool
@@ -43,6 +43,9 @@ NFS_HOME = Parameter(
     "NFS_HOME", FLAG, "0", BOTH, "Give clients the server's homes by NFS, to any machine that asks"
 )
 HOME_DIR = Parameter("HOME_DIR", PLAIN_PATH, "/home", SERVER, "The directory of homes that NFS_HOME exports")
+NBD_SWAP = Parameter(
+    "NBD_SWAP", size(maximum=64 << 30), "0", BOTH, "Swap on the server for a client, like 512M or 2G, by NBD"
+)
 TITLES = Parameter("IPXE_*", TEXT, "", SERVER, "Menu title of an image: IPXE_X86_64_IMG")
 MENU_SHELL = Parameter(
     "MENU_SHELL", FLAG, "0", SERVER, "Let anybody at a client use the command line of its boot menu"
@@ -108,6 +111,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
         problems += (Problem(*each) for each in missing_programs(facts.boot_programs, menu))
     opened = openings(config, facts, problems) if settings[LOGIN] else ()
     homes = _homes(config, facts, problems) if settings[NFS_HOME] else None
+    swap = _swap(config)
     return Desired(
         with_machines(
             Network(
@@ -131,10 +135,12 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             _resolver(() if dns else settings[DNS_SERVER], domains),
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
             homes if _has_ganesha(facts) or _has_kernel_server(facts) else None,
+            swap.default if swap else "",
         ),
         tuple(problems),
         opened,
         homes,
+        swap,
     )
 
 
@@ -184,6 +190,15 @@ def _homes(config: Config, facts: Facts, problems: list[Problem]) -> Homes | Non
     if _has_kernel_server(facts):
         return Homes(found.path, point, NFS_PORT, found.exported, found.whole)
     return Homes(found.path, point, HOMES_PORT)
+
+
+def _swap(config: Config) -> Swap | None:
+    """Return the sizes that ltsp.conf has anywhere; a connection does not tell whose it is."""
+    words = _words(config.document, NBD_SWAP.name) | {config.settings.texts.get(NBD_SWAP.name)}
+    sizes = {word: NBD_SWAP.reader.read(word) for word in words if word and not NBD_SWAP.problem(word)}
+    wanted = config.settings.texts.get(NBD_SWAP.name, "")
+    found = tuple(sorted((word, size) for word, size in sizes.items() if size))
+    return Swap(found, wanted if sizes.get(wanted) else "0") if found else None
 
 
 def _words(document: Document, name: str) -> set[str | None]:

@@ -2,13 +2,20 @@
  * nbd-client: a layer of a client's root over NBD; reads wait while its server is away.
  *
  *     nbd-client SERVER PORT /dev/nbdN -N EXPORT
+ *     nbd-client SERVER PORT /dev/nbdN -W EXPORT
  *
  * Connects the device by the kernel's netlink interface and returns when it can be read. A process stays behind: when
  * the connection ends, it makes another one and gives it to the kernel. Meanwhile the kernel lets reads wait, as with
  * NFS. The distributions' nbd-client can't ask for that. Words after EXPORT are ignored: boot initrds of earlier
- * versions pass them. Protocols: doc/proto.md of NBD, <linux/nbd-netlink.h>.
+ * versions pass them.
+ *
+ * With -W the device can be written, and an encrypted one lies above it, whose name is printed. The first connection
+ * asks for EXPORT-new, which the server makes, and later ones for EXPORT, so that nobody gets an empty one for his own.
+ *
+ * Protocols: doc/proto.md of NBD, <linux/nbd-netlink.h>.
  */
 #define _GNU_SOURCE
+#include "encrypt.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +33,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The longest silence of a server while a connection is made, in seconds. */
@@ -62,7 +70,7 @@ static struct sockaddr_in server = {.sin_family = AF_INET};
 static const char *device, *name;
 static uint32_t number_of_device;
 static uint16_t family;
-static int netlink;
+static int netlink, writable;
 
 /* Priority and program in a line of the kernel's log, which is standard error in the background. */
 static const char *prefix = "";
@@ -128,13 +136,13 @@ static int negotiate(int line, struct export *export)
         if (receive(line, data, size))
             return -1;
         if (type & REP_ERROR)
-            return say("the server", type == REP_ERR_UNKNOWN ? "it does not have this layer" : "it refuses");
+            return say("the server", type == REP_ERR_UNKNOWN ? "it does not have this export" : "it refuses");
         if (type == REP_INFO && size >= 12 && number(data, 2) == INFO_EXPORT) {
             export->size = number(data + 2, 8);
             export->flags = number(data + 10, 2);
         }
         if (type == REP_ACK)
-            return export->size - 1 < INT64_MAX ? 0 : say("the server", "it does not tell the layer's size");
+            return export->size - 1 < INT64_MAX ? 0 : say("the server", "it does not tell the export's size");
     }
     return say("the server", "it does not come to an end");
 }
@@ -204,7 +212,7 @@ static int ask(struct message *message)
 static int attach(int command, int line, const struct export *export)
 {
     const uint64_t timeout = REQUEST_TIMEOUT, dead = DEAD_TIMEOUT, block = 512;
-    const uint64_t flags = export->flags | NBD_FLAG_HAS_FLAGS | NBD_FLAG_READ_ONLY;
+    const uint64_t flags = export->flags | NBD_FLAG_HAS_FLAGS | (writable ? 0 : NBD_FLAG_READ_ONLY);
     const struct {
         struct nlattr item, number;
         uint32_t line;
@@ -260,7 +268,7 @@ static void watch(int line, const struct export *export)
             sleep(pause);
             if ((line = dial(&again)) < 0)
                 continue;
-            /* The name is a digest, so another size means another file. */
+            /* A layer's name is a digest, so another size means another file. */
             error = again.size == export->size ? attach(NBD_CMD_RECONFIGURE, line, export) : ESTALE;
             if (error)
                 close(line);
@@ -275,17 +283,21 @@ int main(int argc, char **argv)
 {
     struct export export;
     struct message message = MESSAGE(GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
-    int line, error;
+    char first[LONGEST_NAME + 1];
+    struct stat below;
+    int line, error, above;
 
-    if (argc < 6 || strncmp(argv[3], "/dev/nbd", 8) || strcmp(argv[4], "-N") || strlen(argv[5]) > LONGEST_NAME ||
-        inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
-        fputs("usage: nbd-client IPV4-ADDRESS PORT /dev/nbdN -N EXPORT\n", stderr);
+    if (argc < 6 || strncmp(argv[3], "/dev/nbd", 8) || (strcmp(argv[4], "-N") && strcmp(argv[4], "-W")) ||
+        strlen(argv[5]) + strlen("-new") > LONGEST_NAME || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
+        fputs("usage: nbd-client IPV4-ADDRESS PORT /dev/nbdN -N|-W EXPORT\n", stderr);
         return 2;
     }
+    writable = argv[4][1] == 'W';
     server.sin_port = htons(atoi(argv[2]));
     device = argv[3] + strlen("/dev/");
     number_of_device = atoi(argv[3] + strlen("/dev/nbd"));
-    name = argv[5];
+    snprintf(first, sizeof first, "%s%s", argv[5], writable ? "-new" : "");
+    name = first;
     if ((line = dial(&export)) < 0)
         return 1;
     netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
@@ -294,6 +306,18 @@ int main(int argc, char **argv)
         return say("this kernel has no NBD", strerror(error)), 1;
     if ((error = attach(NBD_CMD_CONNECT, line, &export)))
         return say("the kernel refuses the connection", strerror(error)), 1;
+    name = argv[5];
+    if (writable) {
+        above = stat(argv[3], &below) ? -errno : encrypt("ltsp-swap", below.st_rdev, export.size);
+        if (above < 0) {
+            message = (struct message)MESSAGE(family, NBD_CMD_DISCONNECT);
+            put(&message, NBD_ATTR_INDEX, &number_of_device, sizeof number_of_device);
+            ask(&message);
+            return say("it can't be encrypted", strerror(-above)), 1;
+        }
+        printf("/dev/dm-%d\n", above);
+        fflush(stdout);
+    }
     switch (fork()) {
     case -1:
         return say("nobody can look after the connection", strerror(errno)), 1;

@@ -14,6 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)\Z")
+_SIZE = re.compile(r"([1-9][0-9]{0,4})([MG])\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 # An image as the store names it, and a channel or a generation of it if it is not the current one.
 _IMAGE = re.compile(
@@ -70,6 +71,23 @@ def duration(*, minimum: int = 0, maximum: int) -> Reader[int]:
         return seconds
 
     return Reader("a duration", read)
+
+
+def size(*, maximum: int) -> Reader[int]:
+    """Read ``512M`` or ``2G`` to bytes, 0 or nothing to 0; the limit is in bytes."""
+
+    def read(text: str) -> int:
+        if text in ("", "0"):
+            return 0
+        found = _SIZE.match(text)
+        if not found:
+            raise ValueError("is neither 0 nor a size like 512M or 2G")
+        count = int(found[1]) << {"M": 20, "G": 30}[found[2]]
+        if count > maximum:
+            raise ValueError(f"is more than {maximum >> 30}G")
+        return count
+
+    return Reader("a size", read, "0, or a size like 512M or 2G")
 
 
 def _spelled(seconds: int) -> str:

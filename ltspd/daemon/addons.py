@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from hashlib import sha256
 
 from ltspd.clients.documents import ACCOUNTS, SETTINGS, accounts_text
 from ltspd.daemon.documents import Documents
 from ltspd.errors import LtspError
-from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd
+from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd, nbd_client
 from ltspd.initrd.boot import read_client
-from ltspd.model.desired import AddOn
+from ltspd.model.desired import SWAP_PORT, AddOn
 from ltspd.model.state import Problem
 from ltspd.paths import Paths
 from ltspd.system import sshkeys
@@ -50,6 +51,7 @@ class AddOns:
             client,
             login,
             add_on.homes,
+            await self._swap(add_on.swap),
         )
         return {"ltsp.img": archive} | ({"nbd.img": nbd} if nbd else {})
 
@@ -77,6 +79,11 @@ class AddOns:
         if port:
             files["port"] = f"{port}\n"
         return {name: text.encode() for name, text in files.items()}
+
+    async def _swap(self, size: str) -> str:
+        """Return what clients must know of their swap; empty if there is none."""
+        program = await nbd_client(self._paths.root) if size else None
+        return f"{SWAP_PORT} {sha256(program).hexdigest()} {size}" if program else ""
 
     async def _nbd_add_on(self, digest: str) -> bytes:
         """Return nbd.img, made again only when the server's packages changed; empty if that fails."""

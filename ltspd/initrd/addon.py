@@ -16,7 +16,7 @@ from ltspd.model.desired import Homes
 
 # Every generation's ``init`` with LTSP_API=1 starts this file, and generations never change.
 _ENTRY = cpio.symlink("ltsp/client/main.sh", "boot/main.sh")
-# The program that `make install` builds from nbd/nbd-client.c.
+# The program that `make install` builds from nbd/.
 NBD_CLIENT = "usr/lib/ltspd/nbd-client"
 # Where the boot initrds of all generations, however old, look for it.
 _NBD_PLACE = "ltsp/nbd/bin/nbd-client"
@@ -29,12 +29,14 @@ def make_settings_initrd(
     client: Mapping[str, bytes],
     login: Mapping[str, bytes] = MappingProxyType({}),
     homes: Homes | None = None,
+    swap: str = "",
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
     ``settings`` is the generated shell text, ``accounts`` the document of the server's accounts, ``resolver``
     what clients have in resolv.conf(5) where they set nothing, ``client`` are the files of what runs on them
     by their paths, ``login`` those by which they know the server, ``homes`` what they mount by NFS.
+    ``swap`` is a line: port, digest of the program for it, size if a client's own settings say none.
     """
     return cpio.archive(
         [
@@ -46,6 +48,7 @@ def make_settings_initrd(
                 if homes
                 else []
             ),
+            *([cpio.file("ltsp/swap", f"{swap}\n".encode())] if swap else []),
             *(cpio.file(f"ltsp/login/{name}", data) for name, data in sorted(login.items())),
             *(cpio.file(f"ltsp/client/{path}", data, 0o755) for path, data in sorted(client.items())),
             _ENTRY,
@@ -53,12 +56,17 @@ def make_settings_initrd(
     )
 
 
+async def nbd_client(root: Path = Path("/")) -> bytes | None:
+    """Return the server's program for clients; None if it is missing."""
+    return await asyncio.to_thread(read_whole, root, NBD_CLIENT)
+
+
 async def make_nbd_initrd(root: Path = Path("/")) -> bytes:
     """Return nbd.img with the nbd-client of the server, whose root is ``root``.
 
     Raises LtspError if the program is missing, ToolFailed.
     """
-    program = await asyncio.to_thread(read_whole, root, NBD_CLIENT)
+    program = await nbd_client(root)
     if program is None:
         raise LtspError(f"{root / NBD_CLIENT} is missing: reinstall ltspd.")
     return cpio.aligned(await boot.compress(cpio.archive([cpio.file(_NBD_PLACE, program, 0o755)])))

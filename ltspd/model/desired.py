@@ -8,6 +8,9 @@ from ltspd.model.menu import Menu
 from ltspd.model.network import Network
 from ltspd.model.state import Problem
 
+# Where clients ask for their swap (systemd/ltspd-swap.socket).
+SWAP_PORT = 10808
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -34,11 +37,22 @@ class Homes:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """The sizes of swap that some client may have: bytes by the words of ltsp.conf.
+
+    ``default`` are the words for clients whose sections have none.
+    """
+
+    sizes: tuple[tuple[str, int], ...]
+    default: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
 class AddOn:
     """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf.
 
     ``login_port`` is where the server asks people for their passwords; 0 if it does not. ``homes`` is what
-    clients mount.
+    clients mount. ``swap`` are the words for their swap's size; empty if there is none.
     """
 
     settings: bytes = b""
@@ -47,6 +61,7 @@ class AddOn:
     resolver: bytes = b""
     login_port: int = 0
     homes: Homes | None = None
+    swap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +84,4 @@ class Desired:
     problems: tuple[Problem, ...] = ()
     openings: tuple[Opening, ...] = ()
     homes: Homes | None = None
+    swap: Swap | None = None

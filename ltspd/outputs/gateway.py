@@ -10,6 +10,7 @@ from ltspd.model.desired import Store
 from ltspd.model.menu import GRUB
 from ltspd.model.order import Verb
 from ltspd.model.output import File, Output, Unit
+from ltspd.outputs import swap_nbd
 from ltspd.outputs.documents import DIRECTORY
 from ltspd.outputs.world import World
 
@@ -95,6 +96,8 @@ def _files(world: World) -> dict[str, str]:
         # GRUB that came by HTTP asks for it here, too: in the root, whatever it is told.
         files["/grub/grub.cfg"] = f"{world.paths.tftp.rsplit('/', 1)[0]}/grub/grub.cfg"
     files |= {f"{BASE}/{name}": f"{DIRECTORY}/{name}" for name in world.signed}
+    if world.desired.swap:
+        files[f"{BASE}/nbd-client"] = swap_nbd.PROGRAM
     for name, path in boots.items():
         files[f"{BASE}/{name}"] = path
     for order in world.orders:

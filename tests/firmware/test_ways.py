@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import product
-from tests.lab.client import power_on
 from tests.lab.fleet import Fleet, Machine, wanted
 from tests.lab.net import EXTERNAL_ADDRESS, SERVER_ADDRESS
 from tests.lab.server import Server
@@ -65,28 +64,3 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
         told = product.client(server, client.mac)
         assert (told["Image"], told["Error"]) == ("bookworm", "")
         assert told["Address"].startswith("10.0.3." if machine.external else "192.168.67.")
-
-
-def test_a_machine_with_secure_boot_finds_shim_by_itself(server: Server) -> None:
-    """Its firmware refuses iPXE by PXE, and asks anew by HTTP."""
-    mac = "52:54:00:67:f8:01"
-    product.build(server, "bookworm")
-    with product.configured(server, {"server": {"BOOT_TRIES": "1"}, mac: {"DEFAULT_IMAGE": "bookworm"}}):
-        client = power_on(server.session, server.lan, "secure", mac=mac, name="refuses")
-        try:
-            server.wait_for(lambda: product.client(server, mac).get("BootWay") == "shim")
-            server.wait_for(f"grep -q {mac} /var/lib/ltspd/outputs/dnsmasq.conf")
-        finally:
-            client.off()
-        assert f"client {mac}: 1 boots in a row have failed" in server.journal("ltspd")
-        client = power_on(server.session, server.lan, "secure", mac=mac, name="finds")
-        try:
-            client.login_prompt()
-            assert "Secure boot enabled" in client.shell("dmesg")
-            product.wait_for_stage(server, mac, "login")
-        finally:
-            client.off()
-        told = product.client(server, mac)
-        assert (told["BootWay"], told["FailedBoots"]) == ("shim", 0)
-        server.run(f"ltspctl client forget {mac}")
-        server.wait_for(f"! grep -q {mac} /var/lib/ltspd/outputs/dnsmasq.conf")

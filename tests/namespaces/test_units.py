@@ -29,6 +29,8 @@ EXPOSURE = {
     "ltspd-tftpd-hpa": 2.5,
     "ltspd-tftp": 2.5,
     "ltspd-nbd@": 2.5,
+    "ltspd-swap@": 2.5,
+    "ltspd-swap-left": 2.0,
     "ltspd-nfs": 3.0,
     "ltspd-homes": 3.5,
     "ltspd-radvd": 2.0,
@@ -132,7 +134,18 @@ def test_a_unit_is_as_closed_as_promised(server: Server, unit: str, most: float)
 def test_systemd_applies_it(server: Server, built: str) -> None:
     # A template has no process of its own; its instances are looked at where a transport serves. A trial's
     # unit runs only for a trial, and others where ltsp.conf or a command asks for them.
-    seldom = ("@", "-trial", "-ruleset", "-homes", "-nat", "-dns", "-kea", "-dhcpd", "-tftpd-hpa")
+    seldom = (
+        "@",
+        "-trial",
+        "-ruleset",
+        "-homes",
+        "-nat",
+        "-dns",
+        "-kea",
+        "-dhcpd",
+        "-tftpd-hpa",
+        "-swap-left",
+    )
     for unit in (each for each in EXPOSURE if not each.endswith(seldom)):
         pid = server.run(f"systemctl show -P MainPID {unit}").strip()
         status = server.run(f"cat /proc/{pid}/status")

@@ -1,1 +1,1 @@
-"""What a booted client does while it runs: homes, identity, live changes, orders."""
+"""What a booted client does while it runs: homes, swap, identity, live changes, orders."""

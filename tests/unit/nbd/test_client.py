@@ -16,7 +16,7 @@ from ltspd.initrd import elf
 from tests import REPOSITORY
 from tests.patience import PATIENCE
 
-SOURCE = REPOSITORY / "nbd/nbd-client.c"
+SOURCES = [REPOSITORY / "nbd/nbd-client.c", REPOSITORY / "nbd/encrypt.c"]
 NAME = "5e" * 32
 HELLO = b"NBDMAGICIHAVEOPT\0\3"
 # Says the second argument to whoever connects, as an answer to the request if that begins with a greeting,
@@ -48,7 +48,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile it as `make install` does."""
     target = tmp_path_factory.mktemp("nbd")
     flags = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror", "-static"]
-    subprocess.run(["cc", *flags, "-o", target / "nbd-client", SOURCE], check=True)
+    subprocess.run(["cc", *flags, "-o", target / "nbd-client", *SOURCES], check=True)
     return target / "nbd-client"
 
 
@@ -97,12 +97,12 @@ def test_other_informations_are_passed_over(program: Path) -> None:
         (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak NBD's fixed newstyle"),
         (b"NBDMAGICIHAVEOPT\0\0", "does not speak NBD's fixed newstyle"),
         (HELLO, "it hung up"),
-        (HELLO + reply(1 << 31 | 6, b"unknown"), "it does not have this layer"),
+        (HELLO + reply(1 << 31 | 6, b"unknown"), "it does not have this export"),
         (HELLO + reply(1 << 31 | 2), "it refuses"),
-        (HELLO + ACK, "it does not tell the layer's size"),
-        (HELLO + reply(3, b"\0\0\0") + ACK, "it does not tell the layer's size"),
-        (HELLO + export(0) + ACK, "it does not tell the layer's size"),
-        (HELLO + export(1 << 63) + ACK, "it does not tell the layer's size"),
+        (HELLO + ACK, "it does not tell the export's size"),
+        (HELLO + reply(3, b"\0\0\0") + ACK, "it does not tell the export's size"),
+        (HELLO + export(0) + ACK, "it does not tell the export's size"),
+        (HELLO + export(1 << 63) + ACK, "it does not tell the export's size"),
         (HELLO + export() + reply(1, option=6), "none of NBD's"),
         (HELLO + reply(1, magic=7), "none of NBD's"),
         (HELLO + reply(3, bytes(4096)), "none of NBD's"),
@@ -145,7 +145,7 @@ def test_nbd_server_understands_it(program: Path, tmp_path: Path) -> None:
     lines = [line for line in done.stderr.splitlines() if line.startswith("nbd0: ")]
     assert len(lines) == 2, done.stderr
     assert "this kernel has no NBD" in lines[0]
-    assert "it does not have this layer" in lines[1]
+    assert "it does not have this export" in lines[1]
 
 
 @pytest.mark.parametrize(
