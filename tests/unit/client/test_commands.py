@@ -37,7 +37,7 @@ ELSEWHERE = {"panic", "ltsp_settings", "systemctl", "loginctl", "take_order", "u
 # What a TPM needs; the script looks whether the image has them.
 ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
 # Each busybox-static since Debian 12 has these, too; the scripts of the booted system call them by its path.
-WHOLE = {"cmp", "date", "od", "rmdir", "sha256sum", "sort", "xargs"}
+WHOLE = {"chmod", "cmp", "date", "mkswap", "od", "rmdir", "sha256sum", "sort", "swapon", "xargs"}
 # Commands that start another one, after so many words of their own.
 STARTERS = {"exec": 0, "setsid": 0, "cttyhack": 0, "timeout": 1, "retry": 1, "chroot": 1}
 
@@ -47,7 +47,7 @@ class Script:
 
     def __init__(self, text: str) -> None:
         self.text = re.sub(r"<<'EOF'\n(.*?)\nEOF\n", r"\n\1\n", text, flags=re.DOTALL)
-        self.text = re.sub(r"<<-END\n(.*?)\n\tEND\n", "\n", self.text, flags=re.DOTALL)
+        self.text = re.sub(r"<<-?END\n(.*?)\n\t?END\n", "\n", self.text, flags=re.DOTALL)
         self.at = 0
         self.found: set[str] = set()
         self.commands("")
