@@ -17,9 +17,9 @@ from tests.lab.session import Session, end
 from tests.lab.timeline import REPEATED, STAGES, Mark
 from tests.patience import PATIENCE
 
-# ``http``: UEFI that boots by HTTP only. ``secure``: UEFI with Secure Boot on, which knows Microsoft's keys
-# and no others.
-Firmware = Literal["bios", "uefi", "http", "secure"]
+# ``bios32``: a PC whose processor has 32 bits. ``http``: UEFI that boots by HTTP only. ``secure``: UEFI with
+# Secure Boot on, which knows Microsoft's keys and no others.
+Firmware = Literal["bios", "bios32", "uefi", "http", "secure"]
 _OVMF = Path("/usr/share/OVMF")
 _numbers = itertools.count(1)
 
@@ -153,8 +153,8 @@ def power_on(
     client = Client(name, mac, lan, lan.plug(external=external))
     ours, theirs = zip(*(socket.socketpair() for _ in range(3 + consoles)), strict=True)
     descriptors = [line.fileno() for line in theirs]
-    argv = ["qemu-system-x86_64", "-name", f"{session.name}-{name}", *_machine(session, name, firmware)]
-    argv += ["-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory), "-no-reboot", "-boot", "n"]
+    argv = [*_machine(session, name, firmware), "-name", f"{session.name}-{name}"]
+    argv += ["-accel", "tcg,thread=multi", "-m", str(memory), "-no-reboot", "-boot", "n"]
     # -nographic makes a BIOS write on the first serial line, too.
     argv += ["-nographic", "-monitor", "none"]
     monitor, *serial = descriptors
@@ -163,7 +163,7 @@ def power_on(
     for number, descriptor in enumerate(serial):
         argv += ["-chardev", f"socket,id=line{number},fd={descriptor}", "-serial", f"chardev:line{number}"]
     argv += ["-netdev", f"tap,id=lan,ifname={client.tap},script=no,downscript=no"]
-    rom = "" if firmware == "bios" else ",romfile="
+    rom = "" if firmware.startswith("bios") else ",romfile="
     argv += ["-device", f"virtio-net-pci,netdev=lan,mac={mac}{rom}", *extra]
     began = time.monotonic()
     try:
@@ -184,20 +184,29 @@ def power_on(
 
 
 def _machine(session: Session, name: str, firmware: Firmware) -> list[str]:
-    if firmware == "bios":
-        return []
+    """Return the program with what makes the machine: board, processor and firmware."""
+    match firmware:
+        case "bios":
+            return ["qemu-system-x86_64", "-cpu", "max"]
+        case "bios32":
+            return ["qemu-system-i386", "-cpu", "max"]
+        case "secure":
+            board = ["qemu-system-x86_64", "-cpu", "max", "-machine", "q35,smm=on"]
+            # Only the firmware itself may change its variables.
+            board += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+            code, variables = _OVMF / "OVMF_CODE_4M.ms.fd", _OVMF / "OVMF_VARS_4M.ms.fd"
+        case _:
+            board = ["qemu-system-x86_64", "-cpu", "max", "-machine", "q35"]
+            code, variables = _OVMF / "OVMF_CODE_4M.fd", _OVMF / "OVMF_VARS_4M.fd"
+    if firmware == "http":
+        # It would try HTTP last, after a minute of PXE.
+        for each in ("IPv4PXESupport", "IPv6PXESupport"):
+            board += ["-fw_cfg", f"name=opt/org.tianocore/{each},string=n"]
     # The firmware writes its boot order there; each machine needs its own.
-    secure = firmware == "secure"
-    variables = session.directory / f"{name}-vars.fd"
-    shutil.copy(_OVMF / f"OVMF_VARS_4M{'.ms' if secure else ''}.fd", variables)
-    code = _OVMF / f"OVMF_CODE_4M{'.ms' if secure else ''}.fd"
-    # With Secure Boot, only the firmware itself may change its variables.
-    guarded = ("-global", "driver=cfi.pflash01,property=secure,value=on") if secure else ()
-    # It would try HTTP last, after a minute of PXE.
-    without = ("IPv4PXESupport", "IPv6PXESupport") if firmware == "http" else ()
+    own = session.directory / f"{name}-vars.fd"
+    shutil.copy(variables, own)
     return [
-        *("-machine", f"q35{',smm=on' if secure else ''}", *guarded),
-        *(word for each in without for word in ("-fw_cfg", f"name=opt/org.tianocore/{each},string=n")),
+        *board,
         *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
-        *("-drive", f"if=pflash,unit=1,format=raw,file={variables}"),
+        *("-drive", f"if=pflash,unit=1,format=raw,file={own}"),
     ]

@@ -70,7 +70,7 @@ def _fetch(suite: str, names: tuple[str, ...], place: Path) -> None:
     for name in ("lists/partial", "archives/partial", "preferences.d", "sources.d"):
         (state / name).mkdir(parents=True)
     (state / "status").touch()
-    (state / "sources.list").write_text(f"deb [signed-by={_KEYS}] {_archive()} {suite} main\n")
+    (state / "sources.list").write_text(f"deb [signed-by={_KEYS}] {archive()} {suite} main\n")
     # Nothing of this machine's apt counts: not its lists, not its sources, not what is installed.
     options = {
         "Dir::State": state,
@@ -95,7 +95,7 @@ def _fetch(suite: str, names: tuple[str, ...], place: Path) -> None:
     shutil.rmtree(state)
 
 
-def _archive() -> str:
+def archive() -> str:
     """Return where this machine gets Debian's own packages from."""
     wanted = ["Label: Debian", "Component: main", "Created-By: Packages"]
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]

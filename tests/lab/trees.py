@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import releases
 from tests.lab.cache import cache_dir, locked
 
 _BASE = ("systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "libpam-systemd")
@@ -143,13 +144,15 @@ def _add_inotify_simple(tree: Path) -> None:
 class Recipe:
     """What makes a tree: Debian's release, the packages, and the lab's own additions.
 
-    ``hooks`` are shell commands that run in the tree while its apt still has its lists.
+    ``hooks`` are shell commands that run in the tree while its apt still has its lists. ``architecture`` is
+    another one than this machine's, as Debian names it.
     """
 
     suite: str
     packages: tuple[str, ...]
     additions: tuple[Callable[[Path], None], ...] = ()
     hooks: tuple[str, ...] = ()
+    architecture: str = ""
 
     def digest(self) -> str:
         """Return 12 hex digits that change when the recipe does, additions' code included.
@@ -158,6 +161,7 @@ class Recipe:
         """
         code = [inspect.getsource(addition) for addition in self.additions]
         parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else []), *self.hooks]
+        parts += [self.architecture] if self.architecture else []
         parts += [time.strftime("%G-W%V")] if self.suite in MOVING else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -171,6 +175,10 @@ RECIPES = {
     # One with what clients of its own root need although others may not read it.
     "private-server": Recipe("bookworm", (*_SERVER, "sudo", "cups-daemon"), (_add_inotify_simple,)),
     "client": Recipe("bookworm", (*_CLIENT, *_PEOPLE), (_add_shell,)),
+    # A client of another architecture. A boot initrd needs a busybox that runs there.
+    "client-i386": Recipe(
+        "bookworm", (*_BASE, "linux-image-686", "busybox-static"), (_add_shell,), architecture="i386"
+    ),
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
     "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     "trixie-desktop": Recipe("trixie", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
@@ -234,7 +242,10 @@ def _build(name: str, recipe: Recipe, path: Path) -> None:
     # The index of a release that moves may lie in a mirror for longer than it promises.
     command += ['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.suite in MOVING else []
     command += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(each)}' for each in recipe.hooks]
+    command += [f"--architectures={recipe.architecture}"] if recipe.architecture else []
     command += [f"--include={','.join(recipe.packages)}", recipe.suite, str(unfinished)]
+    # Without security's archive, whose indices of other architectures a mirror may have of another day.
+    command += [releases.archive()] if recipe.architecture else []
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
