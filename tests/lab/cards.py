@@ -185,10 +185,11 @@ def _differing(before: dict[str, str], after: dict[str, str]) -> dict[str, set[s
 
 
 def _check_back(found: Cards, before: dict[str, str]) -> None:
-    """Fail unless everything is as it was before, soon."""
-    with suppress(TimeoutError):
+    """Fail unless everything is as it was before, soon; services may be on their way for a moment."""
+    try:
         found.server.wait_for(lambda: found.state() == before, 30)
-    assert (left := _differing(before, found.state())) == {}, left
+    except TimeoutError as error:
+        raise AssertionError(_differing(before, found.state())) from error
 
 
 def check_dual(fresh: Cards) -> None:
