@@ -18,9 +18,9 @@ from tests.lab.timeline import REPEATED, STAGES, Mark
 from tests.patience import PATIENCE
 
 # ``bios32``: a PC whose processor has 32 bits. ``http``: UEFI that boots by HTTP only. ``secure``: UEFI with
-# Secure Boot on, which knows Microsoft's keys and no others.
-Firmware = Literal["bios", "bios32", "uefi", "http", "secure"]
-_OVMF = Path("/usr/share/OVMF")
+# Secure Boot on, which knows Microsoft's keys and no others. ``arm``: UEFI on ARM of 64 bits.
+Firmware = Literal["bios", "bios32", "uefi", "http", "secure", "arm"]
+_OVMF, _AAVMF = Path("/usr/share/OVMF"), Path("/usr/share/AAVMF")
 _numbers = itertools.count(1)
 
 
@@ -190,6 +190,9 @@ def _machine(session: Session, name: str, firmware: Firmware) -> list[str]:
             return ["qemu-system-x86_64", "-cpu", "max"]
         case "bios32":
             return ["qemu-system-i386", "-cpu", "max"]
+        case "arm":
+            board = ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57"]
+            code, variables = _AAVMF / "AAVMF_CODE.fd", _AAVMF / "AAVMF_VARS.fd"
         case "secure":
             board = ["qemu-system-x86_64", "-cpu", "max", "-machine", "q35,smm=on"]
             # Only the firmware itself may change its variables.

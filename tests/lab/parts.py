@@ -54,7 +54,7 @@ TREES = {
     "running": ("server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),
     "pam": ("bookworm-logins", "trixie-logins"),
-    "firmware": ("server", "dhcp-server", "client", "client-i386"),
+    "firmware": ("server", "dhcp-server", "client", "client-i386", "client-arm64"),
     "managers": ("bookworm-cards", "trixie-cards", "bookworm-firewalls", "trixie-firewalls", "client"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${LTSPD_LAB_CACHE:-/var/cache/ltspd-lab}
 venv=$cache/venv
 
-# virtual machines: qemu, ipxe-qemu, seabios, ovmf; root trees: mmdebstrap, arch-test; server: systemd-container;
+# virtual machines: qemu, ipxe-qemu, seabios, ovmf, qemu-efi-aarch64; root trees: mmdebstrap, arch-test; server: systemd-container;
 # images: squashfs-tools, zstd, cpio, kmod, busybox-static; disks that tests make: qemu-utils to
 # dosfstools; a TPM and its tools: swtpm, tpm2-tools; what accepts rendered files: dnsmasq-base,
 # nbd-server, nfs-ganesha, radvd, nftables, grub-common (none of them is started here); an NFS client: libnfs-utils; keys and
@@ -17,7 +17,7 @@ venv=$cache/venv
 # programs that read what we write for them: zsh, fish, man-db, libglib2.0-bin (gdbus);
 # PAM modules for clients: libpam0g-dev, gcc-*-linux-gnu, libc6-dev-*-cross;
 # packages: debhelper, dh-python, dpkg-dev, lintian; XML: libxml2-utils; virtual environment: gcc to libsystemd-dev.
-packages="qemu-system-x86 ipxe-qemu seabios ovmf mmdebstrap arch-test systemd-container
+packages="qemu-system-x86 ipxe-qemu seabios ovmf qemu-system-arm qemu-efi-aarch64 mmdebstrap arch-test systemd-container
 squashfs-tools zstd cpio kmod busybox-static xz-utils nbd-client nbd-server
 qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso dosfstools swtpm tpm2-tools
 nfs-ganesha nfs-ganesha-vfs radvd grub-common libnfs-utils openssh-client tesseract-ocr tesseract-ocr-eng debhelper dh-python dpkg-dev lintian libxml2-utils
