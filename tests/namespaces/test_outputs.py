@@ -11,7 +11,7 @@ from tests.lab import nbd, product
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.product import outputs, settled
 from tests.lab.server import Server
-from tests.lab.units import UNITS
+from tests.lab.units import UNITS, cursor, said, transient
 
 pytestmark = pytest.mark.lab
 
@@ -80,6 +80,20 @@ def test_what_a_removed_program_served_goes_and_who_reads_goes_on(server: Server
     settled(server)
     assert active(server, "ltspd-nbd.socket", "ltspd-radvd") == ["active", "active"]
     assert files(server) >= {"nbd-server.conf", "radvd.conf"}
+
+
+def test_a_client_that_reads_nothing_delays_no_shutdown(server: Server, built: str) -> None:
+    settled(server)
+    server.run("rm -f /run/go /run/connected")
+    server.write("/run/read.py", f"{nbd.CLIENT}{READ_LATER}")
+    with transient(server, "reading", f"python3 /run/read.py {built}"):
+        server.wait_for("[ -e /run/connected ]")
+        began = cursor(server)
+        server.run("systemctl stop 'ltspd-nbd@*.service'")
+        told = said(server, began, "'ltspd-nbd@*.service'")
+        assert "Stopped" in told
+        assert "timed out" not in told
+    settled(server)
 
 
 def test_without_a_link_all_units_rest_and_their_files_are_gone(server: Server, built: str) -> None:
