@@ -135,7 +135,7 @@ class Cards:
                 "| grep -v @ | cut -d ' ' -f 1"
             ),
             "failed": run("systemctl list-units --plain --no-legend --failed 'ltspd*'"),
-            "connections": run("nmcli -t -f NAME,UUID,DEVICE connection show | grep -v ^lo:")
+            "connections": run("nmcli -t -f NAME,UUID,DEVICE connection show | sed /^lo:/d")
             if self.manager == "NetworkManager"
             else run("ls -R /etc/systemd/network"),
             # What the router gives may be another address after a reboot.
