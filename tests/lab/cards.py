@@ -255,6 +255,9 @@ def check_rollback(fresh: Cards) -> None:
     run("systemctl daemon-reload")
     run(GIVEN[fresh.manager])
     fresh.server.wait_for("ip -4 address show lan0 | grep -q 10.7.0.2", 30)
+    # Services begin anew with the address.
+    fresh.server.wait_for("ltspctl status | grep -q 10.7.0.2", 60)
+    fresh.server.wait_for("ltspctl status | grep -q 'State: in-sync'", 60)
     before = fresh.state()
     assert "'ltspctl setup confirm' keeps it" in run(command)
     assert "192.168.67.1/24" in run("ip -4 address show lan0")
