@@ -100,12 +100,7 @@ def measure(theirs: Server, ours: Server, runs: int) -> list[Figure]:
     own, others = (median(each) - median(image) for each in (products, peers))
     return [
         ratio("password to shell with home", products, peers, RATIO_MOST, " s"),
-        told(
-            "of it the image alone",
-            image,
-            " s",
-            "an account of the image",
-        ),
+        told("of it the image alone", image, " s", "an account of the image"),
         told("the rest of ltspd over the rest of LTSP", [own / others], "", f"{own:.1f} s of {others:.1f} s"),
     ]
 

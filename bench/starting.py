@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench import product
-from bench.figures import Figure, failed, told
+from bench.figures import Figure, failed
 from bench.measure import say
 from tests.lab import product as lab
 from tests.lab.client import Firmware, power_on
@@ -66,8 +67,8 @@ def measure(server: Server, name: str, runs: int) -> Figure:
         except (TimeoutError, ConnectionError, RuntimeError) as error:
             return failed(title, str(error), SECONDS_MOST)
         say(f"{name}: {seconds[-1]:.1f} s")
-    figure = told(title, seconds, " s", "")
-    return Figure(title, figure.value, SECONDS_MOST, " s", figure.note.removesuffix("; "), digits=1)
+    note = f"of {' '.join(f'{each:.1f}' for each in seconds)}"
+    return Figure(title, median(seconds), SECONDS_MOST, " s", note, digits=1)
 
 
 def main() -> int:

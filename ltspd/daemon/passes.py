@@ -13,12 +13,13 @@ from ltspd.clients import known as clients
 from ltspd.clients.fields import ClientStage
 from ltspd.config.file import ConfFile
 from ltspd.config.selection import named
-from ltspd.daemon import report, serving
+from ltspd.daemon import report
 from ltspd.daemon.addons import AddOns
 from ltspd.daemon.attempts import BootAttempts
 from ltspd.daemon.diagnosis import Diagnosis
 from ltspd.daemon.enrolment import Enrolment
 from ltspd.daemon.farewell import farewell
+from ltspd.daemon.grace import Grace
 from ltspd.daemon.listened import Listened
 from ltspd.daemon.orders import Orders
 from ltspd.daemon.rooms import Rooms
@@ -108,7 +109,7 @@ class Passes:
         self._diagnosis = Diagnosis(paths, self.systemd)
         self._listened = Listened(lambda: self._show(self._with_clients(self.state, passed=False)))
         self._add_ons = AddOns(paths)
-        self._grace = serving.Grace()
+        self._grace = Grace()
         # The directories that are watched, and the function that ends that.
         self._watched: tuple[watches.Watch, ...] = ()
         self._unwatch: Callable[[], None] = lambda: None
@@ -173,9 +174,13 @@ class Passes:
             await self._enrolment.save()
             await self._attempts.save()
             await asyncio.to_thread(self._rooms.follow, config.document)
-            links, orders = self._grace.keep(self.facts.links, time.monotonic()), self.orders.given
-            accepted, ways = self._enrolment.accepted, self._attempts.ways
-            facts = replace(self.facts, links=links, enrolled=accepted, orders=orders, ways=ways)
+            facts = replace(
+                self.facts,
+                links=self._grace.keep(self.facts.links, time.monotonic()),
+                enrolled=self._enrolment.accepted,
+                orders=self.orders.given,
+                ways=self._attempts.ways,
+            )
             desired = await asyncio.to_thread(plan, config, facts, self.paths)
             add_ons = await self._add_ons.make(desired.add_on, facts.packages_digest)
             world = self._world = World.of(

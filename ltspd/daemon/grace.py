@@ -1,4 +1,4 @@
-"""What counts beside what is seen: addresses that are gone."""
+"""Addresses that are gone for a moment, which still count. Pure, but for the log."""
 
 import logging
 from collections.abc import Iterable

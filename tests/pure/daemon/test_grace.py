@@ -5,7 +5,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from ltspd.daemon.serving import GRACE, Grace
+from ltspd.daemon.grace import GRACE, Grace
 from ltspd.model.network import Link
 from tests.worlds.planning import link
 
