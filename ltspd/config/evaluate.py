@@ -177,8 +177,13 @@ class Index:
         return self._special.get(name)
 
     def target(self, include: Include) -> Section | None:
-        """Return the section that an INCLUDE names, by its name or by LTSP's id of it."""
-        return self._by_name.get(include.target) or self._by_id.get(section_id(include.target))
+        """Return the section that an INCLUDE names: as in LTSP, the first in the file that fits its name.
+
+        Else the one whose header says exactly this, or that has LTSP's id of it.
+        """
+        name = include.target
+        fitting = self.special(name) or self.first_match(name)
+        return fitting or self._by_name.get(name) or self._by_id.get(section_id(name))
 
     def first_match(self, subject: str, skip: frozenset[int] = frozenset()) -> Section | None:
         """Return the first section in the file's order that fits an address or a host name."""

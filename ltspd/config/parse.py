@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ltspd.config import code
 from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
-from ltspd.config.headers import is_room, read_header
+from ltspd.config.headers import is_room, read_header, readable
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import SERVER
 from ltspd.config.parameters import find, is_known
@@ -198,12 +198,13 @@ class _Reader:
     def _entry(self, name: str, parts: tuple[str | Reference, ...], at: int) -> Entry | None:
         line = self._line_at(at)
         if name.upper() == "INCLUDE":
-            target = "".join(part for part in parts if isinstance(part, str)).strip().lower()
-            if not target or any(isinstance(part, Reference) for part in parts) or len(target.split()) != 1:
-                step = "write one INCLUDE=name per section"
-                self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
-                return None
-            return Include(target, self.file, line)
+            text = "".join(part for part in parts if isinstance(part, str))
+            target = "" if any(isinstance(part, Reference) for part in parts) else readable(text)
+            if len(text.split()) != 1 or not target:
+                reason = "INCLUDE needs the name of one section"
+                read = f"this is read as {target}; " if target else ""
+                self._note(line, reason, f"{read}write one INCLUDE=name per section", Severity.WARNING)
+            return Include(target, self.file, line) if target else None
         if name == MEMBERS.name and any(map(is_room, self._patterns)):
             members, mistakes = read_members(parts)
             self._members.update(dict.fromkeys(members))
