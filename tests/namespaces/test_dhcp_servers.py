@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.lab import answers, releases, rooms
 from tests.lab.dhcp import ACK, ADDRESS, DISCOVER, LEASE, REQUEST, ROUTER, SERVER, Cable, Machine
 from tests.lab.net import ip
 from tests.lab.rooms import DNSMASQ, ISC, KEA, NETWORK, Room
+from tests.patience import PATIENCE
 
 SERVERS = [
     (DNSMASQ, releases.DEBIAN_12),
@@ -96,6 +98,69 @@ def test_dhcpd_runs_beside_the_dnsmasq_of_proxied_links(room: Room, tmp_path: Pa
         finally:
             cable.close()
             proxy.terminate()
+
+
+# As libvirt 9 and 10 write it for a network, but for where the files lie, and the user.
+LIBVIRT = """strict-order
+except-interface=lo
+bind-dynamic
+interface=virbr0
+dhcp-range=192.168.122.2,192.168.122.254,255.255.255.0
+dhcp-no-override
+dhcp-authoritative
+dhcp-lease-max=253
+port=0
+"""
+
+
+@contextmanager
+def virtual(netns: str, folder: Path) -> Iterator[Cable]:
+    """Run a network as libvirt's is, and yield the card of a virtual machine there."""
+    ip(netns, "link add virbr0 type bridge forward_delay 0 mcast_snooping 0", "link set virbr0 up")
+    ip(netns, "address replace 192.168.122.1/24 dev virbr0", "link add vnet0 type veth peer name machine0")
+    ip(netns, "link set vnet0 master virbr0 up", "link set machine0 up")
+    (folder / "libvirt").write_text(f"{LIBVIRT}dhcp-leasefile={folder}/leases\nuser=root\n")
+    with answers.running(f"/run/netns/{netns}", folder / "libvirt"):
+        cable = Cable(netns, "machine0")
+        try:
+            yield cable
+        finally:
+            cable.close()
+
+
+@pytest.mark.parametrize("first", ["libvirt", "ours"])
+@pytest.mark.parametrize(("server", "release"), [*SERVERS[:2], SERVERS[4]], ids=[*IDS[:2], IDS[4]])
+def test_beside_libvirt_each_answers_its_own_machines(
+    room: Room, server: str, release: str, first: str, tmp_path: Path
+) -> None:
+    netns = room.server(ROOM)
+    with ExitStack() as running:
+
+        def ours() -> None:
+            running.enter_context(rooms.serving(netns, release, tmp_path, conf(server)))
+
+        if first == "ours":
+            ours()
+        theirs = running.enter_context(virtual(netns, tmp_path))
+        if first == "libvirt":
+            ours()
+        for cable, link, network in ((room.cable, rooms.LINK, NETWORK), (theirs, "virbr0", "192.168.122.")):
+            given = cable.lease(machine(1))
+            assert given.address.startswith(network)
+            assert given.file == ("ltsp/undionly.kpxe" if cable is room.cable else "")
+            # What is not broadcast comes to the right one, too.
+            ip(netns, f"neighbour replace {given.address} lladdr {machine(1).mac} dev {link}")
+            assert cable.renew(machine(1), given.address).server == given.server
+
+
+@pytest.mark.parametrize("release", [releases.DEBIAN_12, releases.DEBIAN_13])
+def test_kea_shares_its_port_with_nobody_and_ends(room: Room, release: str, tmp_path: Path) -> None:
+    netns = room.server(ROOM)
+    with virtual(netns, tmp_path), rooms.serving(netns, release, tmp_path, conf(KEA)) as process:
+        assert process.wait(PATIENCE) == 1
+        assert "is another DHCP server running?" in (tmp_path / "log").read_text()
+    # So the sentence about who has the port says what else there is.
+    assert rooms.output(conf(KEA)).port_setting == "DHCP_SERVER"
 
 
 @pytest.mark.parametrize(("server", "release"), SERVERS, ids=IDS)
