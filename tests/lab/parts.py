@@ -34,7 +34,7 @@ SECONDS = {
     "matrix": 1800,
     "nfs": 1800,
     "next": 1800,
-    "firmware": 600,
+    "firmware": 1200,
     "desktop": 2400,
     "netboot": 2000,
     "running": 900,

@@ -11,7 +11,7 @@ from tests.lab.server import Server
 from tests.patience import PATIENCE
 
 # A console that the test can read. While other machines are emulated beside it, the 90 s that systemd waits
-# for it to appear are not always enough. Debian 12 knows the first of these words, later releases the second.
+# for it to appear are not always enough; for Debian 12, which lacks the second word, Server.make_patient().
 CONSOLE = "console=ttyS0,115200 systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600"
 # What every client of the lab needs; there is no menu to wait in.
 BASE: Mapping[str, Mapping[str, str]] = {
