@@ -3,9 +3,10 @@
 ``make docs`` writes it; a test says whether it is current.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ltspd.config.differences import DIFFERENCES
 from ltspd.config.former import FORMER
 from ltspd.config.parameter import CLIENT, SERVER, Parameter
 from ltspd.config.parameters import former, table, unread
@@ -93,6 +94,11 @@ def _lines() -> Iterator[str]:
     yield "| parameter | why, and what does it now |"
     yield "|---|---|"
     yield from (f"| `{name}` | {each.why}; {each.step} |" for name, each in FORMER.items() if former(name))
+    yield "\n## What LTSP reads otherwise\n"
+    yield "A file means the same as to LTSP 23.02, whose own code a test compares, but for this:\n"
+    yield "| LTSP | here |"
+    yield "|---|---|"
+    yield from (_cells(each) for each in DIFFERENCES.values())
 
 
 def _row(row: Parameter[Any]) -> str:
@@ -100,4 +106,8 @@ def _row(row: Parameter[Any]) -> str:
     default = f"`{row.default}`" if row.default else ""
     when = "at once" if row.live or CLIENT not in row.sides else "next boot"
     cells = (f"`{row.name}`", ", ".join(readers), when, row.reader.word, default, row.help)
+    return _cells(cells)
+
+
+def _cells(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
