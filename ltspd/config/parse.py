@@ -21,6 +21,7 @@ _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
 _ASSIGN = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z0-9_]+)[ \t]*(?P<plus>\+?)=(?:[ \t]+(?=[^\s#]))?"
 )
+_INCLUDE = re.compile(r"[ \t]*INCLUDE[ \t]*=([^#]*)", re.IGNORECASE)
 _NEXT_ASSIGN = re.compile(r"(?P<name>[A-Za-z0-9_]+)(?P<plus>\+?)=")
 _TAIL_END = re.compile(r"(?:#[^\n]*)?(?:\n|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]+")
@@ -128,6 +129,8 @@ class _Reader:
                 at = skip.end()
             elif (line := self._line_text(at)).lstrip(" \t").startswith("[") and not _TEST.match(line):
                 at = self._read_header(at)
+            elif found := _INCLUDE.match(line):
+                at = self._read_include(at, found[1])
             elif found := _ASSIGN.match(self.text, at):
                 at = self._read_assignments(at, found)
             else:
@@ -143,6 +146,17 @@ class _Reader:
         for reason, step in header.mistakes:
             below = "" if header.patterns else " (the lines below it are left out)"
             self._note(line, reason, f"{step}{below}", severity)
+        return self._line_end(at)
+
+    def _read_include(self, at: int, text: str) -> int:
+        """Read what an INCLUDE names. As in LTSP, it is the line's, whatever quotes say."""
+        line, target = self._line_at(at), readable(text)
+        if len(text.split()) != 1 or "$" in text or not target:
+            read = f"this is read as {target}; " if target else ""
+            step = f"{read}write one INCLUDE=name per section"
+            self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
+        if target:
+            self._entries.append(Include(target, self.file, line))
         return self._line_end(at)
 
     def _read_assignments(self, start: int, found: re.Match[str]) -> int:
@@ -197,14 +211,6 @@ class _Reader:
 
     def _entry(self, name: str, parts: tuple[str | Reference, ...], at: int) -> Entry | None:
         line = self._line_at(at)
-        if name.upper() == "INCLUDE":
-            text = "".join(part for part in parts if isinstance(part, str))
-            target = "" if any(isinstance(part, Reference) for part in parts) else readable(text)
-            if len(text.split()) != 1 or not target:
-                reason = "INCLUDE needs the name of one section"
-                read = f"this is read as {target}; " if target else ""
-                self._note(line, reason, f"{read}write one INCLUDE=name per section", Severity.WARNING)
-            return Include(target, self.file, line) if target else None
         if name == MEMBERS.name and any(map(is_room, self._patterns)):
             members, mistakes = read_members(parts)
             self._members.update(dict.fromkeys(members))
