@@ -5,7 +5,8 @@
 # run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
 run_features() {
     local feature level line name why
-    failed_features=''
+    # What failed before (boot/code.sh) is told with what fails here.
+    failed_features=$failed_code
     set -- "$ltsp"/client/features/*.sh
     while [ $# -gt 0 ]; do
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
@@ -16,7 +17,7 @@ run_features() {
             # shellcheck disable=SC2086
             unset $passed LANG LANGUAGE
             set -a
-            settings
+            settings init
             set +a
             set -e
             for feature in "$@"; do

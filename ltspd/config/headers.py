@@ -133,7 +133,7 @@ def section_id(name: str) -> str:
 
 def matches(pattern: str, subject: str) -> bool:
     """Whether a host's address or name (lower-case) fits; special words never stand for a host."""
-    if pattern in SPECIAL or "/" in pattern:
+    if pattern in SPECIAL:
         return False
     if not is_glob(pattern):
         return pattern == subject

@@ -31,6 +31,10 @@ systemctl is-active --quiet ltspd-dnsmasq
 """
 
 
+class Code(str):
+    """A value that is written as it is, so that it may be code."""
+
+
 def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None:
     """Add sections (a MAC address, "clients" …) to /etc/ltsp/ltsp.conf and have it applied.
 
@@ -41,7 +45,10 @@ def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None
         server.conf.setdefault(name, {}).update(values)
     lines = []
     for name, values in server.conf.items():
-        lines += [f"[{name}]", *(f"{key}={shlex.quote(value)}" for key, value in values.items()), ""]
+        written = {
+            key: value if isinstance(value, Code) else shlex.quote(value) for key, value in values.items()
+        }
+        lines += [f"[{name}]", *(f"{key}={value}" for key, value in written.items()), ""]
     server.write("/etc/ltsp/ltsp.conf", "\n".join(lines))
     server.run("ltspctl reload")
 

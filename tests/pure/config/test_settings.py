@@ -42,12 +42,16 @@ SECTIONS = [
     "clients|if",
     "room:a",
     "room:b",
+    "init/",
+    "init/pc*",
+    "service/52:54:00:*|init/x-y",
 ]
 HOSTS = [
     Host("52:54:00:00:00:01", "10.0.0.7", "", "client", "10.0.0.1"),
     Host("52:54:00:00:00:02", "10.0.0.17", "PC02", "client", ""),
     Host("", "", "x-y", "client", "10.0.0.1"),
     Host("", "", "esac", "client", ""),
+    Host("52:54:00:00:00:01", "10.0.0.7", "pc01", "client", "", "service"),
     Host("aa:bb:cc:dd:ee:ff", "10.0.0.1", "ltsp%{IP}", "client", "10.0.0.1"),
 ]
 
@@ -85,12 +89,13 @@ def run(
     """Source the file in a shell that stops at every slip, and return the variables that are set."""
     file = folder / "settings"
     file.write_bytes(rendered)
-    call = 'ltsp_settings "$2" "$3" "$4" "$5"\n' * times
+    call = 'ltsp_settings "$2" "$3" "$4" "$5" "$6"\n' * times
     shown = "".join(
         f'if [ "${{{name}+x}}" ]; then printf "%s=%s\\0" {name} "${name}"; fi\n' for name in names
     )
     script = f'set -euf\n. "$1"\n{call}{shown}'
-    command = [*shell, "-c", script, "sh", str(file), host.mac, host.ip, host.hostname, host.server]
+    words = [host.mac, host.ip, host.hostname, host.server, host.applet]
+    command = [*shell, "-c", script, "sh", str(file), *words]
     done = subprocess.run(
         command, capture_output=True, check=True, cwd=folder, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin"}
     )
