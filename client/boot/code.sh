@@ -34,15 +34,16 @@ make_code() {
 
 # run_code PLACE APPLET WORK…: run code and hooks here or in the root, as live/code.sh has it, and tell what failed.
 run_code() {
-    local enter='' said=$run/ltsp-code/said
+    local enter='' trace='' said=$run/ltsp-code/said
     make_code
     [ "$1" = here ] || enter=in_root
+    [ "$DEBUG_LOG" != 1 ] || trace=-x
     shift
     (
         # The kernel's command line makes no settings.
         # shellcheck disable=SC2086
         unset $passed LANG LANGUAGE
-        $enter sh "$run/ltsp-code/run" "$@" >"$said" 2>&1 </dev/null
+        $enter sh $trace "$run/ltsp-code/run" "$@" >"$said" 2>&1 </dev/null
     ) || say "code of ltsp.conf could not be run ($*)"
     tell_code "$1" <"$said"
 }
@@ -78,6 +79,7 @@ tell_code() {
                 report failed "code of ltsp.conf failed: $place${text:+: $text}; the boot goes on."
                 ;;
             *)
+                if log_trace "$line"; then continue; fi
                 say "${place:+$place: }$line"
                 text=$line
                 ;;

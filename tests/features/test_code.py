@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.worlds.features import NEEDS_BUSYBOX, Ran, run
 
 pytestmark = NEEDS_BUSYBOX
@@ -55,3 +57,21 @@ def test_the_kernels_command_line_makes_no_settings(tmp_path: Path) -> None:
 def test_a_client_without_code_starts_nothing(tmp_path: Path) -> None:
     done = run(tmp_path / "root", ("20-hosts", "98-hooks"), "[clients]\nHOSTS_A='10.0.0.1 a'\n")
     assert sorted(done.tree) == ["etc/hosts"]
+
+
+@pytest.mark.parametrize("name", ["hosts", "networking_main", "swap config_hosts"])
+def test_parts_of_the_set_up_are_left_out(name: str, tmp_path: Path) -> None:
+    done = ran(tmp_path, f"OMIT_FUNCTIONS='{name} *'")
+    assert "etc/hosts" not in done.tree
+    assert done.said == "ltsp: 20-hosts.sh is left out, as OMIT_FUNCTIONS says\n"
+
+
+def test_a_log_has_each_command(tmp_path: Path) -> None:
+    done = ran(tmp_path, "DEBUG_LOG=1\nHOSTS_A=$(echo 10.0.0.1 a)\nPOST_INIT_A='true a hook; ls /nowhere'")
+    log = done.tree["run/initramfs/ltsp/debug.log"].splitlines()
+    assert "+ true a hook" in log
+    assert any("20-hosts.sh" in each for each in log)
+    assert done.tree["run/ltsp"] == "-> initramfs/ltsp"
+    assert "10.0.0.1 a" in done.tree["etc/hosts"]
+    assert not any(each.startswith("ltsp: +") for each in done.said.splitlines())
+    assert "POST_INIT_A: ls: " in done.said

@@ -13,7 +13,7 @@ from tests.lab.server import Server
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MAC = "52:54:00:67:f9:41"
-SETTINGS = {
+SETTINGS: dict[str, str] = {
     "DEFAULT_IMAGE": "bookworm",
     "TIMEZONE": "Asia/Kathmandu",
     "LANG": "de_DE.UTF-8",
@@ -33,7 +33,7 @@ SETTINGS = {
     "POST_SESSION_A": "echo end >>~/hooks",
     "POST_LOGIN_A": "cat /home/tom/hooks >>/etc/hooks",
 }
-SECTIONS = {
+SECTIONS: dict[str, dict[str, str]] = {
     MAC: SETTINGS,
     f"init/{MAC}": {"HOSTS_C": "192.168.67.73 for-init"},
     f"service/{MAC}": {"HOSTS_C": "for-service"},
