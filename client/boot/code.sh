@@ -34,16 +34,17 @@ make_code() {
 
 # run_code PLACE APPLET WORK…: run code and hooks here or in the root, as live/code.sh has it, and tell what failed.
 run_code() {
-    local enter='' trace='' said=$run/ltsp-code/said
+    local shell=sh trace='' said=$run/ltsp-code/said
     make_code
-    [ "$1" = here ] || enter=in_root
+    # By its path, because busybox runs its own shell for the bare name, in another root too.
+    [ "$1" = here ] || shell='in_root /bin/sh'
     [ "$DEBUG_LOG" != 1 ] || trace=-x
     shift
     (
         # The kernel's command line makes no settings.
         # shellcheck disable=SC2086
         unset $passed LANG LANGUAGE
-        $enter sh $trace "$run/ltsp-code/run" "$@" >"$said" 2>&1 </dev/null
+        $shell $trace "$run/ltsp-code/run" "$@" >"$said" 2>&1 </dev/null
     ) || say "code of ltsp.conf could not be run ($*)"
     tell_code "$1" <"$said"
 }

@@ -1,5 +1,6 @@
 """Code and hooks of ltsp.conf that fail: each is told with its line, and the rest goes on."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ def test_what_fails_costs_only_itself(tmp_path: Path) -> None:
     assert len(told) == 2
     assert all(each.startswith("reported: failed code of ltsp.conf failed: /etc") for each in told)
     assert "/etc/ltsp/ltsp.conf:2: " in told[0]
-    assert "syntax error" in told[0]
-    assert "/etc/ltsp/ltsp.conf:3: cat: can't open '/nowhere'" in told[1]
+    assert "syntax error" in told[0].lower()
+    assert "/etc/ltsp/ltsp.conf:3: cat: " in told[1]
     assert "ltsp.conf:4" not in done.said
 
 
@@ -75,3 +76,14 @@ def test_a_log_has_each_command(tmp_path: Path) -> None:
     assert "10.0.0.1 a" in done.tree["etc/hosts"]
     assert not any(each.startswith("ltsp: +") for each in done.said.splitlines())
     assert "POST_INIT_A: ls: " in done.said
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_it_runs_in_the_shell_that_the_image_has(shell: str, tmp_path: Path) -> None:
+    if not shutil.which(shell.split()[0]):
+        pytest.skip("it is not installed")
+    case = Path(__file__).parent / "code"
+    commands = f'in_root() {{ shift; {shell} "$@"; }}; load_settings; code_in_root; run_features'
+    done = run(tmp_path / "root", ("20-hosts", "98-hooks"), (case / "settings").read_text(), None, commands)
+    for path in ("etc/hosts", "run/ltsp-code/init"):
+        assert done.tree[path] == (case / "expected" / path).read_text()

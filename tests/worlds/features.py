@@ -101,6 +101,8 @@ def run(
     done = subprocess.run(words, env=environment, stdout=pipe, stderr=together, text=True, check=True)
     for file in (root / "run").glob("ltsp-feature*"):
         file.unlink()
+    # It holds all settings and the names of all parameters.
+    (root / "run/ltsp-code/run").unlink(missing_ok=True)
     shutil.rmtree(root / "ltsp")
     shutil.rmtree(root / "bin")
     return Ran(read(root), done.stdout.replace(str(root), ""))
