@@ -67,7 +67,6 @@ fail() {
 . /ltsp/client/boot/root.sh
 . /ltsp/client/boot/settings.sh
 . /ltsp/client/boot/features.sh
-. /ltsp/client/boot/code.sh
 
 marks=''
 mark init
@@ -108,7 +107,6 @@ wait "$modules"
 mount_root
 say "root mounted ($transport)"
 report root
-code_in_root
 echo "$hostname" >/proc/sys/kernel/hostname
 run_features
 [ $$ != 1 ] || start "$@"

@@ -68,10 +68,11 @@ class RecordFile:
         """Use the record of an earlier run if there is one."""
         self._path = paths.state / "outputs.json"
         self.record = self._load()
-        self._saved = self.dump()
+        self._saved = self._dump()
 
-    def save(self, data: bytes) -> None:
-        """Write a record that was dumped if it differs from the last one; raises OSError."""
+    def save(self) -> None:
+        """Write the record if it changed; raises OSError."""
+        data = self._dump()
         if data != self._saved:
             write_atomically(self._path, data)
             self._saved = data
@@ -93,8 +94,7 @@ class RecordFile:
             log.warning("%s is damaged; what can be read of it counts.", self._path)
         return Record(**good)
 
-    def dump(self) -> bytes:
-        """Return the record as it is now."""
+    def _dump(self) -> bytes:
         return json.dumps(asdict(self.record), indent=1, sort_keys=True).encode()
 
 

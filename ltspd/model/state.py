@@ -63,8 +63,7 @@ class State:
 class Setting:
     """A parameter's value for one host. For a default, ``file`` is empty and ``line`` 0.
 
-    A ``withheld`` value is a secret, so it is empty here. With ``code`` the value is what the line says, and
-    only the client can know what that gives.
+    A ``withheld`` value is a secret, so it is empty here.
     """
 
     name: str
@@ -72,7 +71,6 @@ class Setting:
     file: str
     line: int
     withheld: bool
-    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
