@@ -27,9 +27,8 @@
 #include <unistd.h>
 
 #define LOGIN "/run/ltsp/login"
-#define HELD "ltspd-lock" /* what PAM keeps for us: that the person is here, */
-#define TURN "ltspd-turn" /* and that it is this login's turn to open the home */
-/* Their greeters show the last message only, their own words in place of an error, and a session without a pause. */
+#define HELD "ltspd-held" /* what PAM keeps for us: the lock */
+/* Their greeters show the last message only, own words in place of an error, no line's end, and sessions at once. */
 #define GREETERS "^(lightdm|sddm|greetd|plasmalogin)"
 #define QUIET 20 /* milliseconds without output after which we look whether ssh waits for an answer */
 /* ssh's own words are about the connection, except that somebody was refused. */
@@ -39,10 +38,11 @@
 
 /* What was read so far; `skip` more bytes are no part of it. */
 struct text { char data[8192]; size_t length, skip; };
+
 /* One call of the module: who, where, and what was said so far. */
 struct talk {
     pam_handle_t *pamh;
-    int flags, prompts, refused, spoke, expired, kept;
+    int flags, greeter, prompts, refused, spoke, expired, kept;
     int code;                       /* of PAM: whether all went well here, whatever the server says */
     const char *user;
     const void *service, *preset;   /* who calls us, and a password that another module has asked for */
@@ -64,10 +64,15 @@ static int matches(const char *words, const char *pattern)
 }
 
 /* Show the person something; `style` is PAM_TEXT_INFO or PAM_ERROR_MSG. */
-static void tell(struct talk *t, int style, const char *words)
+static void tell(struct talk *t, int style, char *words)
 {
+    for (char *at = words, *begin = at; t->greeter && *at; at++) {
+        if (*at == ' ' && at + 1 + strcspn(at + 1, " \n") - begin > 80)
+            *at = '\n';
+        begin = *at == '\n' ? at + 1 : begin;
+    }
     if (!(t->flags & PAM_SILENT))
-        pam_prompt(t->pamh, matches(t->service, GREETERS) ? PAM_TEXT_INFO : style, NULL, "%s", words);
+        pam_prompt(t->pamh, t->greeter ? PAM_TEXT_INFO : style, NULL, "%s", words);
 }
 
 static const struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -85,8 +90,7 @@ static pid_t start(const char *const argv[], int tty, int in, int out)
     sigprocmask(SIG_SETMASK, &usual.sa_mask, NULL);
     setsid();
     /* Ours may be among the first three, which the caller may have closed. */
-    in = fcntl(in, F_DUPFD, 3);
-    out = fcntl(out, F_DUPFD, 3);
+    in = fcntl(in, F_DUPFD, 3), out = fcntl(out, F_DUPFD, 3);
     if ((tty >= 0 && ioctl(tty, TIOCSCTTY, 0)) || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
         setresgid(gid, gid, gid) || setresuid(uid, uid, uid) || (tty >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)))
         _exit(1);
@@ -138,7 +142,7 @@ static void hear(struct talk *t, char *lines, int style)
             t->spoke = 1;
             t->expired |= matches(line, "account has expired");
             end += sprintf(end, "%s%s", end > all ? "\n" : "", line);
-            if (!matches(t->service, GREETERS))
+            if (!t->greeter)
                 tell(t, style, end = all);
         }
     if (end > all)
@@ -175,7 +179,7 @@ static int ask(struct talk *t, int tty)
     hear(t, t->output.data, PAM_TEXT_INFO);
     t->prompts++;
     if ((next = strrchr(line, '\n'))) {
-        snprintf(words, matches(t->service, GREETERS) ? sizeof words : (size_t)(next - line) + 1, "%s", line);
+        snprintf(words, t->greeter ? sizeof words : (size_t)(next - line) + 1, "%s", line);
         hear(t, words, PAM_TEXT_INFO);
         line = next + 1;
     }
@@ -228,14 +232,12 @@ static int home(struct talk *t, const char *verb, int asks)
         pid = start((const char *const[]){LOGIN "/home", verb, t->user, NULL}, tty[1], t->facts, out[1]);
     close(out[1]);
     t->code = pid < 0 ? PAM_SYSTEM_ERR : PAM_SUCCESS;
-    /* The pty never ends, as we hold its other end, too. The pipe may end before the program, or long after it. */
-    int ended = syscall(SYS_pidfd_open, pid, 0U); /* kernels before 5.3 have none: then we look again and again */
     while (t->code == PAM_SUCCESS && done == 0) {
-        struct pollfd from[3] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}, {ended, POLLIN, 0}};
-        int more = poll(from, 3, t->terminal.length || ended < 0 ? QUIET : -1) > 0 &&
-            (take(&t->terminal, tty[0]) | take(&t->output, out[0]));
+        /* The pty never ends, as we hold its other end, too. The pipe may end before the program, or long after it. */
+        struct pollfd from[2] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}};
+        int more = poll(from, 2, QUIET) > 0 && (take(&t->terminal, tty[0]) | take(&t->output, out[0]));
         if (from[1].revents == POLLHUP)
-            close(out[0]), out[0] = -1;
+            usleep(QUIET * 1000);
         done = waitpid(pid, &status, WNOHANG);
         if (done == 0 && !more && t->terminal.length && asleep(pid) && !take(&t->terminal, tty[0]))
             t->code = ask(t, tty[0]);
@@ -246,7 +248,7 @@ static int home(struct talk *t, const char *verb, int asks)
     }
     while (take(&t->output, out[0])) {}
     explicit_bzero(&t->terminal, sizeof t->terminal);
-    close(tty[0]), close(tty[1]), close(out[0]), close(ended);
+    close(tty[0]), close(tty[1]), close(out[0]);
     sigaction(SIGCHLD, &theirs, NULL);
     return t->code == PAM_SUCCESS && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -259,6 +261,7 @@ static enum account whose(struct talk *t, pam_handle_t *pamh, int flags)
     enum account found = LOCAL;
     *t = (struct talk){.pamh = pamh, .flags = flags, .facts = -1};
     pam_get_item(pamh, PAM_SERVICE, &t->service);
+    t->greeter = matches(t->service, GREETERS);
     if (pam_get_user(pamh, &t->user, NULL) != PAM_SUCCESS || !t->user || strlen(t->user) > 255 ||
         matches(t->user, "^-|^$|[][:space:][:cntrl:]:/\"'`;&<>|(){}$[]"))
         return LOCAL;
@@ -286,9 +289,10 @@ static int judge(struct talk *t, const char *verb)
         return t->expired ? PAM_ACCT_EXPIRED : t->spoke ? PAM_PERM_DENIED : PAM_AUTH_ERR;
     snprintf(words, sizeof words, "The login server %s (%s). Please try again later, or tell your administrator.",
              t->prompts ? "has ended the connection" : "can't be reached", t->reason[0] ? t->reason : "no reason given");
-    tell(t, PAM_ERROR_MSG, !matches(t->reason, "^host key verification failed") ? words :
-         "The login server has another key than the one that this machine was booted with. "
-         "Please restart this machine, or tell your administrator.");
+    if (matches(t->reason, "^host key verification failed"))
+        strcpy(words, "The login server has another key than the one that this machine was booted with. "
+               "Please restart this machine, or tell your administrator.");
+    tell(t, PAM_ERROR_MSG, words);
     return PAM_AUTHINFO_UNAVAIL;
 }
 
@@ -296,8 +300,7 @@ static int judge(struct talk *t, const char *verb)
 static int finish(struct talk *t, int code)
 {
     if (code != PAM_SUCCESS) {
-        pam_set_item(t->pamh, PAM_AUTHTOK, NULL);
-        pam_set_item(t->pamh, PAM_OLDAUTHTOK, NULL);
+        pam_set_item(t->pamh, PAM_AUTHTOK, NULL), pam_set_item(t->pamh, PAM_OLDAUTHTOK, NULL);
         pam_set_data(t->pamh, HELD, NULL, NULL);
     }
     close(t->facts);
@@ -332,18 +335,16 @@ static int take_passwords(pam_handle_t *pamh)
     return pam_set_item(pamh, PAM_OLDAUTHTOK, old) | pam_set_item(pamh, PAM_AUTHTOK, new);
 }
 
-static void let_go(pam_handle_t *pamh, void *data, int error)
-{
-    close((int)(long)data);
-}
+static void let_go(pam_handle_t *pamh, void *data, int error) { close((int)(long)data); }
+
 /* Sessions, and logins that become one, hold a shared lock, which also ends with their processes. While anybody has it,
  * nobody closes the home (client/live/home.sh). */
-static int hold(const struct talk *t, const char *lock, int how)
+static int hold(const struct talk *t)
 {
     char path[512];
-    snprintf(path, sizeof path, LOGIN "/users/%s.%s", t->user, lock + strlen("ltspd-"));
+    snprintf(path, sizeof path, LOGIN "/users/%s.lock", t->user);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return flock(fd, how) < 0 ? PAM_IGNORE : pam_set_data(t->pamh, lock, (void *)(long)fd, let_go);
+    return flock(fd, LOCK_SH) < 0 ? PAM_IGNORE : pam_set_data(t->pamh, HELD, (void *)(long)fd, let_go);
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -356,16 +357,14 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     int enters = geteuid() == 0 && strcmp(t.service, "polkit-1");
     int code = judge(&t, enters ? "enter" : "judge");
     if (code == PAM_SUCCESS && enters) {
-        hold(&t, HELD, LOCK_SH);
-        hold(&t, TURN, LOCK_EX);
+        hold(&t);
         lseek(t.facts, 0, SEEK_SET);
         code = home(&t, "up", 0) ? PAM_CRED_INSUFFICIENT : PAM_SUCCESS;
-        pam_set_data(pamh, TURN, NULL, NULL);
         hear(&t, t.output.data, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
         if (code == PAM_SUCCESS)
             change_keyring(&t);
     }
-    if (code == PAM_SUCCESS && t.spoke && matches(t.service, GREETERS))
+    if (code == PAM_SUCCESS && t.spoke && t.greeter)
         sleep(4);
     return finish(&t, code);
 }
@@ -392,8 +391,9 @@ int pam_sm_acct_mgmt(pam_handle_t *, int, int, const char **) __attribute__((ali
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    return whose(&t, pamh, flags) == SERVERS ? hold(&t, HELD, LOCK_SH) : PAM_IGNORE;
+    return whose(&t, pamh, flags) == SERVERS ? hold(&t) : PAM_IGNORE;
 }
+
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     return pam_set_data(pamh, HELD, NULL, NULL);

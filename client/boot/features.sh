@@ -1,11 +1,15 @@
 # shellcheck shell=dash disable=SC2154,SC2034,SC1090
 # Run the features, which make one client of many out of the image, and what they call. The contract is in
 # client/features/README.md. Uses text.sh, settings.sh and report.sh.
+#
+# parameter: OMIT_FUNCTIONS text "" Parts of a client's set-up to leave out: names of features, or of LTSP's functions
+# parameter: DEBUG_LOG bool "0" Write each command of a client's set-up, and of code in ltsp.conf, to /run/ltsp/debug.log
 
 # run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
 run_features() {
     local feature level line name why
-    failed_features=''
+    # What failed before (boot/code.sh) is told with what fails here.
+    failed_features=$failed_code
     set -- "$ltsp"/client/features/*.sh
     while [ $# -gt 0 ]; do
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
@@ -16,13 +20,16 @@ run_features() {
             # shellcheck disable=SC2086
             unset $passed LANG LANGUAGE
             set -a
-            settings
+            settings init
             set +a
+            [ "$DEBUG_LOG" != 1 ] || set -x
             set -e
             for feature in "$@"; do
                 echo "$feature" >"$run/ltsp-feature"
                 read -r _ _ _ level <"$feature"
-                if [ "$level" -le "$LTSP_API" ]; then
+                if [ -n "$OMIT_FUNCTIONS" ] && is_omitted "$feature"; then
+                    say "${feature##*/} is left out, as OMIT_FUNCTIONS says"
+                elif [ "$level" -le "$LTSP_API" ]; then
                     . "$feature"
                 else
                     say "${feature##*/} is left out: it needs a newer boot initrd; 'ltspctl image build' makes one"
@@ -32,6 +39,7 @@ run_features() {
         ) 2>"$run/ltsp-features"
         why=''
         while read -r line; do
+            if log_trace "$line"; then continue; fi
             say "$line"
             why=$line
         done <"$run/ltsp-features"
@@ -46,6 +54,33 @@ run_features() {
         case "$why" in *[!\ -~]*) why='' ;; esac
         report failed "part of its setup, $name, failed${why:+: $why}; the boot goes on."
     done
+}
+
+# is_omitted FEATURE: whether OMIT_FUNCTIONS names it: by its own name (swap) or that of LTSP's function (swap_main).
+is_omitted() {
+    local each name=${1##*/[0-9][0-9]-}
+    name=${name%.sh}
+    split "$OMIT_FUNCTIONS"
+    for each in $words; do
+        case "$each $name" in
+            "$name $name" | "${name}_main $name") return ;;
+            'networking_main network' | 'networking_main hosts' | 'config_dns network' | 'config_hosts hosts') return ;;
+            'pam_main login' | 'multiseat_main seats' | 'xorg_conf_main xorg' | 'local_swap swap') return ;;
+            'display_manager_main greeters' | 'display_manager_main autologin' | 'config_fstab fstab') return ;;
+            'config_cups_server cups' | 'config_locale locale' | 'config_machine_id identity') return ;;
+        esac
+    done
+    return 1
+}
+
+# log_trace LINE: with DEBUG_LOG, keep what the shell says of a command, which begins with a plus sign.
+log_trace() {
+    case "$DEBUG_LOG$1" in 1+*) ;; *) return 1 ;; esac
+    if [ ! -e "$store/debug.log" ]; then
+        (umask 077 && : >"$store/debug.log")
+        [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+    fi
+    echo "$1" >>"$store/debug.log"
 }
 
 # write FILE TEXT: write a file anew, with its directory. What the image has there, a link or not, goes.

@@ -67,6 +67,7 @@ fail() {
 . /ltsp/client/boot/root.sh
 . /ltsp/client/boot/settings.sh
 . /ltsp/client/boot/features.sh
+. /ltsp/client/boot/code.sh
 
 marks=''
 mark init
@@ -107,6 +108,7 @@ wait "$modules"
 mount_root
 say "root mounted ($transport)"
 report root
+code_in_root
 echo "$hostname" >/proc/sys/kernel/hostname
 run_features
 [ $$ != 1 ] || start "$@"

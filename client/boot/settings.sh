@@ -6,21 +6,37 @@
 # parameter: IMAGE_TO_RAM bool "0" Copy the image to memory
 # parameter: DEBUG_SHELL bool "0" Open a shell where the boot of a client fails
 
-# settings: set a variable for each setting of this client, of the same name.
+# settings APPLET: set a variable for each setting of this client, of the same name, as it counts for a part of its life:
+# initrd-bottom (until the root is mounted) or init. What code has made of them (boot/code.sh) counts where it ran.
 settings() {
-    [ ! -f "$ltsp/settings" ] || ltsp_settings "$mac" "$address" "$given_name" "$server"
+    if [ -f "$run/ltsp-code/$1" ]; then
+        # shellcheck disable=SC2086,SC1090
+        unset $ltsp_dumped
+        # shellcheck source=/dev/null
+        . "$run/ltsp-code/$1"
+    elif [ -f "$ltsp/settings" ]; then
+        ltsp_settings "$mac" "$address" "$given_name" "$server" "$1"
+    fi
 }
 
 # load_settings: read the settings from ltsp.img; set hostname, dns and search, and where they say so also transport
 # and debug_shell.
 load_settings() {
-    local key value servers=''
     # If ltsp.img has no settings, these count, and not what the kernel has made of its command line.
-    HOSTNAME=$given_name SERVER=$server DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' DEBUG_SHELL=''
+    HOSTNAME=$given_name SERVER=$server DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' DEBUG_SHELL='' DEBUG_LOG=''
+    ltsp_code='' ltsp_hooks='' ltsp_applets='' ltsp_dumped='' failed_code=''
     [ ! -f "$ltsp/settings" ] || . "$ltsp/settings"
-    settings
+    if has_code || has_hooks INITRD_BOTTOM; then run_code here initrd-bottom PRE values; fi
+    settings initrd-bottom
     [ "$DEBUG_SHELL" != 1 ] || debug_shell=1
     [ "$IMAGE_TO_RAM" != 1 ] || [ -z "$base" ] || transport=http
+    if [ -n "$ltsp_applets" ] && ! has_code; then settings init; fi
+    take_settings_of_boot
+}
+
+# take_settings_of_boot: set hostname, dns and search as the settings say.
+take_settings_of_boot() {
+    local key value servers=''
     hostname=$(host_name "$HOSTNAME" "$address" "$netmask" "$mac")
     split "$SEARCH_DOMAIN"
     search=$words

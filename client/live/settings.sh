@@ -2,9 +2,19 @@
 # Settings of ltsp.conf that change while a client runs. What features with the line "# live" do is done again; all else
 # comes with the next boot, and the server is told what waits for that. live.sh calls take_settings.
 
-# take_settings: bring the server's new settings into force, as far as that can be.
+# take_settings: bring the server's new settings into force, as far as that can be. Code of ltsp.conf does not run again
+# in a system that people use: with code, all waits for the next boot.
 take_settings() {
     local new=$state/new file
+    if grep -q '^ltsp_code=' "$state/settings" "$state/booted"; then
+        if sed '/^serial=/d; /^document=settings$/d' "$state/settings" | "$busybox" cmp -s - "$state/booted"; then
+            : >"$state/pending"
+        else
+            echo CODE >"$state/pending"
+        fi
+        if [ -e "$store/report" ]; then "$busybox" sh "$store/report" again; fi
+        return
+    fi
     rm -rf "$new"
     mkdir "$new"
     # A process of its own, which a command that fails ends, as at the boot.

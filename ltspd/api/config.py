@@ -38,9 +38,10 @@ SETTING: tuple[Property[Setting], ...] = (
     Property("File", "s", attrgetter("file")),
     Property("Line", "u", attrgetter("line")),
     Property("Withheld", "b", attrgetter("withheld")),
+    Property("Code", "b", attrgetter("code")),
 )
 FINDING: tuple[Property[ConfigFinding], ...] = (
-    Property("Severity", "s", attrgetter("severity"), "error or warning"),
+    Property("Severity", "s", attrgetter("severity"), "error, warning, or info, which is no mistake"),
     Property("File", "s", attrgetter("file")),
     Property("Line", "u", attrgetter("line")),
     Property("Column", "u", attrgetter("column")),
@@ -65,11 +66,13 @@ METHODS: tuple[Method[State], ...] = (
         outputs="aa{sv} settings",
         run=_explain_config,
         action=CONFIGURE,
-        options=(Option("mac", "s"), Option("ip", "s"), Option("hostname", "s")),
+        options=(Option("mac", "s"), Option("ip", "s"), Option("hostname", "s"), Option("applet", "s")),
         keys=SETTING,
         doc="""Return what ltsp.conf says for one host, and which line says it. Without options the host
-            is the server itself; give all that you know, because sections are chosen by each of them. A
-            default has an empty File. Secrets are Withheld: their Value is empty.""",
+            is the server itself; give all that you know, because sections are chosen by each of them. The
+            applet is a part of a client's life, for sections such as [init/pc01]: initrd-bottom, init (the
+            default), service, login or session. A default has an empty File. Secrets are Withheld: their
+            Value is empty. Code: only the client knows the value, which here is what the line says.""",
         errors=(InvalidOption,),
     ),
     Method(
@@ -78,9 +81,9 @@ METHODS: tuple[Method[State], ...] = (
         run=_check_config,
         action=CONFIGURE,
         keys=FINDING,
-        doc="""Return all that is wrong with ltsp.conf as it is on disk now, in the order of its lines;
-            changes nothing. As long as there is an error, the last good configuration stays in force.
-            ConfigError: the file can't be read.""",
+        doc="""Return all that is wrong with ltsp.conf as it is on disk now, and what is code, in the order of
+            its lines; changes nothing. As long as there is an error, the last good configuration stays in
+            force. ConfigError: the file can't be read.""",
         errors=(ConfigError,),
     ),
 )

@@ -19,7 +19,16 @@ from ltspd.model.output import Command, File, Finding, Output, OutputState, Outp
 from ltspd.model.state import Problem
 from ltspd.names import UNIT_PREFIX
 from ltspd.paths import Paths
-from ltspd.system.files import digest, digest_of, leads_to, link, remove, unwritten, write_atomically
+from ltspd.system.files import (
+    digest,
+    digest_of,
+    is_open_to_more,
+    leads_to,
+    link,
+    remove,
+    unwritten,
+    write_atomically,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +54,7 @@ class Applier:
         self._units = Units(paths, systemd, self._record)
         self._commands = Commands(paths, self._record)
         self.answers = Answers(systemd, wake)
+        self._recording = asyncio.Lock()
         self._unwritten = False
         # What no output needs any more and could not be undone, or was changed by hand since.
         self.left: tuple[Problem, ...] = ()
@@ -77,12 +87,13 @@ class Applier:
             self.answers.doubt(0)
         self._unwritten = self._units.unanswered = False
         outputs = tuple(outputs)
-        hindered = {}
-        for output in outputs:
-            if output.needed and (why := await self._files(output, force)):
-                hindered[output.name] = why
-                await self._keep_running(output)
-            await self._save()
+        needed = [each for each in outputs if each.needed]
+        # Side by side, because most of the time goes by waiting for checks and for the disk.
+        found = await asyncio.gather(*(self._files(each, force) for each in needed))
+        hindered = {each.name: why for each, why in zip(needed, found, strict=True) if why}
+        for output in (each for each in needed if each.name in hindered):
+            await self._keep_running(output)
+        await self._save()
         # What is not needed ends before its successor starts, because both may need the same port. An output
         # whose new files could not be written keeps what it had.
         gone = await self._leave(outputs, hindered.keys(), force)
@@ -98,10 +109,15 @@ class Applier:
 
     async def _save(self) -> None:
         try:
-            await asyncio.to_thread(self._file.save)
+            await self._keep_record()
         except OSError as error:
             self._unwritten = True
             log.warning("What was applied can't be recorded; it will be tried again: %s", error)
+
+    async def _keep_record(self) -> None:
+        """Write the record; who waited for another one's writing often finds its own part in it."""
+        async with self._recording:
+            await asyncio.to_thread(self._file.save, self._file.dump())
 
     def preview(self, output: Output) -> str:
         """Return as text what applying would change: files written and removed, and commands undone."""
@@ -230,7 +246,12 @@ class Applier:
         return []
 
     def _changes(self, output: Output) -> list[File]:
-        return [file for file in output.files if self._on_disk(file) != digest(file.data)]
+        return [
+            file
+            for file in output.files
+            if self._on_disk(file) != digest(file.data)
+            or is_open_to_more(self._paths.at(file.path), file.mode)
+        ]
 
     def _on_disk(self, file: File) -> str:
         return digest_of(self._paths.at(file.path))
@@ -256,7 +277,7 @@ class Applier:
             self._keep_copy(self._paths.at(file.path))
         self._record.own(output)
         self._record.writing |= {file.path: digest(file.data) for file in changes}
-        await asyncio.to_thread(self._file.save)
+        await self._keep_record()
         changed = await asyncio.to_thread(self._put, output, changes)
         for each in output.links:
             if leads_to(self._paths.at(each.path), each.target):

@@ -147,7 +147,7 @@ async def undo_all(paths: Paths) -> None:
                 remove(paths.at(path))
                 record.forget(path)
         await commands.leave(key, force=True)
-    file.save()
+    file.save(file.dump())
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -68,11 +68,10 @@ class RecordFile:
         """Use the record of an earlier run if there is one."""
         self._path = paths.state / "outputs.json"
         self.record = self._load()
-        self._saved = self._dump()
+        self._saved = self.dump()
 
-    def save(self) -> None:
-        """Write the record if it changed; raises OSError."""
-        data = self._dump()
+    def save(self, data: bytes) -> None:
+        """Write a record that was dumped if it differs from the last one; raises OSError."""
         if data != self._saved:
             write_atomically(self._path, data)
             self._saved = data
@@ -94,7 +93,8 @@ class RecordFile:
             log.warning("%s is damaged; what can be read of it counts.", self._path)
         return Record(**good)
 
-    def _dump(self) -> bytes:
+    def dump(self) -> bytes:
+        """Return the record as it is now."""
         return json.dumps(asdict(self.record), indent=1, sort_keys=True).encode()
 
 

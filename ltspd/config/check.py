@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from ltspd.config.autologin import PASSWORDS
+from ltspd.config.code_check import applets, codes, hooks, used_by_code
 from ltspd.config.document import Assignment, Document, Finding, Host, Reference, Section, Severity
 from ltspd.config.evaluate import (
     PREDEFINED,
@@ -15,7 +16,8 @@ from ltspd.config.evaluate import (
     made_from,
     rooms,
 )
-from ltspd.config.headers import APPLETS, SPECIAL, is_glob, is_room, is_word
+from ltspd.config.headers import SPECIAL, is_glob, is_room, is_word
+from ltspd.config.hooks import hook
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
 from ltspd.config.parameters import find, former, is_known, is_unread, mistakes, sides, suggestion
 from ltspd.config.readers import TEXT
@@ -37,7 +39,9 @@ def check(document: Document) -> tuple[Finding, ...]:
     index = Index(document)
     rules: tuple[Callable[[Document, Index], Iterable[Finding]], ...] = (
         _includes,
-        _sections,
+        applets,
+        codes,
+        hooks,
         misnamed,
         _shadowed,
         _rooms,
@@ -134,21 +138,6 @@ def _includes(document: Document, index: Index) -> Iterator[Finding]:
             )
 
 
-def _sections(document: Document, _: Index) -> Iterator[Finding]:
-    """Find sections that LTSP reads for one of its commands only."""
-    for section in document.sections:
-        for pattern in section.patterns:
-            if "/" not in pattern:
-                continue
-            applet = pattern.partition("/")[0]
-            known = (
-                "sections of single LTSP commands have no effect here"
-                if applet in APPLETS
-                else (f"{pattern} is neither a host nor a section that anything reads")
-            )
-            yield _warning(section, known, "move its lines to [server], [clients] or a client's section")
-
-
 def _shadowed(document: Document, index: Index) -> Iterator[Finding]:
     """Find sections that never count for a host, because an earlier one fits it first (as in LTSP)."""
     included = index.reach(
@@ -210,8 +199,9 @@ def _in_two_rooms(document: Document, index: Index) -> Iterator[Finding]:
 def _unknown(document: Document, _: Index) -> Iterator[Finding]:
     """Find names that are no parameter, and say what was probably meant."""
     uses: dict[str, list[Assignment]] = {}
+    used = used_by_code(document)
     for each in _assignments(document):
-        if not (is_known(each.name) or each.name in PREDEFINED):
+        if not (is_known(each.name) or each.name in PREDEFINED or each.name in used):
             uses.setdefault(each.name, []).append(each)
     for count, (name, places) in enumerate(uses.items()):
         near = suggestion(name) if count < _SUGGESTIONS else ""
@@ -234,7 +224,13 @@ def _readers(document: Document, index: Index) -> Iterator[Finding]:
             present |= CLIENT
         for each in section.assignments:
             row = find(each.name)
-            if row is None or BOTH in row.sides or row.sides & present or not section.patterns:
+            if (
+                row is None
+                or hook(each.name)
+                or BOTH in row.sides
+                or row.sides & present
+                or not section.patterns
+            ):
                 continue
             step = (
                 "move it to [server]" if row.sides is SERVER else "move it to [clients] or a client's section"
@@ -311,6 +307,7 @@ def _repeated(document: Document, _: Index) -> Iterator[Finding]:
 def _references(document: Document, _: Index) -> Iterator[Finding]:
     """Find values made from parameters that nothing sets."""
     known = {each.name for each in _assignments(document)} | set(PREDEFINED)
+    known.update(name for section in document.sections for code in section.code for name in code.names)
     for each in _assignments(document):
         for part in each.parts:
             if isinstance(part, Reference) and part.name not in known:
@@ -340,9 +337,7 @@ def _unsupported(document: Document, _: Index) -> Iterator[Finding]:
     idle: dict[str, Assignment] = {}
     told: set[str] = set()
     for each in _assignments(document):
-        if each.name.startswith(("PRE_", "POST_")):
-            yield _warning(each, f"{each.name} is a hook, and hooks are not supported yet", "it is never run")
-        elif gone := former(each.name):
+        if gone := former(each.name):
             if each.name not in told and each.text not in gone.agreeing:
                 told.add(each.name)
                 yield _warning(each, f"{each.name} has no meaning here: {gone.why}", gone.step)

@@ -8,10 +8,11 @@ from ltspd.config.headers import ROOM
 
 
 class Severity(StrEnum):
-    """An error keeps the last good configuration in place; a warning does not."""
+    """An error keeps the last good configuration in place; a warning does not; info is no mistake at all."""
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,31 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """``INCLUDE=section``: ``target`` is lower-case."""
+    """``INCLUDE=section``: ``target`` is lower-case.
+
+    ``called``: the line is ``section_x``, and the target is LTSP's id of the section.
+    """
 
     target: str
     file: str
     line: int
+    called: bool = False
 
 
-Entry = Assignment | Include
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Lines that only a shell understands. Nothing here runs them: clients get them as they are.
+
+    ``names`` are the parameters that they set, as far as the text shows it.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    file: str
+    line: int
+
+
+Entry = Assignment | Include | Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,11 @@ class Section:
         return (entry for entry in self.entries if isinstance(entry, Assignment))
 
     @property
+    def code(self) -> Iterator[Code]:
+        """The lines of code in order."""
+        return (entry for entry in self.entries if isinstance(entry, Code))
+
+    @property
     def includes(self) -> Iterator[Include]:
         """The INCLUDE lines in order."""
         return (entry for entry in self.entries if isinstance(entry, Include))
@@ -129,7 +152,8 @@ class Document:
 class Host:
     """The host whose values are asked for. ``mac`` is lower-case with colons; unknown fields are empty.
 
-    ``kind`` is ``client`` or ``server``; ``server`` is the address that ``$SERVER`` stands for.
+    ``kind`` is ``client`` or ``server``; ``server`` is the address that ``$SERVER`` stands for. ``applet`` is
+    a part of a client's life, as LTSP names them; sections such as [init/pc*] count for one alone.
     """
 
     mac: str = ""
@@ -137,6 +161,7 @@ class Host:
     hostname: str = ""
     kind: str = "client"
     server: str = ""
+    applet: str = "init"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,19 @@
 
 The order is: the lines above the first section; [clients] on a client; [common]; [server] on the server; on a
 client the first room that it is in; then the first section that fits the MAC address, the first for the IP
-address, and the first for the host name. A section counts once, even if it is included or fits more often.
+address, and the first for the host name; then the same for the part of a client's life, as [init/pc01]. A
+section counts once, even if it is included or fits more often.
+
+Code is never run here. What it sets only a client can know, and so what is made from that: such a line sets
+nothing for who asks here, and the value before it stays.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from ltspd.config.document import Assignment, Document, Host, Include, Section, Value
+from ltspd.config.document import Assignment, Code, Document, Host, Include, Section, Value
 from ltspd.config.headers import SPECIAL, fits, is_glob, is_room, is_word, matches, section_id
 from ltspd.config.rooms import ADDRESS, MAC, NAME, member
 
@@ -26,10 +31,12 @@ def effective(document: "Document | Index", host: Host) -> Mapping[str, Value]:
 
     If an earlier section sets HOSTNAME, that selects the host name's section, else ``host.hostname`` does.
     """
-    index = document if isinstance(document, Index) else Index(document)
-    values, name = _evaluated(index, host)
-    found = index.rooms_of(host, name)
-    return MappingProxyType(_evaluated(index, host, found[0])[0] if found else values)
+    return MappingProxyType(_for_host(document, host)[0])
+
+
+def unknowable(document: "Document | Index", host: Host) -> Mapping[str, Value]:
+    """Return each parameter that code sets for the host, or that is made from such: the text of that line."""
+    return MappingProxyType(_for_host(document, host)[1])
 
 
 def rooms(document: "Document | Index", host: Host) -> tuple[Section, ...]:
@@ -38,13 +45,24 @@ def rooms(document: "Document | Index", host: Host) -> tuple[Section, ...]:
     Its host name is the one that selects a section: a room's own HOSTNAME puts nobody into a room.
     """
     index = document if isinstance(document, Index) else Index(document)
-    return index.rooms_of(host, _evaluated(index, host)[1]) if index.has_rooms else ()
+    return index.rooms_of(host, _evaluated(index, host)[2]) if index.has_rooms else ()
 
 
-def _evaluated(index: "Index", host: Host, room: Section | None = None) -> tuple[dict[str, Value], str]:
-    """Return a host's values, and the host name that selected a section."""
+_Found = tuple[dict[str, Value], dict[str, Value], str]
+
+
+def _for_host(document: "Document | Index", host: Host) -> _Found:
+    index = document if isinstance(document, Index) else Index(document)
+    found = _evaluated(index, host)
+    its_rooms = index.rooms_of(host, found[2])
+    return _evaluated(index, host, its_rooms[0]) if its_rooms else found
+
+
+def _evaluated(index: "Index", host: Host, room: Section | None = None) -> _Found:
+    """Return a host's values, what only itself can know, and the host name that selected a section."""
     texts = dict(zip(PREDEFINED, (lower(host.mac), host.ip, host.hostname, host.server), strict=True))
     values: dict[str, Value] = {}
+    unknown: dict[str, Value] = {}
     client = host.kind == "client"
     # A section that counts as done is not read again. So no client reads [server], even if it is included.
     done = set(index.server_only) if client else set[int]()
@@ -53,9 +71,17 @@ def _evaluated(index: "Index", host: Host, room: Section | None = None) -> tuple
         if section is None:
             return
         for entry in index.walk(section, done):
+            if isinstance(entry, Code):
+                unknown.update((name, Value(entry.text, entry.file, entry.line)) for name in entry.names)
+                continue
+            if any(name in unknown for name in entry.references):
+                shown = (part if isinstance(part, str) else f"${part.name}" for part in entry.parts)
+                unknown[entry.name] = Value("".join(shown), entry.file, entry.line)
+                continue
             text = "".join(
                 part if isinstance(part, str) else texts.get(part.name, "") for part in entry.parts
             )
+            unknown.pop(entry.name, None)
             texts[entry.name] = text
             values[entry.name] = Value(text, entry.file, entry.line)
 
@@ -66,11 +92,12 @@ def _evaluated(index: "Index", host: Host, room: Section | None = None) -> tuple
     skip = index.server_only if client else frozenset[int]()
     call(index.first_match(lower(host.mac), skip))
     call(index.first_match(host.ip, skip))
-    for name in (texts["HOSTNAME"], host.hostname):
-        if HOST_NAME.match(name):
-            call(index.first_match(lower(name), skip))
-            return values, lower(name)
-    return values, ""
+    name = next((lower(each) for each in (texts["HOSTNAME"], host.hostname) if HOST_NAME.match(each)), "")
+    call(index.first_match(name, skip))
+    if client and host.applet and index.has_applets:
+        for subject in ("", lower(host.mac), host.ip, name):
+            call(index.first_match(f"{host.applet}/{subject}", skip))
+    return values, unknown, name
 
 
 def effective_server(document: "Document | Index") -> Mapping[str, Value]:
@@ -86,7 +113,7 @@ def effective_menu(
     LTSP reads DEFAULT_IMAGE, KERNEL_PARAMETERS and MENU_TIMEOUT from [server] for all clients.
     """
     server = effective_server(document) if server is None else server
-    return MappingProxyType({**server, **effective(document, host)})
+    return MappingProxyType({**server, **effective(document, replace(host, applet=""))})
 
 
 def exact_hosts(document: Document) -> Iterator[tuple[str, str, Host]]:
@@ -167,6 +194,8 @@ class Index:
                 else:
                     self._plain.setdefault(pattern, []).append(place)
         self.server_only = self._server_only()
+        # Whether some section counts for a part of a client's life alone.
+        self.has_applets = any("/" in pattern for each in self.sections for pattern in each.patterns)
 
     def position(self, section: Section) -> int:
         """Return the section's place in the document."""
@@ -177,8 +206,15 @@ class Index:
         return self._special.get(name)
 
     def target(self, include: Include) -> Section | None:
-        """Return the section that an INCLUDE names, by its name or by LTSP's id of it."""
-        return self._by_name.get(include.target) or self._by_id.get(section_id(include.target))
+        """Return the section that an INCLUDE names: as in LTSP, the first in the file that fits its name.
+
+        Else the one whose header says exactly this, or that has LTSP's id of it.
+        """
+        name = include.target
+        if include.called:
+            return self._by_id.get(name)
+        fitting = self.special(name) or self.first_match(name)
+        return fitting or self._by_name.get(name) or self._by_id.get(section_id(name))
 
     def first_match(self, subject: str, skip: frozenset[int] = frozenset()) -> Section | None:
         """Return the first section in the file's order that fits an address or a host name."""
@@ -209,8 +245,8 @@ class Index:
         }
         return tuple(self.sections[place] for place in sorted(places))
 
-    def walk(self, section: Section, done: set[int]) -> Iterator[Assignment]:
-        """Yield a section's assignments and those of what it includes, each section once."""
+    def walk(self, section: Section, done: set[int]) -> Iterator[Assignment | Code]:
+        """Yield a section's assignments and code, and those of what it includes, each section once."""
         if self.position(section) in done:
             return
         done.add(self.position(section))
@@ -218,7 +254,7 @@ class Index:
         stack = [iter(section.entries)]
         while stack:
             for entry in stack[-1]:
-                if isinstance(entry, Assignment):
+                if not isinstance(entry, Include):
                     yield entry
                     continue
                 target = self.target(entry)

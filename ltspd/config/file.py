@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 
 from ltspd.config.configuration import Config, load
-from ltspd.config.document import Finding
+from ltspd.config.document import Finding, Severity
 from ltspd.config.parameter import Settings
 from ltspd.errors import ConfigError
 from ltspd.model.state import Problem
@@ -72,7 +72,7 @@ class ConfFile:
             self._config, self._wrong = config, ()
             self._keep(text.encode("utf-8", "surrogateescape"))
             for finding in config.findings:
-                log.warning("%s", finding)
+                log.log(logging.INFO if finding.severity is Severity.INFO else logging.WARNING, "%s", finding)
             return
         self._config = self._config or self._last_good()
         instead = self._instead()

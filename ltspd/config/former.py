@@ -75,20 +75,11 @@ FORMER: Mapping[str, Former] = MappingProxyType(
             "PWMERGE_SUR says which those are",
         ),
         "OVERLAY": Former("a client can always write to its root, in RAM", "take it out", ("1",)),
-        "DEBUG_LOG": Former(
-            "what goes wrong on a client is in its journal, and the server is told",
-            "'journalctl -b -g ltsp' there shows it, and 'ltspctl client show' here",
-            ("0",),
-        ),
         "HOSTNAME_PREFIX": Former("host names are one setting", "write HOSTNAME=PREFIX%{IP}"),
         "IGNORE_EPOPTES": Former(
             "clients have the certificate of Epoptes that their image has",
             "MASK_SYSTEM_SERVICES and MASK_SESSION_SERVICES switch epoptes-client off",
             ("0",),
-        ),
-        "OMIT_FUNCTIONS": Former(
-            "it names functions of LTSP's code, and none of them runs here",
-            "KEEP_SYSTEM_SERVICES, CUPS_SERVER=ignore or LOCAL_SWAP=0 may be what is wanted",
         ),
         "PAM_AUTH_TYPE": Former(_LOGINS, _LOGIN_STEP),
         "SSH_OPTIONS": Former(_LOGINS, _LOGIN_STEP),

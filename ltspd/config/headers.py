@@ -15,8 +15,8 @@ APPLETS = frozenset(
     }
 )  # fmt: skip
 
-_LINE = re.compile(r"[ \t]*\[(?P<name>[^\[\]\n]*)\][ \t]*(?:#[^\n]*)?\Z")
-_ALLOWED = re.compile(r"[a-z0-9._:*?/-]+\Z")
+_LINE = re.compile(r"[ \t]*\[[^\]\n]*\]")
+_LEFT_OUT = re.compile(r"[^a-z0-9._:*?@/-]+")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
 _DASHED_MAC = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\Z")
 _RANGE = re.compile(r"[0-9]+(?:\.[0-9]+){3}-[0-9]+(?:\.[0-9]+)*\Z")
@@ -39,15 +39,19 @@ class Header:
 
 def read_header(line: str) -> Header:
     """Read one line that begins with ``[``; alternatives that can't match any host are left out."""
-    found = _LINE.match(line)
-    if not found:
-        step = "write [name] alone on the line, without [ or ] inside the name"
+    if not _LINE.match(line):
+        step = "write [name] alone on the line"
         return Header(line.strip(), (), (("this is not a section header", step),), unreadable=True)
-    name = found["name"].strip().lower()
+    name = line.partition("#")[0].strip().removeprefix("[").removesuffix("]").strip().lower()
     patterns: list[str] = []
     mistakes: list[tuple[str, str]] = []
     for alternative in name.split("|"):
-        pattern = re.sub(r"\*+", "*", alternative.strip())
+        word = alternative.strip()
+        pattern = re.sub(r"\*+", "*", word if is_room(word) else readable(word))
+        if pattern and pattern != re.sub(r"\*+", "*", word):
+            reason = f"the section name {word!r} has a character that no name here has"
+            step = f"it is read as {pattern}; use letters, digits, '.', '-', '_', ':', '*' and '?'"
+            mistakes.append((reason, step))
         if _DASHED_MAC.match(pattern):
             mistakes.append((f"{pattern} has dashes", "it is read as a MAC address; write it with colons"))
             pattern = with_colons(pattern)
@@ -60,6 +64,11 @@ def read_header(line: str) -> Header:
     return Header("|".join(patterns) or name, tuple(patterns), tuple(mistakes))
 
 
+def readable(name: str) -> str:
+    """Return a section's name as LTSP reads it: [old screens] and INCLUDE="old screens" mean oldscreens."""
+    return _LEFT_OUT.sub("", name.lower())
+
+
 def _mistake(pattern: str) -> tuple[str, str] | None:
     if not pattern:
         return ("a section name is empty", "write a name, a MAC address, an IP address or a host name")
@@ -68,13 +77,6 @@ def _mistake(pattern: str) -> tuple[str, str] | None:
     if is_room(pattern):
         step = "write [room:lab1]: letters, digits, '.', '_' and '-'"
         return None if _ROOM.match(pattern) else (f"{pattern!r} is no name of a room", step)
-    if not _ALLOWED.match(pattern):
-        name = re.sub(r"[^a-z0-9.]+", "-", pattern).strip("-")
-        instead = f"write [{name}], or " if name else "write "
-        return (
-            f"the section name {pattern!r} has a character that no host's name has",
-            f"{instead}the MAC address, IP address or name of a host",
-        )
     if "/" in pattern:
         return None
     if ":" in pattern and not _MAC_GLOB.match(pattern):
@@ -131,7 +133,7 @@ def section_id(name: str) -> str:
 
 def matches(pattern: str, subject: str) -> bool:
     """Whether a host's address or name (lower-case) fits; special words never stand for a host."""
-    if pattern in SPECIAL or "/" in pattern:
+    if pattern in SPECIAL:
         return False
     if not is_glob(pattern):
         return pattern == subject

@@ -5,8 +5,18 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
 from ltspd.config import code
-from ltspd.config.document import Assignment, Document, Entry, Finding, Include, Reference, Section, Severity
-from ltspd.config.headers import is_room, read_header
+from ltspd.config.document import (
+    Assignment,
+    Code,
+    Document,
+    Entry,
+    Finding,
+    Include,
+    Reference,
+    Section,
+    Severity,
+)
+from ltspd.config.headers import is_room, read_header, readable
 from ltspd.config.names import is_parameter_name, is_reserved
 from ltspd.config.parameter import SERVER
 from ltspd.config.parameters import find, is_known
@@ -21,11 +31,16 @@ _BLANKS = re.compile(r"(?:[ \t]|\\\n)*")
 _ASSIGN = re.compile(
     r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z0-9_]+)[ \t]*(?P<plus>\+?)=(?:[ \t]+(?=[^\s#]))?"
 )
+_INCLUDE = re.compile(r"[ \t]*INCLUDE[ \t]*=([^#]*)", re.IGNORECASE)
 _NEXT_ASSIGN = re.compile(r"(?P<name>[A-Za-z0-9_]+)(?P<plus>\+?)=")
 _TAIL_END = re.compile(r"(?:#[^\n]*)?(?:\n|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]+")
-# Parameters that code sets, as far as its text shows that.
-_SETS = re.compile(r"\b([A-Z][A-Z0-9_]*)\+?=")
+# What code sets, as far as its text shows that, and what a text uses.
+_SETS = re.compile(r"(?<![^\s;&|({])([A-Za-z_][A-Za-z0-9_]*)\+?=")
+_USES = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# Each section is a function by its name; a call alone is an INCLUDE.
+_CALL = re.compile(r"section_([a-z0-9_]+)[ \t]*(?:;[ \t]*)?(?:#.*)?\Z")
 # A test of the shell begins like a header.
 _TEST = re.compile(r"[ \t]*\[\[?[ \t].*\][ \t]*(?:&&|\|\||;)")
 _OPERATORS = "|&<>();"
@@ -82,9 +97,11 @@ class _Reader:
         self._name, self._patterns, self._line = "", tuple[str, ...](), 1
         self._entries: list[Entry] = []
         self._members: dict[str, None] = {}
-        self._code_until = -1
+        self._no_line_until = -1
         self._newlines: list[int] = []
         self.text = self._clean(text)
+        self._functions = code.functions(self.text)
+        self._used = frozenset(_USES.findall(self.text))
 
     def _clean(self, text: str) -> str:
         if len(text) > SIZE_LIMIT:
@@ -128,10 +145,12 @@ class _Reader:
                 at = skip.end()
             elif (line := self._line_text(at)).lstrip(" \t").startswith("[") and not _TEST.match(line):
                 at = self._read_header(at)
+            elif found := _INCLUDE.match(line):
+                at = self._read_include(at, found[1])
             elif found := _ASSIGN.match(self.text, at):
                 at = self._read_assignments(at, found)
             else:
-                at = self._refuse(at)
+                at = self._read_code(at)
         self._close()
 
     def _read_header(self, at: int) -> int:
@@ -145,11 +164,23 @@ class _Reader:
             self._note(line, reason, f"{step}{below}", severity)
         return self._line_end(at)
 
+    def _read_include(self, at: int, text: str) -> int:
+        """Read what an INCLUDE names. As in LTSP, it is the line's, whatever quotes say."""
+        line, target = self._line_at(at), readable(text)
+        if len(text.split()) != 1 or "$" in text or not target:
+            read = f"this is read as {target}; " if target else ""
+            step = f"{read}write one INCLUDE=name per section"
+            self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
+        if target:
+            self._entries.append(Include(target, self.file, line))
+        return self._line_end(at)
+
     def _read_assignments(self, start: int, found: re.Match[str]) -> int:
         """Read ``A=1 B=2 # comment``; a line with a mistake assigns nothing, as in the shell."""
         entries: list[Entry] = []
         wrong: list[tuple[int, str, str]] = []
         names: list[str] = []
+        coded = False
         while True:
             name_at, name = found.start("name"), found["name"]
             names.append(name)
@@ -161,9 +192,8 @@ class _Reader:
                 )
             if found["plus"]:
                 wrong.append((name_at, "+= is not known", f'write {name}="${name} more"'))
-            elif word.code is not None:
-                origin = self._origin(start, word.code.at, name)
-                wrong.append((word.code.at, word.code.reason + origin, word.code.step))
+            elif word.code or self._is_variable(name):
+                coded = True
             elif self.text.startswith(_CURLY, found.end()):
                 reason = f"the quotes around the value of {name} are typographic, and no quotes to the shell"
                 wrong.append((found.end(), reason, f'write {name}="…" with straight ones'))
@@ -185,25 +215,34 @@ class _Reader:
                 break
             following = _NEXT_ASSIGN.match(self.text, at)
             if following is None:
-                wrong = wrong or [self._tail(start, at, name)]
-                behind = self._behind_code(at) if self.text[at] in _OPERATORS else self._line_end(start)
+                closed = True
+                if separated or self.text.startswith(("&&", "||"), at):
+                    coded = True
+                    behind, closed = self._behind_code(at)
+                elif self.text[at] in _OPERATORS:
+                    behind, _ = self._behind_code(at)
+                    wrong = wrong or [self._tail(start, at, name)]
+                else:
+                    behind = self._line_end(start)
+                    wrong = wrong or [self._tail(start, at, name)]
+                if not closed:
+                    return behind
                 break
             found = following
         if wrong:
             self._leave_out(*wrong[0], names)
+        elif coded:
+            self._keep_code(start, behind)
         else:
             self._entries += entries
         return behind
 
+    def _is_variable(self, name: str) -> bool:
+        """Whether this is no parameter, but a variable of the author's for other lines."""
+        return not is_parameter_name(name) and name in self._used and bool(_VARIABLE.match(name))
+
     def _entry(self, name: str, parts: tuple[str | Reference, ...], at: int) -> Entry | None:
         line = self._line_at(at)
-        if name.upper() == "INCLUDE":
-            target = "".join(part for part in parts if isinstance(part, str)).strip().lower()
-            if not target or any(isinstance(part, Reference) for part in parts) or len(target.split()) != 1:
-                step = "write one INCLUDE=name per section"
-                self._note(line, "INCLUDE needs the name of one section", step, Severity.WARNING)
-                return None
-            return Include(target, self.file, line)
         if name == MEMBERS.name and any(map(is_room, self._patterns)):
             members, mistakes = read_members(parts)
             self._members.update(dict.fromkeys(members))
@@ -232,19 +271,24 @@ class _Reader:
         """Return place, reason and next step for text behind a value that does not belong there."""
         origin = self._origin(start, at, name)
         if self.text[at] in _OPERATORS:
-            reason = f"{self.text[at]!r} makes this line code, and ltsp.conf is never run as code{origin}"
+            reason = f"{self.text[at]!r} ends the value of {name}, and nothing of use can follow it{origin}"
             return at, reason, f"put the value of {name} in quotes if the character belongs to it"
         reason = f"there are more words after the value of {name}{origin}"
         return at, reason, f'put the whole value in quotes: {name}="…"'
 
-    def _behind_code(self, at: int) -> int:
-        """Return the offset behind the statement at ``at``. One that is never closed is an error."""
+    def _behind_code(self, at: int) -> tuple[int, bool]:
+        """Return the offset behind the statement at ``at``, and whether it ends; that it doesn't is told."""
         end = code.end(self.text, at)
         if end is not None:
-            return end
+            return end, True
         reason = "the code that begins here is never closed, so nothing below it can be read"
         self._fail(at, at, reason, "take it out, or close it")
-        return len(self.text)
+        return len(self.text), False
+
+    def _keep_code(self, start: int, end: int) -> None:
+        text = self.text[start:end].rstrip("\n")
+        names = tuple(dict.fromkeys(_SETS.findall(text)))
+        self._entries.append(Code(text, names, self.file, self._line_at(start)))
 
     def _leave_out(self, at: int, reason: str, step: str, names: Iterable[str]) -> None:
         """Note a line that is left out: a warning, or an error if it would set a parameter of the server."""
@@ -258,22 +302,25 @@ class _Reader:
         line = self._line_at(start)
         return "" if line == self._line_at(at) else f" (the value of {name} begins in line {line})"
 
-    def _refuse(self, at: int) -> int:
-        """Note a line that is no assignment; neighbouring ones are one mistake."""
+    def _read_code(self, at: int) -> int:
+        """Keep a statement that is no assignment; neighbouring lines that are none at all are one mistake."""
         line = self._line_text(at)
         bare = line.lstrip(" \t")
         column_at = at + len(line) - len(bare)
-        kind = "a test" if bare.startswith("[") else code.kind(bare)
-        end = self._behind_code(column_at) if kind else self._line_end(at)
+        if call := _CALL.match(bare):
+            self._entries.append(Include(call[1], self.file, self._line_at(at), called=True))
+            return self._line_end(at)
+        if bare.startswith("[") or code.kind(bare, self._functions):
+            end, closed = self._behind_code(column_at)
+            if closed:
+                self._keep_code(at, end)
+            return end
+        end = self._line_end(at)
         names = _SETS.findall(self.text, at, end)
-        if self._code_until != at or any(map(is_known, names)):
-            if kind:
-                reason = f"{kind} is code, and ltsp.conf is never run as code"
-                self._leave_out(column_at, reason, "take these lines out", names)
-            else:
-                step = "write an assignment, or # before a comment"
-                self._leave_out(column_at, "this line is not NAME=value", step, names)
-        self._code_until = end
+        if self._no_line_until != at or any(map(is_known, names)):
+            step = "write an assignment, # before a comment, or 'command' before a command of your own"
+            self._leave_out(column_at, "this line is neither NAME=value nor code", step, names)
+        self._no_line_until = end
         return end
 
     def _fail(self, start: int, at: int, reason: str, step: str) -> int:

@@ -1,8 +1,9 @@
-"""Which parameters must never leave the server: by name, by value, or by what they are made from. Pure."""
+"""What must never leave the server: by name, by value, by what it is made from; code with such text. Pure."""
 
 import re
+from collections.abc import Container
 
-from ltspd.config.document import Document
+from ltspd.config.document import Code, Document
 from ltspd.config.evaluate import made_from
 from ltspd.config.parameters import is_secret
 
@@ -29,6 +30,8 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 
+_SET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
+
 
 def withheld(document: Document) -> frozenset[str]:
     """Return the names whose values no client may fetch, whatever section they are in.
@@ -43,3 +46,13 @@ def withheld(document: Document) -> frozenset[str]:
                 secret.add(each.name)
             secret.update(filter(is_secret, each.references))
     return made_from(document, secret)
+
+
+def has_secret(text: str) -> bool:
+    """Whether code holds a secret, or names a parameter that is one and its value."""
+    return bool(_SECRET_TEXT.search(text)) or any(map(is_secret, _SET.findall(text)))
+
+
+def is_secret_code(code: Code, hidden: Container[str]) -> bool:
+    """Whether code holds a secret in its text, or sets a parameter that is one (``hidden``: see withheld)."""
+    return has_secret(code.text) or any(name in hidden for name in code.names)

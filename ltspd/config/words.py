@@ -20,11 +20,11 @@ _BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A value and the offset behind it; ``code`` is the first part of it that a shell would execute."""
+    """A value and the offset behind it; ``code``: only a shell can tell the value, and the parts don't."""
 
     parts: tuple[Part, ...]
     end: int
-    code: "WordError | None" = None
+    code: bool = False
 
 
 class WordError(Exception):
@@ -41,10 +41,10 @@ class WordError(Exception):
 def read_word(text: str, start: int) -> Word:
     """Read the value that begins at an offset, up to unquoted white space or an operator.
 
-    Raises WordError if a quote or bracket is never closed. Code is skipped and told.
+    Raises WordError if a quote or bracket is never closed. Code is skipped, and ``code`` says so.
     """
     parts: list[Part] = []
-    code: list[WordError] = []
+    code: list[int] = []
     at = start
     while at < len(text):
         if plain := _PLAIN.match(text, at):
@@ -64,7 +64,7 @@ def read_word(text: str, start: int) -> Word:
                 at = _read_escape(text, at, parts)
             case "$":
                 if text[at + 1 : at + 2] == "'":
-                    code.append(WordError(at, "$'…' is not known to every shell", "write '…' without the $"))
+                    code.append(at)
                     at += 1
                 else:
                     at = _read_dollar(text, at, parts, code)
@@ -72,10 +72,10 @@ def read_word(text: str, start: int) -> Word:
                 at = _skip_command(text, at, code)
             case _:
                 break
-    return Word(_join(parts), at, code[0] if code else None)
+    return Word(_join(parts), at, bool(code))
 
 
-def _read_double(text: str, start: int, parts: list[Part], code: list[WordError]) -> int:
+def _read_double(text: str, start: int, parts: list[Part], code: list[int]) -> int:
     at = start + 1
     parts.append("")
     while at < len(text):
@@ -112,7 +112,7 @@ def _read_escape(text: str, at: int, parts: list[Part]) -> int:
     return at + 2
 
 
-def _read_dollar(text: str, at: int, parts: list[Part], code: list[WordError]) -> int:
+def _read_dollar(text: str, at: int, parts: list[Part], code: list[int]) -> int:
     if name := _NAME.match(text, at + 1):
         parts.append(Reference(name.group()))
         return name.end()
@@ -121,35 +121,20 @@ def _read_dollar(text: str, at: int, parts: list[Part], code: list[WordError]) -
         if braced := _BRACED.match(text, at + 1):
             parts.append(Reference(braced.group(1)))
             return braced.end()
-        expansion = WordError(
-            at,
-            "only $NAME and ${NAME} are understood here, not the shell's other expansions",
-            "write the result, or '$' within single quotes if a plain dollar sign is meant",
-        )
-        code.append(expansion)
+        code.append(at)
         return _skip_pairs(text, at + 1)
     if follower == "(":
         return _skip_command(text, at, code)
     if follower and follower in "0123456789@*#?$!-":
-        parameter = WordError(
-            at,
-            f"${follower} has no meaning here",
-            "put the value in single quotes if a plain dollar sign is meant",
-        )
-        code.append(parameter)
+        code.append(at)
         return at + 2
     parts.append("$")
     return at + 1
 
 
-def _skip_command(text: str, at: int, code: list[WordError]) -> int:
+def _skip_command(text: str, at: int, code: list[int]) -> int:
     """Return the offset behind ``$(…)`` or back quotes."""
-    command = WordError(
-        at,
-        "a command inside a value is code, and ltsp.conf is never run as code",
-        "write the command's result, or put the value in single quotes if it is plain text",
-    )
-    code.append(command)
+    code.append(at)
     if text[at] == "$":
         return _skip_pairs(text, at + 1)
     close = re.compile(r"(?:[^`\\]|\\.)*`", re.DOTALL).match(text, at + 1)

@@ -27,7 +27,7 @@ from ltspd.model.output import Output
 from ltspd.model.state import State
 from ltspd.network.firewall import NFTABLES
 from ltspd.network.firmware import boots
-from ltspd.observe.ports import holders
+from ltspd.observe.ports import bound, holders
 from ltspd.outputs.world import World
 from ltspd.paths import Paths
 from ltspd.system.run import run
@@ -98,8 +98,11 @@ class Diagnosis:
     async def _look(self, state: State, world: World, facts: Facts, outputs: Sequence[Output]) -> Look:
         wanted = {port for each in outputs if each.needed for port in each.ports} | {BOOT_SERVER}
         found = await asyncio.to_thread(holders, self._paths, wanted)
-        # Others may have the same ports at other addresses, as systemd-resolved has at 127.0.0.53.
-        ours = {"0.0.0.0", "::", *(str(each.address.ip) for each in world.desired.network.served)}
+        # Others may have the same ports at other addresses, as systemd-resolved has at 127.0.0.53, and on
+        # other links, as libvirt has on its bridges.
+        served, on = world.desired.network.served, await bound()
+        ours = {"0.0.0.0", "::", *(str(each.address.ip) for each in served)}
+        links = {"", *(each.link for each in served)}
         return Look(
             problems=state.problems,
             network=world.desired.network,
@@ -108,7 +111,7 @@ class Diagnosis:
             holders=[
                 Holder(each.protocol, each.port, each.process, each.pid, each.unit)
                 for each in found
-                if each.address in ours
+                if each.address in ours and on.get(each.inode, "") in links
             ],
             ruleset=await self._ruleset(),
             saved=await asyncio.to_thread(_text, self._paths, NFTABLES),

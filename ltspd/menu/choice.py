@@ -5,9 +5,9 @@ The gateway chooses for each client that asks it, the daemon for those hosts tha
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ltspd.config.document import Assignment, Document, Host, Include, Reference, Section
+from ltspd.config.document import Assignment, Code, Document, Entry, Host, Include, Reference, Section
 from ltspd.config.evaluate import Index, effective_menu, effective_server, host_patterns
 from ltspd.config.headers import is_glob
 from ltspd.config.parameter import MENU, Parameter, Settings
@@ -41,6 +41,8 @@ WAY = Parameter(
     MENU,
     "Boot program of a machine, by its MAC address: auto, ipxe, drivers, shim (Secure Boot) or pxelinux",
 )
+# No parameter has a name in lower case.
+_CODE = "code"
 PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT, WAY)
 
 
@@ -95,8 +97,10 @@ def rules(document: Document) -> str:
     """Return what a document says of the menu, and of what that is made from; it holds no secret.
 
     Everybody on the network can fetch the menu, so there a secret counts as not set. The text is JSON: each
-    section's name and entries. An entry is ["INCLUDE", section], or a parameter's name, then text and names
-    of parameters in turn: ``A="x$B"`` is ["A", "x", "B", ""]; or ["MEMBERS", pattern …], first in a room.
+    section's name and entries. An entry is ["INCLUDE", section] ("called" behind it:
+    by LTSP's id of it), or a parameter's name, then text and names
+    of parameters in turn: ``A="x$B"`` is ["A", "x", "B", ""]; or ["MEMBERS", pattern …], first in a room; or
+    ["code", name …] where code sets parameters.
     """
     hidden = withheld(document)
     used: dict[str, set[str]] = {}
@@ -123,7 +127,11 @@ def _entries(section: Section, names: set[str]) -> Iterator[tuple[str, ...]]:
         yield (MEMBERS.name, *section.members)
     for each in section.entries:
         if isinstance(each, Include):
-            yield ("INCLUDE", each.target)
+            yield ("INCLUDE", each.target, *(["called"] if each.called else ()))
+        elif isinstance(each, Code):
+            # It sets nothing here; but what is made from its names counts as not set.
+            if found := [name for name in each.names if name in names]:
+                yield (_CODE, *found)
         elif each.name in names:
             flat = [""]
             for part in each.parts:
@@ -144,14 +152,18 @@ def _section(name: str, entries: list[list[str]]) -> Section:
     members: list[str] = []
     if entries and entries[0][0] == MEMBERS.name:
         (_, *members), entries = entries[0], entries[1:]
-    found = tuple(
-        Include(each[1], "", 0) if each[0] == "INCLUDE" else Assignment(each[0], _parts(each[1:]), "", 0)
-        for each in entries
-    )
-    return Section(name, patterns, "", 0, found, tuple(members))
+    return Section(name, patterns, "", 0, tuple(_entry(*each) for each in entries), tuple(members))
 
 
-def _parts(flat: list[str]) -> tuple[str | Reference, ...]:
+def _entry(name: str, *rest: str) -> Entry:
+    if name == _CODE:
+        return Code("", rest, "", 0)
+    if name == "INCLUDE":
+        return Include(rest[0], "", 0, called=len(rest) > 1)
+    return Assignment(name, _parts(rest), "", 0)
+
+
+def _parts(flat: Sequence[str]) -> tuple[str | Reference, ...]:
     return tuple(Reference(text) if place % 2 else text for place, text in enumerate(flat) if text)
 
 

@@ -63,7 +63,8 @@ class State:
 class Setting:
     """A parameter's value for one host. For a default, ``file`` is empty and ``line`` 0.
 
-    A ``withheld`` value is a secret, so it is empty here.
+    A ``withheld`` value is a secret, so it is empty here. With ``code`` the value is what the line says, and
+    only the client can know what that gives.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Setting:
     file: str
     line: int
     withheld: bool
+    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

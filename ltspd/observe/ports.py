@@ -1,19 +1,26 @@
 """The processes that listen on a port, so that "address already in use" can name one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltspd.errors import ToolFailed
 from ltspd.paths import Paths
+from ltspd.system.run import run
 
 # linux/tcp.h TCP_LISTEN; an unconnected UDP socket shows TCP_CLOSE.
 _STATES = {"tcp": "0A", "udp": "07"}
+# Bytes of the list of all sockets; one has some 150.
+_LISTED_MOST = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PortHolder:
-    """A process that listens on a port that we want. ``unit`` is empty outside systemd."""
+    """A process that listens on a port that we want. ``unit`` is empty outside systemd.
+
+    ``inode`` is the number of its socket.
+    """
 
     protocol: str
     address: str
@@ -21,6 +28,20 @@ class PortHolder:
     pid: int
     process: str
     unit: str
+    inode: str = ""
+
+
+async def bound() -> Mapping[str, str]:
+    """Return the links that listening sockets are bound to, by their inodes; only the kernel's netlink tells.
+
+    So several DHCP servers have port 67 of all addresses, each on a link of its own.
+    """
+    try:
+        listed = await run(["ss", "-Hltune"], whole=_LISTED_MOST)
+    except ToolFailed:
+        return {}
+    found = re.finditer(r"%(\S+?):\d+ .*? ino:(\d+) ", listed.stdout.decode(errors="replace"))
+    return {each[2]: each[1] for each in found}
 
 
 def holders(paths: Paths, wanted: Iterable[tuple[str, int]]) -> tuple[PortHolder, ...]:
@@ -55,7 +76,7 @@ def _owners(paths: Paths, sockets: dict[str, tuple[str, str, int]]) -> Iterable[
     for process in paths.at("/proc").glob("[0-9]*"):
         for inode in sorted(_sockets(process) & sockets.keys()):
             protocol, address, port = sockets[inode]
-            yield PortHolder(protocol, address, port, int(process.name), *_names(process))
+            yield PortHolder(protocol, address, port, int(process.name), *_names(process), inode)
 
 
 def _sockets(process: Path) -> set[str]:

@@ -59,6 +59,7 @@ def render(world: World) -> Output | None:
         wanted=bool(found),
         check=_CHECK,
         ports=(("udp", 67),),
+        port_setting=DHCP_SERVER.name,
         missing="" if KEA in world.programs else missing("Kea", "kea-dhcp4-server"),
     )
 

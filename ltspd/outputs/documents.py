@@ -3,7 +3,7 @@
 from ltspd.model.output import File, Output
 from ltspd.outputs.world import World
 
-# They come before the gateway's table, which says that they are new.
+# Before the gateway, which is told of its new table once all files are there.
 ORDER = 45
 DIRECTORY = "/var/lib/ltspd/documents"
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -70,6 +71,14 @@ def digest_of(place: Path) -> str:
         return digest(place.read_bytes())
     except OSError:
         return ""
+
+
+def is_open_to_more(place: Path, mode: int) -> bool:
+    """Return whether more people may use the file at ``place`` than ``mode`` allows."""
+    try:
+        return bool(stat.S_IMODE(place.stat().st_mode) & ~mode)
+    except OSError:
+        return False
 
 
 def leads_to(place: Path, target: str) -> bool:

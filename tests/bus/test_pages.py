@@ -40,7 +40,9 @@ NAMED = {
 }  # fmt: skip
 # … or others, which show more, or are refused before something begins that does not end.
 GIVEN = {
-    "job watch": ["4e5f6071"], "job cancel": ["nope"], "config show": ["pc01", "--all"], "setup": ["--yes"],
+    "job watch": ["4e5f6071"], "job cancel": ["nope"], "config show": ["pc01", "--all"],
+    "config explain": ["--mac", "52:54:00:00:00:01", "--hostname", "pc01", "--applet", "init"],
+    "setup": ["--yes"],
     "setup dual": ["--wan", "eth0", "--lan", "eth1"],
     "image build": ["nothing"], "image test": ["x86_64", "g9"], "image revert": ["x86_64", "g1"],
     "image remove": ["x86_64", "g2"], "client message": ["lab1", "Class", "ends", "--no-wait"],

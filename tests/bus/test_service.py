@@ -347,13 +347,15 @@ async def test_settings_are_explained_and_findings_listed(
 ) -> None:
     server.findings = (ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 3, 0, "odd"),)
     host = {"mac": Variant("s", "52:54:00:00:00:01")}
-    ((first, second, _),) = await ask(client, "Manager", "ExplainConfig", "a{sv}", host)
+    ((first, code, second, _),) = await ask(client, "Manager", "ExplainConfig", "a{sv}", host)
     assert {name: each.value for name, each in first.items()} == {
-        "Name": "HOSTNAME", "Value": "pc01", "File": "/etc/ltsp/ltsp.conf", "Line": 7, "Withheld": False
+        "Name": "HOSTNAME", "Value": "pc01", "File": "/etc/ltsp/ltsp.conf", "Line": 7, "Withheld": False,
+        "Code": False,
     }  # fmt: skip
+    assert (code["Value"].value, code["Code"].value) == ("$(cat /lang)", True)
     assert (second["Value"].value, second["Withheld"].value) == ("", True)
     ((found,),) = await ask(client, "Manager", "CheckConfig")
     assert (found["Severity"].value, found["Line"].value, found["Message"].value) == ("warning", 3, "odd")
-    with pytest.raises(BusError, match="known options: hostname, ip, mac"):
+    with pytest.raises(BusError, match="known options: applet, hostname, ip, mac"):
         await ask(client, "Manager", "ExplainConfig", "a{sv}", {"name": Variant("s", "x")})
     assert server.calls == [("explain", {"mac": "52:54:00:00:00:01"}), ("check",)]

@@ -42,6 +42,8 @@ def test_a_client_boots(fleet: Fleet, server: Server, name: str) -> None:
         marks = client.timeline()
         print(f"\n{table({name: marks})}")
         assert set(STAGES) == set(marks)
+        # It was waited for as long as the lab thinks it was.
+        assert client.shell("systemctl show -P JobRunningTimeoutUSec dev-ttyS0.device").strip() == "10min"
         words = client.shell("cat /proc/cmdline").split()
         assert f"ltsp.root={machine.conf.get('ROOT_TRANSPORT', 'nfs')}" in words
         assert "ltsp.image=bookworm" in words

@@ -169,6 +169,7 @@ def start_machine(
     shell.settle(PATIENCE)
     # Not asked again and again, which would cost an emulated processor as much as the start itself.
     machine.run("systemctl is-system-running --wait || :")
+    machine.make_patient(*(sources or ()))
     return machine
 
 

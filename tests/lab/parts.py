@@ -34,13 +34,13 @@ SECONDS = {
     "matrix": 1800,
     "nfs": 1800,
     "next": 1800,
-    "firmware": 600,
+    "firmware": 1200,
     "desktop": 2400,
     "netboot": 2000,
     "running": 900,
     "namespaces": 890,
     "login": 560,
-    "unit": 200,
+    "unit": 230,
     "images": 190,
     "disks": 180,
     "pam": 150,
@@ -50,6 +50,7 @@ SECONDS = {
 }
 # Root trees that a part needs are made before it, beside the others.
 TREES = {
+    "unit": ("ltsp",),
     "netboot": ("server", "trial-server", "client", "trixie"),
     "running": ("server", "client", "trixie"),
     "login": ("login-server", "trixie-server", "client", "trixie"),

@@ -11,7 +11,7 @@ from tests.lab.server import Server
 from tests.patience import PATIENCE
 
 # A console that the test can read. While other machines are emulated beside it, the 90 s that systemd waits
-# for it to appear are not always enough. Debian 12 knows the first of these words, later releases the second.
+# for it to appear are not always enough; for Debian 12, which lacks the second word, Server.make_patient().
 CONSOLE = "console=ttyS0,115200 systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600"
 # What every client of the lab needs; there is no menu to wait in.
 BASE: Mapping[str, Mapping[str, str]] = {
@@ -31,6 +31,10 @@ systemctl is-active --quiet ltspd-dnsmasq
 """
 
 
+class Code(str):
+    """A value that is written as it is, so that it may be code."""
+
+
 def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None:
     """Add sections (a MAC address, "clients" …) to /etc/ltsp/ltsp.conf and have it applied.
 
@@ -41,7 +45,10 @@ def configure(server: Server, sections: Mapping[str, Mapping[str, str]]) -> None
         server.conf.setdefault(name, {}).update(values)
     lines = []
     for name, values in server.conf.items():
-        lines += [f"[{name}]", *(f"{key}={shlex.quote(value)}" for key, value in values.items()), ""]
+        written = {
+            key: value if isinstance(value, Code) else shlex.quote(value) for key, value in values.items()
+        }
+        lines += [f"[{name}]", *(f"{key}={value}" for key, value in written.items()), ""]
     server.write("/etc/ltsp/ltsp.conf", "\n".join(lines))
     server.run("ltspctl reload")
 

@@ -50,7 +50,7 @@ _COMMANDS = {
     ISC: "exec {program} -4 -f --no-pid -cf {conf} -lf {leases}/dhcpd.leases",
 }
 # What each says once it answers.
-_BEGINS = {DNSMASQ: "", KEA: "DHCP4_STARTED", ISC: "Socket/fallback"}
+_BEGINS = {DNSMASQ: "started, version", KEA: "DHCP4_STARTED", ISC: "Socket/fallback"}
 
 
 @dataclass(slots=True)
@@ -198,14 +198,12 @@ def _netns(undo: ExitStack, name: str) -> str:
 
 
 def _wait(process: "subprocess.Popen[bytes]", log: Path, word: str) -> None:
-    """Wait until a server answers: dnsmasq does from its socket on; the others say when they begin."""
+    """Wait until a server answers, which it says."""
     deadline = time.monotonic() + PATIENCE
     while word not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
-    if not word:
-        wait_for_port(process, 67)
 
 
 def wait_for_port(process: "subprocess.Popen[bytes]", port: int) -> None:

@@ -112,6 +112,19 @@ class Server:
         new.write_text(text)
         new.rename(path)
 
+    def make_patient(self, *sources: str) -> None:
+        """Have clients of these images wait longer for their serial lines, which udev may find late.
+
+        Debian 12's systemd knows no word of the kernel's command line for that; its default is 90 s.
+        """
+        for image in sources:
+            home = f"/srv/ltsp/{image}/etc/systemd/system.conf.d"
+            # A file that is made anew would be a change to the image.
+            self.run(
+                f"[ -e {home}/lab.conf ] || {{ mkdir -p {home} && "
+                f"printf '[Manager]\\nDefaultDeviceTimeoutSec={PATIENCE:.0f}\\n' >{home}/lab.conf; }}"
+            )
+
     def save_journal(self) -> Path:
         """Write the journal so far to the logs and return where."""
         path = self.session.logs / "server-journal.log"
@@ -180,6 +193,7 @@ def start_server(
         server.wait_for("case $(systemctl is-system-running) in running|degraded) ;; *) false ;; esac")
         # On a real machine the kernel makes these as they are needed; a container's /dev is its own.
         server.run('for n in $(seq 8 40); do [ -e "/dev/loop$n" ] || mknod "/dev/loop$n" b 7 "$n"; done')
+        server.make_patient(*(sources or ()))
     except BaseException:
         # Nobody gets it, so nobody would stop it before the run ends, and it has the network's ports.
         server.stop()

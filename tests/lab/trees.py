@@ -213,6 +213,8 @@ RECIPES = {
     "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
+    # What reads an ltsp.conf as LTSP does (tests/lab/ltsp.py).
+    "ltsp": Recipe("bookworm", ("ltsp", "busybox")),
     # Debian's unstable release, whatever that is today: tests/next.
     "next-server": Recipe("sid", _SERVER, (_add_inotify_simple,)),
     "next-client": Recipe("sid", (*_CLIENT, "dracut")),

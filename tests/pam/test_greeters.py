@@ -56,7 +56,13 @@ def test_a_greeter_that_shows_one_message_at_a_time_gets_all_words_in_it(school:
     seen = school.call("cora", PASSWORD, service="lightdm")
     school.serve()
     assert seen["codes"] == [AUTHINFO_UNAVAIL]
-    assert [kind for kind, _ in seen["said"]] == ["info"]
+    ((kind, words),) = seen["said"]
+    assert kind == "info"
+    # Of a line they show what fits on the screen.
+    first, *more = words.split("\n")
+    assert first.startswith("The login server can't be reached")
+    assert more
+    assert max(map(len, (first, *more))) <= 80
 
 
 def test_a_login_opens_the_keyring_and_each_new_password_becomes_its_own(school: School) -> None:

@@ -127,6 +127,7 @@ class FakeServer:
         self.findings: tuple[ConfigFinding, ...] = ()
         self.settings: tuple[Setting, ...] = (
             Setting("HOSTNAME", "pc01", "/etc/ltsp/ltsp.conf", 7, False),
+            Setting("LANG", "$(cat /lang)", "/etc/ltsp/ltsp.conf", 8, False, True),
             Setting("PASSWORDS_A", "", "/etc/ltsp/ltsp.conf", 9, True),
             Setting("MENU_TIMEOUT", "5000", "", 0, False),
         )

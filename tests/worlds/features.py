@@ -44,6 +44,7 @@ mark() { marks="$marks$1=2.00 "; }
 report() { echo "reported: $*"; }
 processor_has() { [ "$1" = "$processor" ]; }
 graphics_cards() { printf '%s' "$cards" | tr , '\n'; }
+in_root() { "$@"; }
 """
 # Scripts that features put together for the booted system.
 PARTS = (
@@ -51,8 +52,9 @@ PARTS = (
     *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/ask.sh"),
     *("live/home.sh", "live/accounts.sh", "live/orders.sh", "live/live.sh"),
     "live/homes.sh",
+    "live/code.sh",
 )
-SOURCES = ("text", "settings", "features")
+SOURCES = ("text", "settings", "features", "code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def run(
     features: Mapping[str, Path] | tuple[str, ...] = (),
     conf: str = "",
     facts: Mapping[str, str] | None = None,
-    commands: str = "load_settings; run_features",
+    commands: str = "load_settings; code_in_root; run_features",
 ) -> Ran:
     """Run features by their names, or files by the names that they are given, in ``root``, which is changed.
 
@@ -99,6 +101,8 @@ def run(
     done = subprocess.run(words, env=environment, stdout=pipe, stderr=together, text=True, check=True)
     for file in (root / "run").glob("ltsp-feature*"):
         file.unlink()
+    # It holds all settings and the names of all parameters.
+    (root / "run/ltsp-code/run").unlink(missing_ok=True)
     shutil.rmtree(root / "ltsp")
     shutil.rmtree(root / "bin")
     return Ran(read(root), done.stdout.replace(str(root), ""))

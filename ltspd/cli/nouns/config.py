@@ -25,14 +25,24 @@ def host_of(words: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def _explain(client: Client, options: argparse.Namespace) -> int:
+    """Show the settings of the host that options name."""
+    given = {kind: getattr(options, kind) for kind in ("mac", "ip", "hostname", "applet")}
+    return _settings(client, options, {kind: ("s", word) for kind, word in given.items() if word})
+
+
+def _show(client: Client, options: argparse.Namespace) -> int:
+    """Show the settings of the host that words name, whichever they are."""
+    return _settings(client, options, host_of(options.host))
+
+
+def _settings(client: Client, options: argparse.Namespace, wanted: dict[str, tuple[str, str]]) -> int:
     """Show settings with the line that set each."""
-    wanted = host_of(options.host)
     (settings,) = server.act(client, ROOT_PATH, "Manager", "ExplainConfig", "a{sv}", [wanted])
     shown = [each for each in settings if options.all or each["File"]]
     if options.json:
         return as_json(shown)
     if not shown:
-        who = " ".join(options.host) or "the server"
+        who = " ".join(word for _, word in wanted.values()) or "the server"
         print(f"ltsp.conf sets nothing for {who}; '--all' shows the defaults.")
         return server.OK
     rows = [(each["Name"], _value(each), _where(each)) for each in shown]
@@ -41,7 +51,9 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
 
 
 def _value(setting: server.Properties) -> str:
-    return "(withheld)" if setting["Withheld"] else str(setting["Value"])
+    if setting["Withheld"]:
+        return "(withheld)"
+    return f"(code) {setting['Value']}" if setting["Code"] else str(setting["Value"])
 
 
 def _where(setting: server.Properties) -> str:
@@ -59,7 +71,7 @@ def _check(client: Client, options: argparse.Namespace) -> int:
     else:
         for each in findings:
             column = f":{each['Column']}" if each["Column"] else ""
-            code = show.RED if each["Severity"] == "error" else show.YELLOW
+            code = {"error": show.RED, "warning": show.YELLOW}.get(each["Severity"], show.DIM)
             severity = show.colour(each["Severity"], code, coloured())
             where = show.clean(f"{each['File']}:{each['Line']}{column}")
             print(f"{where}: {severity}: {show.clean(each['Message'])}")
@@ -90,7 +102,7 @@ COMMANDS = (
     Command(
         "show",
         "show the settings of a client, or of the server, and which line sets each",
-        _explain,
+        _show,
         (
             Argument(
                 ("host",),
@@ -102,6 +114,25 @@ COMMANDS = (
             Argument(("--all",), "show defaults, too"),
         ),
         "Secrets are withheld. What is shown is in force; 'ltspctl config check' looks at the file.",
+    ),
+    Command(
+        "explain",
+        "show each setting that counts for a machine, and which line sets it",
+        _explain,
+        (
+            Argument(("--mac",), "the machine's MAC address", "MAC"),
+            Argument(("--ip",), "its IP address", "ADDRESS"),
+            Argument(("--hostname",), "its host name", "NAME"),
+            Argument(
+                ("--applet",),
+                "a part of its life, for sections such as [init/pc01]: initrd-bottom, init (which is the "
+                "default), service, login or session",
+                "APPLET",
+            ),
+            Argument(("--all",), "show defaults, too"),
+        ),
+        "As 'config show', by options. Give all that you know, because sections are chosen by each of them. "
+        "A value that code sets is marked as (code), because only the machine itself can know it.",
     ),
     Command(
         "check",

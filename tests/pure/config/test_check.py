@@ -187,7 +187,7 @@ def test_a_bad_value_made_from_a_secret_is_not_shown() -> None:
 
 def test_warnings_do_not_stop_anything() -> None:
     config = load(
-        {"x": "[clients]\nHOSTNME=pc\nTIMEZONE=UTC\nPOST_INIT_X=reboot\nBACKUP=$NOTHING\nMULTISEAT=yes\n"}
+        {"x": "[clients]\nHOSTNME=pc\nTIMEZONE=UTC\nPOST_IMAGE_X=reboot\nBACKUP=$NOTHING\nMULTISEAT=yes\n"}
     )
     assert config.ok
     assert {each.severity for each in config.findings} == {Severity.WARNING}

@@ -54,10 +54,10 @@ def test_ltsps_parameters_are_known(name: str) -> None:
 def test_what_is_declared_has_an_effect_though_ltsp_had_the_name_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parameters, "OF_LTSP", ("BEAMER", "TFTP", "IPXE_*", "PRE_*"))
-    assert unread() == ("BEAMER", "PRE_*")
-    names = ("BEAMER", "BEAMERS", "TFTP", "IPXE_A", "PRE_", "PRE_X")
-    assert [each for each in names if is_unread(each)] == ["BEAMER", "PRE_X"]
+    monkeypatch.setattr(parameters, "OF_LTSP", ("BEAMER", "TFTP", "IPXE_*", "WAND_*"))
+    assert unread() == ("BEAMER", "WAND_*")
+    names = ("BEAMER", "BEAMERS", "TFTP", "IPXE_A", "WAND_", "WAND_X")
+    assert [each for each in names if is_unread(each)] == ["BEAMER", "WAND_X"]
 
 
 @pytest.mark.parametrize("name", table())

@@ -16,6 +16,7 @@ from ltspd.config.parse import parse
 from ltspd.config.secrecy import withheld
 from ltspd.config.settings import quote, render_settings
 from tests.patience import PATIENCE
+from tests.worlds.conf_texts import spiteful, text, values
 from tests.worlds.examples import drawn
 from tests.worlds.features import NEEDS_BUSYBOX
 
@@ -41,33 +42,20 @@ SECTIONS = [
     "clients|if",
     "room:a",
     "room:b",
+    "init/",
+    "init/pc*",
+    "service/52:54:00:*|init/x-y",
 ]
 HOSTS = [
     Host("52:54:00:00:00:01", "10.0.0.7", "", "client", "10.0.0.1"),
     Host("52:54:00:00:00:02", "10.0.0.17", "PC02", "client", ""),
     Host("", "", "x-y", "client", "10.0.0.1"),
     Host("", "", "esac", "client", ""),
+    Host("52:54:00:00:00:01", "10.0.0.7", "pc01", "client", "", "service"),
     Host("aa:bb:cc:dd:ee:ff", "10.0.0.1", "ltsp%{IP}", "client", "10.0.0.1"),
 ]
 
-text = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12)
-spiteful = st.text("'\"\\$`\n \t*?[]|&;<>(){}~#=!%abA0é", max_size=12)
-anything = st.one_of(text, spiteful, st.sampled_from(["pc01", "PC02", "x-y", "%{IP}", "*", "-n", "a'b"]))
-
-
-def in_double(value: str) -> str:
-    return '"' + "".join("\\" + char if char in '\\"$`' else char for char in value) + '"'
-
-
-def in_backslashes(value: str) -> str:
-    return "".join("'\n'" if char == "\n" else "\\" + char for char in value)
-
-
-literal = st.one_of(*(anything.map(style) for style in (quote, in_double, in_backslashes)))
-reference = st.sampled_from([*NAMES, *PREDEFINED, "NOWHERE"]).flatmap(
-    lambda name: st.sampled_from([f"${{{name}}}", f'"${name}"', f'"${{{name}}} "'])
-)
-value = st.lists(st.one_of(literal, literal, reference), max_size=4).map("".join)
+value = values([*NAMES, *PREDEFINED, "NOWHERE"])
 assignment = st.tuples(st.sampled_from(NAMES), value).map("=".join)
 MEMBERS = [
     "*", "52:54:00:*", "52:54:00:00:00:01", "52-54-00-00-00-02", "10.0.0.?", "10.0.0.17", "pc*", "pc02",
@@ -101,12 +89,13 @@ def run(
     """Source the file in a shell that stops at every slip, and return the variables that are set."""
     file = folder / "settings"
     file.write_bytes(rendered)
-    call = 'ltsp_settings "$2" "$3" "$4" "$5"\n' * times
+    call = 'ltsp_settings "$2" "$3" "$4" "$5" "$6"\n' * times
     shown = "".join(
         f'if [ "${{{name}+x}}" ]; then printf "%s=%s\\0" {name} "${name}"; fi\n' for name in names
     )
     script = f'set -euf\n. "$1"\n{call}{shown}'
-    command = [*shell, "-c", script, "sh", str(file), host.mac, host.ip, host.hostname, host.server]
+    words = [host.mac, host.ip, host.hostname, host.server, host.applet]
+    command = [*shell, "-c", script, "sh", str(file), *words]
     done = subprocess.run(
         command, capture_output=True, check=True, cwd=folder, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin"}
     )

@@ -55,6 +55,25 @@ async def test_only_the_file_that_differs_is_written(applier: Applier, paths: Pa
     assert paths.at("/etc/two").read_bytes() == b"3"
 
 
+async def test_a_file_that_more_people_can_read_than_should_is_closed(
+    applier: Applier, paths: Paths, systemd: FakeSystemd
+) -> None:
+    secret = replace(served(), files=(File("/etc/x.conf", b"hash", 0o640),))
+    await apply(applier, secret)
+    systemd.taken()
+    place = paths.at("/etc/x.conf")
+    # As an earlier release wrote it.
+    place.chmod(0o644)
+    assert applier.pending([secret])
+    await apply(applier, secret)
+    assert place.stat().st_mode & 0o777 == 0o640
+    # Nothing new is in it.
+    assert systemd.taken() == []
+    # Somebody may close it further.
+    place.chmod(0o600)
+    assert not applier.pending([secret])
+
+
 async def test_a_file_that_was_removed_comes_back(applier: Applier, paths: Paths) -> None:
     await apply(applier, output())
     paths.at("/etc/x.conf").unlink()

@@ -191,6 +191,22 @@ def test_settings_that_can_count_at_once_and_the_server_hears_of_the_others(make
     assert "10.0.0.9 nas" not in client.lines("etc/hosts")
 
 
+def test_with_code_all_settings_wait_for_the_next_boot(make: Any) -> None:
+    booted = "[clients]\nHOSTS_a='10.0.0.8 old'\n"
+    world: World = make(booted)
+    client = world.client
+    (client.store / "report").write_text(f"echo report $1 >>{client.root}/calls\n")
+    text = f"{booted}HOSTS_b='10.0.0.9 nas'\ntouch {client.root}/ran\nHOSTS_c=$(touch {client.root}/ran)\n"
+    world.tell("settings", numbered("settings", render_settings(parse(text)), b"", 7))
+    world.has("calls", "report again")
+    assert client.lines("run/initramfs/ltsp/news/pending") == ["CODE"]
+    assert "10.0.0.9 nas" not in client.lines("etc/hosts")
+    world.tell("settings", numbered("settings", render_settings(parse(booted)), b"", 8))
+    world.has("calls", "report again", 2)
+    assert client.lines("run/initramfs/ltsp/news/pending") == [""]
+    assert not (client.root / "ran").exists()
+
+
 def test_an_image_without_ssh_keygen_says_so_once(tmp_path: Path) -> None:
     with served_folder() as folder:
         server = Server(folder, tmp_path / "keys")

@@ -1,0 +1,27 @@
+# shellcheck shell=dash
+# Runs inside the sandbox of ltsp.py, where LTSP is installed: says which values its own code works out.
+# A question is a line: its number, who asks (client or server), applet, MAC, IP, host name, file; "-" is empty.
+# The answer is in a file of that number: the environment afterwards, if LTSP came so far.
+# shellcheck source=/dev/null
+. /usr/share/ltsp/ltsp
+
+empty() { [ "$1" = - ] || printf '%s' "$1"; }
+
+# A client that can't boot waits here for ever.
+sleep() { exit 1; }
+
+while read -r number kind _APPLET mac ip name file; do
+    if [ "$kind" = client ]; then mkdir -p /run/ltsp/client; else rm -rf /run/ltsp/client; fi
+    (
+        MAC_ADDRESS=$(empty "$mac")
+        IP_ADDRESS=$(empty "$ip")
+        HOSTNAME=$(empty "$name")
+        export MAC_ADDRESS IP_ADDRESS HOSTNAME DEVICE=eth0
+        unset mac ip name
+        # Now each variable that the file sets is in the environment.
+        set -a
+        re eval_ini "/mnt/questions/$file"
+        env -0 >"/mnt/questions/$number.values"
+    ) </dev/null >"/mnt/questions/$number.said" 2>&1 || true
+    echo "$number"
+done
