@@ -147,12 +147,27 @@ async def test_the_settings_of_a_client(ltspctl: Ltspctl, running: FakeServer) -
     ran = await ltspctl("config", "show", "pc01", "52:54:00:00:00:01", "10.0.0.9")
     assert ran.status == 0
     assert ran.out.splitlines()[1:] == [
-        "HOSTNAME     pc01        /etc/ltsp/ltsp.conf:7",
-        "PASSWORDS_A  (withheld)  /etc/ltsp/ltsp.conf:9",
+        "HOSTNAME     pc01                 /etc/ltsp/ltsp.conf:7",
+        "LANG         (code) $(cat /lang)  /etc/ltsp/ltsp.conf:8",
+        "PASSWORDS_A  (withheld)           /etc/ltsp/ltsp.conf:9",
     ]
     assert running.calls == [("explain", {"hostname": "pc01", "mac": "52:54:00:00:00:01", "ip": "10.0.0.9"})]
-    assert "MENU_TIMEOUT  5000        default" in (await ltspctl("config", "show", "--all")).out
+    assert "MENU_TIMEOUT  5000                 default" in (await ltspctl("config", "show", "--all")).out
     assert (await ltspctl("config", "show", "--json")).json[0]["Line"] == 7
+    by_options = (
+        "--mac",
+        "52:54:00:00:00:01",
+        "--ip",
+        "10.0.0.9",
+        "--hostname",
+        "pc01",
+        "--applet",
+        "service",
+    )
+    settings = (await ltspctl("config", "explain", *by_options, "--json")).json
+    assert [each["Name"] for each in settings if each["Code"]] == ["LANG"]
+    words = dict(zip(("mac", "ip", "hostname", "applet"), by_options[1::2], strict=True))
+    assert running.calls[-1] == ("explain", words)
     twice = await ltspctl("config", "show", "10.0.0.9", "10.0.0.8")
     assert (twice.status, "give one ip" in twice.err) == (1, True)
 
@@ -162,6 +177,9 @@ async def test_ltsp_conf_is_checked(ltspctl: Ltspctl, running: FakeServer) -> No
     warning = ConfigFinding("warning", "/etc/ltsp/ltsp.conf", 3, 0, "odd")
     running.findings = (warning,)
     assert (await ltspctl("config", "check")) == Ran(0, "/etc/ltsp/ltsp.conf:3: warning: odd\n", "")
+    running.findings = (ConfigFinding("info", "/etc/ltsp/ltsp.conf", 3, 0, "code"),)
+    said = "/etc/ltsp/ltsp.conf:3: info: code\nltsp.conf has no mistakes.\n"
+    assert (await ltspctl("config", "check")) == Ran(0, said, "")
     running.findings = (warning, ConfigFinding("error", "/etc/ltsp/ltsp.conf", 4, 2, "bad"))
     ran = await ltspctl("config", "check")
     assert (ran.status, ran.out.splitlines()[1]) == (1, "/etc/ltsp/ltsp.conf:4:2: error: bad")

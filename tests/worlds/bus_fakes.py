@@ -273,7 +273,8 @@ class FakeServer:
         self._replace(replace(image, kept=image.kept | {generation} if keep else image.kept - {generation}))
 
     def _explain(self, _config: object, host: Host) -> tuple[Setting, ...]:
-        given = {"mac": host.mac, "ip": host.ip, "hostname": host.hostname}
+        applet = "" if host.applet == Host().applet else host.applet
+        given = {"mac": host.mac, "ip": host.ip, "hostname": host.hostname, "applet": applet}
         self.calls.append(("explain", {key: value for key, value in given.items() if value}))
         return self.settings
 

@@ -66,8 +66,6 @@ def _check(client: Client, options: argparse.Namespace) -> int:
     errors = [each for each in findings if each["Severity"] == "error"]
     if options.json:
         as_json(findings)
-    elif not findings:
-        print("ltsp.conf has no mistakes.")
     else:
         for each in findings:
             column = f":{each['Column']}" if each["Column"] else ""
@@ -75,6 +73,8 @@ def _check(client: Client, options: argparse.Namespace) -> int:
             severity = show.colour(each["Severity"], code, coloured())
             where = show.clean(f"{each['File']}:{each['Line']}{column}")
             print(f"{where}: {severity}: {show.clean(each['Message'])}")
+        if all(each["Severity"] == "info" for each in findings):
+            print("ltsp.conf has no mistakes.")
     return server.FAILED if errors else server.OK
 
 
