@@ -79,7 +79,7 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
         ),
         "other names": Difference(
             "any variable is kept, `nas=10.0.0.1` too",
-            "what is no parameter's name is left out, with a warning",
+            "what is no parameter's name is kept only where the file uses it",
         ),
         "typographic": Difference(
             "typographic quotes become part of the value", "the line is left out, with a warning"

@@ -81,6 +81,37 @@ FORMER: Mapping[str, Former] = MappingProxyType(
             "MASK_SYSTEM_SERVICES and MASK_SESSION_SERVICES switch epoptes-client off",
             ("0",),
         ),
+        "LTSP_DEBUG": Former(
+            "it traces LTSP's code, and none of it runs here",
+            "DEBUG_LOG=1 traces how a client is set up, and 'journalctl -u ltspd' shows what the server does",
+        ),
+        "LTSP_SKIP_SCRIPTS": Former(
+            "it names scripts of LTSP, and none of them runs here",
+            "OMIT_FUNCTIONS leaves parts of a client's set-up out",
+        ),
+        "SSHFS": Former(
+            "where homes are is said by another name",
+            "write HOME_KIND=mounted, local or guest for homes without SSHFS",
+            ("1",),
+        ),
+        "MKHOMEDIR": Former(
+            "a home's directory is made at the login, where HOME_KIND says that homes are",
+            "take it out",
+            ("1",),
+        ),
+        "READ_AHEAD_KB": Former("clients read 128 KiB ahead, as in LTSP", "take it out", ("128",)),
+        "RELOGIN_TIMEOUT": Former(
+            "how long AUTOLOGIN waits is chosen so that it works with each display manager", "take it out"
+        ),
+        "SYMLINK_SNAPS": Former(
+            "snaps stay as the image has them", "install them into the image's source", ("0",)
+        ),
+        "ADMINISTRATIVE_CLIENT": Former(
+            "no client writes to what images are made of",
+            "change the source of the image on the server",
+            ("0",),
+        ),
+        "ALL_IMAGES": Former("commands take any number of images", "take it out", ("1",)),
         "PAM_AUTH_TYPE": Former(_LOGINS, _LOGIN_STEP),
         "SSH_OPTIONS": Former(_LOGINS, _LOGIN_STEP),
         "SSH_SERVER": Former(_LOGINS, _LOGIN_STEP),
