@@ -16,6 +16,8 @@ from ltspd.outputs.world import World
 
 ORDER = 50
 PATH = "/var/lib/ltspd/outputs/gateway.json"
+# It has the hash of the menu's password. The directory gives it the gateway's group (systemd/ltspd.tmpfiles).
+MODE = 0o640
 BASE = "/ltsp"
 UNIT = "ltspd-gateway.service"
 UNITS = (UNIT,)
@@ -57,7 +59,7 @@ def render(world: World) -> Output:
     )
     return Output(
         name="http",
-        files=(File(PATH, dump(table)),),
+        files=(File(PATH, dump(table), MODE),),
         activation=Unit(UNIT, reload=True),
         wanted=bool(addresses),
         ports=(("tcp", settings[HTTP_PORT]),),

@@ -28,6 +28,9 @@ CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("
 PROGRAMS = ["dnsmasq", "nbd-server", "ganesha.nfsd", "nft", "radvd", "sshd"]
 BOOT_PROGRAMS = {name: f"/usr/lib/ipxe/{name}" for name in ("ipxe.efi", "snponly.efi", "undionly.kpxe")}
 
+# A hash of a password, or a private key.
+_SECRET = re.compile(rb"grub\.pbkdf2\.sha512\.\d|\$[56y]\$[^ ]{20}|PRIVATE KEY")
+
 
 def _generation(image: str, given: dict[str, Any]) -> Generation:
     return Generation(
@@ -131,6 +134,16 @@ def test_what_is_rendered_is_what_was_reviewed(case: Path) -> None:
     if os.environ.get("LTSPD_GOLDEN") == "write":
         _write(case / "expected", tree)
     assert tree == _on_disk(case / "expected")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_hashes_and_keys_are_not_for_everybody_but_where_machines_fetch_them(case: Path) -> None:
+    files = [file for output in rendered(case) for file in output.files if _SECRET.search(file.data)]
+    # GRUB and PXELINUX check a hash that stands in their menus.
+    menus = ("/srv/tftp/grub/grub.cfg", "/srv/tftp/ltsp/pxelinux.cfg/")
+    assert [each.path for each in files if each.mode & 0o007 and not each.path.startswith(menus)] == []
+    if "menu-password" in case.name:
+        assert "/var/lib/ltspd/outputs/gateway.json" in {each.path for each in files}
 
 
 def test_there_are_cases() -> None:

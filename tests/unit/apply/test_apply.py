@@ -1,6 +1,7 @@
 """Applying: only what differs, atomically, checked, never over an edit."""
 
 import os
+import shutil
 import threading
 from dataclasses import replace
 
@@ -8,7 +9,10 @@ import pytest
 
 from ltspd.apply import Applier
 from ltspd.model.output import File, Output, OutputState, Symlink
+from ltspd.outputs import gateway
 from ltspd.paths import Paths
+from ltspd.system.run import run
+from tests import REPOSITORY
 from tests.worlds.applying import FakeSystemd, apply, disk, fresh, output, served
 
 
@@ -72,6 +76,22 @@ async def test_a_file_that_more_people_can_read_than_should_is_closed(
     # Somebody may close it further.
     place.chmod(0o600)
     assert not applier.pending([secret])
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("systemd-tmpfiles"), reason="needs root and systemd-tmpfiles"
+)
+async def test_the_gateway_s_group_can_read_what_is_for_nobody_else(applier: Applier, paths: Paths) -> None:
+    etc = paths.root / "etc"
+    etc.mkdir()
+    (etc / "passwd").write_text("root:x:0:0::/:/bin/sh\nltspd-gateway:x:990:991::/:/bin/false\n")
+    (etc / "group").write_text("root:x:0:\nltspd-gateway:x:991:\n")
+    lines = str(REPOSITORY / "systemd/ltspd.tmpfiles")
+    await run(["systemd-tmpfiles", f"--root={paths.root}", "--create", lines])
+    table = File(gateway.PATH, b"hash", gateway.MODE)
+    await apply(applier, Output("http", (table,)))
+    found = paths.at(gateway.PATH).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, 991, 0o640)
 
 
 async def test_a_file_that_was_removed_comes_back(applier: Applier, paths: Paths) -> None:
