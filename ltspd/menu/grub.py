@@ -16,8 +16,14 @@ from ltspd.names import is_one_line
 ABLE = frozenset(Tool) - {Tool.SHELL, Tool.SETUP}
 # What GRUB compares a host with. A name that only DHCP gives is none of its variables.
 _KEYS = {"mac": "$net_default_mac", "ip": "$net_default_ip"}
-# Seconds to press ESC for the menu where none is shown.
-HIDDEN_SECONDS = 1
+# Where no menu is shown, nothing waits for a key: Shift that is held counts, or ESC that came before.
+_HELD = """\
+if [ "$timeout_style" = hidden ]; then
+  if keystatus --shift; then
+    set timeout_style=menu
+    set timeout=-1
+  fi
+fi"""
 # Loads what booted last from this device: it names the server, by TFTP or HTTP.
 _LTSP = "/ltsp"
 
@@ -60,6 +66,7 @@ def _lines(menu: Menu, port: int) -> Iterator[str]:
             word = "elif"
     if word == "elif":
         yield "fi"
+    yield _HELD
     yield from _function(port)
     for entry, title in image_items(menu.offer, latin_of, arm=False):
         root = '"$root_way"' if entry.layered else DIRECT
@@ -97,9 +104,7 @@ def _choice(choice: MenuChoice) -> Iterator[str]:
 
 def _seconds(milliseconds: int | None) -> int:
     """Return GRUB's timeout; 0 ms waits for ever in iPXE's menu, so here, too."""
-    if milliseconds is None:
-        return HIDDEN_SECONDS
-    return -(-milliseconds // 1000) or -1
+    return 0 if milliseconds is None else -(-milliseconds // 1000) or -1
 
 
 def _function(port: int) -> Iterator[str]:

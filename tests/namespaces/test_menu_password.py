@@ -45,9 +45,10 @@ class Console:
 
 
 @contextmanager
-def grub(folder: Path, default: str) -> Iterator[Console]:
+def grub(folder: Path, default: str, timeout: int = TIMEOUT, typed: str = "") -> Iterator[Console]:
+    """Run GRUB with our menu; ``typed`` is what was typed before it has begun."""
     text = (
-        f"[server]\nMENU_PASSWORD='{HASH}'\nMENU_LOCKED=b\nMENU_TIMEOUT={TIMEOUT}\nDEFAULT_IMAGE={default}\n"
+        f"[server]\nMENU_PASSWORD='{HASH}'\nMENU_LOCKED=b\nMENU_TIMEOUT={timeout}\nDEFAULT_IMAGE={default}\n"
     )
     menu = decide(f"{text}[clients]\nBOOT_WAY=shim\n", images=(image("a"), image("b"))).menu
     place = releases.packages(releases.DEBIAN_12, "grub-emu")
@@ -61,8 +62,10 @@ def grub(folder: Path, default: str) -> Iterator[Console]:
             ["sh", program, "-d", folder], stdin=theirs, stdout=theirs, stderr=theirs, env={"TERM": "vt100"}
         )
         console = Console(ours)
+        console.keys(typed)
         try:
-            console.wait("executed automatically")
+            if timeout > 0:
+                console.wait("executed automatically")
             yield console
         finally:
             end(process, patience=2.0)
@@ -108,3 +111,11 @@ def test_what_starts_by_itself_and_what_is_not_locked_ask_nothing_and_the_comman
     with grub(folder, "a") as console:
         console.keys("c")
         assert console.wait("Enter username", "grub>") == "Enter username"
+
+
+def test_without_a_menu_it_waits_for_nobody_and_esc_shows_it(tmp_path: Path) -> None:
+    for typed, shown in (("", "Loading a from"), ("\x1b", "*a (6.1")):
+        folder = tmp_path / (shown.split()[0].strip("*"))
+        folder.mkdir()
+        with grub(folder, "a", -1, typed) as console:
+            assert console.wait("Loading a from", "*a (6.1") == shown
