@@ -87,6 +87,9 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
         "dashes": Difference(
             "`[52-54-00-12-34-56]` fits nothing", "it is the MAC address `52:54:00:12:34:56`, with a warning"
         ),
+        "test": Difference(
+            "a line that begins with a test, such as `[ -e /x ] && A=1`, is a header", "it is code"
+        ),
         "unnamed": Difference(
             "`[unnamed]` takes the place of the lines above the first section",
             "it is left out, with a warning",

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab import trees
@@ -33,7 +33,7 @@ _OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Who asks: a client, or the server (``kind``), at which applet of LTSP."""
+    """Who asks: a client, the server, or a client of ours (``kind``), at which applet of LTSP."""
 
     mac: str = "52:54:00:00:00:01"
     ip: str = "192.168.67.20"
@@ -74,12 +74,22 @@ class Ltsp:
 
     def ask(self, text: bytes, machines: Sequence[Machine]) -> list[Answer]:
         """Return what LTSP works out of this ltsp.conf for each machine."""
+        return self._ask({"conf": text}, [(each, "conf") for each in machines])
+
+    def run(self, programs: Sequence[tuple[Machine, bytes]]) -> list[Answer]:
+        """Return the settings that our clients have: each runs its own script of client/live/code.sh."""
+        files = {f"run{number}": program for number, (_, program) in enumerate(programs)}
+        machines = (replace(each, kind="ours") for each, _ in programs)
+        return self._ask(files, list(zip(machines, files, strict=True)))
+
+    def _ask(self, files: Mapping[str, bytes], questions: Sequence[tuple[Machine, str]]) -> list[Answer]:
         assert self._process.stdin
         assert self._process.stdout
-        (self._place / "conf").write_bytes(text)
-        numbers = [str(next(self._numbers)) for _ in machines]
-        for number, each in zip(numbers, machines, strict=True):
-            words = (number, each.kind, each.applet, each.mac, each.ip, each.hostname, "conf")
+        for name, content in files.items():
+            (self._place / name).write_bytes(content)
+        numbers = [str(next(self._numbers)) for _ in questions]
+        for number, (each, file) in zip(numbers, questions, strict=True):
+            words = (number, each.kind, each.applet, each.mac, each.ip, each.hostname, file)
             self._process.stdin.write(" ".join(word or "-" for word in words) + "\n")
         self._process.stdin.flush()
         for number in numbers:

@@ -1,7 +1,8 @@
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2154
 # Runs inside the sandbox of ltsp.py, where LTSP is installed: says which values its own code works out.
 # A question is a line: its number, who asks (client or server), applet, MAC, IP, host name, file; "-" is empty.
-# The answer is in a file of that number: the environment afterwards, if LTSP came so far.
+# The answer is in a file of that number: the environment afterwards, if LTSP came so far. If "ours" asks, the file is
+# what our clients run, and the answer are the settings that they have then.
 # shellcheck source=/dev/null
 . /usr/share/ltsp/ltsp
 
@@ -11,6 +12,16 @@ empty() { [ "$1" = - ] || printf '%s' "$1"; }
 sleep() { exit 1; }
 
 while read -r number kind _APPLET mac ip name file; do
+    if [ "$kind" = ours ]; then
+        dash "/mnt/questions/$file" "$_APPLET" PRE values </dev/null >"/mnt/questions/$number.said" 2>&1 || true
+        (
+            # shellcheck source=/dev/null
+            . "/mnt/questions/$_APPLET"
+            for each in $ltsp_dumped; do eval "printf '%s=%s\\0' $each \"\$$each\""; done
+        ) >"/mnt/questions/$number.values" || true
+        echo "$number"
+        continue
+    fi
     if [ "$kind" = client ]; then mkdir -p /run/ltsp/client; else rm -rf /run/ltsp/client; fi
     (
         MAC_ADDRESS=$(empty "$mac")

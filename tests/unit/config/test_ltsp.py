@@ -16,9 +16,13 @@ from ltspd.config.differences import DIFFERENCES
 from ltspd.config.document import Host, Severity
 from ltspd.config.evaluate import PREDEFINED, Index, effective
 from ltspd.config.headers import SPECIAL
+from ltspd.config.hooks import hook
 from ltspd.config.names import is_parameter_name
-from ltspd.config.parameters import find, former, is_unread
+from ltspd.config.parameter import CLIENT
+from ltspd.config.parameters import find, former, is_secret, is_unread, sides
 from ltspd.config.parse import parse
+from ltspd.config.settings import quote, render_settings
+from tests import REPOSITORY
 from tests.lab.ltsp import Ltsp, Machine, ltsp
 from tests.lab.manuals import parameters, snippets
 from tests.worlds.conf_texts import values
@@ -102,6 +106,7 @@ EXAMPLES = (
     Example("other names", "nas=10.0.0.1\n[x]", "10.0.0.1", None, "nas"),
     Example("typographic", "X_DRIVER=“vesa”\n[x]", "“vesa”", None),
     Example("dashes", "[52-54-00-00-00-01]\nX_DRIVER=vesa", None, "vesa"),
+    Example("test", "[pc01]\n[ -e / ] && A=1\nX_DRIVER=vesa", None, "vesa"),
     Example("unnamed", "X_DRIVER=vesa\n[unnamed]\nX_DRIVER=nvidia", "nvidia", "vesa"),
     Example("stops", "X_DRIVER=vesa\n[pc02|]\nX_DRIVER=nvidia", None, "vesa", stops=True),
     Example("stops", "X_DRIVER=vesa", None, "vesa", stops=True),
@@ -152,6 +157,33 @@ def compare(peer: Ltsp, text: bytes, machines: Sequence[Machine]) -> None:
         assert shown(ours(index, machine)) == shown(answer.values), machine
 
 
+def as_clients(peer: Ltsp, text: bytes, machines: Sequence[Machine]) -> None:
+    """Say where a client of ours has another setting than LTSP's: here code of ltsp.conf runs, too.
+
+    An empty setting is as none to both.
+    """
+    clients = [each for each in machines if each.kind == "client"]
+    settings = render_settings(parse(text.decode(errors="surrogateescape"))).decode()
+    code = (REPOSITORY / "client/live/code.sh").read_text()
+    programs = []
+    for each in clients:
+        told = {"mac": each.mac, "address": each.ip, "name": each.hostname, "server": ""}
+        known = "".join(f"ltsp_{name}={quote(value)}\n" for name, value in told.items())
+        programs.append((each, (known + settings + code).encode()))
+    answers = peer.ask(text, clients), peer.run(programs)
+    for machine, there, here in zip(clients, *answers, strict=True):
+        assert not there.stopped, there.said
+        if "%" in there.values["HOSTNAME"] and machine.hostname:
+            continue
+        expected = {name: value for name, value in shown(there.values).items() if value and is_clients(name)}
+        found = {name: value for name, value in shown(here.values).items() if value}
+        assert found == expected, (machine, here.said)
+
+
+def is_clients(name: str) -> bool:
+    return CLIENT in sides(name) and not (is_secret(name) or hook(name))
+
+
 def machines_of(text: bytes) -> list[Machine]:
     """Return a machine for each host and each glob of the headers, one that none fits, and the server.
 
@@ -186,11 +218,12 @@ def machines_of(text: bytes) -> list[Machine]:
 def test_files_as_schools_have_them(peer: Ltsp, shape: Path) -> None:
     text = shape.read_bytes()
     assert load({"ltsp.conf": text.decode()}).ok
-    compare(peer, text, machines_of(text))
+    coded = any(any(section.code) for section in read(text).sections)
+    (as_clients if coded else compare)(peer, text, machines_of(text))
 
 
-def test_there_are_eight_shapes() -> None:
-    assert len(SHAPES) == 8
+def test_there_are_enough_shapes() -> None:
+    assert len(SHAPES) == 9
 
 
 def test_what_the_manual_pages_show(peer: Ltsp) -> None:
