@@ -50,6 +50,10 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
             "in quotes, lines that look like `[sections]`, `INCLUDE=` or `NAME = value` are changed as such",
             "what is in quotes stays as it is",
         ),
+        "tests": Difference(
+            "a line of code that begins with a bracket, `[ -e /dev/sda ] && LOCAL_SWAP=1`, is a header",
+            "it is the test that it is to a shell",
+        ),
         "windows": Difference(
             "line ends of Windows become part of values, and a byte order mark part of the first line",
             "both are left out",

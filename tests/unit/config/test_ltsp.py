@@ -92,6 +92,7 @@ EXAMPLES = (
     Example("quoted lines", "X_DRIVER=1\nGDM3_CONF='\n[pc01]\n'", None, "1", stops=True),
     Example("quoted lines", "X_DRIVER='\nA = 1'\n[x]", "\nA=1", "\nA = 1"),
     Example("quoted lines", "X_DRIVER='\nINCLUDE=x\n'\n[x]", '\nsection_call "x"\n', "\nINCLUDE=x\n"),
+    Example("tests", "[pc01]\n[ -e / ] && true\nX_DRIVER=vesa", None, "vesa"),
     Example("windows", "X_DRIVER=vesa\r\n[x]", "vesa\r", "vesa"),
     Example("windows", "\ufeffX_DRIVER=vesa\n[pc01]\nA=1", None, "vesa"),
     Example("blanks", "[pc01]\n  INCLUDE=x\n[x]\nX_DRIVER=vesa", None, "vesa"),
