@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 #define LOGIN "/run/ltsp/login"
-#define HELD "ltspd-held" /* what PAM keeps for us: the lock */
+#define HELD "ltspd-lock" /* what PAM keeps for us: that the person is here, */
+#define TURN "ltspd-turn" /* and that it is this login's turn to open the home */
 /* Their greeters show the last message only, own words in place of an error, no line's end, and sessions at once. */
 #define GREETERS "^(lightdm|sddm|greetd|plasmalogin)"
 #define QUIET 20 /* milliseconds without output after which we look whether ssh waits for an answer */
@@ -38,7 +39,6 @@
 
 /* What was read so far; `skip` more bytes are no part of it. */
 struct text { char data[8192]; size_t length, skip; };
-
 /* One call of the module: who, where, and what was said so far. */
 struct talk {
     pam_handle_t *pamh;
@@ -232,12 +232,13 @@ static int home(struct talk *t, const char *verb, int asks)
         pid = start((const char *const[]){LOGIN "/home", verb, t->user, NULL}, tty[1], t->facts, out[1]);
     close(out[1]);
     t->code = pid < 0 ? PAM_SYSTEM_ERR : PAM_SUCCESS;
+    /* The pty never ends, as we hold its other end, too. The pipe may end before the program, or long after it. */
+    int ended = syscall(SYS_pidfd_open, pid, 0U); /* kernels before 5.3 have none: QUIET passes then */
     while (t->code == PAM_SUCCESS && done == 0) {
-        /* The pty never ends, as we hold its other end, too. The pipe may end before the program, or long after it. */
-        struct pollfd from[2] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}};
-        int more = poll(from, 2, QUIET) > 0 && (take(&t->terminal, tty[0]) | take(&t->output, out[0]));
+        struct pollfd from[3] = {{tty[0], POLLIN, 0}, {out[0], POLLIN, 0}, {ended, POLLIN, 0}};
+        int more = poll(from, 3, QUIET) > 0 && (take(&t->terminal, tty[0]) | take(&t->output, out[0]));
         if (from[1].revents == POLLHUP)
-            usleep(QUIET * 1000);
+            close(out[0]), out[0] = -1;
         done = waitpid(pid, &status, WNOHANG);
         if (done == 0 && !more && t->terminal.length && asleep(pid) && !take(&t->terminal, tty[0]))
             t->code = ask(t, tty[0]);
@@ -248,7 +249,7 @@ static int home(struct talk *t, const char *verb, int asks)
     }
     while (take(&t->output, out[0])) {}
     explicit_bzero(&t->terminal, sizeof t->terminal);
-    close(tty[0]), close(tty[1]), close(out[0]);
+    close(tty[0]), close(tty[1]), close(out[0]), close(ended);
     sigaction(SIGCHLD, &theirs, NULL);
     return t->code == PAM_SUCCESS && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -336,15 +337,14 @@ static int take_passwords(pam_handle_t *pamh)
 }
 
 static void let_go(pam_handle_t *pamh, void *data, int error) { close((int)(long)data); }
-
 /* Sessions, and logins that become one, hold a shared lock, which also ends with their processes. While anybody has it,
  * nobody closes the home (client/live/home.sh). */
-static int hold(const struct talk *t)
+static int hold(const struct talk *t, const char *lock, int how)
 {
     char path[512];
-    snprintf(path, sizeof path, LOGIN "/users/%s.lock", t->user);
+    snprintf(path, sizeof path, LOGIN "/users/%s.%s", t->user, lock + strlen("ltspd-"));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return flock(fd, LOCK_SH) < 0 ? PAM_IGNORE : pam_set_data(t->pamh, HELD, (void *)(long)fd, let_go);
+    return flock(fd, how) < 0 ? PAM_IGNORE : pam_set_data(t->pamh, lock, (void *)(long)fd, let_go);
 }
 
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -357,9 +357,11 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     int enters = geteuid() == 0 && strcmp(t.service, "polkit-1");
     int code = judge(&t, enters ? "enter" : "judge");
     if (code == PAM_SUCCESS && enters) {
-        hold(&t);
+        hold(&t, HELD, LOCK_SH);
+        hold(&t, TURN, LOCK_EX);
         lseek(t.facts, 0, SEEK_SET);
         code = home(&t, "up", 0) ? PAM_CRED_INSUFFICIENT : PAM_SUCCESS;
+        pam_set_data(pamh, TURN, NULL, NULL);
         hear(&t, t.output.data, code ? PAM_ERROR_MSG : PAM_TEXT_INFO);
         if (code == PAM_SUCCESS)
             change_keyring(&t);
@@ -387,13 +389,11 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
     return whose(&t, pamh, flags) == SERVERS ? PAM_SUCCESS : PAM_IGNORE;
 }
 int pam_sm_acct_mgmt(pam_handle_t *, int, int, const char **) __attribute__((alias("pam_sm_setcred")));
-
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct talk t;
-    return whose(&t, pamh, flags) == SERVERS ? hold(&t) : PAM_IGNORE;
+    return whose(&t, pamh, flags) == SERVERS ? hold(&t, HELD, LOCK_SH) : PAM_IGNORE;
 }
-
 int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     return pam_set_data(pamh, HELD, NULL, NULL);

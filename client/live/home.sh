@@ -253,12 +253,13 @@ serve() {
         -o fd=5,rootmode=40000,user_id=0,group_id=0 "ltsp-login:$dir" "$dir" || return 1
     # reconnect: without it a lost connection ends the mount. disable_hardlink: a file with two names counts one link over
     # SFTP, and GNOME's keyring, which makes one and counts, tries that a hundred thousand times before its session begins.
-    set -- "$sshfs" "ltsp-login:$dir" /dev/fd/5 -o "reconnect,disable_hardlink,dir_cache=yes$links" \
+    # negative_timeout: a session that begins asks again and again for what few people have, seventy times for ten files.
+    set -- "$sshfs" "ltsp-login:$dir" /dev/fd/5 -o "reconnect,disable_hardlink,dir_cache=yes,negative_timeout=1$links" \
         -o "ssh_command=$login/home carry $uid"
     # root mounts, as the folder is nobody's, and sshfs runs with the rights of the person; but this client's key, and a
     # connection that root has made before it knew the account, are for root only.
     case "$way $connection" in
-        login\ [!n]*) set -- /usr/bin/setpriv --reuid "$uid" --regid "$gid" --init-groups --inh-caps -all \
+        login\ [!n]*) set -- /usr/bin/setpriv --reuid "$uid" --regid "$gid" --clear-groups --inh-caps -all \
             --bounding-set -all --no-new-privs -- "$@" ;;
     esac
     if ! "$@" >"$login/homes/$uid.said" 2>&1; then

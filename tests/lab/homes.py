@@ -19,7 +19,8 @@ printf '%s\\n' 'Port 10999' 'HostKey /run/homes/host' 'PasswordAuthentication no
 [ -e pid ] || /usr/sbin/sshd -f conf
 """
 _SSHFS = (
-    "reconnect,nosuid,nodev,allow_other,default_permissions,no_contain_symlinks,setuid={},drop_privileges"
+    "reconnect,nosuid,nodev,allow_other,default_permissions,negative_timeout=1,no_contain_symlinks,setuid={},"
+    "drop_privileges"
 )
 _CARRY = """#!/bin/sh
 exec /usr/bin/ssh -p 10999 -i /run/homes/key -o BatchMode=yes -o StrictHostKeyChecking=no \\
