@@ -110,7 +110,7 @@ of the file; what people write by mistake has words, too. `command NAME` makes i
 
 A hook is a parameter `PRE_x` or `POST_x`, whose value is run as commands at a moment of the client. All
 that fit the moment run in the order of their names. They have all settings and functions of ltsp.conf that
-they name.
+they name. One that fails does not keep the next ones from running; `exit` and `die` do.
 
 | hook | when it runs |
 |---|---|

@@ -87,3 +87,13 @@ def test_it_runs_in_the_shell_that_the_image_has(shell: str, tmp_path: Path) -> 
     done = run(tmp_path / "root", ("20-hosts", "98-hooks"), (case / "settings").read_text(), None, commands)
     for path in ("etc/hosts", "run/ltsp-code/init"):
         assert done.tree[path] == (case / "expected" / path).read_text()
+
+
+@pytest.mark.parametrize(
+    "line", ["IMAGE_TO_RAM=1", "IMAGE_TO_RAM=$(echo 1)", "PRE_INITRD_BOTTOM_X='IMAGE_TO_RAM=1'"]
+)
+def test_what_counts_until_the_root_is_mounted(line: str, tmp_path: Path) -> None:
+    conf = f"[init/]\nHOSTNAME=later\nIMAGE_TO_RAM=0\n[initrd-bottom/52:54:*]\nHOSTNAME=sooner\n{line}\n"
+    commands = 'load_settings; echo "$transport"; code_in_root; echo "$hostname"'
+    done = run(tmp_path / "root", (), conf, None, commands)
+    assert done.said == "http\nlater\n"
