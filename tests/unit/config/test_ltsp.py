@@ -181,6 +181,10 @@ def as_clients(peer: Ltsp, text: bytes, machines: Sequence[Machine]) -> None:
         assert found == expected, (machine, here.said)
 
 
+def has_code(text: bytes) -> bool:
+    return any(any(section.code) for section in read(text).sections)
+
+
 def is_clients(name: str) -> bool:
     return CLIENT in sides(name) and not (is_secret(name) or hook(name))
 
@@ -219,8 +223,10 @@ def machines_of(text: bytes) -> list[Machine]:
 def test_files_as_schools_have_them(peer: Ltsp, shape: Path) -> None:
     text = shape.read_bytes()
     assert load({"ltsp.conf": text.decode()}).ok
-    coded = any(any(section.code) for section in read(text).sections)
-    (as_clients if coded else compare)(peer, text, machines_of(text))
+    if has_code(text):
+        as_clients(peer, text, machines_of(text))
+    else:
+        compare(peer, text, machines_of(text))
 
 
 def test_there_are_enough_shapes() -> None:
@@ -294,6 +300,51 @@ def files(draw: st.DrawFn) -> str:
 @given(files())
 def test_any_file(peer: Ltsp, text: str) -> None:
     compare(peer, text.encode(), HOSTS)
+
+
+# Statements that succeed: where the last one of a section fails, LTSP stops.
+statement = st.sampled_from(
+    [
+        "A=$(echo $(($# + 1)))",
+        "X_DRIVER=${X_DRIVER:-vesa}",
+        "X_DRIVER=${X_DRIVER:+$X_DRIVER-}nvidia",
+        "FSTAB_A=`echo $HOSTNAME`",
+        "FSTAB_A=${FSTAB_A%d}$NOWHERE",
+        'if [ "$HOSTNAME" = pc01 ]; then\n    X_DRIVER=a\nelse\n    FSTAB_1="$X_DRIVER b"\nfi',
+        'if test -n "$FSTAB_1"; then\nINCLUDE=x-y\nFSTAB_1 = c\nfi',
+        "case $IP_ADDRESS in\n10.*) SERVER=10.0.0.1 ;;\n*) SERVER=192.168.67.1; LANG=C.UTF-8 ;;\nesac",
+        'for each in 1 2; do\n    eval "HOSTS_b=\\$each"\ndone',
+        'while [ -z "$done" ]; do done=1; HOSTS_b=$HOSTS_b.; done',
+        "section_b",
+        'section_call "x-y"',
+        'section_call "$HOSTNAME" b',
+        'twice() { FSTAB_1=$1$1; }\ntwice "$X_DRIVER"',
+        "test -e /nowhere || KERNEL_PARAMETERS='it'\\''s'",
+        "true && MULTISEAT=1",
+        "export TIMEZONE=UTC; TIMEZONE=$TIMEZONE+1",
+        "unset FSTAB_A || true",
+        'lower=$(echo "$HOSTNAME" | tr a-z A-Z)\nFSTAB_1="$lower"',
+        "X_MODES=\"$(printf '%s\\n' a 'b c')\"",
+        "HOSTS_b=$FSTAB_A; FSTAB_A=",
+        "{ FSTAB_1=in; }",
+        ": ${LANGUAGE:=de:en}",
+        "LANGUAGE=$LANGUAGE:fr",
+    ]
+)
+APPLETS = ["init/", "init/pc0?", "init/52:54:00:00:00:02", "initrd-bottom/", "init/10.0.0.*|c"]
+coded = st.tuples(
+    st.sampled_from([each for each in SECTIONS if each != "server"] + APPLETS),
+    st.lists(st.one_of(statement, statement, assignment), min_size=1, max_size=4),
+)
+
+
+@settings(drawn(max(DRAWN // 3, 1)), derandomize=ALWAYS_THE_SAME)
+@given(st.lists(statement, max_size=2), st.lists(coded, min_size=1, max_size=5))
+def test_any_code(peer: Ltsp, first: list[str], sections: list[tuple[str, list[str]]]) -> None:
+    lines = first + [line for name, body in sections for line in (f"[{name}]", *body)]
+    text = "".join(f"{line}\n" for line in lines)
+    if has_code(text.encode()):
+        as_clients(peer, text.encode(), HOSTS)
 
 
 # -- names
