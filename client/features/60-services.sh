@@ -64,13 +64,20 @@ split "$KEEP_SYSTEM_SERVICES"
 while read -r _ _ type _; do
     case "$type" in nfs*) words="$words rpcbind" ;; esac
 done <"$new/etc/fstab"
+# They look for updates or make indexes, on each client anew, and what they write fills the RAM that changes are in.
+quiet='apt-show-versions.timer dnf-makecache dnf-makecache.timer exim4-base.timer fwupd-refresh fwupd-refresh.timer
+    mlocate.timer motd-news.timer packagekit-background.timer pacman-filesdb-refresh.timer plocate-updatedb.timer
+    snapd.snap-repair.timer ua-timer.timer unattended-upgrades.timer update-notifier-download.timer update-notifier-motd.timer updatedb.timer'
+# The network is there, because the root comes by it. These wait up to two minutes for other cards: those without a
+# cable, or without a DHCP server.
+online='systemd-networkd-wait-online NetworkManager-wait-online ifupdown-wait-online systemd-networkd-wait-online@'
 # No word of a setting is a pattern of file names.
 set -f
 for each in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
     rpcbind rpcbind.socket nbd-server radvd isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
     apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
     fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
-    dpkg-db-backup dpkg-db-backup.timer $MASK_SYSTEM_SERVICES; do
+    dpkg-db-backup dpkg-db-backup.timer $quiet $online $MASK_SYSTEM_SERVICES; do
     name_unit "$each"
     keeps "$words" "$unit" && continue
     case "$unit" in */*) ;; *) : >"$control/$unit" ;; esac

@@ -133,13 +133,39 @@ def test_no_network_manager_touches_the_card_of_the_root(machine: Server, name: 
         )
 
 
+@pytest.mark.parametrize("name", ["networkd", "NetworkManager"])
+def test_a_card_without_a_cable_holds_nothing_up(machine: Server, name: str) -> None:
+    unit, files = MANAGERS[name]
+    waits = f"{unit}-wait-online.service"
+    machine.run("ip link add spare0 type veth peer name spare1")
+    try:
+        for path, text in files.items():
+            machine.write(path, text)
+            machine.path(path).chmod(0o644 if unit == "systemd-networkd" else 0o600)
+        machine.run(f"systemctl add-wants --runtime network-online.target {waits}")
+        prepare(machine)
+        machine.run(f"systemctl start {unit} network-online.target")
+        assert machine.run("systemctl is-active network-online.target").strip() == "active"
+        # It was not started at all; it would have failed after a minute or two.
+        shown = machine.run(f"systemctl show --property=LoadState,ActiveState {waits}").split()
+        assert shown == ["LoadState=masked", "ActiveState=inactive"]
+    finally:
+        machine.run(f"systemctl stop network-online.target {waits}", check=False)
+        machine.run(f"systemctl stop systemd-networkd.socket {unit}", check=False)
+        machine.run(
+            f"rm -rf {' '.join(files)} /run/systemd/network /run/NetworkManager /run/systemd/system.control "
+            "/run/systemd/system/network-online.target.wants; ip link delete spare0; systemctl daemon-reload"
+        )
+
+
 def prepare(machine: Server) -> None:
     """Do what the boot initrd does, and what systemd's generators do after it."""
-    scripts = [CLIENT / "boot/features.sh", CLIENT / "features/30-network.sh"]
+    names = ("boot/text.sh", "boot/features.sh", "features/30-network.sh", "features/60-services.sh")
+    scripts = [CLIENT / each for each in names]
     for script in scripts:
         machine.write(f"/tmp/{script.name}", script.read_text())
     mac = json.loads(machine.run(f"ip -j link show dev {ROOT}"))[0]["address"]
     machine.run(
-        f"new= run=/run nic={ROOT} mac={mac} dns= search=; . /tmp/features.sh; . /tmp/30-network.sh; "
-        "systemctl daemon-reload"
+        f"new= run=/run nic={ROOT} mac={mac} dns= search=; touch /etc/fstab; "
+        f"{' '.join(f'. /tmp/{each.name};' for each in scripts)} systemctl daemon-reload"
     )
