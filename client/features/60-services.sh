@@ -74,7 +74,7 @@ online='systemd-networkd-wait-online NetworkManager-wait-online ifupdown-wait-on
 # No word of a setting is a pattern of file names.
 set -f
 for each in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
-    rpcbind rpcbind.socket nbd-server radvd isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
+    rpcbind rpcbind.socket nbd-server radvd epoptes isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
     apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
     fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
     dpkg-db-backup dpkg-db-backup.timer $quiet $online $MASK_SYSTEM_SERVICES; do
@@ -114,8 +114,15 @@ Storage=volatile
 RuntimeMaxUse=8M"
 # Browsers need user namespaces for their sandboxes; AppArmor's profiles, which allow them that, are not loaded.
 write "$run/sysctl.d/50-ltsp.conf" "-kernel.apparmor_restrict_unprivileged_userns=0"
-# Images have no host keys, so sshd's own check before its start fails. The keys are made anew at each boot.
+# Images have no host keys, so sshd's own check before its start fails. A client is known by its own key here, too, and so
+# always by the same one if it keeps that; it may have to wait for it. Keys of other kinds are made anew at each boot.
+own=$store/login/key host=/etc/ssh/ssh_host_ed25519_key
 write "$run/systemd/system/ssh.service.d/ltsp.conf" "[Service]
 ExecStartPre=
+$(if [ -e "$store/key" ]; then
+    echo "ExecStartPre=-$store/busybox timeout 60 $store/busybox sh -c 'until [ -e $own ]; do sleep 0.2; done'"
+    echo "ExecStartPre=-$store/busybox cp -p $own $host"
+    echo "ExecStartPre=-$store/busybox cp $own.pub $host.pub"
+fi)
 ExecStartPre=/usr/bin/ssh-keygen -A
 ExecStartPre=/usr/sbin/sshd -t"

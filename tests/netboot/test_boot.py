@@ -80,6 +80,10 @@ def _reported(server: Server, client: Client, machine: Machine) -> None:
     assert told["Transport"] == machine.conf.get("ROOT_TRANSPORT", own)
     assert told["Address"].startswith("10.0.3." if machine.external else "192.168.67.")
     assert told["Hostname"] == machine.conf.get("HOSTNAME", told["Hostname"]) != ""
+    if image == "x86_64":
+        # Its own ssh service is known by the key that the server knows it by.
+        scan = f"ssh-keyscan -T 60 -t ed25519 {told['Address']} 2>/dev/null | ssh-keygen -lf -"
+        assert server.run(scan).split()[1] == told["Key"]
     page = server.run("curl -sSf http://127.0.0.1:10819/metrics")
     lines = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
     values = {name: float(value) for name, _, value in lines}
