@@ -33,7 +33,7 @@ mount_root() {
     # snapd and AppArmor derive the upper directory from the overlay's source, so that must be the mount point of
     # the tmpfs, with `up` directly below it.
     mkdir -p "$store" "$new"
-    mount -t tmpfs -o mode=755,size=50% ltsp "$store" || fail "the memory file system can't be mounted." \
+    mount -t tmpfs -o "mode=755,size=$root_size" ltsp "$store" || fail "the memory file system can't be mounted." \
         "this client's RAM; 512 MB is the least."
     mkdir "$store/up" "$store/work" "$store/layers"
     "prepare_$transport"

@@ -74,6 +74,12 @@ ipv4() {
     echo "$5"
 }
 
+# amount WORD: print it if it is a size in memory, such as 512M or 2G, or a part of it, such as 50%.
+amount() {
+    case "$1" in *[%MG]) ;; *) return 0 ;; esac
+    case "${1%?}" in '' | 0* | *[!0-9]* | ???????*) ;; *) echo "$1" ;; esac
+}
+
 # number IPV4: print the address as a number.
 number() {
     local IFS=.

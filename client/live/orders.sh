@@ -74,29 +74,29 @@ sessions() {
     done
 }
 
-# show_message TEXT: show a text on all terminals, and in each graphical session. It is text and nothing else: wall
+# show_message TEXT [FROM]: show a text on all terminals, and in each graphical session. It is text and nothing else: wall
 # shows control characters as such, and desktops get no markup.
 show_message() {
-    local uid kind shown=' '
-    printf '%s\n' "Message from the server:" "$1" | LC_ALL=C.UTF-8 /usr/bin/wall -n ||
+    local uid kind shown=' ' from="${2:-Message from the server}"
+    printf '%s\n' "$from:" "$1" | LC_ALL=C.UTF-8 /usr/bin/wall -n ||
         why='this image has no wall (util-linux).'
     while read -r uid kind _; do
         case "$kind$shown" in tty* | unspecified* | ' ' | *" $uid "*) continue ;; esac
         shown="$shown$uid "
-        if notify "$uid" "$1"; then why=''; fi
+        if notify "$uid" "$1" "$from"; then why=''; fi
     done <<-END
 	$(sessions)
 	END
 }
 
-# notify UID TEXT: have the desktop of a person show a text until it is clicked away.
+# notify UID TEXT FROM: have the desktop of a person show a text until it is clicked away.
 notify() {
     local text=$2
     [ -S "/run/user/$1/bus" ] || return 1
     case "$(on_bus "$1" GetCapabilities)" in
         *'"body-markup"'*) text=$(printf %s "$2" | "$busybox" sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g') ;;
     esac
-    on_bus "$1" Notify susssasa\{sv\}i "" 0 dialog-information "Message from the server" "$text" 0 1 urgency y 2 0 >/dev/null
+    on_bus "$1" Notify susssasa\{sv\}i "" 0 dialog-information "$3" "$text" 0 1 urgency y 2 0 >/dev/null
 }
 
 # on_bus UID METHOD WORDS: call the notification service of a person, as that person.

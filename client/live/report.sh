@@ -20,7 +20,10 @@ if [ "$1" = login ]; then
         set -- failed "it is up, but part of its setup failed: $failed_features. 'journalctl -k -g ltsp:' there shows why."
     fi
 fi
-report "$1" "${2-}"
+# What is wrong although people can log in (space.sh).
+warning=''
+[ "$1" != login ] || read -r warning 2>/dev/null <"$login/warning"
+report "$1" "${2-$warning}"
 # For a server that was restarted meanwhile (live.sh).
 echo "$said" >"$login/report"
 wait

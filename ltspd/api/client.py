@@ -139,7 +139,7 @@ NOUN: Noun[ClientState] = Noun(
             "Error",
             "s",
             attrgetter("error"),
-            "Why it can't boot, in its own words; empty unless Stage is failed.",
+            "Why it can't boot, or what it runs short of while Stage is login, in its own words.",
         ),
         Property(
             "Key",

@@ -30,6 +30,9 @@ FRESH = 600 * SECOND
 # A client in one of these stages is on its way to a login, and may not have opened its layers yet.
 _ON_THE_WAY = frozenset({ClientStage.NETWORK, ClientStage.ROOT})
 
+# A client in one of these stages may say what is wrong.
+_TROUBLED = frozenset({ClientStage.LOGIN, ClientStage.FAILED})
+
 Clients = Mapping[str, ClientState]
 # The ids of each published image's generations.
 Known = Mapping[str, frozenset[str]]
@@ -72,7 +75,7 @@ def _merged(clients: Clients, report: Mapping[str, object], known: Known, now: i
     # An image that is not published here is not repeated.
     if value["image"] not in known:
         value["image"] = value["generation"] = ""
-    if value["stage"] != ClientStage.FAILED:
+    if value["stage"] not in _TROUBLED:
         value["error"] = ""
     # A time in the future comes from a wrong clock, and would make this client the newest for ever.
     return replace(before, **value, last_seen=min(seen, now))
@@ -115,22 +118,29 @@ def generations_in_use(image: Image, clients: Iterable[ClientState], now: int) -
 
 
 def problems(clients: Iterable[ClientState], now: int) -> tuple[Problem, ...]:
-    """Return a problem for each client that can't boot, the newest first."""
+    """Return a problem for each client that can't boot, or runs and lacks something, the newest first."""
     failed = sorted(
-        (each for each in clients if each.stage == ClientStage.FAILED and now - each.last_seen < FAILING),
+        (
+            each
+            for each in clients
+            if (each.stage == ClientStage.FAILED or each.error) and now - each.last_seen < FAILING
+        ),
         key=lambda each: (-each.last_seen, each.mac),
     )
     shown = [_problem(each) for each in failed[:PROBLEMS_MOST]]
     if more := len(failed) - len(shown):
-        shown.append(Problem("clients", f"{more} more failed to boot; 'ltspctl client list' shows them."))
+        shown.append(
+            Problem("clients", f"{more} more failed to boot or run short; 'ltspctl client list' shows them.")
+        )
     return tuple(shown)
 
 
 def _problem(client: ClientState) -> Problem:
     why = client.error or "it gave no reason."
+    what = "failed to boot" if client.stage == ClientStage.FAILED else "is up, but"
     return Problem(
         f"client {client.hostname or client.mac}",
-        f"failed to boot: {why} 'ltspctl client show {client.mac}' tells more.",
+        f"{what}: {why} 'ltspctl client show {client.mac}' tells more.",
     )
 
 

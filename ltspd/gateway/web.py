@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
@@ -25,7 +26,7 @@ log = logging.getLogger("ltspd.gateway")
 
 LOOPBACK = "127.0.0.1"
 BASE = "/ltsp"
-BOOT, LIVE, REPORT = f"{BASE}/boot", f"{BASE}/live", f"{BASE}/report"
+BOOT, LIVE, REPORT, TIME = (f"{BASE}/{name}" for name in ("boot", "live", "report", "time"))
 # Seconds a transfer under way may go on when the service stops.
 STOP_SECONDS = 2.0
 
@@ -52,6 +53,7 @@ class Gateway:
         # HEAD comes with it: UEFI firmware asks for the size first.
         app.router.add_get(BOOT, self._boot.answer)
         app.router.add_get(LIVE, self._live.answer, allow_head=False)
+        app.router.add_get(TIME, _time)
         app.router.add_get("/{path:.*}", self._files.answer)
         app.router.add_post(REPORT, reporting.answer)
         self._clients = web.AppRunner(app, access_log=None)
@@ -143,6 +145,12 @@ class Gateway:
         self._counts.waiting = len(self._live)
         page = text(families(self._counts, self._registry.stages(), objects))
         return web.Response(body=page.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _time(request: web.Request) -> web.Response:
+    """Tell a client that boots what the time is, in seconds since the epoch."""
+    del request
+    return web.Response(text=f"{int(time.time())}\n")
 
 
 def _reason(error: OSError) -> str:

@@ -35,6 +35,8 @@ FACTS: Mapping[str, str] = {
     # Each with a comma behind it.
     "cards": "",
     "passed": "",
+    # Seconds that the clock is behind the server's; empty: the server does not say.
+    "slow": "0",
     "marks": "init=1.00 ",
 }
 # What would reach out of the root: the console, the clock and the server.
@@ -45,6 +47,7 @@ report() { echo "reported: $*"; }
 processor_has() { [ "$1" = "$processor" ]; }
 graphics_cards() { printf '%s' "$cards" | tr , '\n'; }
 in_root() { "$@"; }
+take_time() { [ -n "$slow" ]; }
 """
 # Scripts that features put together for the booted system.
 PARTS = (
@@ -53,6 +56,8 @@ PARTS = (
     *("live/home.sh", "live/accounts.sh", "live/orders.sh", "live/live.sh"),
     "live/homes.sh",
     "live/code.sh",
+    "live/zram.sh",
+    "live/space.sh",
 )
 SOURCES = ("text", "settings", "features", "code")
 

@@ -140,6 +140,14 @@ def test_clients_that_cant_boot_are_problems_for_a_day() -> None:
     assert clients.problems(merged(BOOTED).values(), NOW) == ()
 
 
+def test_clients_that_run_short_of_something_are_problems_until_they_say_that_it_is_over() -> None:
+    short = {**BOOTED, "Stage": "login", "Error": "its RAM is full."}
+    (problem,) = clients.problems(merged(short).values(), NOW)
+    assert str(problem) == f"client pc1: is up, but: its RAM is full. 'ltspctl client show {MAC}' tells more."
+    assert clients.problems(merged(short, {**short, "Error": ""}).values(), NOW) == ()
+    assert clients.problems(merged(short, {**short, "Stage": "off"}).values(), NOW) == ()
+
+
 def test_many_that_cant_boot_dont_fill_the_screen() -> None:
     failed = [{**BOOTED, "Mac": mac(at), "Hostname": "", "Stage": "failed"} for at in range(30)]
     lines = [str(each) for each in clients.problems(merged(*failed).values(), NOW)]

@@ -77,6 +77,13 @@ def test_a_boot_is_seen(shared: tuple[Gateway, int]) -> None:
     assert f"127.0.0.1 is {MAC}, - at root" in gateway.log.read_text()
 
 
+def test_the_time_is_told(shared: tuple[Gateway, int]) -> None:
+    gateway, _ = shared
+    status, _, body = ask(gateway.port, request("/ltsp/time"))
+    assert status == 200
+    assert abs(int(body) - time.time()) < 600
+
+
 def test_requests_and_bytes_are_counted(shared: tuple[Gateway, int]) -> None:
     gateway, port = shared
     before = metrics(port)

@@ -218,3 +218,15 @@ def test_a_server_that_is_not_there_costs_nothing() -> None:
     assert time.monotonic() - began < PATIENCE
     # Without an address there is nobody to tell.
     assert sh(TOLD + "address=''; report failed why; echo $!", sources="report.sh").strip() == ""
+
+
+@pytest.mark.parametrize("word", ["1G", "512M", "50%", "100%"])
+def test_amounts_of_memory(word: str) -> None:
+    assert sh('amount "$1"', word) == f"{word}\n"
+
+
+@pytest.mark.parametrize(
+    "word", ["", "0", "50", "%", "1.5G", "-1G", "5%0", "1G,mode=777", "00G", "12345678M", "1 G"]
+)
+def test_what_is_no_amount_of_memory(word: str) -> None:
+    assert sh('amount "$1"', word) == ""

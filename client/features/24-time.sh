@@ -1,0 +1,37 @@
+# needs: LTSP_API 1
+# parameter: NTP_SERVER line "" Time servers of clients, the first one first; empty: the server, then those of the image
+# shellcheck shell=dash disable=SC2154
+# The time. A wrong clock breaks certificates, and one that runs in local time is hours off, because the image does not
+# know that of each machine. So a client begins with the server's time; then the image's own program keeps it.
+
+# In a trial there is no other machine.
+if [ "$trial" = 1 ]; then return 0; fi
+if ! take_time; then
+    say "the server does not tell the time, so the clock stays as it is"
+elif [ "$slow" != 0 ]; then
+    say "the clock was wrong, and has the server's time now: $slow s were added"
+fi
+
+split "$NTP_SERVER" ,
+case "$words" in
+    *[!A-Za-z0-9.:\ _-]*)
+        say "NTP_SERVER is left out: it is no list of host names and addresses"
+        words=''
+        ;;
+esac
+# systemd-timesyncd tries them one after the other. It forgets those that it was built with as soon as anybody names one;
+# its file of settings has them as a comment.
+file=$(find "$new/etc/systemd/timesyncd.conf" "$new/usr/lib/systemd/timesyncd.conf" 2>/dev/null | head -n 1)
+if [ -n "$words" ]; then
+    servers="
+NTP=$words"
+else
+    words=$server
+    servers="$server $([ -z "$file" ] || sed -n 's/^#* *FallbackNTP=//p' "$file" | tail -n 1)"
+fi
+[ -z "$file" ] || write "$run/systemd/timesyncd.conf.d/ltsp.conf" "[Time]
+NTP=$servers"
+# chrony has them beside its own.
+if [ -d "$new/etc/chrony" ]; then
+    write "$run/chrony-dhcp/ltsp.sources" "$(for each in $words; do echo "server $each iburst"; done)"
+fi
