@@ -136,6 +136,7 @@ def plan(config: Config, facts: Facts, paths: Paths) -> Desired:
             settings[LOGIN_PORT] if settings[LOGIN] else 0,
             homes if _has_ganesha(facts) or _has_kernel_server(facts) else None,
             swap.default if swap else "",
+            facts.epoptes,
         ),
         tuple(problems),
         opened,

@@ -2,8 +2,8 @@
 # Swap in compressed RAM: what ltsp-zram.service runs in the booted system. features/56-zram.sh puts `size` and `busybox`
 # before this.
 
-PATH=$PATH:/usr/sbin:/sbin
-if ! modprobe -q zram; then
+# By their paths: busybox has applets of these names, which know less.
+if ! /sbin/modprobe -q zram; then
     echo "<5>No swap in compressed memory: the kernel of this image has no zram."
     exit 0
 fi
@@ -15,4 +15,4 @@ number=0
 read -r taken </sys/block/zram0/disksize
 if [ "$taken" != 0 ]; then read -r number </sys/class/zram-control/hot_add; fi
 echo "$size" >"/sys/block/zram$number/disksize" && "$busybox" mkswap "/dev/zram$number" >/dev/null &&
-    swapon -p 100 "/dev/zram$number"
+    /sbin/swapon -p 100 "/dev/zram$number"

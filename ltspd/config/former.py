@@ -76,11 +76,6 @@ FORMER: Mapping[str, Former] = MappingProxyType(
         ),
         "OVERLAY": Former("a client can always write to its root, in RAM", "take it out", ("1",)),
         "HOSTNAME_PREFIX": Former("host names are one setting", "write HOSTNAME=PREFIX%{IP}"),
-        "IGNORE_EPOPTES": Former(
-            "clients have the certificate of Epoptes that their image has",
-            "MASK_SYSTEM_SERVICES and MASK_SESSION_SERVICES switch epoptes-client off",
-            ("0",),
-        ),
         "LTSP_DEBUG": Former(
             "it traces LTSP's code, and none of it runs here",
             "DEBUG_LOG=1 traces how a client is set up, and 'journalctl -u ltspd' shows what the server does",

@@ -52,6 +52,7 @@ class AddOns:
             login,
             add_on.homes,
             await self._swap(add_on.swap),
+            add_on.epoptes,
         )
         return {"ltsp.img": archive} | ({"nbd.img": nbd} if nbd else {})
 

@@ -30,6 +30,7 @@ def make_settings_initrd(
     login: Mapping[str, bytes] = MappingProxyType({}),
     homes: Homes | None = None,
     swap: str = "",
+    epoptes: bytes = b"",
 ) -> bytes:
     """Return ltsp.img: an uncompressed archive, because the first initrd must be one.
 
@@ -37,6 +38,7 @@ def make_settings_initrd(
     what clients have in resolv.conf(5) where they set nothing, ``client`` are the files of what runs on them
     by their paths, ``login`` those by which they know the server, ``homes`` what they mount by NFS.
     ``swap`` is a line: port, digest of the program for it, size if a client's own settings say none.
+    ``epoptes`` is the certificate of the server's Epoptes.
     """
     return cpio.archive(
         [
@@ -49,6 +51,7 @@ def make_settings_initrd(
                 else []
             ),
             *([cpio.file("ltsp/swap", f"{swap}\n".encode())] if swap else []),
+            *([cpio.file("ltsp/epoptes.crt", epoptes)] if epoptes else []),
             *(cpio.file(f"ltsp/login/{name}", data) for name, data in sorted(login.items())),
             *(cpio.file(f"ltsp/client/{path}", data, 0o755) for path, data in sorted(client.items())),
             _ENTRY,

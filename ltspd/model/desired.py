@@ -52,7 +52,8 @@ class AddOn:
     """What goes into ltsp.img: settings (generated shell), accounts without secrets, lines of resolv.conf.
 
     ``login_port`` is where the server asks people for their passwords; 0 if it does not. ``homes`` is what
-    clients mount. ``swap`` are the words for their swap's size; empty if there is none.
+    clients mount. ``swap`` are the words for their swap's size; empty if there is none. ``epoptes`` is the
+    certificate of the server's Epoptes; empty if it has none.
     """
 
     settings: bytes = b""
@@ -62,6 +63,7 @@ class AddOn:
     login_port: int = 0
     homes: Homes | None = None
     swap: str = ""
+    epoptes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

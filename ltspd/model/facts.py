@@ -81,6 +81,7 @@ class Facts:
     links: tuple[Link, ...] = ()
     nameservers: tuple[IPv4Address, ...] = ()
     search_domain: str = ""
+    epoptes: bytes = b""
     accounts: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
     unsent: tuple[str, ...] = ()

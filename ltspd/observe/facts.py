@@ -65,6 +65,7 @@ def _of_files(
             machine=platform.machine(),
             nameservers=nameservers,
             search_domain=domain,
+            epoptes=host.epoptes(paths),
             accounts=accounts,
             closed=closed.look(paths),
             groups=groups,

@@ -59,6 +59,9 @@ _SETUP = "\0setup\0"
 MOST_BYTES = 32 << 20
 # The file of exports(5) that ltspd itself writes.
 OWN_EXPORTS = "ltspd.exports"
+# What its package makes, and the most that a certificate has in bytes.
+EPOPTES = "/etc/epoptes/server.crt"
+_CERTIFICATE_MOST = 1 << 16
 
 
 def lines(path: Path) -> list[str]:
@@ -95,6 +98,20 @@ def resolver(paths: Paths) -> tuple[tuple[IPv4Address, ...], str]:
             return usable, domains
         first = first or domains
     return known, first
+
+
+def epoptes(paths: Paths) -> bytes:
+    """Return the certificate by which clients know this server's Epoptes; empty if there is none.
+
+    Clients get it without authentication, so it may hold nothing else.
+    """
+    try:
+        with paths.at(EPOPTES).open("rb") as file:
+            data = file.read(_CERTIFICATE_MOST + 1)
+    except OSError:
+        return b""
+    fits = data.startswith(b"-----BEGIN CERTIFICATE-----") and b"PRIVATE" not in data
+    return data if fits and len(data) <= _CERTIFICATE_MOST else b""
 
 
 def programs(wanted: Iterable[Program]) -> frozenset[Program]:

@@ -56,6 +56,7 @@ def _directories(paths: Paths) -> Iterator[tuple[Path, frozenset[str] | None]]:
             }
         ),
     )
+    yield paths.at("/etc/epoptes"), frozenset({"server.crt"})
     yield paths.at("/run/systemd/resolve"), frozenset({"resolv.conf"})
     yield paths.at("/run/NetworkManager"), frozenset({"resolv.conf", "no-stub-resolv.conf"})
     yield paths.at("/var/lib/dpkg"), PACKAGES

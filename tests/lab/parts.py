@@ -27,7 +27,7 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop")
+NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop", "classroom")
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
@@ -36,6 +36,7 @@ SECONDS = {
     "next": 1800,
     "firmware": 1200,
     "desktop": 2400,
+    "classroom": 300,
     "netboot": 2000,
     "running": 900,
     "namespaces": 890,
@@ -59,6 +60,7 @@ TREES = {
     "managers": ("bookworm-cards", "trixie-cards", "bookworm-firewalls", "trixie-firewalls", "client"),
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
+    "classroom": ("classroom-server", "classroom"),
     "desktop": ("login-server", "desktop", "trixie-server", "trixie-desktop"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

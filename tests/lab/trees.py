@@ -185,6 +185,13 @@ RECIPES = {
         (*_BASE, "linux-image-cloud-arm64", "tiny-initramfs", "busybox-static"),
         architecture="arm64",
     ),
+    # A classroom: what a teacher has, and clients whose kernel has drivers for screens and keyboards.
+    "classroom-server": Recipe("bookworm", (*_SERVER, "epoptes", "chrony"), (_add_inotify_simple,)),
+    "classroom": Recipe(
+        "bookworm",
+        (*_BASE, *_PEOPLE, "linux-image-amd64", "epoptes-client", "openssl", "systemd-timesyncd"),
+        (_add_shell,),
+    ),
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
     "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     "trixie-desktop": Recipe("trixie", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),

@@ -109,6 +109,11 @@ def test_settings_initrd_has_that_by_which_clients_know_the_server(tmp_path: Pat
     assert (files["ltsp/login/known_hosts"], files["ltsp/login/port"]) == ("ltsp-login a\n", "1\n")
 
 
+def test_settings_initrd_has_the_certificate_of_epoptes_if_there_is_one(tmp_path: Path) -> None:
+    archive = make_settings_initrd(b"", b"", b"", {}, epoptes=b"-----BEGIN\n")
+    assert extracted(archive, tmp_path)["ltsp/epoptes.crt"] == "-----BEGIN\n"
+
+
 def test_settings_initrd_names_the_homes_that_clients_mount(tmp_path: Path) -> None:
     archive = make_settings_initrd(b"", b"", b"", {}, homes=Homes("/srv/homes", "/home", 2050))
     assert extracted(archive, tmp_path)["ltsp/homes"] == "2050 /srv/homes /home\n"

@@ -286,6 +286,23 @@ def test_behind_a_local_stub_the_real_resolver_is_taken(paths: Paths) -> None:
     assert host.resolver(paths) == ((IPv4Address("10.0.3.1"),), "real.example")
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("-----BEGIN CERTIFICATE-----\nserver\n-----END CERTIFICATE-----\n", True),
+        ("-----BEGIN CERTIFICATE-----\n" + "x" * 70_000, False),
+        ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n", False),
+        ("", False),
+    ],
+)
+def test_the_certificate_of_epoptes_is_told_if_it_is_nothing_else(
+    paths: Paths, text: str, whole: bool
+) -> None:
+    assert host.epoptes(paths) == b""
+    write(paths, "/etc/epoptes/server.crt", text)
+    assert host.epoptes(paths) == (text.encode() if whole else b"")
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"])
 def test_what_cannot_be_a_resolver_of_others_is_left_out(paths: Paths, address: str) -> None:
     write(paths, "/etc/resolv.conf", f"nameserver {address}\nnameserver 10.0.3.1\n")

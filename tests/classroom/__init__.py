@@ -1,0 +1,1 @@
+"""Clients of a classroom: its teacher's tools, and several people at one machine."""
