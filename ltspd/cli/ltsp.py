@@ -59,7 +59,8 @@ def find(name: str) -> Applet:
         raise server.NoSuch(f"{name} is a step of LTSP's own clients, and those of ltspd don't run it.")
     if name == "remoteapps":
         raise server.NoSuch(
-            "There is no remoteapps here; 'ssh -X server PROGRAM' on a client is what it did."
+            "There is no remoteapps here: REMOTEAPPS='PROGRAM …' in ltsp.conf has clients run programs on "
+            "this server, from their next boot on; 'ssh -X server PROGRAM' on a client runs one at once."
         )
     import difflib
 

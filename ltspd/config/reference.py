@@ -150,9 +150,10 @@ def _lines() -> Iterator[str]:
     yield "| parameter | read by | counts | value | default | meaning |"
     yield "|---|---|---|---|---|---|"
     yield from map(_row, table().values())
-    yield "\n## LTSP's parameters without effect yet\n"
-    yield "They are accepted with a warning, so an existing file works.\n"
-    yield ", ".join(f"`{name}`" for name in unread())
+    if names := unread():
+        yield "\n## LTSP's parameters without effect yet\n"
+        yield "They are accepted with a warning, so an existing file works.\n"
+        yield ", ".join(f"`{name}`" for name in names)
     yield "\n## LTSP's parameters without a meaning here\n"
     yield "They are accepted, too. `config check` names each, unless its value is what is done anyway.\n"
     yield "| parameter | why, and what does it now |"

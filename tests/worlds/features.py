@@ -58,6 +58,7 @@ PARTS = (
     "live/code.sh",
     "live/zram.sh",
     "live/space.sh",
+    "live/remoteapps.sh",
 )
 SOURCES = ("text", "settings", "features", "code")
 

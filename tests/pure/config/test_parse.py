@@ -249,7 +249,7 @@ def test_code_that_is_never_closed_is_an_error() -> None:
     [
         ("FSTAB_x='a /b c'", "FSTAB_x", "a /b c", ""),
         ("CRONTAB_x='0 1 * * * root poweroff'", "CRONTAB_x", "0 1 * * * root poweroff", ""),
-        ("REMOTEAPPS=xterm", "REMOTEAPPS", "xterm", "no effect yet"),
+        ("REMOTEAPPS=xterm", "REMOTEAPPS", "xterm", ""),
         ("HOSTNAME=pc_01", "HOSTNAME", "pc_01", ""),
         ("export KERNEL_PARAMETERS=quiet", "KERNEL_PARAMETERS", "quiet", ""),
         ("DNS_SERVER=8.8.8.8,9.9.9.9", "DNS_SERVER", "8.8.8.8,9.9.9.9", ""),
