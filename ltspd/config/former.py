@@ -23,7 +23,7 @@ FORMER: Mapping[str, Former] = MappingProxyType(
     {
         "BASE_DIR": Former(
             "sources and images are always below /srv/ltsp",
-            "mount the other directory there: a line with bind in /etc/fstab",
+            "write 'DIRECTORY /srv/ltsp none bind 0 0' into /etc/fstab and 'mount /srv/ltsp'",
             ("/srv/ltsp", "/srv/ltsp/"),
         ),
         "TFTP_DIR": Former(
@@ -69,10 +69,9 @@ FORMER: Mapping[str, Former] = MappingProxyType(
             "ADD_IMAGE_EXCLUDES and /etc/ltsp/image.excludes say what is left out",
         ),
         "REVERT": Former("going back is a command", "'ltspctl image revert NAME' does it", ("0",)),
-        "IMAGE": Former("which image a client boots is said by another name", "write DEFAULT_IMAGE=NAME"),
-        "LTSPDM_USERS": Former(
-            "the display manager is the image's own, and shows the accounts that a client gets",
-            "PWMERGE_SUR says which those are",
+        "IMAGE": Former(
+            "it was the file of a Raspberry Pi's root; which image a machine boots is said by other names",
+            "write RPI_IMAGE=NAME in [server] for a Pi, DEFAULT_IMAGE=NAME for others",
         ),
         "OVERLAY": Former("a client can always write to its root, in RAM", "take it out", ("1",)),
         "HOSTNAME_PREFIX": Former("host names are one setting", "write HOSTNAME=PREFIX%{IP}"),
