@@ -79,6 +79,9 @@ class AddOns:
         }
         if port:
             files["port"] = f"{port}\n"
+        # For sessions that run on the server (SESSION), by the sshd that its administrator has set up.
+        if own := await asyncio.to_thread(sshkeys.of_sshd, self._paths.at("/etc/ssh")):
+            files["session_hosts"] = "".join(f"server {each}\n" for each in own)
         return {name: text.encode() for name, text in files.items()}
 
     async def _swap(self, size: str) -> str:

@@ -41,6 +41,12 @@ def public(path: Path) -> str:
     return f"{kind} {key}"
 
 
+def of_sshd(place: Path) -> tuple[str, ...]:
+    """Return the public halves of the keys that an sshd has, from the directory of its settings."""
+    found = (public(each.with_suffix("")) for each in sorted(place.glob("ssh_host_*_key.pub")))
+    return tuple(filter(None, found))
+
+
 async def sign(path: Path, namespace: str, data: bytes) -> bytes:
     """Return the signature of the data, as ``ssh-keygen -Y verify`` takes it; raises ToolFailed."""
     signed = await run(["ssh-keygen", "-Y", "sign", "-f", str(path), "-n", namespace], stdin=data, whole=4096)

@@ -39,6 +39,19 @@ async def test_clients_get_the_public_halves_and_the_port(tmp_path: Path) -> Non
     assert extracted(off, tmp_path / "off").keys() == {"known_hosts", "allowed_signers"}
 
 
+async def test_clients_get_the_public_keys_of_the_servers_own_sshd(tmp_path: Path) -> None:
+    place = tmp_path / "root/etc/ssh"
+    place.mkdir(parents=True)
+    (place / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA1 root@server\n")
+    (place / "ssh_host_rsa_key.pub").write_text("ssh-rsa AAAA2 root@server\n")
+    (place / "ssh_host_rsa_key").write_text("secret\n")
+    (place / "ssh_host_dsa_key.pub").write_text("\n")
+    archive = (await AddOns(Paths(tmp_path / "root")).make(AddOn(), ""))["ltsp.img"]
+    files = extracted(archive, tmp_path / "files")
+    assert files["session_hosts"] == "server ssh-ed25519 AAAA1\nserver ssh-rsa AAAA2\n"
+    assert b"secret" not in archive
+
+
 async def test_without_ssh_keygen_the_add_on_is_made_and_a_problem_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
