@@ -69,7 +69,7 @@ def test_a_holder_of_systemds_is_named_with_its_unit(tmp_path: Path) -> None:
     (process / "cgroup").write_text("1:name=systemd:/x\n0::/system.slice/libvirtd.service\n")
     (tmp_path / "proc/78").mkdir()
     found = holders(Paths(root=tmp_path), [("udp", 67)])
-    assert found == (PortHolder("udp", "0.0.0.0", 67, 77, "dnsmasq", "libvirtd.service"),)
+    assert found == (PortHolder("udp", "0.0.0.0", 67, 77, "dnsmasq", "libvirtd.service", "4242"),)
 
 
 # ---- files -----------------------------------------------------------------------------------------
