@@ -33,6 +33,8 @@ def sh(script: str, *args: str, cwd: Path | None = None, sources: str = "text.sh
 
 def test_nothing_from_outside_is_evaluated() -> None:
     for script in (CLIENT / "boot/init", *CLIENT.rglob("*.sh")):
+        if script == CLIENT / "live/code.sh":
+            continue  # It runs what the administrator has written into ltsp.conf as code.
         code = [line.split("#")[0] for line in script.read_text().splitlines()]
         assert not any("eval" in line.split() for line in code), script
 
