@@ -94,6 +94,10 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
         "test": Difference(
             "a line that begins with a test, such as `[ -e /x ] && A=1`, is a header", "it is code"
         ),
+        "menu": Difference(
+            "the boot menu takes `DEFAULT_IMAGE` and the like from `[server]` and single MAC addresses alone",
+            "all that counts for a client counts for its menu, and `[server]` where a client has none",
+        ),
         "unnamed": Difference(
             "`[unnamed]` takes the place of the lines above the first section",
             "it is left out, with a warning",

@@ -33,7 +33,7 @@ _OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Who asks: a client, the server, or a client of ours (``kind``), at which applet of LTSP."""
+    """Who asks at which applet of LTSP. ``kind``: client, server, menu (the server, for a menu), or ours."""
 
     mac: str = "52:54:00:00:00:01"
     ip: str = "192.168.67.20"

@@ -2,7 +2,8 @@
 # Runs inside the sandbox of ltsp.py, where LTSP is installed: says which values its own code works out.
 # A question is a line: its number, who asks (client or server), applet, MAC, IP, host name, file; "-" is empty.
 # The answer is in a file of that number: the environment afterwards, if LTSP came so far. If "ours" asks, the file is
-# what our clients run, and the answer are the settings that they have then.
+# what our clients run, and the answer are the settings that they have then. "menu" is the server that makes the boot
+# menu: then MENUS is what it says of single clients.
 # shellcheck source=/dev/null
 . /usr/share/ltsp/ltsp
 
@@ -32,6 +33,12 @@ while read -r number kind _APPLET mac ip name file; do
         # Now each variable that the file sets is in the environment.
         set -a
         re eval_ini "/mnt/questions/$file"
+        if [ "$kind" = menu ]; then
+            # shellcheck source=/dev/null
+            . /usr/share/ltsp/server/ipxe/55-ipxe.sh
+            # shellcheck disable=SC2034
+            MENUS=$(client_sections)
+        fi
         env -0 >"/mnt/questions/$number.values"
     ) </dev/null >"/mnt/questions/$number.said" 2>&1 || true
     echo "$number"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ltspd.config.configuration import load
 from ltspd.config.differences import DIFFERENCES
 from ltspd.config.document import Host, Severity
-from ltspd.config.evaluate import PREDEFINED, Index, effective
+from ltspd.config.evaluate import PREDEFINED, Index, effective, effective_menu
 from ltspd.config.headers import SPECIAL
 from ltspd.config.hooks import hook
 from ltspd.config.names import is_parameter_name
@@ -56,9 +56,14 @@ def read(text: bytes) -> Index:
 
 def ours(index: Index, machine: Machine) -> Mapping[str, str]:
     """Return the values that count here. A machine's HOSTNAME is its name until the file says another."""
-    client = machine.kind == "client"
-    host = Host(machine.mac, machine.ip, machine.hostname) if client else Host(kind="server")
-    found = effective(index, host)
+    client = Host(machine.mac, machine.ip, machine.hostname)
+    match machine.kind:
+        case "client":
+            found = effective(index, client)
+        case "menu":
+            found = effective_menu(index, client)
+        case _:
+            found = effective(index, Host(kind="server"))
     return {"HOSTNAME": machine.hostname} | {name: each.text for name, each in found.items()}
 
 
@@ -108,6 +113,7 @@ EXAMPLES = (
     Example("typographic", "X_DRIVER=“vesa”\n[x]", "“vesa”", None),
     Example("dashes", "[52-54-00-00-00-01]\nX_DRIVER=vesa", None, "vesa"),
     Example("test", "[pc01]\n[ -e / ] && A=1\nX_DRIVER=vesa", None, "vesa"),
+    Example("menu", "[clients]\nDEFAULT_IMAGE=lab", None, "lab", "DEFAULT_IMAGE", Machine(kind="menu")),
     Example("unnamed", "X_DRIVER=vesa\n[unnamed]\nX_DRIVER=nvidia", "nvidia", "vesa"),
     Example("stops", "X_DRIVER=vesa\n[pc02|]\nX_DRIVER=nvidia", None, "vesa", stops=True),
     Example("stops", "X_DRIVER=vesa", None, "vesa", stops=True),
@@ -345,6 +351,48 @@ def test_any_code(peer: Ltsp, first: list[str], sections: list[tuple[str, list[s
     text = "".join(f"{line}\n" for line in lines)
     if has_code(text.encode()):
         as_clients(peer, text.encode(), HOSTS)
+
+
+# -- the boot menu
+
+IN_MENU = {"img": "DEFAULT_IMAGE", "cmdline_client": "KERNEL_PARAMETERS", "menu-timeout": "MENU_TIMEOUT"}
+MENU = """\
+DEFAULT_IMAGE=first
+[server]
+KERNEL_PARAMETERS="quiet splash"
+INCLUDE=shared
+[52:54:00:00:00:01]
+DEFAULT_IMAGE=lab
+MENU_TIMEOUT=-1
+[52:54:00:00:00:02]
+KERNEL_PARAMETERS="nomodeset  video=DP-1:1024x768"
+INCLUDE=slow
+[52:54:00:00:00:03]
+HOSTNAME=pc03
+X_DRIVER=vesa
+[52:54:00:00:00:04]
+INCLUDE=shared
+[shared]
+MENU_TIMEOUT=3000
+[slow]
+MENU_TIMEOUT=60000
+"""
+
+
+def test_the_boot_menu_of_each_client(peer: Ltsp) -> None:
+    document = parse(MENU)
+    (answer,) = peer.ask(MENU.encode(), [Machine("", "", "", "menu", "ipxe")])
+    said = {}
+    for block in answer.values["MENUS"].split(r"\n\n"):
+        mac, *lines = block.lstrip(":").split(r"\n")
+        words = (each.split(" ", 2) for each in lines if each.startswith("set "))
+        said[mac] = {IN_MENU[name]: value for _, name, value in words if name in IN_MENU}
+    assert len(said) == 2
+    for mac in (f"52:54:00:00:00:0{number}" for number in range(1, 6)):
+        # What a client's part of the menu doesn't say, the menu says for all.
+        there = {name: said.get(mac, {}).get(name, answer.values.get(name)) for name in IN_MENU.values()}
+        here = effective_menu(document, Host(mac))
+        assert {name: here[name].text for name in there} == there, mac
 
 
 # -- names
