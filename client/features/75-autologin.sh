@@ -55,11 +55,23 @@ find_session() {
 find_manager
 case "$manager" in
     lightdm)
-        # With a timeout it also logs in after a logout. The main file comes last, and so it counts. The greeter counts the
-        # seconds from before it is on the screen, and if they are over before it has asked for a name, nobody gets in.
-        wait=0
-        [ -z "$again" ] || wait=10
-        set_keys "$manager_conf" 'Seat:*' "autologin-user=$account" "autologin-user-timeout=$wait"
+        # The main file comes last, and so it counts.
+        set -- "autologin-user=$account" autologin-user-timeout=0
+        if [ -n "$again" ] && [ "$MULTISEAT" = 1 ]; then
+            # After a logout, only the greeter of one seat can log somebody in again. It counts the seconds from before it
+            # is on the screen, and if they are over before it has asked for a name, nobody gets in.
+            set -- "autologin-user=$account" autologin-user-timeout=10
+        elif [ -n "$again" ]; then
+            command=''
+            for each in "$new"/usr/share/lightdm/lightdm.conf.d/*.conf "$new"/etc/lightdm/lightdm.conf.d/*.conf \
+                "$new$manager_conf"; do
+                [ -f "$each" ] || continue
+                found=$(sed -n 's/^[[:space:]]*session-cleanup-script[[:space:]]*=[[:space:]]*//p' "$each" | tail -n 1)
+                command=${found:-$command}
+            done
+            set -- "$@" "session-cleanup-script=/run/ltsp/login/home relogin${command:+ $command}"
+        fi
+        set_keys "$manager_conf" 'Seat:*' "$@"
         ;;
     gdm | gdm3)
         if [ -n "$again" ]; then

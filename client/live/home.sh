@@ -8,6 +8,7 @@
 #   home down USER   closes the home, if logind knows no session of the person
 #   home auto USER   opens the home for AUTOLOGIN, by this client's own key
 #   home console USER TTY   a login prompt that needs no password if `auto` has succeeded
+#   home relogin [COMMAND…]  what lightdm calls when a session of AUTOLOGIN has ended
 #   home serve|leave|carry UID   for ltsp-home@UID.service and its sshfs
 #   home everybody WORDS         for ltsp-homes-told.service
 #
@@ -222,6 +223,24 @@ console() {
         exec /usr/sbin/agetty --autologin "$1" --noclear "$2" "${TERM:-linux}"
     fi
     exec /usr/sbin/agetty --noclear "$2" "${TERM:-linux}"
+}
+
+# relogin [COMMAND…]: lightdm logs somebody in by itself only when it starts, so it starts anew. It does not after a session
+# that has just begun, because the next one would end as soon, and not while somebody else is in. COMMAND is what the
+# image has for the end of a session.
+relogin() {
+    local began up session
+    [ $# -eq 0 ] || "$@"
+    began=$(systemctl show --value --property=ActiveEnterTimestampMonotonic display-manager.service)
+    read -r up _ </proc/uptime
+    [ "$((${up%.*} - began / 1000000))" -ge 10 ] || return 0
+    for session in $(loginctl list-sessions --no-legend --no-pager | awk '{ print $1 }'); do
+        case "$(loginctl show-session --property=Service --property=State "$session")" in
+            *=closing* | *=lightdm-greeter*) ;;
+            *=lightdm*) return 0 ;;
+        esac
+    done
+    systemctl --no-block try-restart display-manager.service
 }
 
 # down USER: systemd closes the home when it has ended the last session of the account (PartOf= of the unit). Only where
@@ -520,7 +539,7 @@ replace_with() {
 }
 
 case "$1" in
-    enter | judge | change | up | down | auto | console | serve | leave | carry | again | everybody) "$@" ;;
+    enter | judge | change | up | down | auto | console | relogin | serve | leave | carry | again | everybody) "$@" ;;
     *)
         echo "home up|down USER" >&2
         exit 2
