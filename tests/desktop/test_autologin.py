@@ -20,6 +20,8 @@ def test_a_session_begins_without_a_password(school: School) -> None:
     desk.enter("bert")
     assert server.run("cat /home/bert/visits").split() == ["more"] * 2
     assert server.run("stat -c %U /home/bert/visits").strip() == "bert"
+    # No greeter has come in between.
+    assert not desk.client.shell("grep 'greeter session' /var/log/lightdm/lightdm.log* || :").strip()
     desk.client.off()
     # The key of the client has opened the home, and it is no password.
     ways = server.run("journalctl -q -u ltspd-login | grep -oE 'Accepted [a-z/-]+ for bert' | sort -u")
