@@ -76,6 +76,8 @@ tell_code() {
                 case "$quiet$1$hook" in initrd-bottom | 1*) continue ;; esac
                 case " $failed_code " in *" ${place%% *} "*) continue ;; esac
                 failed_code="${failed_code:+$failed_code }${place%% *}"
+                # For the last feature, which reports all that has failed (99-report).
+                failed_features="${failed_features:+$failed_features }${place%% *}"
                 case "$text" in *[!\ -~]*) text='' ;; esac
                 report failed "code of ltsp.conf failed: $place${text:+: $text}; the boot goes on."
                 ;;

@@ -44,6 +44,13 @@ def test_a_hook_that_fails_is_told_and_the_next_ones_run(tmp_path: Path) -> None
     assert done.said.count("reported: ") == 1
 
 
+def test_the_last_report_names_what_failed(tmp_path: Path) -> None:
+    conf = "[clients]\nthen\nPOST_INIT_A='ls /nowhere'\n"
+    done = run(tmp_path / "root", ("98-hooks", "99-report"), conf)
+    report = done.tree["run/initramfs/ltsp/report"]
+    assert "failed_features='/etc/ltsp/ltsp.conf:2 /etc/ltsp/ltsp.conf:3'" in report
+
+
 def test_a_trial_runs_neither(tmp_path: Path) -> None:
     done = ran(tmp_path, "HOSTS_A=$(echo 10.0.0.1 a)\nPOST_INIT_A='echo >\"$run/a\"'", trial="1")
     assert sorted(done.tree) == ["etc/hosts"]
