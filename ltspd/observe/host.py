@@ -122,7 +122,10 @@ def programs(wanted: Iterable[Program]) -> frozenset[Program]:
 
 
 def _has(program: str, word: str) -> bool:
-    """Return whether a word is in a program; asked once for each version of it."""
+    """Return whether a word is in a program, in large or small letters; asked once for each version of it.
+
+    sshd has its options in small letters up to 10.0, and as its manual writes them in later versions.
+    """
     try:
         stat = os.stat(program)
         return _has_now(program, word, stat.st_mtime_ns, stat.st_ino)
@@ -132,7 +135,7 @@ def _has(program: str, word: str) -> bool:
 
 @lru_cache(maxsize=16)
 def _has_now(program: str, word: str, _mtime: int, _inode: int) -> bool:
-    return word.encode() in Path(program).read_bytes()
+    return word.lower().encode() in Path(program).read_bytes().lower()
 
 
 def boot_programs(paths: Paths) -> dict[str, str]:

@@ -7,7 +7,7 @@ from ltspd.outputs.world import World
 ORDER = 55
 PATH = "/var/lib/ltspd/outputs/login/sshd_config"
 SSHD = Program("sshd")
-# Versions that don't know an option don't accept a file with it. Keywords are lower case in the program.
+# Versions that don't know an option don't accept a file with it.
 SERVICE_NAME = Program("sshd", knows="pamservicename")
 PENALTIES = Program("sshd", knows="persourcepenalties")
 PROGRAMS = (SSHD, SERVICE_NAME, PENALTIES)

@@ -396,9 +396,10 @@ async def test_a_disk_images_stamp_follows_the_file_and_waits_for_its_writer(pat
 
 
 def test_programs_are_found_with_the_options_that_they_know() -> None:
-    shell, printf = Program("sh"), Program("sh", knows="printf")
+    # Programs write their options in small letters or not, and versions of one program differ in that.
+    known = {Program("sh"), Program("sh", knows="printf"), Program("sh", knows="PrintF")}
     others = {Program("sh", knows="an-option-of-no-shell"), Program("no-such-program")}
-    assert host.programs({shell, printf, *others}) == {shell, printf}
+    assert host.programs({*known, *others}) == known
 
 
 async def test_one_look_at_an_empty_system(paths: Paths) -> None:
