@@ -17,7 +17,7 @@ if [ "$1" = login ]; then
     if [ -n "$why" ]; then
         set -- failed "it is up, but nobody can log in: $why."
     elif [ -n "$failed_features" ]; then
-        set -- failed "it is up, but part of its setup failed: $failed_features. 'journalctl -k -g ltsp:' there shows why."
+        set -- failed "it is up, but part of its setup failed: $failed_features. 'journalctl -k -t ltsp' there shows why."
     fi
 fi
 # What is wrong although people can log in (space.sh).

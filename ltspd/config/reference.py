@@ -96,7 +96,7 @@ LTSP's would:
   (`init`). It runs again before each moment of hooks. So it should change nothing when it runs again; what
   shall happen once is a hook.
 * A piece that fails changes nothing else. Its line, and what it said, are in the client's journal
-  (`journalctl -k -g ltsp:`), and the server shows the client as failed with that line (`ltspctl client
+  (`journalctl -k -t ltsp`), and the server shows the client as failed with that line (`ltspctl client
   show`). The boot goes on. LTSP stops there.
 * With code, changes of ltsp.conf count from the next boot, also those that else count at once: code doesn't
   run again in a system that people use. `client show` has `CODE` among what waits.
