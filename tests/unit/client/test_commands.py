@@ -37,6 +37,8 @@ GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split(
 ELSEWHERE = {"panic", "ltsp_settings", "ltsp_is_setting", "systemctl", "loginctl", "take_order", "udevadm"}
 # What a TPM needs; the script looks whether the image has them.
 ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
+# What a person's program of the server is started by, with the image's PATH.
+ELSEWHERE |= {"ssh", "ssh-keygen"}
 # What code of ltsp.conf finds: LTSP's echo, and in the booted system the image's programs.
 FOR_CODE = {CLIENT / "live/code.sh": {"echo", "id"}}
 # Each busybox-static since Debian 12 has these, too; the scripts of the booted system call them by its path.

@@ -24,7 +24,7 @@ mkdir -m 700 /run/user/65534; chown 65534:65534 /run/user/65534
 setpriv --reuid 65534 --regid 65534 --clear-groups dbus-daemon --config-file="$1" --nofork & bus=$!
 while [ ! -S /run/user/65534/bus ]; do kill -0 "$bus"; sleep 0.05; done
 echo there; read -r _
-status=0; busybox sh "$2" "$3" || status=$?
+status=0; busybox sh "$2" "$3" "$4" || status=$?
 kill "$bus"; wait "$bus" || :
 exit "$status"
 """
@@ -71,10 +71,12 @@ async def test_text_is_text_on_every_desktop(capabilities: list[str], text: str)
         config = config.replace("<listen>unix:abstract=x</listen>", "".join(places))
         (folder / "bus.conf").write_text(config)
         script = (REPOSITORY / "client/live/orders.sh").read_text()
-        (folder / "script").write_text(f'busybox={shutil.which("busybox")}\n{script}\nnotify 65534 "$1"\n')
+        (folder / "script").write_text(
+            f'busybox={shutil.which("busybox")}\n{script}\nnotify 65534 "$1" "$2"\n'
+        )
         process = await asyncio.create_subprocess_exec(
             "unshare", "--mount", "--propagation", "private", "sh", "-euc", LOGGED_IN, "sh",
-            str(folder / "bus.conf"), str(folder / "script"), TEXT,
+            str(folder / "bus.conf"), str(folder / "script"), TEXT, "The server",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
@@ -90,6 +92,6 @@ async def test_text_is_text_on_every_desktop(capabilities: list[str], text: str)
     assert process.returncode == 0
     (shown,) = desktop.shown
     _, _, _, _, summary, body, actions, hints, timeout = shown
-    assert (summary, body, actions, timeout) == ("Message from the server", text, [], 0)
+    assert (summary, body, actions, timeout) == ("The server", text, [], 0)
     assert isinstance(hints, dict)
     assert hints["urgency"].value == 2
