@@ -16,6 +16,10 @@ _UNWANTED = dict.fromkeys(map(ord, "\r\0\x11\x13"))
 _UNFINISHED_ESCAPE = re.compile(r"\x1b[^A-Za-z=>]{0,40}$")
 
 
+# What systemd (since 257) has shells, su and login tell the terminal of what runs there: control sequences.
+TOLD = r"(?:\x1b\][^\x1b\x07]*(?:\x1b\\|\x07))"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was found on a line: the text, its groups, and the seconds since power-on."""
@@ -115,8 +119,9 @@ class Console:
     def settle(self, timeout: float) -> None:
         """Have the shell here neither echo nor prompt, so that ``run`` gets only what commands say."""
         token = secrets.token_hex(6)
-        self.type(f"stty -echo -onlcr columns 1000; PS1=; PS2=; printf 'ready-%s\\n' {token}\n")
-        self.expect(rf"^ready-{token}$", timeout)
+        quiet = "stty -echo -onlcr columns 1000; PS0=; PS1=; PS2=; unset PROMPT_COMMAND"
+        self.type(f"{quiet}; printf 'ready-%s\\n' {token}\n")
+        self.expect(rf"ready-{token}$", timeout)
 
     def run(
         self, command: str, timeout: float, answers: Sequence[tuple[str, str]] | None = None
@@ -142,7 +147,8 @@ class Console:
         else:
             seen = self.expect(end, timeout)
         with self._changed:
-            return self._text[since : self._position - len(seen.text)], int(seen.groups[-1] or 0)
+            said = self._text[since : self._position - len(seen.text)]
+        return re.sub(TOLD, "", said), int(seen.groups[-1] or 0)
 
     def close(self) -> None:
         """Stop reading and close the line."""

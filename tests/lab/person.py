@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from tests.lab.client import Client
-from tests.lab.console import Console
+from tests.lab.console import TOLD, Console
 from tests.patience import PATIENCE
 
 # getty and login ask for a name in the same words; what login says of the last time is no question.
@@ -42,7 +42,7 @@ class Person:
         # The name's echo is no prompt of the shell.
         self.console.type(f"{name}\n")
         since = len(self.console.text)
-        end = rf"({PROMPT})|(^{name}@\S+ ?[$#] $)"
+        end = rf"({PROMPT})|(^{TOLD}*{name}@\S+ ?[$#] {TOLD}*$)"
         typed = time.monotonic()
         for prompt, answer in answers:
             seen = self.console.expect(rf"{end}|(?:{prompt})", timeout)

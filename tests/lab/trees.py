@@ -223,8 +223,8 @@ RECIPES = {
     # What reads an ltsp.conf as LTSP does (tests/lab/ltsp.py).
     "ltsp": Recipe("bookworm", ("ltsp", "busybox")),
     # Debian's unstable release, whatever that is today: tests/next.
-    "next-server": Recipe("sid", _SERVER, (_add_inotify_simple,)),
-    "next-client": Recipe("sid", (*_CLIENT, "dracut")),
+    "next-server": Recipe("sid", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
+    "next-client": Recipe("sid", (*_CLIENT, *_PEOPLE, "dracut")),
     "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox")),
 }
 # Image names of the lab's server, and the root tree that is the source of each.

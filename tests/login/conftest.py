@@ -9,9 +9,7 @@ from tests.lab.net import make_lan
 from tests.lab.people import make_directory, make_people
 from tests.lab.server import Server, start_server
 from tests.lab.session import leftovers, open_session
-
-# An account of the images themselves, which the server does not know.
-OWN, OWN_PASSWORD = "keeper", "Iron-Badger-0"
+from tests.lab.sitting import add_own_account
 
 
 @pytest.fixture(scope="module", params=["login-server", "trixie-server"])
@@ -25,7 +23,7 @@ def school(request: pytest.FixtureRequest) -> Iterator[Server]:
         make_directory(server)
         trees.add_shell(server.path("/srv/ltsp/trixie"))
         for name in trees.SOURCES:
-            server.run(f"chroot /srv/ltsp/{name} useradd --uid 900 --create-home --shell /bin/bash {OWN}")
+            add_own_account(server, name)
             product.build(server, name)
         yield server
     assert leftovers(session.name) == []

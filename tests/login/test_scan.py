@@ -10,7 +10,7 @@ import pytest
 from tests.lab.net import SERVER_ADDRESS
 from tests.lab.people import CODES, LENA, PEOPLE
 from tests.lab.server import Server
-from tests.login.conftest import OWN
+from tests.lab.sitting import OWN
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -15,6 +15,8 @@ IMAGES = {
     "sid-dracut": ("next-client", "distribution"),
     "sid-initramfs": ("next-initramfs", "distribution"),
 }
+# All clients of a test boot at once, on a machine that may have other work.
+PATIENCE = 900.0
 
 
 @pytest.fixture(scope="module")

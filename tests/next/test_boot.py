@@ -8,11 +8,9 @@ from tests.lab import product
 from tests.lab.client import power_on
 from tests.lab.reading import SHELL, survives
 from tests.lab.server import Server
+from tests.next.conftest import PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-
-# All clients of a test boot at once, on a machine that may have other work.
-PATIENCE = 900.0
 
 
 def test_the_server_is_in_sync(server: Server, images: tuple[str, ...]) -> None:
