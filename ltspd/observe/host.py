@@ -124,7 +124,7 @@ def programs(wanted: Iterable[Program]) -> frozenset[Program]:
 def _has(program: str, word: str) -> bool:
     """Return whether a word is in a program, in large or small letters; asked once for each version of it.
 
-    sshd has its options in small letters up to 10.0, and as its manual writes them in later versions.
+    sshd 10.0 has its options in small letters, and 10.6 as its manual writes them.
     """
     try:
         stat = os.stat(program)
