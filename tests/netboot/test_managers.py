@@ -127,8 +127,8 @@ def test_no_network_manager_touches_the_card_of_the_root(machine: Server, name: 
         # Its socket would start networkd again.
         machine.run(f"systemctl stop systemd-networkd.socket {unit}", check=False)
         machine.run(
-            f"rm -rf {' '.join(files)} /run/systemd/network /run/NetworkManager;"
-            f"ip address flush dev {OTHER} scope global; ip link set {OTHER} up;"
+            f"rm -rf {' '.join(files)} /run/systemd/network /run/NetworkManager /run/systemd/system.control;"
+            f"systemctl daemon-reload; ip address flush dev {OTHER} scope global; ip link set {OTHER} up;"
             f"ip address add {EXTERNAL_ADDRESS}/24 dev {OTHER}"
         )
 
