@@ -16,9 +16,13 @@ from tests.lab.units import show, transient
 pytestmark = pytest.mark.lab
 
 HOLD = "/run/hold.py"
-HOLDER = """import socket, time
+HOLDER = """import socket, sys, time
+port, link = sys.argv[1:]
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.bind(("0.0.0.0", 69))
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
+sock.bind(("0.0.0.0", int(port)))
+open("/run/holds", "w").close()
 time.sleep(3600)
 """
 
@@ -55,8 +59,16 @@ def test_each_broken_thing_is_named(server: Server) -> None:
         (bridge,) = (each for each in found(server) if each["Subject"] == "link br9")
         assert "has no IPv4 address" in bridge["Cause"]
     server.write(HOLD, HOLDER)
+    # As libvirt's own DHCP server has it, on a link that is none of ours, and as one has it on ours.
+    with broken(server, "ip link add virbr9 type bridge; ip link set virbr9 up", "ip link delete virbr9"):
+        for link, told in (("virbr9", False), ("lan0", True)):
+            server.run("rm -f /run/holds")
+            with transient(server, "holder", f"python3 {HOLD} 67 {link}"):
+                server.wait_for("[ -e /run/holds ]")
+                assert ("holder.service" in errors(server).get("port 67/udp", "")) == told
+    settled(server)
     server.run("systemctl stop ltspd-tftp")
-    with transient(server, "holder", f"python3 {HOLD}"):
+    with transient(server, "holder", f"python3 {HOLD} 69 ''"):
         server.wait_for(lambda: "holder.service" in errors(server).get("port 69/udp", ""))
     server.run("ltspctl apply")
     settled(server)

@@ -16,6 +16,8 @@ from tests.lab.units import UNITS, cursor, said, transient
 pytestmark = pytest.mark.lab
 
 OUT = "/var/lib/ltspd/outputs"
+# Of the word "secret".
+HASH = "grub.pbkdf2.sha512.1000.9EB00A670394F4DB.E6D2691536BE685818AD8A45EA9DC2EC"
 # The kernel's NFS server as far as systemd sees it, for this kernel has none: it needs port 2049, and can't
 # start while that is taken.
 NFS_SERVER = """[Service]
@@ -134,6 +136,30 @@ def test_what_a_release_does_not_know_any_more_is_stopped_undone_and_removed(ser
     assert active(server, unit) == ["inactive"]
     assert server.run(f"ls {place} {mark} 2>/dev/null", check=False) == ""
     assert "old" not in server.run("cat /var/lib/ltspd/outputs.json")
+
+
+def test_the_menu_s_password_is_read_by_the_gateway_and_by_no_other_user(server: Server) -> None:
+    settled(server)
+    table = f"{OUT}/gateway.json"
+    # As an earlier release left it.
+    server.run(f"chmod 644 {table}; chgrp root {table}")
+    with product.configured(server, {"server": {"MENU_PASSWORD": HASH, "MENU_SHELL": "1"}}):
+        settled(server)
+        found = server.run(f"grep -c {HASH} {table}; stat -c '%A %U %G' {table}").splitlines()
+        assert found == ["1", "-rw-r----- root ltspd-gateway"]
+        # The gateway asks for the password, so it has read it.
+        asked = "curl -sS -m 60 -o /dev/null -w %{http_code} -u admin:"
+        url = f"'http://{SERVER_ADDRESS}/ltsp/boot?mac=52:54:00:00:00:01&ip=&hostname=&start=shell'"
+        assert server.run(f"{asked}wrong {url}") == "401"
+        # No image is built here, so that is all that it says to who has it.
+        assert server.run(f"{asked}secret {url}") == "404"
+        server.run("systemctl restart ltspd-gateway")
+        assert server.run(f"{asked}secret {url}") == "404"
+        # Nobody finds a hash or a private key in what is ours, but where machines fetch their menus.
+        places = "/var/lib/ltspd /var/cache/ltspd /run/ltspd /srv/ltsp /srv/tftp /etc/systemd"
+        words = f"-e '{HASH[-32:]}' -e 'PRIVATE KEY-----'"
+        read = f"setpriv --reuid=65534 --regid=65534 --clear-groups grep -rlsI {words} {places}"
+        assert set(server.run(read, check=False).split()) <= {"/srv/tftp/grub/grub.cfg"}
 
 
 def test_one_nfs_server_after_the_other(server: Server) -> None:
