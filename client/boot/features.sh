@@ -168,6 +168,26 @@ want() {
     ln -s "../$1" "$wants/$1"
 }
 
+# know_server PART LINES: have $store/PART tell ssh of the booted system how to reach `server`, its administrator's own sshd:
+# ssh_config, to which LINES are added, and known_hosts.
+know_server() {
+    [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+    mkdir -p "$store/$1"
+    cp "$ltsp/login/session_hosts" "$store/$1/known_hosts"
+    write "$store/$1/ssh_config" "Host server
+HostName $server
+HostKeyAlias server
+UserKnownHostsFile /run/ltsp/$1/known_hosts
+GlobalKnownHostsFile /dev/null
+StrictHostKeyChecking yes
+UpdateHostKeys no
+ConnectTimeout 10
+ServerAliveInterval 15
+ServerAliveCountMax 4
+SendEnv LANG LC_*
+$2"
+}
+
 # find_manager: set manager to the image's display manager, which is what display-manager.service is (getty: there is
 # none), and manager_conf to the file in which its settings count most.
 find_manager() {

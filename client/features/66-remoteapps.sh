@@ -13,27 +13,13 @@ if [ ! -x "$new/usr/bin/ssh" ] || [ ! -x "$new/usr/bin/xauth" ]; then
     say "REMOTEAPPS is left out: the image has not both, ssh (package openssh-client) and xauth"
     return 0
 fi
-[ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
-mkdir -p "$store/remoteapps"
-cp "$ltsp/login/session_hosts" "$store/remoteapps/known_hosts"
-cp "$ltsp/client/live/remoteapps.sh" "$store/remoteapps/run"
 # Debian's way to trust the server with the screen (ssh -X); the key is the one that run makes.
-write "$store/remoteapps/ssh_config" "Host server
-HostName $server
-HostKeyAlias server
-UserKnownHostsFile /run/ltsp/remoteapps/known_hosts
-GlobalKnownHostsFile /dev/null
-StrictHostKeyChecking yes
-UpdateHostKeys no
-IdentitiesOnly yes
+know_server remoteapps "IdentitiesOnly yes
 IdentityFile ~/.ssh/ltspd
 PreferredAuthentications publickey,keyboard-interactive,password
-ConnectTimeout 10
-ServerAliveInterval 15
-ServerAliveCountMax 4
-SendEnv LANG LC_*
 ForwardX11 yes
 ForwardX11Trusted yes"
+cp "$ltsp/client/live/remoteapps.sh" "$store/remoteapps/run"
 # It comes before /usr/bin where people's programs are looked for. A copy of a program for its mode: not every boot initrd
 # has chmod.
 mkdir -p "$new/usr/local/bin"

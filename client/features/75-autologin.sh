@@ -5,8 +5,8 @@
 # opened before they start, by the client's own key. Only when it is there they get the settings that are made here;
 # without it people log in as usual.
 
-# In a trial there is no home.
-if [ "$trial" = 1 ] || [ ! -e "$store/login/home" ]; then return 0; fi
+# In a trial there is no home, and with SESSION there is nothing to log in to.
+if [ "$trial" = 1 ] || [ ! -e "$store/login/home" ] || [ -e "$store/session" ]; then return 0; fi
 account=$(autologin_account "$AUTOLOGIN" "$hostname")
 [ -n "$account" ] || return 0
 again=1

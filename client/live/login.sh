@@ -31,12 +31,12 @@ first_words() {
     while read -r word _; do echo "$word"; done
 }
 
-# has_getty [GETTY]: whether a getty other than GETTY runs. Until a getty starts, its process is systemd's, whose name
-# is in parentheses.
+# has_getty [GETTY]: whether a getty other than GETTY runs, or what SESSION shows in its place. Until a getty starts, its
+# process is systemd's, whose name is in parentheses.
 has_getty() {
     local unit pid name
     for unit in $(systemctl list-units --state=running --plain --no-legend --no-pager 'getty@*' 'serial-getty@*' \
-        'console-getty.service' 'container-getty@*' 'autovt@*' 'kmsconvt@*' | first_words); do
+        'console-getty.service' 'container-getty@*' 'autovt@*' 'kmsconvt@*' 'ltsp-session.service' | first_words); do
         [ "$unit" != "$1" ] || continue
         pid=$(systemctl show --value --property=MainPID "$unit")
         read -r name 2>/dev/null <"/proc/$pid/comm" || continue

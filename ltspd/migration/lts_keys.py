@@ -107,7 +107,7 @@ KEYS = (
     # What has no meaning any more.
     _gone("SCREEN_[0-9]*", _GREETER, "ldm*"),
     _gone("SCREEN_[0-9]*", "the image's display manager starts the session", "startx*"),
-    _later("SCREEN_[0-9]*", f"only the image's display manager is shown; {_ELSEWHERE}"),
+    _later("SCREEN_[0-9]*", f"SESSION can be terminal, on one screen; other {_ELSEWHERE}"),
     _gone("SCREEN_DEFAULT", _GREETER),
     _gone("LDM_SERVER", _THERE),
     _gone("LDM_DIRECTX", f"no X goes over the network: {_THERE}"),

@@ -49,6 +49,7 @@ TOLD = {
     "no greeter beside a getty": (Booted(active=DM, gettys=GETTY), NO_GREETER),
     "somebody from another machine is no greeter": (Booted(active=DM, sessions=(("7", ""),)), NO_GREETER),
     "a display manager that knows no sessions": (Booted(active=DM, manager="xdm.service"), "login"),
+    "a screen without a login": (Booted(gettys=(("ltsp-session.service", "session"),)), "login"),
     "a kiosk": (Booted(sessions=(("7", ""), ("1", "seat0"))), "login"),
 }
 SYSTEMCTL = """#!/bin/sh

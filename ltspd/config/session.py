@@ -1,0 +1,21 @@
+"""SESSION: what a client shows in place of a login. Clients read it (client/features/74-session.sh). Pure."""
+
+from enum import StrEnum
+
+from ltspd.config.parameter import CLIENT, Parameter
+from ltspd.config.readers import choice
+
+
+class Session(StrEnum):
+    """What a screen shows alone."""
+
+    TERMINAL = "terminal"
+
+
+SESSION = Parameter(
+    "SESSION",
+    choice("a kind of session", Session),
+    "",
+    CLIENT,
+    "What a client shows in place of a login: terminal, a shell on the server",
+)
