@@ -1,37 +1,92 @@
 # needs: LTSP_API 1
+# parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
+# parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
 # shellcheck shell=dash disable=SC2154
 # What SESSION shows on the screen in place of the image's login (docs/sessions.md). It runs as an account that has
 # nothing, and starts again whenever it ends.
 
+# lack SENTENCE: note why the session can't be had. The image's own login is shown then.
+lack() {
+    missing=${missing:-$1}
+}
+
+# find_one WORDS PATH…: set found to the first path of the image that is there.
+find_one() {
+    local words=$1 each
+    shift
+    for each in "$@"; do
+        found=${each#"$new"}
+        if [ -x "$each" ]; then return 0; fi
+    done
+    lack "this image has no $words there"
+}
+
 # In a trial the server looks whether people can log in, and there is no other machine.
 if [ -z "$SESSION" ] || [ "$trial" = 1 ]; then return 0; fi
-missing=''
-if [ "$SESSION" != terminal ]; then
-    missing="it is not terminal"
-elif [ ! -x "$new/usr/bin/ssh" ]; then
-    missing="this image has no /usr/bin/ssh; install openssh-client there"
-elif [ ! -s "$ltsp/login/session_hosts" ]; then
-    missing="the server has no keys of an sshd; install openssh-server there"
-fi
+missing='' x='' browser='' more=''
+case "$SESSION" in
+    kiosk)
+        find_one "X server; install xserver-xorg" "$new/usr/lib/xorg/Xorg" "$new/usr/lib/Xorg" "$new/usr/libexec/Xorg"
+        x=$found
+        if [ -z "$KIOSK_COMMAND" ]; then
+            [ -n "$KIOSK_URL" ] || lack "neither KIOSK_URL nor KIOSK_COMMAND says what to show"
+            find_one "browser; install chromium or firefox-esr" "$new/usr/bin/chromium" "$new/usr/bin/firefox-esr" \
+                "$new/usr/bin/firefox"
+            browser=$found
+        fi
+        ;;
+    terminal)
+        find_one "/usr/bin/ssh; install openssh-client" "$new/usr/bin/ssh"
+        [ -s "$ltsp/login/session_hosts" ] || lack "the server has no keys of an sshd; install openssh-server there"
+        ;;
+    *) lack "it is neither kiosk nor terminal" ;;
+esac
 if [ -n "$missing" ]; then
     say "SESSION=$SESSION is left out: $missing"
     return 0
 fi
 
 # Neither Debian nor systemd gives this number to anybody.
-account=ltsp-session uid=61100
-echo "$account:*:$uid:$uid:Screen of this client:/nonexistent:/bin/sh" >>"$new/etc/passwd"
+account=ltsp-session uid=61100 home=/run/kiosk
+echo "$account:*:$uid:$uid:Screen of this client:$home:/bin/sh" >>"$new/etc/passwd"
 echo "$account:*:$uid:" >>"$new/etc/group"
-# People get a shell on the server, and no way to do anything here: no escapes of ssh.
-know_server session "PreferredAuthentications keyboard-interactive,password
+if [ "$SESSION" = kiosk ]; then
+    [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+    # Files, because any sign may be in them.
+    write "$store/session/url" "$KIOSK_URL"
+    [ -z "$KIOSK_COMMAND" ] || write "$store/session/command" "$KIOSK_COMMAND"
+    # The home is in RAM and new at each start, and so is the person's own manager, which starts sound and others.
+    write "$run/systemd/system/run-kiosk.mount" "[Unit]
+Description=Home of what this client shows
+[Mount]
+What=tmpfs
+Where=$home
+Type=tmpfs
+Options=size=25%,mode=700,uid=$uid,gid=$uid,nosuid,nodev
+LazyUnmount=yes"
+    # X may use the screen and the keyboard if logind knows its session.
+    write "$new/etc/pam.d/ltsp-session" "account required pam_permit.so
+session required pam_systemd.so"
+    more="
+PAMName=ltsp-session
+Environment=XDG_SESSION_TYPE=x11 XDG_SESSION_CLASS=user
+StandardError=journal
+SyslogIdentifier=ltsp-session
+ExecStartPre=+/usr/bin/systemctl restart run-kiosk.mount
+ExecStopPost=-+/usr/bin/systemctl stop user-$uid.slice
+TimeoutStopSec=10"
+else
+    # People get a shell on the server, and no way to do anything here: no escapes of ssh.
+    know_server session "PreferredAuthentications keyboard-interactive,password
 NumberOfPasswordPrompts 1
 ForwardAgent no
 ForwardX11 no
 PermitLocalCommand no
 EscapeChar none"
+fi
 {
     keep server "$server"
-    echo "busybox=$store/busybox place=/run/ltsp/session"
+    echo "busybox=$store/busybox place=/run/ltsp/session x=$x browser=$browser"
     cat "$ltsp/client/live/session.sh" "$ltsp/client/live/session-$SESSION.sh"
     echo session
 } >"$store/session/run"
@@ -58,4 +113,4 @@ Restart=always
 RestartSec=2
 CapabilityBoundingSet=
 NoNewPrivileges=yes
-PrivateTmp=yes"
+PrivateTmp=yes$more"

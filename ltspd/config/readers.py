@@ -108,7 +108,7 @@ def choice(word: str, kinds: type[E]) -> Reader[E | None]:
         except ValueError:
             raise ValueError(f"is not one of {', '.join(kinds)}") from None
 
-    return Reader(word, read, f"{', '.join(most)} or {last}" if most else str(last))
+    return Reader(word, read, f"{', '.join(most)} or {last}")
 
 
 def read_address(word: str) -> IPv4Address:

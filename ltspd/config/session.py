@@ -9,6 +9,7 @@ from ltspd.config.readers import choice
 class Session(StrEnum):
     """What a screen shows alone."""
 
+    KIOSK = "kiosk"
     TERMINAL = "terminal"
 
 
@@ -17,5 +18,5 @@ SESSION = Parameter(
     choice("a kind of session", Session),
     "",
     CLIENT,
-    "What a client shows in place of a login: terminal, a shell on the server",
+    "What a client shows in place of a login: kiosk (one page or program), terminal (a shell on the server)",
 )

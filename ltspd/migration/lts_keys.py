@@ -107,7 +107,7 @@ KEYS = (
     # What has no meaning any more.
     _gone("SCREEN_[0-9]*", _GREETER, "ldm*"),
     _gone("SCREEN_[0-9]*", "the image's display manager starts the session", "startx*"),
-    _later("SCREEN_[0-9]*", f"SESSION can be terminal, on one screen; other {_ELSEWHERE}"),
+    _later("SCREEN_[0-9]*", f"SESSION can be kiosk or terminal, on one screen; other {_ELSEWHERE}"),
     _gone("SCREEN_DEFAULT", _GREETER),
     _gone("LDM_SERVER", _THERE),
     _gone("LDM_DIRECTX", f"no X goes over the network: {_THERE}"),
@@ -169,6 +169,7 @@ KEYS = (
     _later("TELNET_HOST", _ELSEWHERE),
     _later("RDP_*", _ELSEWHERE),
     _later("VNC_*", _ELSEWHERE),
-    _later("KIOSK_*", "a screen with one program alone is not there yet"),
+    _now("KIOSK_EXE", "KIOSK_COMMAND", "SESSION=kiosk shows it"),
+    _later("KIOSK_*", "SESSION=kiosk shows one page (KIOSK_URL) or program (KIOSK_COMMAND) alone"),
     _later("HTTP_PROXY", "the image's settings count: /etc/environment in its source"),
 )

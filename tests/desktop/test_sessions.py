@@ -8,6 +8,10 @@ from tests.desktop.conftest import School
 from tests.lab.desk import Desk
 from tests.lab.people import PEOPLE
 
+# A window as large as the screen, in which somebody can type.
+PROGRAM = (
+    'xterm -geometry "$((WIDTH / 20))x20+0+0" -fa Mono -fs 24 -e sh -c "echo Welcome to the library; exec sh"'
+)
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
@@ -53,3 +57,29 @@ def test_a_shell_on_the_server(school: School) -> None:
     ]
     desk.client.off()
     server.run("rm /home/bert/by-terminal")
+
+
+def test_a_program_alone_on_the_screen(school: School) -> None:
+    desk = school.switch_on("kiosk", "52:54:00:67:f8:04", SESSION="kiosk", KIOSK_COMMAND=PROGRAM)
+    read(desk, "Welcome to the library")
+    assert desk.client.shell("systemctl is-active display-manager || :").strip() == "inactive"
+    status = desk.client.shell("cat /proc/$(pgrep -u ltsp-session -x xterm)/status")
+    assert "CapBnd:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    # What somebody has left is gone when it begins again.
+    desk.type("touch left /tmp/left; sleep 4711 &")
+    desk.wait_for(
+        "[ -e /run/kiosk/left ] && ls /tmp/systemd-private-*/tmp/left && pgrep -u ltsp-session -x sleep"
+    )
+    desk.client.shell("pkill -u ltsp-session -x xterm")
+    desk.wait_for("[ ! -e /run/kiosk/left ] && pgrep -u ltsp-session -x xterm")
+    read(desk, "Welcome to the library")
+    assert "left" not in desk.client.screen.look().words()
+    assert not desk.client.shell(
+        "ls /tmp/systemd-private-*/tmp/left 2>/dev/null; pgrep -u ltsp-session -x sleep || :"
+    ).strip()
+    assert desk.client.shell("grep -c ' /run/kiosk ' /proc/mounts").strip() == "1"
+    # It can be ended by whoever administers the client.
+    desk.client.shell("systemctl stop ltsp-session")
+    desk.wait_for("! pgrep -u ltsp-session")
+    desk.client.off()

@@ -59,7 +59,7 @@ PARTS = (
     "live/zram.sh",
     "live/space.sh",
     "live/remoteapps.sh",
-    *("live/session.sh", "live/session-terminal.sh"),
+    *("live/session.sh", "live/session-kiosk.sh", "live/session-terminal.sh"),
 )
 SOURCES = ("text", "settings", "features", "code")
 

@@ -212,6 +212,10 @@ def test_modes_of_the_screen_become_one_list() -> None:
     assert values(f'[default]\nX_MODE_0="own {timing}"\n')["X_MODELINE"] == f"own {timing}"
 
 
+def test_the_program_of_a_kiosk() -> None:
+    assert values("[default]\nKIOSK_EXE=/usr/bin/firefox\n") == {"KIOSK_COMMAND": "/usr/bin/firefox"}
+
+
 def test_mounted_homes_are_said_to_be_mounted() -> None:
     text = '[default]\nFSTAB_1="server:/home /home nfs ro 0 0"\nFSTAB_2="server:/data /data nfs ro 0 0"\n'
     assert values(text)["HOME_KIND"] == "mounted"

@@ -1,8 +1,10 @@
 """What the scripts of SESSION do, beside the programs that only a booted client has."""
 
+import json
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,45 @@ def test_the_screen_says_that_a_server_is_away_and_goes_on_when_it_is_back() -> 
             # Nothing is said of a server that is there.
             assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "on\n"
     assert rest.endswith("on\n")
+
+
+def kiosk(commands: str) -> str:
+    scripts = f". {LIVE}/session.sh; . {LIVE}/session-kiosk.sh"
+    words = [f"{BUSYBOX}", "sh", "-c", f"{scripts}\n{commands}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://www.example.org/a:b?c=d:e@f", "www.example.org 80"),
+        ("https://www.example.org", "www.example.org 443"),
+        ("https://anna@www.example.org:8443/", "www.example.org 8443"),
+        ("http://[fd00::1]/", "fd00::1 80"),
+        ("http://[fd00::1]:8080?x", "fd00::1 8080"),
+        ("http://10.0.0.9:81#top", "10.0.0.9 81"),
+        ("file:///usr/share/doc/index.html", " "),
+        ("about:blank", " "),
+    ],
+)
+def test_the_server_of_a_page(url: str, server: str) -> None:
+    assert kiosk(f"page_server '{url}'; echo \"$host $port\"") == f"{server}\n"
+
+
+@pytest.mark.parametrize(
+    ("browser", "words"),
+    [("chromium", "--window-size=801,601"), ("firefox-esr", "--no-remote")],
+)
+def test_a_browser_gets_one_page_as_large_as_the_screen(tmp_path: Path, browser: str, words: str) -> None:
+    program = tmp_path / browser
+    program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    url = "https://www.example.org/?a=1&b=$(touch hit) *"
+    shown = kiosk(f"HOME={tmp_path} WIDTH=800 HEIGHT=600 browser={program}; browse '{url}'").splitlines()
+    assert {"--kiosk", words} < set(shown)
+    assert shown[-1] == url
+    if browser != "chromium":
+        profile = tmp_path / "profile"
+        assert shown[shown.index("--profile") + 1] == str(profile)
+        (windows,) = json.loads((profile / "xulstore.json").read_text()).values()
+        assert (windows["main-window"]["width"], windows["main-window"]["height"]) == ("800", "600")
