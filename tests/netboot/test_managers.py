@@ -5,7 +5,7 @@ what the boot initrd leaves for network managers is written by the same script.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -106,10 +106,7 @@ def test_no_network_manager_touches_the_card_of_the_root(machine: Server, name: 
     assert before[0] == [SERVER_ADDRESS]
     assert GATEWAY in before[1]
     try:
-        for path, text in files.items():
-            machine.write(path, text)
-            # Those of NetworkManager count only if nobody else may read them; networkd has a user of its own.
-            machine.path(path).chmod(0o644 if unit == "systemd-networkd" else 0o600)
+        write(machine, unit, files)
         machine.run(f"ip address flush dev {OTHER} scope global")
         prepare(machine)
         for act in ("start", "restart"):
@@ -139,9 +136,7 @@ def test_a_card_without_a_cable_holds_nothing_up(machine: Server, name: str) -> 
     waits = f"{unit}-wait-online.service"
     machine.run("ip link add spare0 type veth peer name spare1")
     try:
-        for path, text in files.items():
-            machine.write(path, text)
-            machine.path(path).chmod(0o644 if unit == "systemd-networkd" else 0o600)
+        write(machine, unit, files)
         machine.run(f"systemctl add-wants --runtime network-online.target {waits}")
         prepare(machine)
         machine.run(f"systemctl start {unit} network-online.target")
@@ -156,6 +151,14 @@ def test_a_card_without_a_cable_holds_nothing_up(machine: Server, name: str) -> 
             f"rm -rf {' '.join(files)} /run/systemd/network /run/NetworkManager /run/systemd/system.control "
             "/run/systemd/system/network-online.target.wants; ip link delete spare0; systemctl daemon-reload"
         )
+
+
+def write(machine: Server, unit: str, files: Mapping[str, str]) -> None:
+    """Write what a network manager reads."""
+    for path, text in files.items():
+        machine.write(path, text)
+        # Those of NetworkManager count only if nobody else may read them; networkd has a user of its own.
+        machine.path(path).chmod(0o644 if unit == "systemd-networkd" else 0o600)
 
 
 def prepare(machine: Server) -> None:
