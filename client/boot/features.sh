@@ -153,6 +153,41 @@ take_time() {
     case "$slow" in -1 | 0 | 1) slow=0 ;; *) "$busybox" date -s "@$there" >/dev/null ;; esac
 }
 
+# lacks SETTING [WORDS]: whether the image lacks something that the running feature wants for this setting ("# wants:" in
+# its first lines); that is told, after WORDS.
+lacks() {
+    local mark kind setting files packages what file each
+    while read -r mark kind setting files packages what; do
+        case "$mark" in '#') ;; *) break ;; esac
+        case "$kind $setting" in "wants: $1" | "wants: $1!"*) ;; *) continue ;; esac
+        while [ -n "$files" ]; do
+            file=${files%%|*}
+            files=${files#"$file"} files=${files#|}
+            # A file may be in one directory of several, and be a link, which is for the new root.
+            for each in "$new"$file; do
+                if [ -e "$each" ] || [ -L "$each" ]; then continue 3; fi
+            done
+        done
+        each=$(name_package "$packages")
+        case "$each" in -) say "${2-$1 is left out}: this image has no $what" ;;
+            *) say "${2-$1 is left out}: this image has no $what; install $each there" ;; esac
+        return 0
+    done <"$feature"
+    return 1
+}
+
+# name_package NAMES: print that of the names of a package (DEBIAN|FEDORA|ARCH) which the image's distribution has.
+name_package() {
+    local rest=${1#*|}
+    if [ -e "$new/usr/bin/rpm" ]; then
+        echo "${rest%%|*}"
+    elif [ -e "$new/usr/bin/pacman" ]; then
+        echo "${1##*|}"
+    else
+        echo "${1%%|*}"
+    fi
+}
+
 # is_masked UNIT: whether MASK_SYSTEM_SERVICES has masked it.
 is_masked() {
     [ -e "$run/systemd/system.control/$1" ]

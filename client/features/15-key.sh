@@ -1,4 +1,5 @@
 # needs: LTSP_API 1
+# wants: AUTOLOGIN /usr/bin/ssh-keygen openssh-client|openssh-clients|openssh ssh-keygen
 # shellcheck shell=dash disable=SC2154
 # A key of this client's own, by which the server knows it again (docs/security.md). The booted system makes it, or
 # takes it from the partition with the label ltsp-keys or from the TPM, because only that has drivers for them.

@@ -2,6 +2,9 @@
 # parameter: HOME_KIND line "sshfs" Where people's homes are: sshfs, mounted (by FSTAB_x), local (a disk of the client), guest (RAM, new at each login)
 # parameter: HOME_LABEL line "ltsp-home" Label of the file system that HOME_KIND=local keeps the homes on
 # parameter: HOME_SIZE line "25%" Most RAM that one home takes with HOME_KIND=guest, such as 500M
+# wants: login /etc/pam.d/common-auth|/etc/pam.d/system-auth libpam-runtime|authselect|pambase PAM stack for logins
+# wants: login /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
+# wants: HOME_KIND=sshfs!NFS_HOME /usr/bin/sshfs sshfs|fuse-sshfs|sshfs sshfs
 # shellcheck shell=dash disable=SC2154
 # People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the
 # image has for its own accounts goes on working. docs/login.md describes all of it.
@@ -63,30 +66,12 @@ name_machine() {
     esac
 }
 
-# install_hint DEBIAN FEDORA ARCH: print the name of a package as the image's distribution has it.
-install_hint() {
-    if [ -e "$new/usr/bin/rpm" ]; then
-        echo "$2"
-    elif [ -e "$new/usr/bin/pacman" ]; then
-        echo "$3"
-    else
-        echo "$1"
-    fi
-}
-
 # In a trial there is no other machine. Without the server's key nobody could trust what answers there.
 if [ "$trial" = 1 ] || [ ! -s "$ltsp/login/known_hosts" ]; then return 0; fi
+if lacks login "people of the server can't log in"; then return 0; fi
 machine=$(name_machine "$new/usr/lib/systemd/systemd")
-why=''
-if [ ! -d "$new/etc/pam.d" ]; then
-    why="this image has no /etc/pam.d; install $(install_hint libpam-runtime pam pambase) there"
-elif [ ! -x "$new/usr/bin/ssh" ]; then
-    why="this image has no /usr/bin/ssh; install $(install_hint openssh-client openssh-clients openssh) there"
-elif [ ! -e "$ltsp/client/pam/$machine.so" ]; then
-    why="there is no PAM module for programs of this image's kind (${machine:-unknown})"
-fi
-if [ -n "$why" ]; then
-    say "people of the server can't log in: $why"
+if [ ! -e "$ltsp/client/pam/$machine.so" ]; then
+    say "people of the server can't log in: there is no PAM module for programs of this image's kind (${machine:-unknown})"
     return 0
 fi
 
@@ -160,8 +145,7 @@ case "$kind" in
         kind=sshfs
         ;;
 esac
-[ "$kind" != sshfs ] || [ -x "$new/usr/bin/sshfs" ] || say "people of the server have no homes here: this image has" \
-    "no /usr/bin/sshfs; install $(install_hint sshfs fuse-sshfs sshfs) there"
+if [ "$kind" = sshfs ]; then lacks HOME_KIND=sshfs "people of the server have no homes here" || :; fi
 [ "$kind" != local ] || write "$run/systemd/system/home.mount" "[Unit]
 Description=Homes on a disk of this client
 JobTimeoutSec=30

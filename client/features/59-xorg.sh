@@ -7,6 +7,8 @@
 # parameter: X_PREFERREDMODE line "" The resolution that X11 begins with, such as 1024x768
 # parameter: X_VERTREFRESH line "" Vertical frequencies of the screen in Hz for X11, such as 43.0-87.0
 # parameter: X_VIRTUAL line "" Size of the whole desktop for X11, such as 800 600
+# wants: X_* /usr/lib/xorg/Xorg|/usr/libexec/Xorg|/usr/lib/Xorg|/usr/bin/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
+# wants: X_DRIVER /usr/lib/xorg/modules/drivers/{}_drv.so|/usr/lib64/xorg/modules/drivers/{}_drv.so - such driver for X
 # shellcheck shell=dash disable=SC2154
 
 # left_out NAME: X would not start at all with a value of another form.
@@ -16,7 +18,7 @@ left_out() {
 }
 
 if [ -z "$X_DRIVER$X_HORIZSYNC$X_MODELINE$X_MODES$X_PREFERREDMODE$X_VERTREFRESH$X_VIRTUAL" ]; then return 0; fi
-[ -d "$new/etc/X11" ] || return 0
+if lacks 'X_*' 'X_x is left out'; then return 0; fi
 
 # Quotes may be written or not.
 split "$X_DRIVER" '"'

@@ -1,16 +1,13 @@
 # needs: LTSP_API 1
 # parameter: CRONTAB_* text "" A line for a client's crontab: five times, a user and a command, as in crontab(5)
+# wants: CRONTAB_* /usr/sbin/cron|/usr/sbin/crond|/usr/bin/crond|/usr/lib/systemd/system-generators/systemd-crontab-generator cron|cronie|cronie cron
 # shellcheck shell=dash disable=SC2154
 # Lines for cron.
 
 lines=$(family CRONTAB)
 # In a trial, nothing that people want of a client may end it, such as the command that switches it off.
 if [ -z "$lines" ] || [ "$trial" = 1 ]; then return 0; fi
-if [ ! -x "$new/usr/sbin/cron" ] && [ ! -x "$new/usr/sbin/crond" ] && [ ! -x "$new/usr/bin/crond" ] &&
-    [ ! -x "$new/usr/lib/systemd/system-generators/systemd-crontab-generator" ]; then
-    say "CRONTAB_x is left out: this image has no cron"
-    return 0
-fi
+if lacks 'CRONTAB_*' 'CRONTAB_x is left out'; then return 0; fi
 # cron takes no line of a file in which one line is wrong.
 write "$new/etc/cron.d/ltsp" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 $(echo "$lines" | awk -v passwd="$new/etc/passwd" '

@@ -1,5 +1,7 @@
 # needs: LTSP_API 1
 # parameter: REMOTEAPPS text "" Programs that run on the server and are shown on the client, such as users-admin
+# wants: REMOTEAPPS /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
+# wants: REMOTEAPPS /usr/bin/xauth xauth|xorg-x11-xauth|xorg-xauth xauth
 # shellcheck shell=dash disable=SC2154
 # Programs that run on the server, by the person's own account there, and are shown here: ssh -X behind their names.
 
@@ -9,10 +11,7 @@ if [ ! -s "$ltsp/login/session_hosts" ]; then
     say "REMOTEAPPS is left out: the server has no keys of an sshd; install openssh-server there"
     return 0
 fi
-if [ ! -x "$new/usr/bin/ssh" ] || [ ! -x "$new/usr/bin/xauth" ]; then
-    say "REMOTEAPPS is left out: the image has not both, ssh (package openssh-client) and xauth"
-    return 0
-fi
+if lacks REMOTEAPPS; then return 0; fi
 # Debian's way to trust the server with the screen (ssh -X); the key is the one that run makes.
 know_server remoteapps "IdentitiesOnly yes
 IdentityFile ~/.ssh/ltspd

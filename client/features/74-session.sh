@@ -1,6 +1,9 @@
 # needs: LTSP_API 1
 # parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
 # parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
+# wants: SESSION=kiosk /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
+# wants: KIOSK_URL /usr/bin/chromium|/usr/bin/firefox-esr|/usr/bin/firefox chromium|firefox|firefox browser that is no snap
+# wants: SESSION=terminal /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
 # shellcheck shell=dash disable=SC2154
 # What SESSION shows on the screen in place of the image's login (docs/sessions.md). It runs as an account that has
 # nothing, and starts again whenever it ends.
@@ -10,13 +13,14 @@ lack() {
     missing=${missing:-$1}
 }
 
-# find_one WORDS PATH…: set found to the first path of the image that is there.
+# find_one WORDS PATH…: set found to the first path of the image that is there. A script that only starts a snap does not
+# count: no snap starts with what this session may do.
 find_one() {
     local words=$1 each
     shift
     for each in "$@"; do
         found=${each#"$new"}
-        if [ -x "$each" ]; then return 0; fi
+        if [ -x "$each" ] && ! head -c 4096 "$each" | grep -q '^[^#]*/snap/bin/'; then return 0; fi
     done
     lack "this image has no $words there"
 }
@@ -30,7 +34,7 @@ case "$SESSION" in
         x=$found
         if [ -z "$KIOSK_COMMAND" ]; then
             [ -n "$KIOSK_URL" ] || lack "neither KIOSK_URL nor KIOSK_COMMAND says what to show"
-            find_one "browser; install chromium or firefox-esr" "$new/usr/bin/chromium" "$new/usr/bin/firefox-esr" \
+            find_one "browser that is no snap; install chromium or firefox-esr" "$new/usr/bin/chromium" "$new/usr/bin/firefox-esr" \
                 "$new/usr/bin/firefox"
             browser=$found
         fi

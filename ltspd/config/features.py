@@ -27,6 +27,7 @@ from ltspd.config.readers import (
     Reader,
     count,
 )
+from ltspd.model.image import Want
 
 KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
     {
@@ -41,18 +42,37 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
     }
 )
 _MARK = "# parameter: "
+_WANTS = "# wants: "
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
+_WANT = re.compile(
+    r"(?P<setting>(?:login|[A-Z0-9_]+(?:\*|=[^\s!]+)?)(?:![A-Z0-9_]+)?) (?P<files>[/@]\S+)"
+    r" (?P<packages>\S+) (?P<what>\S.*)"
+)
 _LIVE = re.compile(r"^# live$", re.MULTILINE)
 _NEEDS = re.compile(r"# needs: LTSP_API [0-9]+[ \t]*")
 
 
 def rows(script: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that declares a parameter, and its number."""
+    """Yield each line that declares something, and its number."""
     for number, line in enumerate(script.splitlines(), 1):
         if not line.startswith("#"):
             return
-        if line.startswith(_MARK):
+        if line.startswith((_MARK, _WANTS)):
             yield number, line
+
+
+def want(row: str) -> Want | None:
+    """Return what a line wants of the image; None: it declares a parameter.
+
+    Raises ValueError if it can't be read.
+    """
+    if not row.startswith(_WANTS):
+        return None
+    found = _WANT.fullmatch(row, len(_WANTS))
+    if found is None or not all(each[:1] in ("/", "@") for each in found["files"].split("|")):
+        raise ValueError(f"{row[:80]!r} is not {_WANTS}SETTING FILES PACKAGES What it is")
+    packages = tuple("" if each == "-" else each for each in found["packages"].split("|"))
+    return Want(found["setting"], tuple(found["files"].split("|")), packages, found["what"])
 
 
 def declared(row: str) -> Parameter[Any]:

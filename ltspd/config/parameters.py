@@ -20,6 +20,7 @@ from ltspd.config.document import Finding, Severity
 from ltspd.config.former import FORMER, Former
 from ltspd.config.names import OF_LTSP
 from ltspd.config.parameter import CLIENT, SERVER, Parameter, Side
+from ltspd.model.image import Want
 from ltspd.paths import client_home
 
 # A parameter with such a word in its name holds a secret, also if it is not in the table.
@@ -31,10 +32,10 @@ _SECRET_NAME = re.compile(
 
 
 @cache
-def _all() -> tuple[Mapping[str, Parameter[Any]], tuple[Finding, ...]]:
+def _all() -> tuple[Mapping[str, Parameter[Any]], tuple[Finding, ...], tuple[Want, ...]]:
     own = collect(_of_modules())
-    scripts, mistakes = of_scripts(client_home(), own)
-    return collect((each.name, each) for each in (*own.values(), *scripts)), tuple(mistakes)
+    scripts, wants, mistakes = of_scripts(client_home(), own)
+    return collect((each.name, each) for each in (*own.values(), *scripts)), tuple(mistakes), tuple(wants)
 
 
 def table() -> Mapping[str, Parameter[Any]]:
@@ -45,6 +46,11 @@ def table() -> Mapping[str, Parameter[Any]]:
 def mistakes() -> tuple[Finding, ...]:
     """Return what is wrong with the clients' scripts, which administrators may add to."""
     return _all()[1]
+
+
+def wants() -> tuple[Want, ...]:
+    """Return what clients' scripts want of an image."""
+    return _all()[2]
 
 
 def collect(declared: Iterable[tuple[str, Parameter[Any]]]) -> Mapping[str, Parameter[Any]]:
@@ -74,12 +80,13 @@ def _of_modules() -> Iterator[tuple[str, Parameter[Any]]]:
                     yield name, each
 
 
-def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]], list[Finding]]:
-    """Return what the scripts below a directory declare, and each line of them that declares nothing.
+def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]], list[Want], list[Finding]]:
+    """Return what the scripts below a directory declare and want, and each line of them that says nothing.
 
     Names that are ``taken`` can't be declared again. Never raises for what is there.
     """
     found: dict[str, Parameter[Any]] = {}
+    wanted: list[Want] = []
     wrong: list[Finding] = []
     for path in sorted(home.rglob("*.sh")):
         # Findings are published, and what is published is UTF-8.
@@ -97,6 +104,9 @@ def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]],
             tell(1, "the first line is not '# needs: LTSP_API 1'", "clients leave this feature out")
         for line, row in features.rows(script):
             try:
+                if want := features.want(row):
+                    wanted.append(want)
+                    continue
                 each = replace(features.declared(row), live=features.is_live(script))
             except ValueError as error:
                 tell(line, str(error), "this line declares nothing")
@@ -105,7 +115,7 @@ def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]],
                 tell(line, f"{each.name} is declared elsewhere", "that counts; take this line out")
             else:
                 found[each.name] = each
-    return [*found.values()], wrong
+    return [*found.values()], wanted, wrong
 
 
 @lru_cache(maxsize=8192)

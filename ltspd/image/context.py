@@ -10,7 +10,7 @@ from pathlib import Path
 from ltspd.errors import InvalidOption, NoSpace
 from ltspd.initrd.boot import build_boot_part
 from ltspd.initrd.kernel import check_modules
-from ltspd.model.image import Generation, Source
+from ltspd.model.image import Generation, Source, Want
 from ltspd.model.job import Progress
 from ltspd.paths import Paths
 
@@ -71,11 +71,13 @@ class BuildOptions:
     ``direct`` packs nothing: clients read the chroot itself.
     ``kernel`` is a shell pattern for the kernel to take (empty: the source's own), ``initrd`` one of INITRDS;
     None is what the current generation was built with. Where that chooses no kernel, ``usual_kernel`` does.
+    What the source lacks of ``wants`` is told.
     """
 
     add_excludes: tuple[str, ...] = ()
     omit_excludes: tuple[str, ...] = ()
     usual_kernel: str = ""
+    wants: tuple[Want, ...] = ()
     level: int = LEVEL
     keep: int = 3
     keep_days: float = 0.0

@@ -15,6 +15,7 @@ from ltspd.image.bootfiles import BootFiles
 from ltspd.image.context import Build
 from ltspd.image.generation import describe, write
 from ltspd.image.look.plan import Plan, make_plan
+from ltspd.image.look.wants import lacking
 from ltspd.image.source.dpkg import package_lock
 from ltspd.image.store.manifest import Manifest
 from ltspd.image.store.workdir import seal
@@ -67,6 +68,7 @@ def _write(build: Build, plan: Plan, boot: BootFiles, layers: tuple[Layer, ...])
         record.generation,
         summary=f"{build.source.shown} as it is, kernel {plan.kernel.release}",
         directory="" if layers else build.source.path,
+        notes=lacking(build.root, build.options.wants),
     )
     write(build.work, replace(record, generation=generation), initrd, b"")
     return generation

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ltspd.image.bootfiles import BootFiles
 from ltspd.image.context import OWN, Build, Workdir
-from ltspd.image.look import remarks
+from ltspd.image.look import remarks, wants
 from ltspd.image.look.entries import to_bytes
 from ltspd.image.look.plan import Plan
 from ltspd.image.pack.base import Packed
@@ -27,7 +27,8 @@ def write_packed(
 ) -> Generation:
     """Write all that a generation has beside its layers and kernel, and return it. Blocks; raises OSError."""
     plan, tree = packed.scan.plan, packed.scan.contents.tree
-    notes = remarks.unused(plan.own_excludes, plan.wanted, plan.never, tree.used)
+    notes = wants.lacking(build.root, build.options.wants)
+    notes += remarks.unused(plan.own_excludes, plan.wanted, plan.never, tree.used)
     notes += (*remarks.copies(plan.reasons, tree.used), *remarks.private(tree.private, tree.told))
     notes += remarks.large(packed.table)
     for each in notes:

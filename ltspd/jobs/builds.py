@@ -11,7 +11,9 @@ from ltspd.clients import known as clients
 from ltspd.config.configuration import Config
 from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
+from ltspd.config.parameters import wants
 from ltspd.config.readers import FLAG, TEXT, Reader, count, duration, number
+from ltspd.config.wants import asked
 from ltspd.disk.opening import OPEN_SECONDS
 from ltspd.disk.source import readable
 from ltspd.errors import Busy, InvalidOption
@@ -143,18 +145,19 @@ class Builds:
         """Return a function that tells which generations of an image clients use at that moment."""
         return lambda: in_use_of(self._paths, name, self._clients())
 
-    def _options(self, config: Config, asked: Mapping[str, Any]) -> BuildOptions:
+    def _options(self, config: Config, chosen: Mapping[str, Any]) -> BuildOptions:
         """Return what ltsp.conf says, and what the caller asked for besides; raises InvalidOption."""
         settings = config.settings
         options = BuildOptions(
             add_excludes=excludes_setting(self._paths, settings[ADD_EXCLUDES]),
             omit_excludes=excludes_setting(self._paths, settings[OMIT_EXCLUDES]),
             usual_kernel=settings[KERNEL],
+            wants=asked(config.document, wants()),
             keep=settings[KEEP],
             keep_days=settings[KEEP_DAYS],
             grace=settings[GRACE],
         )
-        return replace(options, **{name: asked[name] for name in ASKED if name in asked})
+        return replace(options, **{name: chosen[name] for name in ASKED if name in chosen})
 
     def _as_before(self, found: Source) -> Source:
         """Return a disk with the partition that its image was made from last, unless one was asked for."""

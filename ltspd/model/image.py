@@ -38,6 +38,22 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """What a setting of ltsp.conf needs of an image, so that it has its effect there.
+
+    ``setting`` is for people; ``login``: it is no setting, but that people log in. Of ``files``, absolute
+    paths, one is needed, in which a ``*`` is a name; ``@NAME`` stands for a display manager, ``@locale:NAME``
+    for a language. ``packages`` have it: that of Debian and Ubuntu, of Fedora, of Arch, as far as there are
+    such. ``what`` it is, in words.
+    """
+
+    setting: str
+    files: tuple[str, ...]
+    packages: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One squashfs of a generation. ``digest`` is hex, ``size`` in bytes."""
 
