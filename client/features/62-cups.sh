@@ -1,9 +1,11 @@
 # needs: LTSP_API 1
 # parameter: CUPS_SERVER line "" Where clients print: the address of a CUPS server, localhost, or ignore (as the image has it); empty: SERVER
+# wants: CUPS_SERVER /etc/cups|/usr/lib/*/libcups.so.2|/usr/lib64/libcups.so.2|/usr/lib/libcups.so.2 cups-client|cups-client|libcups client of CUPS
 # shellcheck shell=dash disable=SC2154
 # Printing: programs talk to the server's CUPS, so printers are set up there alone.
 
-if [ ! -d "$new/etc/cups" ] || [ "$CUPS_SERVER" = ignore ]; then return 0; fi
+if [ "$CUPS_SERVER" = ignore ]; then return 0; fi
+# Programs print by a library, which reads this file also where the image has no CUPS, and so not its directory.
 # CUPS answers only to names that it knows, and to addresses.
 named=$(ipv4 "$SERVER")
 printing=${CUPS_SERVER:-${named:-$server}}
