@@ -56,19 +56,17 @@ run_features() {
     done
 }
 
-# is_omitted FEATURE: whether OMIT_FUNCTIONS names it: by its own name (swap) or that of LTSP's function (swap_main).
+# is_omitted FEATURE: whether OMIT_FUNCTIONS names it: by its own name (swap), with _main, or by those of LTSP's functions
+# that its first lines name ("# ltsp:").
 is_omitted() {
-    local each name=${1##*/[0-9][0-9]-}
-    name=${name%.sh}
+    local mark kind each names name=${1##*/[0-9][0-9]-}
+    name=${name%.sh} names="$name ${name}_main"
+    while read -r mark kind each; do
+        case "$mark $kind" in '# ltsp:') names="$names $each" ;; '#'*) ;; *) break ;; esac
+    done <"$1"
     split "$OMIT_FUNCTIONS"
     for each in $words; do
-        case "$each $name" in
-            "$name $name" | "${name}_main $name") return ;;
-            'networking_main network' | 'networking_main hosts' | 'config_dns network' | 'config_hosts hosts') return ;;
-            'pam_main login' | 'multiseat_main seats' | 'xorg_conf_main xorg' | 'local_swap swap') return ;;
-            'display_manager_main greeters' | 'display_manager_main autologin' | 'config_fstab fstab') return ;;
-            'config_cups_server cups' | 'config_locale locale' | 'config_machine_id identity') return ;;
-        esac
+        case " $names " in *" $each "*) return ;; esac
     done
     return 1
 }

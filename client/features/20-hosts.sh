@@ -2,6 +2,7 @@
 # live
 # parameter: SERVER line "" Address of the host that clients know as 'server'
 # parameter: HOSTS_* text "" A line for a client's /etc/hosts
+# ltsp: networking_main config_hosts
 # shellcheck shell=dash disable=SC2154
 # /etc/hosts. The host's name stands for its real address, not for 127.0.1.1: Kerberos and other programs that
 # compare names with addresses would fail.

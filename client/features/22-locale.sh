@@ -4,6 +4,7 @@
 # parameter: TIMEZONE line "" Time zone of clients, such as Europe/Berlin
 # wants: LANG @locale:{} -|glibc-all-langpacks|- such language (/etc/locale.gen, or a langpack)
 # wants: TIMEZONE /usr/share/zoneinfo/{} tzdata|tzdata|tzdata such time zone (Debian and Ubuntu have old names in tzdata-legacy)
+# ltsp: config_locale
 # shellcheck shell=dash disable=SC2154
 # Language and time zone, where clients have others than their image.
 

@@ -1,4 +1,5 @@
 # needs: LTSP_API 1
+# ltsp: networking_main config_dns
 # shellcheck shell=dash disable=SC2154
 # The root comes by the card of the boot, so no network manager may configure that card again; and the name servers
 # are told.

@@ -1,6 +1,7 @@
 # needs: LTSP_API 1
 # parameter: MULTISEAT bool "0" A client with two graphics cards has two seats: one card and the USB ports with odd numbers are the second
 # parameter: UDEV_SEAT_* text "" UDEV_SEAT_n_x: what belongs to seat n, a pattern of paths as of udev's DEVPATH, such as */sound/card1*
+# ltsp: multiseat_main
 # shellcheck shell=dash disable=SC2154
 # Seats: several people work at one client, each with a screen, a keyboard and a mouse.
 

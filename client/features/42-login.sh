@@ -5,6 +5,7 @@
 # wants: login /etc/pam.d/common-auth|/etc/pam.d/system-auth libpam-runtime|authselect|pambase PAM stack for logins
 # wants: login /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
 # wants: HOME_KIND=sshfs!NFS_HOME /usr/bin/sshfs sshfs|fuse-sshfs|sshfs sshfs
+# ltsp: pam_main
 # shellcheck shell=dash disable=SC2154
 # People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the
 # image has for its own accounts goes on working. docs/login.md describes all of it.

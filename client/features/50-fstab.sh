@@ -1,5 +1,6 @@
 # needs: LTSP_API 1
 # parameter: FSTAB_* text "" A line for a client's /etc/fstab
+# ltsp: config_fstab
 # shellcheck shell=dash disable=SC2154
 # /etc/fstab: nothing of the image's own, whose disks are not here.
 

@@ -1,5 +1,6 @@
 # needs: LTSP_API 1
 # parameter: LOCAL_SWAP bool "1" Use swap on the client's own disks that has the label LTSP_SWAP (mkswap -L LTSP_SWAP)
+# ltsp: local_swap
 # shellcheck shell=dash disable=SC2154
 # Swap on disks of the client. Only what was labelled for it: any other may belong to a system that sleeps there.
 

@@ -9,6 +9,7 @@
 # parameter: X_VIRTUAL line "" Size of the whole desktop for X11, such as 800 600
 # wants: X_* /usr/lib/xorg/Xorg|/usr/libexec/Xorg|/usr/lib/Xorg|/usr/bin/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
 # wants: X_DRIVER /usr/lib/xorg/modules/drivers/{}_drv.so|/usr/lib64/xorg/modules/drivers/{}_drv.so - such driver for X
+# ltsp: xorg_conf_main
 # shellcheck shell=dash disable=SC2154
 
 # left_out NAME: X would not start at all with a value of another form.

@@ -1,5 +1,6 @@
 # needs: LTSP_API 1
 # parameter: IGNORE_EPOPTES bool "0" Clients keep the certificate of Epoptes that their image has, and don't get the server's
+# ltsp: config_epoptes
 # shellcheck shell=dash disable=SC2154
 # Epoptes, where the server and the image have it: clients know the server by its certificate.
 

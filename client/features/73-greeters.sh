@@ -9,6 +9,7 @@
 # wants: LTSPDM_USERS @gdm3|@gdm|@lightdm|@sddm - greeter whose list can be set (GDM, LightDM, SDDM)
 # wants: SDDM_CONF @sddm sddm SDDM as its display manager
 # wants: SLICK_CONF /usr/sbin/slick-greeter slick-greeter Slick Greeter
+# ltsp: display_manager_main
 # shellcheck shell=dash disable=SC2154,SC2086
 # Settings of the display manager that the image has. They come after the image's own, so they count.
 

@@ -19,7 +19,7 @@ from ltspd.config.evaluate import (
 from ltspd.config.headers import SPECIAL, is_glob, is_room, is_word
 from ltspd.config.hooks import hook
 from ltspd.config.parameter import BOTH, CLIENT, MENU, SERVER, Parameter, Side
-from ltspd.config.parameters import find, former, is_known, is_unread, mistakes, sides, suggestion
+from ltspd.config.parameters import find, former, is_known, is_unread, mistakes, parts, sides, suggestion
 from ltspd.config.readers import TEXT
 from ltspd.config.rooms import MEMBERS, member, overlap
 from ltspd.config.secrecy import withheld
@@ -52,6 +52,7 @@ def check(document: Document) -> tuple[Finding, ...]:
         _repeated,
         _references,
         _secrets,
+        _omitted,
         _unsupported,
     )
     files = {document.file: 0}
@@ -329,6 +330,23 @@ def _secrets(document: Document, index: Index) -> Iterator[Finding]:
                     step = "the accounts that it names are opened to the client's own key, without it"
                 yield _warning(
                     each, f"{each.name} holds or uses a secret, so it is not given to clients", step
+                )
+
+
+def _omitted(document: Document, _: Index) -> Iterator[Finding]:
+    """Find names in OMIT_FUNCTIONS that leave out nothing."""
+    known = {name for names in parts() for name in names}
+    for each in _assignments(document):
+        if each.name != "OMIT_FUNCTIONS":
+            continue
+        for word in dict.fromkeys((each.text or "").split()):
+            if word not in known:
+                near = suggestion(word, known)
+                step = (
+                    f"is {near} meant?" if near else f"the parts are {', '.join(own for own, *_ in parts())}"
+                )
+                yield _warning(
+                    each, f"OMIT_FUNCTIONS has {word[:40]!r}, which is no part of a set-up here", step
                 )
 
 

@@ -43,6 +43,7 @@ KINDS: Mapping[str, Reader[Any]] = MappingProxyType(
 )
 _MARK = "# parameter: "
 _WANTS = "# wants: "
+_LTSP = re.compile(r"^# ltsp: (.+)$", re.MULTILINE)
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
 _WANT = re.compile(
     r"(?P<setting>(?:login|[A-Z0-9_]+(?:\*|=[^\s!]+)?)(?:![A-Z0-9_]+)?) (?P<files>[/@]\S+)"
@@ -95,6 +96,13 @@ def is_live(script: str) -> bool:
     """Whether the first lines say that a running client can do this again, when a setting has changed."""
     head = script.partition("\n\n")[0]
     return _LIVE.search(head) is not None
+
+
+def names(feature: str, script: str) -> tuple[str, ...]:
+    """Return the names by which OMIT_FUNCTIONS can leave a feature out; ``feature`` is that of its file."""
+    own = feature.partition("-")[2]
+    theirs = _LTSP.findall(script.partition("\n\n")[0])
+    return (own, f"{own}_main", *(name for each in theirs for name in each.split()))
 
 
 def says_its_needs(script: str) -> bool:

@@ -8,7 +8,7 @@ own package and the clients' scripts, once; else it is Pure.
 import difflib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -31,11 +31,24 @@ _SECRET_NAME = re.compile(
 )
 
 
+@dataclass(slots=True)
+class Scripts:
+    """What clients' scripts say in their first lines, and each line of them that can't be read.
+
+    ``parts`` are the names by which OMIT_FUNCTIONS leaves features out, each feature's own name first.
+    """
+
+    parameters: dict[str, Parameter[Any]] = field(default_factory=dict)
+    wants: list[Want] = field(default_factory=list)
+    parts: list[tuple[str, ...]] = field(default_factory=list)
+    mistakes: list[Finding] = field(default_factory=list)
+
+
 @cache
-def _all() -> tuple[Mapping[str, Parameter[Any]], tuple[Finding, ...], tuple[Want, ...]]:
+def _all() -> tuple[Mapping[str, Parameter[Any]], Scripts]:
     own = collect(_of_modules())
-    scripts, wants, mistakes = of_scripts(client_home(), own)
-    return collect((each.name, each) for each in (*own.values(), *scripts)), tuple(mistakes), tuple(wants)
+    scripts = of_scripts(client_home(), own)
+    return collect((each.name, each) for each in (*own.values(), *scripts.parameters.values())), scripts
 
 
 def table() -> Mapping[str, Parameter[Any]]:
@@ -45,12 +58,17 @@ def table() -> Mapping[str, Parameter[Any]]:
 
 def mistakes() -> tuple[Finding, ...]:
     """Return what is wrong with the clients' scripts, which administrators may add to."""
-    return _all()[1]
+    return tuple(_all()[1].mistakes)
 
 
 def wants() -> tuple[Want, ...]:
     """Return what clients' scripts want of an image."""
-    return _all()[2]
+    return tuple(_all()[1].wants)
+
+
+def parts() -> tuple[tuple[str, ...], ...]:
+    """Return the names by which OMIT_FUNCTIONS leaves each feature out, its own name first."""
+    return tuple(_all()[1].parts)
 
 
 def collect(declared: Iterable[tuple[str, Parameter[Any]]]) -> Mapping[str, Parameter[Any]]:
@@ -80,42 +98,42 @@ def _of_modules() -> Iterator[tuple[str, Parameter[Any]]]:
                     yield name, each
 
 
-def of_scripts(home: Path, taken: Container[str]) -> tuple[list[Parameter[Any]], list[Want], list[Finding]]:
-    """Return what the scripts below a directory declare and want, and each line of them that says nothing.
+def of_scripts(home: Path, taken: Container[str]) -> Scripts:
+    """Return what the scripts below a directory say; each line that can't be read says nothing.
 
     Names that are ``taken`` can't be declared again. Never raises for what is there.
     """
-    found: dict[str, Parameter[Any]] = {}
-    wanted: list[Want] = []
-    wrong: list[Finding] = []
+    found = Scripts()
     for path in sorted(home.rglob("*.sh")):
         # Findings are published, and what is published is UTF-8.
         shown = str(path).encode("utf-8", "surrogateescape").decode(errors="replace")
 
         def tell(line: int, reason: str, step: str, file: str = shown) -> None:
-            wrong.append(Finding(Severity.WARNING, file, line, reason, step))
+            found.mistakes.append(Finding(Severity.WARNING, file, line, reason, step))
 
         try:
             script = path.read_bytes().decode(errors="replace")
         except OSError as error:
             tell(0, f"it can't be read ({error.strerror})", "clients do without it")
             continue
-        if path.parent.name == "features" and not features.says_its_needs(script):
-            tell(1, "the first line is not '# needs: LTSP_API 1'", "clients leave this feature out")
+        if path.parent.name == "features":
+            found.parts.append(features.names(path.stem, script))
+            if not features.says_its_needs(script):
+                tell(1, "the first line is not '# needs: LTSP_API 1'", "clients leave this feature out")
         for line, row in features.rows(script):
             try:
                 if want := features.want(row):
-                    wanted.append(want)
+                    found.wants.append(want)
                     continue
                 each = replace(features.declared(row), live=features.is_live(script))
             except ValueError as error:
                 tell(line, str(error), "this line declares nothing")
                 continue
-            if each.name in taken or each.name in found:
+            if each.name in taken or each.name in found.parameters:
                 tell(line, f"{each.name} is declared elsewhere", "that counts; take this line out")
             else:
-                found[each.name] = each
-    return [*found.values()], wanted, wrong
+                found.parameters[each.name] = each
+    return found
 
 
 @lru_cache(maxsize=8192)

@@ -72,7 +72,7 @@ def test_a_feature_is_numbered_says_what_it_needs_and_has_a_case(feature: Path) 
     # It is read at each boot, a byte at a time, so it stands first.
     assert re.fullmatch(r"# needs: LTSP_API [0-9]+", first), "the first line is '# needs: LTSP_API N'"
     head = rest[: rest.index("")]
-    said = any(re.match(r"# (?!parameter:|wants:|live$|shellcheck )", line) for line in head)
+    said = any(re.match(r"# (?!parameter:|wants:|ltsp:|live$|shellcheck )", line) for line in head)
     assert said, "no sentence above the code says what it does"
     tested = any(feature.stem in _words(case, "features") for case in CASES)
     assert tested, f"no tests/features/*/settings has a line '# features: {feature.stem}'"

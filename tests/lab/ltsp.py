@@ -33,7 +33,11 @@ _OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Who asks at which applet of LTSP. ``kind``: client, server, menu (the server, for a menu), or ours."""
+    """Who asks at which applet of LTSP.
+
+    ``kind``: client, server, menu (the server, for a menu), hooks (a client that runs its hooks, too), and of
+    ours: ours, our-hooks.
+    """
 
     mac: str = "52:54:00:00:00:01"
     ip: str = "192.168.67.20"
@@ -76,10 +80,10 @@ class Ltsp:
         """Return what LTSP works out of this ltsp.conf for each machine."""
         return self._ask({"conf": text}, [(each, "conf") for each in machines])
 
-    def run(self, programs: Sequence[tuple[Machine, bytes]]) -> list[Answer]:
+    def run(self, programs: Sequence[tuple[Machine, bytes]], kind: str = "ours") -> list[Answer]:
         """Return the settings that our clients have: each runs its own script of client/live/code.sh."""
         files = {f"run{number}": program for number, (_, program) in enumerate(programs)}
-        machines = (replace(each, kind="ours") for each, _ in programs)
+        machines = (replace(each, kind=kind) for each, _ in programs)
         return self._ask(files, list(zip(machines, files, strict=True)))
 
     def _ask(self, files: Mapping[str, bytes], questions: Sequence[tuple[Machine, str]]) -> list[Answer]:

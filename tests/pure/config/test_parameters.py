@@ -112,8 +112,9 @@ def test_a_script_of_clients_declares_what_it_reads(tmp_path: Path) -> None:
 echo "$BEAMER"
 # parameter: LATER bool "0" No header any more
 """)
-    (beamer, modes), _, wrong = of_scripts(tmp_path, ())
-    assert wrong == []
+    scripts = of_scripts(tmp_path, ())
+    beamer, modes = scripts.parameters.values()
+    assert scripts.mistakes == []
     assert (beamer.name, beamer.reader, beamer.default, beamer.sides) == ("BEAMER", FLAG, "0", CLIENT)
     assert beamer.help == "Show the login on the beamer alone"
     assert (modes.stem, modes.reader) == ("BEAMER_", TEXT)
@@ -141,8 +142,10 @@ def test_a_line_of_a_header_that_cant_be_read_costs_itself(tmp_path: Path, row: 
     (features / "10-a.sh").write_text('# needs: LTSP_API 1\n# parameter: SEATS count "1" Help\n')
     own = features / "61-own.sh"
     own.write_text(f'# needs: LTSP_API 1\n# parameter: {row}\n# parameter: LIGHTS bool "1" Help\n')
-    found, _, (wrong,) = of_scripts(tmp_path, {"TAKEN"})
-    assert [each.name for each in found] == ["SEATS", "LIGHTS"]
+    scripts = of_scripts(tmp_path, {"TAKEN"})
+    (wrong,) = scripts.mistakes
+    assert [*scripts.parameters] == ["SEATS", "LIGHTS"]
+    assert scripts.parts == [("a", "a_main"), ("own", "own_main")]
     assert (wrong.severity, wrong.file, wrong.line) == (Severity.WARNING, str(own), 2)
     assert reason in wrong.reason
 
@@ -155,9 +158,10 @@ def test_files_that_are_no_scripts_do_no_harm(tmp_path: Path) -> None:
     (features / "none.sh").write_text("#!/bin/sh\n")
     (features / "windows.sh").write_bytes(b"# needs: LTSP_API 1\r\n")
     Path(os.fsdecode(bytes(features) + b"/zo\xeb.sh")).write_text("# parameter: " + "x" * 9999)
-    found, _, wrong = of_scripts(tmp_path, ())
+    scripts = of_scripts(tmp_path, ())
+    wrong = scripts.mistakes
     assert max(len(str(each).encode()) for each in wrong) < 400
-    assert [each.name for each in found] == ["OLD"]
+    assert [*scripts.parameters] == ["OLD"]
     assert [(Path(each.file).name, each.line) for each in wrong] == [
         ("directory.sh", 0), ("gone.sh", 0), ("none.sh", 1), ("windows.sh", 1),
         ("zo\ufffd.sh", 1), ("zo\ufffd.sh", 1),

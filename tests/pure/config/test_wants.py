@@ -32,7 +32,8 @@ def test_a_script_says_what_it_wants() -> None:
 def test_a_line_that_cant_be_read_costs_itself(row: str, tmp_path: Path) -> None:
     script = tmp_path / "a.sh"
     script.write_text(f"# wants: {row}\n# wants: B /y q why\n")
-    _, (found,), (wrong,) = of_scripts(tmp_path, ())
+    scripts = of_scripts(tmp_path, ())
+    (found,), (wrong,) = scripts.wants, scripts.mistakes
     assert found.setting == "B"
     assert (wrong.file, wrong.line) == (str(script), 1)
     assert "is not # wants: SETTING" in wrong.reason

@@ -19,7 +19,7 @@ from ltspd.config.headers import SPECIAL
 from ltspd.config.hooks import hook
 from ltspd.config.names import is_parameter_name
 from ltspd.config.parameter import CLIENT
-from ltspd.config.parameters import find, former, is_secret, is_unread, sides
+from ltspd.config.parameters import find, former, is_secret, is_unread, parts, sides
 from ltspd.config.parse import parse
 from ltspd.config.settings import quote, render_settings
 from tests import REPOSITORY
@@ -164,20 +164,21 @@ def compare(peer: Ltsp, text: bytes, machines: Sequence[Machine]) -> None:
         assert shown(ours(index, machine)) == shown(answer.values), machine
 
 
+def program(text: bytes, machine: Machine) -> bytes:
+    """Return what a client of ours runs as code of ltsp.conf."""
+    told = {"mac": machine.mac, "address": machine.ip, "name": machine.hostname, "server": ""}
+    known = "".join(f"ltsp_{name}={quote(value)}\n" for name, value in told.items())
+    settings = render_settings(parse(text.decode(errors="surrogateescape"))).decode()
+    return (known + settings + (REPOSITORY / "client/live/code.sh").read_text()).encode()
+
+
 def as_clients(peer: Ltsp, text: bytes, machines: Sequence[Machine]) -> None:
     """Say where a client of ours has another setting than LTSP's: here code of ltsp.conf runs, too.
 
     An empty setting is as none to both.
     """
     clients = [each for each in machines if each.kind == "client"]
-    settings = render_settings(parse(text.decode(errors="surrogateescape"))).decode()
-    code = (REPOSITORY / "client/live/code.sh").read_text()
-    programs = []
-    for each in clients:
-        told = {"mac": each.mac, "address": each.ip, "name": each.hostname, "server": ""}
-        known = "".join(f"ltsp_{name}={quote(value)}\n" for name, value in told.items())
-        programs.append((each, (known + settings + code).encode()))
-    answers = peer.ask(text, clients), peer.run(programs)
+    answers = peer.ask(text, clients), peer.run([(each, program(text, each)) for each in clients])
     for machine, there, here in zip(clients, *answers, strict=True):
         assert not there.stopped, there.said
         if "%" in there.values["HOSTNAME"] and machine.hostname:
@@ -353,6 +354,35 @@ def test_any_code(peer: Ltsp, first: list[str], sections: list[tuple[str, list[s
         as_clients(peer, text.encode(), HOSTS)
 
 
+# -- hooks
+
+
+@pytest.mark.parametrize("applet", ["init", "initrd-bottom", "service"])
+def test_hooks_run_in_the_same_order(peer: Ltsp, applet: str) -> None:
+    ends = ("10", "9", "B", "A_2", "A1", "a", "_Z", "AB", "A", "X_INIT_A")
+    names = [
+        f"{when}_{part}_{end}"
+        for end in ends
+        for part in ("INIT", "INITRD_BOTTOM", "SERVICE")
+        for when in ("POST", "PRE")
+    ]
+    lines = [f"{name}='X_MODES=\"$X_MODES {name}\"'" for name in names]
+    # One of them is set by the host's section, after the others, and one is taken away there.
+    text = "\n".join(["[clients]", *lines, "[pc01]", "PRE_INIT_B=", lines.pop(7), ""]).encode()
+    machine = replace(PC01, applet=applet)
+    (there,) = peer.ask(text, [replace(machine, kind="hooks")])
+    (here,) = peer.run([(machine, program(text, machine))], "our-hooks")
+    assert not there.stopped, there.said
+    assert here.values["X_MODES"] == there.values["X_MODES"]
+    ran = there.values["X_MODES"].split()
+    part = applet.upper().replace("-", "_")
+    own = {each for each in names if each.startswith((f"PRE_{part}_", f"POST_{part}_"))}
+    assert set(ran) == own - {"PRE_INIT_B"}
+    assert len(ran) == len(set(ran))
+    moments = [each.partition("_")[0] for each in ran]
+    assert moments == sorted(moments, reverse=True)
+
+
 # -- the boot menu
 
 IN_MENU = {"img": "DEFAULT_IMAGE", "cmdline_client": "KERNEL_PARAMETERS", "menu-timeout": "MENU_TIMEOUT"}
@@ -408,6 +438,14 @@ NO_PARAMETERS = {
     "the shell, PAM and the caller give them": "HOME IFS PPID PAM_TYPE PAM_USER LTSP_DIR REGISTER",
     "they are in comments": "NFSROOT RWR_SILENCE VAR",
 }
+
+
+def test_parts_of_a_set_up_have_names_that_ltsp_has(peer: Ltsp) -> None:
+    scripts = (peer.tree / "usr/share/ltsp/client").rglob("*.sh")
+    functions = {name for each in scripts for name in re.findall(r"^(\w+)\(\)", each.read_text(), re.M)}
+    theirs = {name for own, _, *names in parts() for name in names}
+    assert len(theirs) > 10
+    assert theirs <= functions
 
 
 def test_every_parameter_of_ltsp_has_an_effect_or_a_reason(peer: Ltsp) -> None:
