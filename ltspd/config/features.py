@@ -46,7 +46,7 @@ _WANTS = "# wants: "
 _LTSP = re.compile(r"^# ltsp: (.+)$", re.MULTILINE)
 _ROW = re.compile(r'(?P<name>[A-Z0-9_]+\*?) (?P<kind>[a-z]+) "(?P<default>[^"]*)" (?P<help>\S.*)')
 _WANT = re.compile(
-    r"(?P<setting>(?:login|[A-Z0-9_]+(?:\*|=[^\s!]+)?)(?:![A-Z0-9_]+)?) (?P<files>[/@]\S+)"
+    r"(?P<setting>(?:login|[A-Z0-9_]+\*?(?:[=~][^\s!]+)?)(?:![A-Z0-9_]+)?) (?P<files>[/@]\S+)"
     r" (?P<packages>\S+) (?P<what>\S.*)"
 )
 _LIVE = re.compile(r"^# live$", re.MULTILINE)

@@ -4,8 +4,9 @@ One line for each, among the comments that a script begins with::
 
     # wants: SETTING FILES PACKAGES What it is
 
-``SETTING`` is a parameter's name, which may end in ``*``, or ``NAME=VALUE``; or ``login``, that people of the
-server log in. ``!NAME`` behind it: not where the server has the switch NAME on. ``FILES`` are absolute paths
+``SETTING`` is a parameter's name, which may end in ``*``, or ``NAME=VALUE``, or ``NAME~WORD`` for values that
+have this word; or ``login``, that people of the server log in. ``!NAME`` behind it: not where the server has
+the switch NAME on. ``FILES`` are absolute paths
 with ``|`` between, of which the image needs one; ``{}`` in it is the setting's value. Instead of a path,
 ``@lightdm`` is that display manager, and ``@locale:{}`` a language. ``PACKAGES`` have it: that of Debian and
 Ubuntu, of Fedora, of Arch, with ``|`` between; ``-`` for none.
@@ -21,7 +22,7 @@ from ltspd.config.parameters import find
 from ltspd.config.readers import FLAG
 from ltspd.model.image import Want
 
-_NAME = re.compile(r"(?P<name>[A-Z0-9_]+)(?:(?P<family>\*)|=(?P<value>[^!]+))?")
+_NAME = re.compile(r"(?P<name>[A-Z0-9_]+)(?P<family>\*)?(?:=(?P<value>.+)|~(?P<word>.+))?")
 
 
 def asked(document: Document, wants: Iterable[Want]) -> tuple[Want, ...]:
@@ -80,6 +81,8 @@ def _asked(given: _Given, want: Want) -> Iterator[Want]:
         if each == name or (said["family"] and each.startswith(name)):
             for text, where in given[each].items():
                 if where == "the default" or not (text is None or _is_on(each, text)):
+                    continue
+                if said["word"] and said["word"] not in (text or "").split():
                     continue
                 if any("{}" in file for file in want.files):
                     # No file has such a name, and readers tell of it.

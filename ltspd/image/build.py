@@ -13,6 +13,7 @@ from ltspd.image.generation import write_packed
 from ltspd.image.look import contents
 from ltspd.image.look.contents import Scan, scan_first, scan_source, wait_for_tick
 from ltspd.image.look.plan import Plan, check_steady, make_plan
+from ltspd.image.look.wants import lacking
 from ltspd.image.pack.base import NewBase, Packed, changes_since, pack_base
 from ltspd.image.pack.increment import copy, pack_increment
 from ltspd.image.previous import Outcome, Previous, comparable, difference
@@ -176,6 +177,8 @@ async def _pack_changes(build: Build, previous: Previous) -> tuple[Packed, BootF
         scan = await in_thread(scan_source, build)
         build.step("scanned")
         found = await in_thread(difference, build, previous, scan)
+        if found.outcome is Outcome.NOTHING and not await in_thread(_all_told, build, previous):
+            found = replace(found, outcome=Outcome.LAYER)
         if found.outcome is not Outcome.LAYER:
             return found.outcome
         copied = await in_thread(copy, build, previous.table, scan, found.changes, 0.2)
@@ -193,6 +196,11 @@ async def _pack_changes(build: Build, previous: Previous) -> tuple[Packed, BootF
         # A file that changed there and back can make a layer that is there already.
         layers = (*(each for each in layers if each != layer), layer)
     return Packed(scan, copied.table, layers), boot
+
+
+def _all_told(build: Build, previous: Previous) -> bool:
+    """Return whether the notes of the previous generation have all that clients' settings lack now."""
+    return set(lacking(build.root, build.options.wants)) <= set(previous.manifest.generation.notes)
 
 
 async def _pack_everything(build: Build, known: Scan | None) -> tuple[Packed, BootFiles]:

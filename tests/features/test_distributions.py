@@ -150,6 +150,32 @@ def session_of(distribution: Distribution) -> str:
     return "etc/pam.d/system-auth" if distribution is FEDORA else "etc/pam.d/common-session"
 
 
+# authselect's profile for sssd: two lines leave out the one that follows.
+SSSD = """\
+auth required pam_env.so
+auth required pam_faildelay.so delay=2000000
+auth [default=1 ignore=ignore success=ok] pam_succeed_if.so uid >= 1000 quiet
+auth [default=1 ignore=ignore success=ok] pam_localuser.so
+auth sufficient pam_unix.so nullok try_first_pass
+auth requisite pam_succeed_if.so uid >= 1000 quiet_success
+auth sufficient pam_sss.so forward_pass
+auth required pam_deny.so
+"""
+
+
+def test_sssd_of_fedora_is_asked_after_the_server(tmp_path: Path) -> None:
+    root = FEDORA.grow(tmp_path / "root", "*")
+    write(root, "etc/authselect/password-auth", SSSD)
+    tree = dict(boot(root, "", ("42-login",)).tree)
+    (env, delay, ours, *others) = stack(tree, "etc/pam.d/password-auth", "auth")
+    assert [env[1], delay[1]] == ["pam_env.so", "pam_faildelay.so"]
+    assert ours == [
+        "[success=done new_authtok_reqd=done ignore=ignore module_unknown=ignore default=die]",
+        "pam_ltspd.so",
+    ]
+    assert len(others) == 6
+
+
 @pytest.mark.parametrize(
     ("distribution", "package", "setting"),
     [(BOOKWORM, "lightdm", "LIGHTDM_CONF"), (RESOLUTE, "gdm3", "GDM3_CONF"), (FEDORA, "gdm", "GDM3_CONF")],

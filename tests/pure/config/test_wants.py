@@ -53,6 +53,18 @@ def test_only_what_some_client_is_given_counts() -> None:
     assert settings("[clients]\nMULTISEAT=0\n[pc1]\nMULTISEAT=1\n", SEATS) == [f"MULTISEAT ({PLACE}:4)"]
 
 
+def test_a_word_of_a_value_wants_what_it_names() -> None:
+    nfs = Want("FSTAB_*~nfs", ("/usr/sbin/mount.nfs",), (), "mount.nfs")
+    lines = {
+        "A": "srv:/a /a nfs ro 0 0",
+        "B": "srv:/nfs /nfs nfs4 ro",
+        "C": "$SERVER:/x /x nfs",
+        "D": "tmpfs /nfs tmpfs",
+    }
+    text = "[clients]\n" + "".join(f'FSTAB_{name}="{line}"\n' for name, line in lines.items())
+    assert settings(text, nfs) == [f"FSTAB_A ({PLACE}:2)"]
+
+
 def test_each_value_wants_its_own_file() -> None:
     text = "[clients]\nTIMEZONE='Europe/Oslo'\n[pc1]\nTIMEZONE=\"'UTC'\"\n[pc2]\nTIMEZONE=Europe/Oslo\n"
     found = asked(parse(text), [ZONE])

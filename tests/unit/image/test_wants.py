@@ -37,6 +37,19 @@ async def test_notes_of_a_generation(direct: bool, paths: Paths, source: Source)
         assert (await run_build(order(paths, source, full))).generation.notes == ()
 
 
+async def test_a_setting_that_is_new_is_told_though_the_source_is_the_same(
+    paths: Paths, source: Source
+) -> None:
+    first = await run_build(order(paths, source, BuildOptions()))
+    asked_for = BuildOptions(wants=(CRON,))
+    second = await run_build(order(paths, source, asked_for))
+    assert second.changed
+    assert second.generation.layers == first.generation.layers
+    (note,) = second.generation.notes
+    assert "CRONTAB_A" in note
+    assert not (await run_build(order(paths, source, asked_for))).changed
+
+
 def test_the_settings_of_ltsp_conf_are_looked_for(tmp_path: Path) -> None:
     text = "[clients]\nLANG=de_DE.UTF-8\nCRONTAB_A=x\nCRONTAB_B=x\nCRONTAB_C=x\n"
     found = lacking(tmp_path, asked(load({"ltsp.conf": text}).document, wants()))
