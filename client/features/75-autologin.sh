@@ -84,7 +84,17 @@ case "$manager" in
         fi
         ;;
     sddm | plasmalogin)
-        find_session
+        # The session that the image or SDDM_CONF has chosen counts; the last file of them wins.
+        set --
+        for each in "$new/usr/lib/$manager/$manager.conf.d"/* "$new$manager_conf.d"/* "$new$manager_conf"; do
+            [ ! -f "$each" ] || set -- "$@" "$each"
+        done
+        session=$(awk '
+            /^[ \t]*\[/ { inside = $0 == "[Autologin]" }
+            inside && sub(/^[ \t]*Session[ \t]*=[ \t]*/, "") && $0 { last = $0 }
+            END { print last }
+        ' "$@" </dev/null)
+        [ -n "$session" ] || find_session
         session=${session##*/}
         [ -n "$again" ] && again=true || again=false
         set_keys "$manager_conf" Autologin "User=$account" "Session=${session%.desktop}" "Relogin=$again"

@@ -36,7 +36,7 @@ UNMISSED = tuple(
     boot/efi/* boot/grub/* efi/* etc/lvm/archive/* etc/lvm/backup/* var/cache/* var/lib/ucf/*
     var/lib/logrotate/* var/lib/logrotate.status var/lib/NetworkManager/* var/lib/apt/* var/lib/fwupd/*
     var/lib/systemd/* var/lib/udisks2/* var/lib/upower/* var/lib/lightdm/* var/lib/gdm3/* var/lib/sddm/*
-    var/spool/anacron/*
+    var/lib/plasmalogin/* var/spool/anacron/*
     """.split()  # noqa: SIM905
 )
 
