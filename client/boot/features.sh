@@ -152,12 +152,15 @@ take_time() {
 }
 
 # lacks SETTING [WORDS]: whether the image lacks something that the running feature wants for this setting ("# wants:" in
-# its first lines); that is told, after WORDS.
+# its first lines, and nothing but these is read, because that costs time); that is told, after WORDS.
 lacks() {
     local mark kind setting files packages what file each
     while read -r mark kind setting files packages what; do
-        case "$mark" in '#') ;; *) break ;; esac
-        case "$kind $setting" in "wants: $1" | "wants: $1!"*) ;; *) continue ;; esac
+        case "$mark $kind $setting" in
+            "# wants: $1" | "# wants: $1!"*) ;;
+            '# needs:'* | '# wants:'*) continue ;;
+            *) break ;;
+        esac
         while [ -n "$files" ]; do
             file=${files%%|*}
             files=${files#"$file"} files=${files#|}

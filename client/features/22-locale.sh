@@ -1,9 +1,9 @@
 # needs: LTSP_API 1
+# wants: LANG @locale:{} -|glibc-all-langpacks|- such language (/etc/locale.gen, or a langpack)
+# wants: TIMEZONE /usr/share/zoneinfo/{} tzdata|tzdata|tzdata such time zone (Debian and Ubuntu have old names in tzdata-legacy)
 # parameter: LANG line "" Language of clients, such as de_DE.UTF-8; the image must have this locale
 # parameter: LANGUAGE line "" Languages of texts, the first one first, such as de_AT:de:en
 # parameter: TIMEZONE line "" Time zone of clients, such as Europe/Berlin
-# wants: LANG @locale:{} -|glibc-all-langpacks|- such language (/etc/locale.gen, or a langpack)
-# wants: TIMEZONE /usr/share/zoneinfo/{} tzdata|tzdata|tzdata such time zone (Debian and Ubuntu have old names in tzdata-legacy)
 # ltsp: config_locale
 # shellcheck shell=dash disable=SC2154
 # Language and time zone, where clients have others than their image.

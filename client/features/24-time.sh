@@ -1,6 +1,6 @@
 # needs: LTSP_API 1
-# parameter: NTP_SERVER line "" Time servers of clients, the first one first; empty: the server, then those of the image
 # wants: NTP_SERVER /usr/lib/systemd/timesyncd.conf|/etc/systemd/timesyncd.conf|/etc/chrony/chrony.conf|/etc/chrony.conf|/etc/ntpsec/ntp.conf|/etc/openntpd/ntpd.conf chrony|chrony|chrony program that keeps the time
+# parameter: NTP_SERVER line "" Time servers of clients, the first one first; empty: the server, then those of the image
 # shellcheck shell=dash disable=SC2154
 # The time. A wrong clock breaks certificates, and one that runs in local time is hours off, because the image does not
 # know that of each machine. So a client begins with the server's time; then the image's own program keeps it.

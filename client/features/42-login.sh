@@ -1,10 +1,10 @@
 # needs: LTSP_API 1
-# parameter: HOME_KIND line "sshfs" Where people's homes are: sshfs, mounted (by FSTAB_x), local (a disk of the client), guest (RAM, new at each login)
-# parameter: HOME_LABEL line "ltsp-home" Label of the file system that HOME_KIND=local keeps the homes on
-# parameter: HOME_SIZE line "25%" Most RAM that one home takes with HOME_KIND=guest, such as 500M
 # wants: login /etc/pam.d/common-auth|/etc/pam.d/system-auth libpam-runtime|authselect|pambase PAM stack for logins
 # wants: login /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
 # wants: HOME_KIND=sshfs!NFS_HOME /usr/bin/sshfs sshfs|fuse-sshfs|sshfs sshfs
+# parameter: HOME_KIND line "sshfs" Where people's homes are: sshfs, mounted (by FSTAB_x), local (a disk of the client), guest (RAM, new at each login)
+# parameter: HOME_LABEL line "ltsp-home" Label of the file system that HOME_KIND=local keeps the homes on
+# parameter: HOME_SIZE line "25%" Most RAM that one home takes with HOME_KIND=guest, such as 500M
 # ltsp: pam_main
 # shellcheck shell=dash disable=SC2154
 # People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the

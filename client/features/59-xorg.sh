@@ -1,4 +1,6 @@
 # needs: LTSP_API 1
+# wants: X_* /usr/lib/xorg/Xorg|/usr/libexec/Xorg|/usr/lib/Xorg|/usr/bin/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
+# wants: X_DRIVER /usr/lib/xorg/modules/drivers/{}_drv.so|/usr/lib64/xorg/modules/drivers/{}_drv.so - such driver for X
 # The settings of X, where ltsp.conf has some. Sessions with Wayland don't read them.
 # parameter: X_DRIVER line "" Driver of X11 sessions, such as modesetting or vesa
 # parameter: X_HORIZSYNC line "" Horizontal frequencies of the screen in kHz for X11, such as 28.0-87.0
@@ -7,8 +9,6 @@
 # parameter: X_PREFERREDMODE line "" The resolution that X11 begins with, such as 1024x768
 # parameter: X_VERTREFRESH line "" Vertical frequencies of the screen in Hz for X11, such as 43.0-87.0
 # parameter: X_VIRTUAL line "" Size of the whole desktop for X11, such as 800 600
-# wants: X_* /usr/lib/xorg/Xorg|/usr/libexec/Xorg|/usr/lib/Xorg|/usr/bin/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
-# wants: X_DRIVER /usr/lib/xorg/modules/drivers/{}_drv.so|/usr/lib64/xorg/modules/drivers/{}_drv.so - such driver for X
 # ltsp: xorg_conf_main
 # shellcheck shell=dash disable=SC2154
 

@@ -58,7 +58,7 @@ disable() {
 
 control=$run/systemd/system.control
 mkdir -p "$control" "$run/systemd/system-generators" "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" \
-    "$run/sysctl.d" "$run/systemd/system/ssh.service.d"
+    "$run/sysctl.d"
 split "$KEEP_SYSTEM_SERVICES"
 # NFS before version 4 needs rpcbind, on the client too.
 while read -r _ _ type _; do
@@ -117,7 +117,10 @@ write "$run/sysctl.d/50-ltsp.conf" "-kernel.apparmor_restrict_unprivileged_usern
 # Images have no host keys, so sshd's own check before its start fails. A client is known by its own key here, too, and so
 # always by the same one if it keeps that; it may have to wait for it. Keys of other kinds are made anew at each boot.
 own=$store/login/key host=/etc/ssh/ssh_host_ed25519_key
-write "$run/systemd/system/ssh.service.d/ltsp.conf" "[Service]
+# Fedora and Arch have another name than Debian, where that is an alias.
+each=ssh
+[ ! -f "$new/usr/lib/systemd/system/sshd.service" ] || each=sshd
+write "$run/systemd/system/$each.service.d/ltsp.conf" "[Service]
 ExecStartPre=
 $(if [ -e "$store/key" ]; then
     echo "ExecStartPre=-$store/busybox timeout 60 $store/busybox sh -c 'until [ -e $own ]; do sleep 0.2; done'"

@@ -1,6 +1,6 @@
 # needs: LTSP_API 1
-# parameter: CUPS_SERVER line "" Where clients print: the address of a CUPS server, localhost, or ignore (as the image has it); empty: SERVER
 # wants: CUPS_SERVER /etc/cups|/usr/lib/*/libcups.so.2|/usr/lib64/libcups.so.2|/usr/lib/libcups.so.2 cups-client|cups-client|libcups client of CUPS
+# parameter: CUPS_SERVER line "" Where clients print: the address of a CUPS server, localhost, or ignore (as the image has it); empty: SERVER
 # ltsp: config_cups_server
 # shellcheck shell=dash disable=SC2154
 # Printing: programs talk to the server's CUPS, so printers are set up there alone.

@@ -1,6 +1,6 @@
 # needs: LTSP_API 1
-# parameter: CRONTAB_* text "" A line for a client's crontab: five times, a user and a command, as in crontab(5)
 # wants: CRONTAB_* /usr/sbin/cron|/usr/sbin/crond|/usr/bin/crond|/usr/lib/systemd/system-generators/systemd-crontab-generator cron|cronie|cronie cron
+# parameter: CRONTAB_* text "" A line for a client's crontab: five times, a user and a command, as in crontab(5)
 # shellcheck shell=dash disable=SC2154
 # Lines for cron.
 

@@ -1,7 +1,7 @@
 # needs: LTSP_API 1
-# parameter: REMOTEAPPS text "" Programs that run on the server and are shown on the client, such as users-admin
 # wants: REMOTEAPPS /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
 # wants: REMOTEAPPS /usr/bin/xauth xauth|xorg-x11-xauth|xorg-xauth xauth
+# parameter: REMOTEAPPS text "" Programs that run on the server and are shown on the client, such as users-admin
 # ltsp: config_remoteapps
 # shellcheck shell=dash disable=SC2154
 # Programs that run on the server, by the person's own account there, and are shown here: ssh -X behind their names.

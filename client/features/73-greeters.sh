@@ -1,14 +1,14 @@
 # needs: LTSP_API 1
-# parameter: GDM3_CONF text "" Lines for the settings of GDM, at first of [daemon]; or the absolute path of a file in the image
-# parameter: LIGHTDM_CONF text "" Lines for the settings of LightDM, at first of [Seat:*]; or the absolute path of a file in the image
-# parameter: LTSPDM_USERS line "" Accounts that greeters list, a regular expression; %{HOSTNAME} and %{HOSTNAME#pc} stand for the host name, or what follows pc in it
-# parameter: SDDM_CONF text "" Lines for the settings of SDDM, at first of [Autologin]; or the absolute path of a file in the image
-# parameter: SLICK_CONF text "" Lines for the settings of Slick Greeter, at first of [Greeter]; or the absolute path of a file in the image
 # wants: GDM3_CONF @gdm3|@gdm gdm3|gdm|gdm GDM as its display manager
 # wants: LIGHTDM_CONF @lightdm lightdm LightDM as its display manager
 # wants: LTSPDM_USERS @gdm3|@gdm|@lightdm|@sddm - greeter whose list can be set (GDM, LightDM, SDDM)
 # wants: SDDM_CONF @sddm sddm SDDM as its display manager
 # wants: SLICK_CONF /usr/sbin/slick-greeter slick-greeter Slick Greeter
+# parameter: GDM3_CONF text "" Lines for the settings of GDM, at first of [daemon]; or the absolute path of a file in the image
+# parameter: LIGHTDM_CONF text "" Lines for the settings of LightDM, at first of [Seat:*]; or the absolute path of a file in the image
+# parameter: LTSPDM_USERS line "" Accounts that greeters list, a regular expression; %{HOSTNAME} and %{HOSTNAME#pc} stand for the host name, or what follows pc in it
+# parameter: SDDM_CONF text "" Lines for the settings of SDDM, at first of [Autologin]; or the absolute path of a file in the image
+# parameter: SLICK_CONF text "" Lines for the settings of Slick Greeter, at first of [Greeter]; or the absolute path of a file in the image
 # ltsp: display_manager_main
 # shellcheck shell=dash disable=SC2154,SC2086
 # Settings of the display manager that the image has. They come after the image's own, so they count.

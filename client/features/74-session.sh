@@ -1,9 +1,9 @@
 # needs: LTSP_API 1
-# parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
-# parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
 # wants: SESSION=kiosk /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
 # wants: KIOSK_URL /usr/bin/chromium|/usr/bin/firefox-esr|/usr/bin/firefox chromium|firefox|firefox browser that is no snap
 # wants: SESSION=terminal /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
+# parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
+# parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
 # shellcheck shell=dash disable=SC2154
 # What SESSION shows on the screen in place of the image's login (docs/sessions.md). It runs as an account that has
 # nothing, and starts again whenever it ends.

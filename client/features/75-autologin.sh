@@ -1,6 +1,6 @@
 # needs: LTSP_API 1
-# parameter: RELOGIN bool "1" AUTOLOGIN logs in again after a logout, not only after the boot
 # wants: AUTOLOGIN @getty|@lightdm|@gdm3|@gdm|@sddm|@plasmalogin|@greetd - display manager that can log somebody in
+# parameter: RELOGIN bool "1" AUTOLOGIN logs in again after a logout, not only after the boot
 # ltsp: display_manager_main
 # shellcheck shell=dash disable=SC2154
 # AUTOLOGIN: a person is logged in without a password (docs/login.md). Display managers ask nobody then, so the home is

@@ -112,6 +112,9 @@ def test_all_features_do_their_work(distribution: Distribution, tmp_path: Path) 
     assert any(path.startswith("run/initramfs/ltsp/login/auto/etc/") for path in tree)
     times = ("run/systemd/timesyncd.conf.d/ltsp.conf", "run/chrony-dhcp/ltsp.sources")
     assert any("10.0.0.1" in tree.get(each, "") for each in times)
+    sshd = "sshd" if distribution is FEDORA else "ssh"
+    settings = [path for path in tree if path.startswith("run/systemd/system/ssh")]
+    assert settings == [f"run/systemd/system/{sshd}.service.d/ltsp.conf"]
     kept = distribution.files.get("etc/nsswitch.conf")
     assert tree.get("etc/nsswitch.conf") == kept
 

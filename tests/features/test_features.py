@@ -74,5 +74,10 @@ def test_a_feature_is_numbered_says_what_it_needs_and_has_a_case(feature: Path) 
     head = rest[: rest.index("")]
     said = any(re.match(r"# (?!parameter:|wants:|ltsp:|live$|shellcheck )", line) for line in head)
     assert said, "no sentence above the code says what it does"
+    # They are looked for there alone.
+    wants = [line for line in rest if line.startswith("# wants: ")]
+    assert rest[: len(wants)] == wants
+    # What only a client's console says, a pupil finds.
+    assert "# wants: " in feature.read_text() or "image has no" not in feature.read_text()
     tested = any(feature.stem in _words(case, "features") for case in CASES)
     assert tested, f"no tests/features/*/settings has a line '# features: {feature.stem}'"

@@ -211,6 +211,7 @@ FEDORA = Distribution(
         "etc/os-release": f"{LINK}../usr/lib/os-release",
         "usr/lib/os-release": "ID=fedora\nVERSION_ID=44\n",
         "usr/bin/rpm": THERE,
+        "usr/lib/systemd/system/sshd.service": "[Service]\nExecStart=/usr/sbin/sshd -D $OPTIONS\n",
         "etc/pam.d/system-auth": f"{LINK}/etc/authselect/system-auth",
         "etc/pam.d/password-auth": f"{LINK}/etc/authselect/password-auth",
         "etc/authselect/system-auth": FEDORA_AUTH,

@@ -81,7 +81,8 @@ async def test_options_are_what_ltsp_conf_and_the_caller_say(
 ) -> None:
     world = World(tmp_path)
     (tmp_path / "etc/ltsp").mkdir(parents=True)
-    (tmp_path / "etc/ltsp/ltsp.conf").write_text("[server]\nKEEP_GENERATIONS=5\nKEEP_DAYS=7\nKEEP_GRACE=1h\n")
+    text = "[server]\nKEEP_GENERATIONS=5\nKEEP_DAYS=7\nKEEP_GRACE=1h\n[clients]\nCRONTAB_A=x\n"
+    (tmp_path / "etc/ltsp/ltsp.conf").write_text(text)
     (tmp_path / "srv/ltsp/x/usr").mkdir(parents=True)
     seen: list[build.BuildOptions] = []
 
@@ -94,6 +95,7 @@ async def test_options_are_what_ltsp_conf_and_the_caller_say(
         with pytest.raises(NoSpace):
             await world.builds.start("x", asked, 0)
     assert [(each.keep, each.keep_days, each.grace) for each in seen] == [(5, 7, 3600)] * 3
+    assert any(each.setting.startswith("CRONTAB_A (/") for each in seen[0].wants)
     assert [(each.background, each.full, each.kernel) for each in seen] == [
         (False, False, None),
         (True, True, ""),
