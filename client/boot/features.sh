@@ -162,8 +162,8 @@ lacks() {
             *) break ;;
         esac
         while [ -n "$files" ]; do
-            file=${files%%|*}
-            files=${files#"$file"} files=${files#|}
+            file="${files%%|*}"
+            files=${files#"$file"} files="${files#|}"
             # A file may be in one directory of several, and be a link, which is for the new root.
             for each in "$new"$file; do
                 if [ -e "$each" ] || [ -L "$each" ]; then continue 3; fi
@@ -179,7 +179,7 @@ lacks() {
 
 # name_package NAMES: print that of the names of a package (DEBIAN|FEDORA|ARCH) which the image's distribution has.
 name_package() {
-    local rest=${1#*|}
+    local rest="${1#*|}"
     if [ -e "$new/usr/bin/rpm" ]; then
         echo "${rest%%|*}"
     elif [ -e "$new/usr/bin/pacman" ]; then
