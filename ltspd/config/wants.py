@@ -95,7 +95,8 @@ def _asked(given: _Given, want: Want) -> Iterator[Want]:
 def _filled(want: Want, name: str, text: str, where: str) -> Want:
     value = text.strip(" \t\"'")
     shown = f"{name}={value}" if len(value) <= 40 else name
-    files = tuple(each.replace("{}", value) for each in want.files)
+    # In a value a star is no pattern, and no file has such a name.
+    files = tuple(each.replace("{}", value) for each in want.files if "*" not in value)
     return replace(want, setting=f"{shown} ({where})", files=files)
 
 

@@ -74,6 +74,11 @@ def test_each_value_wants_its_own_file() -> None:
     ]
 
 
+def test_a_value_is_no_pattern() -> None:
+    (found,) = asked(parse("[clients]\nTIMEZONE='*/../*'\n"), [ZONE])
+    assert found.files == ()
+
+
 @pytest.mark.parametrize("value", ["a\nb", "\x1b[31m"])
 def test_what_is_no_name_of_a_file_is_not_looked_for(value: str) -> None:
     assert settings(f"[clients]\nTIMEZONE='{value}'\n", ZONE) == []
