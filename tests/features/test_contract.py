@@ -1,6 +1,7 @@
 """What features may count on, and what a client does if one of them fails."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -171,6 +172,24 @@ def test_units_of_ours_are_masked_as_others_are(tmp_path: Path) -> None:
         "run/systemd/system.control/ltsp-report.service",
     }
     assert not [each for each in tree if "initramfs" in each]
+
+
+@pytest.mark.parametrize(
+    ("knows", "held"), [("forever", "forever"), ("dates", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")]
+)
+def test_snaps_are_held_by_old_and_new_versions_of_snapd(knows: str, held: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin/snap").touch()
+    script = run(root, ("61-snap",)).tree["run/initramfs/ltsp/snap"]
+    refusing = 'case "$knows $3" in "dates refresh.hold=forever") exit 1 ;; esac; echo "$*"'
+    (tmp_path / "snap").write_text(f"#!/bin/sh\n{refusing}\n")
+    (tmp_path / "snap").chmod(0o755)
+    words = ["busybox", "sh", "-c", script.replace("/usr/bin/snap", str(tmp_path / "snap"))]
+    said = subprocess.run(
+        words, env={**os.environ, "knows": knows}, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert re.fullmatch(rf"set system refresh\.hold={held}\n", said.decode())
 
 
 @pytest.mark.skipif(not shutil.which("systemctl"), reason="needs systemctl")
