@@ -41,12 +41,16 @@ WAYS = {
     "UEFI, shim and GRUB": Way("uefi", {"BOOT_WAY": "shim"}),
     "UEFI with Secure Boot, shim and GRUB": Way("secure", {"BOOT_WAY": "shim"}),
 }
-MACS = {name: f"52:54:00:67:be:{number:02x}" for number, name in enumerate(WAYS, 0x20)}
 
 
-def start(server: Server, name: str) -> float:
+def macs(name: str, runs: int) -> list[str]:
+    """Return a MAC address for each start; what is still sent to the last one must not count for the next."""
+    return [f"52:54:00:67:{0x20 + list(WAYS).index(name):02x}:{run:02x}" for run in range(runs)]
+
+
+def start(server: Server, name: str, mac: str) -> float:
     """Switch a machine on; return the seconds from its first packet, or file, to its kernel's first line."""
-    client = power_on(server.session, server.lan, WAYS[name].firmware, mac=MACS[name])
+    client = power_on(server.session, server.lan, WAYS[name].firmware, mac=mac)
     began = time.monotonic()
     try:
         while client.traffic().bytes_in < FILE if WAYS[name].waits else client.traffic().bytes_out == 0:
@@ -61,9 +65,9 @@ def measure(server: Server, name: str, runs: int) -> Figure:
     """Start the machine ``runs`` times and return its figure."""
     title = f"first {'file' if WAYS[name].waits else 'packet'} to kernel, {name}"
     seconds = []
-    for _ in range(runs):
+    for mac in macs(name, runs):
         try:
-            seconds.append(start(server, name))
+            seconds.append(start(server, name, mac))
         except (TimeoutError, ConnectionError, RuntimeError) as error:
             return failed(title, str(error), SECONDS_MOST)
         say(f"{name}: {seconds[-1]:.1f} s")
@@ -82,7 +86,9 @@ def main() -> int:
         lan = make_lan(session, router=False)
         server = start_server(session, lan, sources={product.IMAGE: "ltsp-client"}, name="product")
         lab.wait_until_up(server)
-        lab.configure(server, {MACS[name]: dict(way.settings) for name, way in WAYS.items()})
+        lab.configure(
+            server, {mac: dict(way.settings) for name, way in WAYS.items() for mac in macs(name, runs)}
+        )
         product.build(server)
         figures = [measure(server, name, runs) for name in WAYS]
     for figure in figures:
