@@ -57,19 +57,23 @@ class Units:
         ailing = self._troubles.keeps_ending(status)
         if ailing and asked:
             return OutputState.FAILED, await self._troubles.why(output, status)
-        if status.active == "active" and (how.follows or asked or self._record.units.get(unit) == wanted):
+        # Whoever has asked for a reload that goes on: it is up.
+        up = status.active in ("active", "reloading")
+        if up and (how.follows or asked or self._record.units.get(unit) == wanted):
             self._record.units[unit] = self._asked[unit] = wanted
             return OutputState.IN_SYNC, ""
         starting = status.active == "activating" and status.sub != "auto-restart"
-        # Between two runs it is inactive for a moment, while systemd's job to start it waits.
-        if asked and (starting or (status.active == "inactive" and status.job)):
+        # Between two runs it is inactive for a moment, while systemd's job to start it waits. Whoever can
+        # reload takes our files when it is up: if a start or a reload of nfs-server is interrupted, systemd
+        # leaves out ExecStop=, so the kernel's server goes on, and ExecStopPost= takes all exports from it.
+        if (starting and (asked or how.reload)) or (asked and status.active == "inactive" and status.job):
             return OutputState.PENDING, f"{unit} is starting."
-        if status.active != "active" and asked:
+        if not up and asked:
             # It was started with these files before. If it failed, systemd restarts it (Restart=); otherwise
             # somebody stopped it. Starting it in each pass would do so again and again.
             return OutputState.FAILED, await self._troubles.why(output, status)
         self._asked[unit] = wanted
-        reload = how.reload and status.active == "active"
+        reload = how.reload and up
         try:
             result = await self._systemd.act("ReloadUnit" if reload else "RestartUnit", unit)
         except Unanswered:

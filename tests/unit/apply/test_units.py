@@ -57,6 +57,25 @@ async def test_after_a_reboot_it_is_started(applier: Applier, paths: Paths, syst
     assert systemd.taken() == ["RestartUnit"]
 
 
+async def test_a_start_or_a_reload_by_somebody_else_is_not_interrupted(
+    applier: Applier, paths: Paths, systemd: FakeSystemd
+) -> None:
+    await apply(applier, served(reload=True))
+    systemd.set("reloading", "reload")
+    systemd.taken()
+    again = fresh(paths, systemd)
+    assert (await apply(again, served(reload=True))).state is OutputState.IN_SYNC
+    systemd.set("activating", "start-post")
+    again = fresh(paths, systemd)
+    for text in ("one\n", "two\n"):
+        assert (await apply(again, served(text, reload=True))).state is OutputState.PENDING
+    assert systemd.taken() == []
+    # What it has not read yet, it is told when it is up, and while it reads something else.
+    systemd.set("reloading", "reload")
+    assert (await apply(again, served("two\n", reload=True))).state is OutputState.IN_SYNC
+    assert systemd.taken() == ["ReloadUnit"]
+
+
 async def test_a_unit_is_stopped_when_it_is_no_longer_wanted(applier: Applier, systemd: FakeSystemd) -> None:
     await apply(applier, served())
     systemd.taken()
