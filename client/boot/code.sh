@@ -46,6 +46,7 @@ run_code() {
         unset $passed LANG LANGUAGE
         $shell $trace "$run/ltsp-code/run" "$@" >"$said" 2>&1 </dev/null
     ) || say "code of ltsp.conf could not be run ($*)"
+    take_trace "$said"
     tell_code "$1" <"$said"
 }
 
@@ -55,7 +56,7 @@ in_root() {
     directories
     for each in dev proc sys run; do mount -o bind "/$each" "$new/$each" || return 1; done
     chroot "$new" "$@" || status=$?
-    for each in run sys proc dev; do umount -l "$new/$each" || status=1; done
+    umount -l "$new/run" "$new/sys" "$new/proc" "$new/dev" || status=1
     return "$status"
 }
 
@@ -82,7 +83,6 @@ tell_code() {
                 report failed "code of ltsp.conf failed: $place${text:+: $text}; the boot goes on."
                 ;;
             *)
-                if log_trace "$line"; then continue; fi
                 say "${place:+$place: }$line"
                 text=$line
                 ;;

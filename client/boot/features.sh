@@ -3,13 +3,18 @@
 # client/features/README.md. Uses text.sh, settings.sh and report.sh.
 #
 # parameter: OMIT_FUNCTIONS text "" Parts of a client's set-up to leave out: names of features, or of LTSP's functions
-# parameter: DEBUG_LOG bool "0" Write each command of a client's set-up, and of code in ltsp.conf, to /run/ltsp/debug.log
+# parameter: DEBUG_LOG bool "0" Write each command of a client's set-up, and of code in ltsp.conf, to /run/ltsp/debug.log; the console says when each part begins
 
 # run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
 run_features() {
     local feature level line name why
     # What failed before (boot/code.sh) is told with what fails here.
     failed_features=$failed_code
+    # Where several of them write; one process makes all.
+    mkdir -p "$store/login" "$run/systemd/system/multi-user.target.d" "$run/systemd/system.control" "$run/systemd/network" \
+        "$run/systemd/resolved.conf.d" "$run/systemd/timesyncd.conf.d" "$run/systemd/system-generators" \
+        "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" "$run/systemd/logind.conf.d" "$run/sysctl.d" \
+        "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d"
     set -- "$ltsp"/client/features/*.sh
     while [ $# -gt 0 ]; do
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
@@ -26,6 +31,8 @@ run_features() {
             set -e
             for feature in "$@"; do
                 echo "$feature" >"$run/ltsp-feature"
+                # So the times of two lines tell what takes long.
+                [ "$DEBUG_LOG" != 1 ] || say "${feature##*/} begins"
                 read -r _ _ _ level <"$feature"
                 if [ -n "$OMIT_FUNCTIONS" ] && is_omitted "$feature"; then
                     say "${feature##*/} is left out, as OMIT_FUNCTIONS says"
@@ -37,9 +44,9 @@ run_features() {
             done
             echo all >"$run/ltsp-feature"
         ) 2>"$run/ltsp-features"
+        take_trace "$run/ltsp-features"
         why=''
         while read -r line; do
-            if log_trace "$line"; then continue; fi
             say "$line"
             why=$line
         done <"$run/ltsp-features"
@@ -71,14 +78,16 @@ is_omitted() {
     return 1
 }
 
-# log_trace LINE: with DEBUG_LOG, keep what the shell says of a command, which begins with a plus sign.
-log_trace() {
-    case "$DEBUG_LOG$1" in 1+*) ;; *) return 1 ;; esac
+# take_trace FILE: with DEBUG_LOG, move what the shell has said of its commands, which begins with a plus sign, from a file
+# into the log. One process does that, because the shell reads byte by byte.
+take_trace() {
+    [ "$DEBUG_LOG" = 1 ] || return 0
     if [ ! -e "$store/debug.log" ]; then
         (umask 077 && : >"$store/debug.log")
         [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
     fi
-    echo "$1" >>"$store/debug.log"
+    awk -v log_file="$store/debug.log" '/^[+]/ { print >>log_file; next } { print }' "$1" >"$1.rest"
+    mv "$1.rest" "$1"
 }
 
 # write FILE TEXT: write a file anew, with its directory. What the image has there, a link or not, goes.
@@ -91,6 +100,7 @@ write() {
 # family NAME [names]: print the values of all settings NAME_x, in the order of their names; with "names" each after its
 # name. awk finds them in its environment.
 family() {
+    case " ${ltsp_dumped:-$ltsp_known}" in *" $1_"*) ;; *) return 0 ;; esac
     awk -v start="$1_" -v names_too="${2-}" 'BEGIN {
         for (name in ENVIRON) if (index(name, start) == 1) names[++count] = name
         for (i = 2; i <= count; i++)
@@ -198,10 +208,11 @@ is_masked() {
 # differ in what they have. That is kept in 2 MB of RAM, in $store: if the distribution's own initrd has made /run, no
 # program may run from there.
 want() {
-    local wants="$run/systemd/system/multi-user.target.wants"
-    [ -d "$wants" ] || mkdir -p "$wants"
+    local wants="$run/systemd/system/multi-user.target.d/ltsp.conf"
     [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
-    ln -s "../$1" "$wants/$1"
+    # No links, each of which would cost a process.
+    [ -e "$wants" ] || write "$wants" '[Unit]'
+    echo "Wants=$1" >>"$wants"
 }
 
 # know_server PART LINES: have $store/PART tell ssh of the booted system how to reach `server`, its administrator's own sshd:

@@ -34,7 +34,7 @@ transport=$transport
 key=$own_key
 kept=$own_kept
 pending=$pending
-error=$(printf %.300s "$2")"
+error=${2:+$(printf %.300s "$2")}"
 }
 
 # report STAGE [SENTENCE]: report the stage in the background, by one request of 400 bytes with a limit of 5 s. It is in

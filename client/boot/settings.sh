@@ -26,7 +26,7 @@ load_settings() {
     # If ltsp.img has no settings, these count, and not what the kernel has made of its command line.
     HOSTNAME=$given_name SERVER=$server DNS_SERVER='' SEARCH_DOMAIN='' IMAGE_TO_RAM='' ROOT_SIZE=''
     DEBUG_SHELL='' DEBUG_LOG=''
-    ltsp_code='' ltsp_hooks='' ltsp_applets='' ltsp_dumped='' failed_code=''
+    ltsp_code='' ltsp_hooks='' ltsp_applets='' ltsp_known='' ltsp_dumped='' failed_code=''
     [ ! -f "$ltsp/settings" ] || . "$ltsp/settings"
     if has_code || has_hooks INITRD_BOTTOM; then run_code here initrd-bottom PRE values; fi
     settings initrd-bottom

@@ -55,23 +55,25 @@ parse_ip() {
     # shellcheck disable=SC2086
     set -- $1
     set +f
-    address=$(ipv4 "${1-}") boot_server=$(ipv4 "${2-}") gateway=$(ipv4 "${3-}") netmask=$(ipv4 "${4-}")
-    given_name=${5-}
-    dns="$(ipv4 "${8-}") $(ipv4 "${9-}")"
-    dns=${dns# } dns=${dns% }
+    address=${1-} boot_server=${2-} gateway=${3-} netmask=${4-} given_name=${5-} dns=''
+    is_ipv4 "$address" || address=''
+    is_ipv4 "$boot_server" || boot_server=''
+    is_ipv4 "$gateway" || gateway=''
+    is_ipv4 "$netmask" || netmask=''
+    if is_ipv4 "${8-}"; then dns=$8; fi
+    if is_ipv4 "${9-}"; then dns=${dns:+$dns }$9; fi
 }
 
-# ipv4 WORD: print it if it is a dotted quad; 0.0.0.0 is how PXELINUX writes that there is none.
-ipv4() {
+# is_ipv4 WORD: whether it is a dotted quad; 0.0.0.0 is how PXELINUX writes that there is none.
+is_ipv4() {
     local IFS=. part
-    case "$1" in *[!0-9.]* | *..* | .* | *. | 0.0.0.0) return 0 ;; esac
+    case "$1" in *[!0-9.]* | *..* | .* | *. | 0.0.0.0) return 1 ;; esac
     # shellcheck disable=SC2086
-    set -- $1 "$1"
-    [ $# = 5 ] || return 0
-    for part in "$1" "$2" "$3" "$4"; do
-        [ "${#part}" -le 3 ] && [ "$part" -le 255 ] || return 0
+    set -- $1
+    [ $# = 4 ] || return 1
+    for part in "$@"; do
+        [ "${#part}" -le 3 ] && [ "$part" -le 255 ] || return 1
     done
-    echo "$5"
 }
 
 # amount WORD: print it if it is a size in memory, such as 512M or 2G, or a part of it, such as 50%.
@@ -80,29 +82,36 @@ amount() {
     case "${1%?}" in '' | 0* | *[!0-9]* | ???????*) ;; *) echo "$1" ;; esac
 }
 
-# number IPV4: print the address as a number.
-number() {
-    local IFS=.
-    # shellcheck disable=SC2086
-    set -- $1
-    echo $((($1 << 24) + ($2 << 16) + ($3 << 8) + $4))
-}
-
 # host_number ADDRESS NETMASK: the client's number in its network, 192.168.67.20 of a /24 being 20.
 host_number() {
-    echo $(($(number "$1") & ~$(number "${2:-255.255.255.0}") & 0xffffffff))
+    local IFS=.
+    # shellcheck disable=SC2086
+    set -- $1 ${2:-255.255.255.0}
+    echo $((($1 & ~$5) << 24 | ($2 & ~$6) << 16 | ($3 & ~$7) << 8 | $4 & ~$8))
 }
 
 # host_name TEMPLATE ADDRESS NETMASK MAC: print the name with %{IP} and %{MAC} replaced, as LTSP does. Invalid
 # characters are dropped, and all after the 64th. If nothing is left, it is LTSP's default: ltsp and the client's
 # number. The server has the same rule (ltspd/config/hostnames.py).
 host_name() {
-    local name=${1%% *} number mac
+    local name=${1%% *} number mac=$4
     number=$(host_number "$2" "$3")
-    mac=$(echo "$4" | tr -d :)
     case "$name" in '' | '(none)') name='ltsp%{IP}' ;; esac
-    name=$(printf '%s' "$name" | LC_ALL=C tr '\n' ' ' | sed "s/%{IP}/$number/g; s/%{MAC}/$mac/g" | LC_ALL=C tr -cd 'A-Za-z0-9._-' |
-        sed 's/[_-]*[.][._-]*/./g; s/^[._-]*//; s/[._-]*$//' | cut -c 1-64 | sed 's/[._-]*$//')
+    while [ "$mac" != "${mac#*:}" ]; do mac=${mac%%:*}${mac#*:}; done
+    while :; do
+        case "$name" in
+            *'%{IP}'*) name=${name%%'%{IP}'*}$number${name#*'%{IP}'} ;;
+            *'%{MAC}'*) name=${name%%'%{MAC}'*}$mac${name#*'%{MAC}'} ;;
+            *) break ;;
+        esac
+    done
+    # Nearly every name is right by now, and needs no process.
+    case "$name" in
+        *[!A-Za-z0-9._-]* | [._-]* | *[._-] | *[._-].* | *.[_-]* | ????????????????????????????????????????????????????????????????*)
+            name=$(printf '%s' "$name" | LC_ALL=C tr '\n' ' ' | LC_ALL=C tr -cd 'A-Za-z0-9._-' |
+                sed 's/[_-]*[.][._-]*/./g; s/^[._-]*//; s/[._-]*$//' | cut -c 1-64 | sed 's/[._-]*$//')
+            ;;
+    esac
     echo "${name:-ltsp$number}"
 }
 

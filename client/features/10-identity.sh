@@ -5,5 +5,8 @@
 # it has one journal, one D-Bus id and one entry in the homes on the server, not a new one each time.
 
 write "$new/etc/hostname" "$hostname"
-sum=$(echo "ltsp $mac" | md5sum)
+sum=$(md5sum <<END
+ltsp $mac
+END
+)
 write "$new/etc/machine-id" "${sum%% *}"

@@ -11,7 +11,6 @@ if [ ! -x "$new/usr/bin/ssh-keygen" ]; then
     return 0
 fi
 want ltsp-key.service
-[ -d "$store/login" ] || mkdir -p "$store/login"
 # Programs of the booted system know this name.
 [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
 {

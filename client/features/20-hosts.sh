@@ -9,8 +9,8 @@
 
 # SERVER= says only what clients call "server": their root and their reports stay with the machine that they booted
 # from. In a trial there is no other machine.
-named=''
-[ "$trial" = 1 ] || named=$(ipv4 "$SERVER")
+named=$SERVER
+if [ "$trial" = 1 ] || ! is_ipv4 "$named"; then named=''; fi
 write "$new/etc/hosts" "127.0.0.1 localhost
 $address ${search:+$hostname.${search%% *} }$hostname
 ${named:-$server} server

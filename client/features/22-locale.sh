@@ -13,8 +13,7 @@ case "$TIMEZONE" in
     /* | *[!A-Za-z0-9/_+-]*) say "TIMEZONE is left out: it is not the name of a time zone" ;;
     *)
         if [ -f "$new/usr/share/zoneinfo/$TIMEZONE" ]; then
-            rm -f "$new/etc/localtime"
-            ln -s "../usr/share/zoneinfo/$TIMEZONE" "$new/etc/localtime"
+            ln -sfn "../usr/share/zoneinfo/$TIMEZONE" "$new/etc/localtime"
             [ ! -e "$new/etc/timezone" ] || write "$new/etc/timezone" "$TIMEZONE"
         else
             say "TIMEZONE=$TIMEZONE is left out: this image has no such zone (package tzdata, tzdata-legacy)"
@@ -30,12 +29,16 @@ case "$LANG$LANGUAGE" in
         ;;
 esac
 # As locales are called on disk: a directory, or a name near the beginning of the archive.
-name=$(echo "$LANG" | awk -F. '{ code = tolower($2); gsub(/-/, "", code); print $1 (code == "" ? "" : "." code) }')
+case "$LANG" in
+    *.UTF-8 | *.utf8) name=${LANG%.*}.utf8 ;;
+    *) name=$(echo "$LANG" | awk -F. '{ code = tolower($2); gsub(/-/, "", code); print $1 (code == "" ? "" : "." code) }') ;;
+esac
 case "$name" in
     '' | C | C.utf8 | POSIX) ;;
     *)
+        archive=$new/usr/lib/locale/locale-archive
         if [ ! -d "$new/usr/lib/locale/$name" ] &&
-            ! head -c 1000000 "$new/usr/lib/locale/locale-archive" 2>/dev/null | tr '\0' '\n' | grep -qxF "$name"; then
+            { [ ! -e "$archive" ] || ! head -c 1000000 "$archive" | tr '\0' '\n' | grep -qxF "$name"; }; then
             say "LANG=$LANG: this image has no such locale, so programs speak English (/etc/locale.gen, or a langpack)"
         fi
         ;;

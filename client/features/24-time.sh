@@ -22,7 +22,10 @@ case "$words" in
 esac
 # systemd-timesyncd tries them one after the other. It forgets those that it was built with as soon as anybody names one;
 # its file of settings has them as a comment.
-file=$(find "$new/etc/systemd/timesyncd.conf" "$new/usr/lib/systemd/timesyncd.conf" 2>/dev/null | head -n 1)
+file=''
+for each in "$new/usr/lib/systemd/timesyncd.conf" "$new/etc/systemd/timesyncd.conf"; do
+    [ ! -e "$each" ] || file=$each
+done
 gone=tos
 if [ -n "$words" ]; then
     lacks NTP_SERVER || :
@@ -31,7 +34,11 @@ if [ -n "$words" ]; then
 NTP=$words"
 else
     words=$server
-    servers="$server $([ -z "$file" ] || sed -n 's/^#* *FallbackNTP=//p' "$file" | tail -n 1)"
+    servers=''
+    [ -z "$file" ] || servers=$(sed -n 's/^#* *FallbackNTP=//p' "$file")
+    # The last line counts.
+    servers="$server ${servers##*
+}"
 fi
 [ -z "$file" ] || write "$run/systemd/timesyncd.conf.d/ltsp.conf" "[Time]
 NTP=$servers"

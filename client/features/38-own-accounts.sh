@@ -13,14 +13,17 @@ case "$PWMERGE_DUR$PWMERGE_DGR" in
         ;;
 esac
 . "$ltsp/client/live/accounts.sh"
-work=$store/own-accounts
-(umask 077 && mkdir "$work")
-for each in login.defs passwd group shadow gshadow; do
-    : >"$work/$each.new"
-    cat "$new/etc/$each" >"$work/$each" 2>/dev/null || :
+open_files "$new/etc" group gshadow shadow passwd
+# What the image does not have has no lines.
+set --
+for each in login.defs members passwd shadow group gshadow; do
+    file=$new/etc/$each
+    [ "$each" != members ] || file=$new/etc/group
+    [ -f "$file" ] || file=/dev/null
+    set -- "$@" "part=$each" "$file"
 done
 # The expressions come by the environment, because awk changes backslashes in values of -v.
-awk -F: -v work="$work/" '
+awk -F: -v etc="$new/etc/.ltsp/" '
     function fits(name, setting) { return ENVIRON[setting] != "" && name ~ ("^(" ENVIRON[setting] ")$") }
     function is_person(number) { return number >= least && number <= most }
     function staying(list,   number, i, name, rest) {
@@ -28,8 +31,12 @@ awk -F: -v work="$work/" '
         for (i = 1; i <= number; i++) if (!(name[i] in gone)) rest = rest (rest == "" ? "" : ",") name[i]
         return rest
     }
-    function put() { print >(work part ".new") }
+    function put() { print >(etc part) }
     BEGIN { OFS = ":"; least = 1000; most = 60000 }
+    part != opened && part !~ /^(login[.]defs|members)$/ {
+        printf "" >(etc part)
+        opened = part
+    }
     part == "login.defs" {
         split($0, word, " ")
         if (word[1] == "UID_MIN") least = word[2] + 0
@@ -60,9 +67,9 @@ awk -F: -v work="$work/" '
         $4 = staying($4)
         put()
     }
-' part=login.defs "$work/login.defs" part=members "$work/group" part=passwd "$work/passwd" \
-    part=shadow "$work/shadow" part=group "$work/group" part=gshadow "$work/gshadow"
+' "$@"
+set --
 for each in group gshadow shadow passwd; do
-    if [ -f "$new/etc/$each" ]; then replace "$new/etc/$each" "$work/$each.new"; fi
+    [ ! -f "$new/etc/$each" ] || set -- "$@" "$each"
 done
-rm -r "$work"
+close_files "$new/etc" "$@"

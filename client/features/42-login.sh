@@ -10,76 +10,85 @@
 # People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the
 # image has for its own accounts goes on working. docs/login.md describes all of it.
 
-# edit_stack FILE TYPE…: put our module into a file of /etc/pam.d, for these types of its lines.
+# edit_stacks NAME…: put our module into those of these files of /etc/pam.d that are there.
 # Where passwords are checked or changed, it comes before what decides, and the image's own modules follow for whom the
 # server does not know ("ignore"). Success goes on behind the line that refuses everybody else, so that keyrings and the
 # like still run. If nothing follows there, or there is no such line, success ends the file. In a session it comes last.
 # A file that can't be loaded counts as "ignore" too: nobody of the image is locked out.
-edit_stack() {
-    local file=$1 from=$1 to
-    shift
-    # Some have links there, which are for the new root.
-    if [ -L "$file" ]; then
-        to=$(readlink "$file")
-        case "$to" in /*) from=$new$to ;; *) from=${file%/*}/$to ;; esac
-    fi
-    [ -f "$from" ] || return 0
-    write "$file" "$(awk -v types=" $* " -v module=/run/ltsp/login/pam_ltspd.so '
+edit_stacks() {
+    local each file from
+    for each in "$@"; do
+        shift
+        file=$new/etc/pam.d/$each from=$new/etc/pam.d/$each
+        # Some have links there, which are for the new root.
+        if [ -L "$file" ]; then
+            from=$(readlink "$file")
+            case "$from" in /*) from=$new$from ;; *) from=${file%/*}/$from ;; esac
+            [ ! -f "$from" ] || rm "$file"
+        fi
+        [ ! -f "$from" ] || set -- "$@" "out=$file" "$from"
+    done
+    [ $# -gt 0 ] || return 0
+    # All are read before one is written.
+    awk -v module=/run/ltsp/login/pam_ltspd.so '
+        FNR == 1 { file[++files] = out }
         {
-            line[NR] = $0
+            line[files, FNR] = $0
+            lines[files] = FNR
             type = $1
             sub(/^-/, "", type)
-            if (type !~ /^(auth|password|session)$/ || !index(types, " " type " ")) next
-            kind[NR] = type
-            last[type] = NR
-            if ($0 ~ /pam_deny\.so/ || $0 ~ /pam_faillock\.so.*authfail/) deny[type] = NR
-            if (!(type in first) && !(type == "auth" && $2 !~ /^\[/ && $0 !~ /authfail/ &&
-                $3 ~ /pam_(env|faildelay|faillock|nologin|securetty|shells|warn)\.so$/)) first[type] = NR
+            if (type !~ /^(auth|password|session)$/) next
+            kind[files, FNR] = type
+            last[files, type] = FNR
+            if ($0 ~ /pam_deny\.so/ || $0 ~ /pam_faillock\.so.*authfail/) deny[files, type] = FNR
+            if (!((files, type) in first) && !(type == "auth" && $2 !~ /^\[/ && $0 !~ /authfail/ &&
+                $3 ~ /pam_(env|faildelay|faillock|nologin|securetty|shells|warn)\.so$/)) first[files, type] = FNR
         }
-        function ours(type,   n, jump) {
+        function ours(f, type,   n, jump) {
             if (type == "session") return "session optional " module
             jump = "done"
-            if ((type in deny) && deny[type] >= first[type] && deny[type] < last[type]) {
+            if (((f, type) in deny) && deny[f, type] >= first[f, type] && deny[f, type] < last[f, type]) {
                 jump = 0
-                for (n = first[type]; n <= deny[type]; n++) if (kind[n] == type) jump++
+                for (n = first[f, type]; n <= deny[f, type]; n++) if (kind[f, n] == type) jump++
             }
             return type " [success=" jump " new_authtok_reqd=" jump \
                 " ignore=ignore module_unknown=ignore default=die] " module
         }
         END {
-            for (n = 1; n <= NR; n++) {
-                type = kind[n]
-                if (type != "" && type != "session" && n == first[type]) print ours(type)
-                print line[n]
-                if (type == "session" && n == last[type]) print ours(type)
-            }
+            for (f = 1; f <= files; f++)
+                for (n = 1; n <= lines[f]; n++) {
+                    type = kind[f, n]
+                    if (type != "" && type != "session" && n == first[f, type]) print ours(f, type) >file[f]
+                    print line[f, n] >file[f]
+                    if (type == "session" && n == last[f, type]) print ours(f, type) >file[f]
+                }
         }
-    ' "$from")"
+    ' "$@"
 }
 
-# name_machine FILE: print the architecture of an ELF program as its header says it. A 64-bit kernel may run an image of
-# 32 bits, so the kernel does not tell it.
+# name_machine FILE: set machine to the architecture of an ELF program as its header says it. A 64-bit kernel may run an
+# image of 32 bits, so the kernel does not tell it.
 name_machine() {
-    case "$(dd if="$1" bs=1 skip=18 count=1 2>/dev/null | LC_ALL=C tr '\003\076\267' ixa)" in
-        i) echo i686 ;;
-        x) echo x86_64 ;;
-        a) echo aarch64 ;;
+    machine=$(dd if="$1" bs=1 skip=18 count=1 2>/dev/null) || :
+    case "$machine" in
+        '>') machine=x86_64 ;;
+        "$(printf '\003')") machine=i686 ;;
+        "$(printf '\267')") machine=aarch64 ;;
+        *) machine='' ;;
     esac
 }
 
 # In a trial there is no other machine. Without the server's key nobody could trust what answers there.
 if [ "$trial" = 1 ] || [ ! -s "$ltsp/login/known_hosts" ]; then return 0; fi
 if lacks login "people of the server can't log in"; then return 0; fi
-machine=$(name_machine "$new/usr/lib/systemd/systemd")
+name_machine "$new/usr/lib/systemd/systemd"
 if [ ! -e "$ltsp/client/pam/$machine.so" ]; then
     say "people of the server can't log in: there is no PAM module for programs of this image's kind (${machine:-unknown})"
     return 0
 fi
 
 login=$store/login
-[ -d "$login" ] || mkdir -p "$login"
-mkdir "$login/users"
-mkdir "$login/homes"
+mkdir "$login/users" "$login/homes"
 # $store is where programs may be run and libraries be loaded from; programs of the booted system know this name.
 [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
 [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
@@ -115,12 +124,7 @@ ForwardX11 no
 PermitLocalCommand no
 EscapeChar none$ciphers"
 
-for each in auth password session session-noninteractive; do
-    edit_stack "$new/etc/pam.d/common-$each" auth password session
-done
-for each in system-auth password-auth; do
-    edit_stack "$new/etc/pam.d/$each" auth password session
-done
+edit_stacks common-auth common-password common-session common-session-noninteractive system-auth password-auth
 
 # What the module does for the keyring when a login has changed the password.
 write "$new/etc/pam.d/ltspd-keyring" "password required /run/ltsp/login/pam_ltspd.so keyring
@@ -159,8 +163,8 @@ case "$size" in '' | *[!0-9%kmgKMG]*) size=25% ;; esac
 # Newer versions of sshfs refuse links out of the home unless they are told not to.
 links=''
 if grep -qs no_contain_symlinks "$new/usr/bin/sshfs"; then links=,no_contain_symlinks; fi
-# A copy of a program for its mode: not every boot initrd has chmod.
-cp "$store/busybox" "$login/home"
+# A copy of a script for its mode: all of ltsp.img have it, and not every boot initrd has chmod.
+cp "$ltsp/client/live/ask.sh" "$login/home"
 {
     echo "#!$store/busybox sh"
     keep kind "$kind"

@@ -9,11 +9,10 @@ write "$new/etc/X11/Xsession.d/19ltsp" "[ -z \"\$XDG_RUNTIME_DIR\" ] || export I
 write "$new/etc/environment.d/ltsp.conf" "ICEAUTHORITY=\${XDG_RUNTIME_DIR}/ICEauthority"
 # sddm before 0.20 has xauth write to the home. One greeter writes at a time, so no lock is needed.
 if [ -x "$new/usr/bin/sddm" ]; then
-    [ -d "$store/login" ] || mkdir -p "$store/login"
     [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
     [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
-    # A copy of a program for its mode.
-    cp "$store/busybox" "$store/login/xauth"
+    # A copy of a script for its mode: all of ltsp.img have it, and not every boot initrd has chmod.
+    cp "$ltsp/client/boot/report.sh" "$store/login/xauth"
     echo "#!$store/busybox sh
 exec /usr/bin/xauth -i \"\$@\"" >"$store/login/xauth"
     write "$new/etc/sddm.conf.d/ltsp-x11.conf" "[X11]

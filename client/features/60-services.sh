@@ -57,8 +57,6 @@ disable() {
 }
 
 control=$run/systemd/system.control
-mkdir -p "$control" "$run/systemd/system-generators" "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" \
-    "$run/sysctl.d"
 split "$KEEP_SYSTEM_SERVICES"
 # NFS before version 4 needs rpcbind, on the client too.
 while read -r _ _ type _; do

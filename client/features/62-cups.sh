@@ -8,7 +8,8 @@
 if [ "$CUPS_SERVER" = ignore ]; then return 0; fi
 # Programs print by a library, which reads this file also where the image has no CUPS, and so not its directory.
 # CUPS answers only to names that it knows, and to addresses.
-named=$(ipv4 "$SERVER")
+named=$SERVER
+is_ipv4 "$named" || named=''
 printing=${CUPS_SERVER:-${named:-$server}}
 case "$printing" in
     *[!][A-Za-z0-9.:/=_-]*)
@@ -19,7 +20,6 @@ esac
 write "$new/etc/cups/client.conf" "ServerName $printing"
 [ "$printing" != localhost ] || return 0
 # A CUPS of the client's own would only take memory.
-mkdir -p "$run/systemd/system.control"
 split "$KEEP_SYSTEM_SERVICES"
 for each in cups.service cups.socket cups.path cups-browsed.service; do
     case " $words " in

@@ -9,8 +9,7 @@ lines=$(family CRONTAB)
 if [ -z "$lines" ] || [ "$trial" = 1 ]; then return 0; fi
 if lacks 'CRONTAB_*' 'CRONTAB_x is left out'; then return 0; fi
 # cron takes no line of a file in which one line is wrong.
-write "$new/etc/cron.d/ltsp" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-$(echo "$lines" | awk -v passwd="$new/etc/passwd" '
+jobs=$(awk -v passwd="$new/etc/passwd" '
     function fits(field, most,   number, i, part) {
         if (field !~ /^[0-9A-Za-z*,\/~-]+$/) return 0
         gsub(/\/[0-9]+/, "", field)
@@ -27,7 +26,12 @@ $(echo "$lines" | awk -v passwd="$new/etc/passwd" '
     BEGIN { while ((getline line <passwd) > 0) { split(line, field, ":"); known[field[1]] = 1 } }
     /^[ \t]*(#|$)/ || /^[ \t]*[A-Za-z_][A-Za-z0-9_]*[ \t]*=/ || is_job() { print; next }
     { print "# This is no line for cron, or its user is not known here: " $0 }
-')"
-if grep -q '^# This is no line for cron' "$new/etc/cron.d/ltsp"; then
-    say "lines of CRONTAB_x are left out: /etc/cron.d/ltsp has them as comments"
-fi
+' <<END
+$lines
+END
+)
+write "$new/etc/cron.d/ltsp" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+$jobs"
+case "$jobs" in
+    *'# This is no line for cron'*) say "lines of CRONTAB_x are left out: /etc/cron.d/ltsp has them as comments" ;;
+esac

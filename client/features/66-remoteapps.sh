@@ -20,8 +20,8 @@ PreferredAuthentications publickey,keyboard-interactive,password
 ForwardX11 yes
 ForwardX11Trusted yes"
 cp "$ltsp/client/live/remoteapps.sh" "$store/remoteapps/run"
-# It comes before /usr/bin where people's programs are looked for. A copy of a program for its mode: not every boot initrd
-# has chmod.
+# It comes before /usr/bin where people's programs are looked for. A copy of a script for its mode: all of ltsp.img have
+# it, and not every boot initrd has chmod.
 mkdir -p "$new/usr/local/bin"
 for each in $words; do
     case "$each" in
@@ -31,7 +31,7 @@ for each in $words; do
             ;;
     esac
     rm -f "$new/usr/local/bin/$each"
-    cp "$busybox" "$new/usr/local/bin/$each"
+    cp "$ltsp/client/live/remoteapps.sh" "$new/usr/local/bin/$each"
     echo "#!/bin/sh
 exec /bin/sh /run/ltsp/remoteapps/run $each \"\$@\"" >"$new/usr/local/bin/$each"
 done

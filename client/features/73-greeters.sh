@@ -29,14 +29,18 @@ add_settings() {
             ;;
     esac
     # These programs take nothing of a file in which a line is neither a section nor a setting.
+    text=$(sed -e '/^[[:space:]]*\(#.*\)\{0,1\}$/b' -e '/^[[:space:]]*\[[^][]*][[:space:]]*$/b' \
+        -e '/^[[:space:]]*[^][#;=[:space:]][^=]*=/b' -e 's/^/# This is no setting: /' <<END
+$text
+END
+    )
     write "$new$file" "$(if [ -f "$new$file" ]; then cat "$new$file"; fi)
 
 [$section]
-$(echo "$text" | sed -e '/^[[:space:]]*\(#.*\)\{0,1\}$/b' -e '/^[[:space:]]*\[[^][]*][[:space:]]*$/b' \
-        -e '/^[[:space:]]*[^][#;=[:space:]][^=]*=/b' -e 's/^/# This is no setting: /')"
-    if grep -q '^# This is no setting: ' "$new$file"; then
-        say "lines of $name are left out: $file has them as comments"
-    fi
+$text"
+    case "$text" in
+        *'# This is no setting: '*) say "lines of $name are left out: $file has them as comments" ;;
+    esac
 }
 
 # with_name TEXT: print it with this client's name where it has %{HOSTNAME}, %{HOSTNAME#BEGIN} or %{HOSTNAME%END}.

@@ -96,7 +96,6 @@ fi
 } >"$store/session/run"
 
 # Neither the image's display manager nor a getty has this console.
-mkdir -p "$run/systemd/system.control"
 : >"$run/systemd/system.control/display-manager.service"
 : >"$run/systemd/system.control/getty@tty1.service"
 want ltsp-session.service

@@ -64,13 +64,12 @@ case "$manager" in
             # is on the screen, and if they are over before it has asked for a name, nobody gets in.
             set -- "autologin-user=$account" autologin-user-timeout=10
         elif [ -n "$again" ]; then
-            command=''
-            for each in "$new"/usr/share/lightdm/lightdm.conf.d/*.conf "$new"/etc/lightdm/lightdm.conf.d/*.conf \
-                "$new$manager_conf"; do
-                [ -f "$each" ] || continue
-                found=$(sed -n 's/^[[:space:]]*session-cleanup-script[[:space:]]*=[[:space:]]*//p' "$each" | tail -n 1)
-                command=${found:-$command}
-            done
+            # The last line that is not empty counts.
+            command=$(sed -n 's/^[[:space:]]*session-cleanup-script[[:space:]]*=[[:space:]]*//p' \
+                "$new"/usr/share/lightdm/lightdm.conf.d/*.conf "$new"/etc/lightdm/lightdm.conf.d/*.conf \
+                "$new$manager_conf" 2>/dev/null) || :
+            command=${command##*
+}
             set -- "$@" "session-cleanup-script=/run/ltsp/login/home relogin${command:+ $command}"
         fi
         set_keys "$manager_conf" 'Seat:*' "$@"

@@ -7,8 +7,8 @@
 # In a trial nobody has leased an address.
 if [ "$trial" = 1 ] || is_masked ltsp-lease.service; then return 0; fi
 want ltsp-lease.service
-# A copy of a program for its mode: not every boot initrd has chmod.
-cp "$store/busybox" "$store/lease"
+# A copy of a script for its mode: all of ltsp.img have it, and not every boot initrd has chmod.
+cp "$ltsp/client/boot/udhcpc.sh" "$store/lease"
 echo "#!$store/busybox sh
 case \"\$1 \$ip\" in
     'bound $address' | 'renew $address') ;;

@@ -1,26 +1,31 @@
 # needs: LTSP_API 1
 # live
 # parameter: END_SESSIONS bool "0" End the sessions of people whose account is removed or closed
-# shellcheck shell=dash disable=SC2154,SC2116,SC2086
+# shellcheck shell=dash disable=SC2154
 # The running system takes the server's accounts and orders when they change, without a restart.
 
 # In a trial there is no other machine. Without the server's key nothing could be trusted.
 if [ "$trial" = 1 ] || is_masked ltsp-live.service || [ ! -e "$ltsp/login/allowed_signers" ]; then return 0; fi
 want ltsp-live.service
-(umask 077 && mkdir -p "$store/news")
-[ -d "$store/login" ] || mkdir "$store/login"
+mkdir -m 700 "$store/news"
+mkdir "$store/news/features"
 cp "$ltsp/login/allowed_signers" "$store/login/allowed_signers"
 # What is in force at the boot.
-[ ! -e "$ltsp/accounts" ] || cp "$ltsp/accounts" "$store/news/accounts"
-[ ! -e "$ltsp/settings" ] || { cp "$ltsp/settings" "$store/news/settings" && cp "$ltsp/settings" "$store/news/booted"; }
-# The features that can be run again, and their settings.
-mkdir "$store/news/features"
-live_settings=''
-for each in "$ltsp"/client/features/*.sh; do
-    grep -qx '# live' "$each" || continue
-    live_settings="$live_settings $(sed -n 's/^# parameter: \([^ ]*\) .*/\1/p' "$each")"
-    case "$each" in */85-live.sh) ;; *) cp "$each" "$store/news/features/" ;; esac
+set --
+for each in "$ltsp/accounts" "$ltsp/settings"; do
+    [ ! -e "$each" ] || set -- "$@" "$each"
 done
+[ $# = 0 ] || cp "$@" "$store/news"
+[ ! -e "$ltsp/settings" ] || cp "$ltsp/settings" "$store/news/booted"
+# The features that can be run again, and their settings.
+set --
+split "$(grep -lxF '# live' "$ltsp"/client/features/*.sh)"
+for each in $words; do
+    case "$each" in */85-live.sh) ;; *) set -- "$@" "$each" ;; esac
+done
+[ $# = 0 ] || cp "$@" "$store/news/features"
+split "$(sed -n 's/^# parameter: \([^ ]*\) .*/\1/p' "$@" "$ltsp/client/features/85-live.sh")"
+live_settings=$words
 
 {
     keep_report
@@ -28,10 +33,14 @@ done
     keep search "$search"
     keep trial ''
     # Names of settings only.
-    echo "live_settings='$(echo $live_settings)'"
+    echo "live_settings='$live_settings'"
     keep END_SESSIONS "$END_SESSIONS"
     echo "store=$store busybox=$store/busybox"
-    for each in boot/text boot/features boot/report live/accounts live/settings live/orders live/live; do cat "$ltsp/client/$each.sh"; done
+    set --
+    for each in boot/text boot/features boot/report live/accounts live/settings live/orders live/live; do
+        set -- "$@" "$ltsp/client/$each.sh"
+    done
+    cat "$@"
 } >"$store/live"
 write "$run/systemd/system/ltsp-live.service" "[Unit]
 Description=Take accounts and orders from the network boot server while this client runs

@@ -5,7 +5,6 @@
 
 if [ "$trial" = 1 ] || is_masked ltsp-space.service; then return 0; fi
 want ltsp-space.service
-[ -d "$store/login" ] || mkdir -p "$store/login"
 {
     echo "store=$store busybox=$store/busybox"
     cat "$ltsp/client/live/orders.sh" "$ltsp/client/live/space.sh"

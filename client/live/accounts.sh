@@ -17,12 +17,16 @@
 # files by now stays. Nobody gets a number that was another's since the boot, because that one's files may be here.
 merge_accounts() {
     local work=$3/merge shadow=$1/shadow each
-    rm -rf "$work"
-    mkdir -p "$3"
-    (umask 077 && mkdir "$work")
+    [ ! -e "$work" ] || rm -rf "$work"
+    [ -d "$3" ] || mkdir -p "$3"
+    mkdir -m 700 "$work"
     for each in merged accounts; do [ -f "$3/$each" ] || : >"$3/$each"; done
-    [ -f "$shadow" ] || shadow=/dev/null
-    awk -F: -v out="$work/" -v here="${4-}" -v today="${5:-0}" '
+    open_files "$1" passwd group shadow
+    if [ ! -f "$shadow" ]; then
+        shadow=/dev/null
+        (umask 077 && : >"$1/.ltsp/shadow")
+    fi
+    awk -F: -v out="$work/" -v etc="$1/.ltsp/" -v here="${4-}" -v today="${5:-0}" '
         function sound(name, number) {
             return name !~ "^$|^[-+~.]|[,/[:space:][:cntrl:]]" && number ~ /^[0-9]+$/
         }
@@ -32,8 +36,14 @@ merge_accounts() {
         }
         function note(text) { print text >(out "merged") }
         function tell(name, number) { print name ":" number >(out "accounts") }
+        # Whoever watches a file hears only of changes.
+        function put(file, text) {
+            if (text == before[file]) return
+            printf "%s", text >(etc file)
+            print file >(etc "changed")
+        }
         BEGIN {
-            printf "" >(out "leaving"); printf "" >(out "closed")
+            printf "" >(out "leaving"); printf "" >(out "closed"); printf "" >(etc "changed")
             printf "" >(out "merged"); printf "" >(out "accounts")
             number = split(here, uids, " ")
             for (i = 1; i <= number; i++) inside[uids[i]] = 1
@@ -53,6 +63,7 @@ merge_accounts() {
             next
         }
         part == "document" && $1 == "expires" && NF == 3 && $3 ~ /^[0-9]+$/ { expires[$2] = $3; next }
+        { before[part] = before[part] $0 "\n" }
         part == "passwd" && is_ours($1, $3) {
             if (($1 in wants) && wants[$1] == $3) next
             if (!($3 in inside)) { dropped[$1] = 1; print "account " $1 " is gone"; next }
@@ -125,36 +136,46 @@ merge_accounts() {
                         note("member:" g[2] ":" people[j])
                     }
             }
-            printf "%s", accounts >(out "passwd")
-            printf "" >(out "group")
-            for (i = 1; i <= count; i++) print line[i] ":" members[i] >(out "group")
-            printf "" >(out "shadow")
+            for (i = 1; i <= count; i++) groups = groups line[i] ":" members[i] "\n"
             for (i = 1; i <= shadows; i++) {
                 name = shadow_name[i]
                 if ((name in added) || (name in dropped)) continue
                 if (name in leaving) shadow_line[i] = name ":*:19000:0:99999:7::1:"
-                print shadow_line[i] >(out "shadow")
+                others = others shadow_line[i] "\n"
             }
-            printf "%s", shadow >(out "shadow")
+            # What asks by name finds the account in passwd, so that comes last.
+            put("group", groups); put("shadow", others shadow); put("passwd", accounts)
         }
     ' part=merged "$3/merged" part=logins "$3/accounts" part=document "$2" part=passwd "$1/passwd" \
         part=group "$1/group" part=shadow "$shadow" || return 1
-    # What asks by name finds the account in passwd, so that comes last.
-    mv "$work/merged" "$3/merged"
-    cat "$work/accounts" >"$3/accounts.new"
-    mv "$3/accounts.new" "$3/accounts"
-    [ -f "$1/shadow" ] || [ ! -s "$work/shadow" ] || (umask 077 && : >"$1/shadow")
-    for each in group shadow passwd; do
-        [ ! -f "$1/$each" ] || replace "$1/$each" "$work/$each"
-        rm "$work/$each"
-    done
-    rm "$work/accounts"
+    mv "$work/merged" "$work/accounts" "$3"
+    set -- "$1"
+    while read -r each; do set -- "$@" "$each"; done <"$1/.ltsp/changed"
+    close_files "$@"
 }
 
-# replace FILE NEW: by rename, and only if it differs. It keeps its owner and mode.
-replace() {
-    [ "$(cat "$1")" != "$(cat "$2")" ] || return 0
-    cp -p "$1" "$1.ltsp"
-    cat "$2" >"$1.ltsp"
-    mv "$1.ltsp" "$1"
+# open_files ETC NAME…: copy those of these files that are there into ETC/.ltsp, with owner and mode. What is written to
+# the copies comes into force with close_files.
+open_files() {
+    local etc=$1 each
+    shift
+    [ ! -e "$etc/.ltsp" ] || rm -r "$etc/.ltsp"
+    mkdir -m 700 "$etc/.ltsp"
+    for each in "$@"; do
+        shift
+        [ ! -f "$etc/$each" ] || set -- "$@" "$etc/$each"
+    done
+    cp -p "$@" "$etc/.ltsp"
+}
+
+# close_files ETC NAME…: put these copies in the places of the files, each by rename, in this order.
+close_files() {
+    local etc=$1 each
+    shift
+    for each in "$@"; do
+        shift
+        set -- "$@" "$etc/.ltsp/$each"
+    done
+    [ $# = 0 ] || mv "$@" "$etc"
+    rm -r "$etc/.ltsp"
 }

@@ -55,9 +55,13 @@ rsr() { "$@" >/dev/null 2>&1; }
 rs() { rsr "$@" || :; }
 debug_shell() { sh </dev/console >/dev/console 2>&1; }
 
-# ltsp_names: print the names of variables that begin with a capital letter, in their order.
+# ltsp_names: print the names of variables that begin with a capital letter, in their order. It is called in a process of
+# its own, and has all lines at once, because a shell reads them byte by byte.
 ltsp_names() {
-    set | while IFS= read -r ltsp_line; do
+    set -f
+    IFS='
+'
+    for ltsp_line in $(set); do
         case "$ltsp_line" in
             [A-Z]*=*)
                 ltsp_line=${ltsp_line%%=*}

@@ -46,6 +46,14 @@ take_settings() {
     if [ -e "$store/report" ]; then "$busybox" sh "$store/report" again; fi
 }
 
+# replace FILE NEW: by rename, and only if it differs. It keeps its owner and mode.
+replace() {
+    [ "$(cat "$1")" != "$(cat "$2")" ] || return 0
+    cp -p "$1" "$1.ltsp"
+    cat "$2" >"$1.ltsp"
+    mv "$1.ltsp" "$1"
+}
+
 # run_live_features: run the features that may run again, in an empty directory.
 run_live_features() {
     local feature

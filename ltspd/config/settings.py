@@ -2,14 +2,14 @@
 
 Text from ltsp.conf is within single quotes or is a name of a checked form, so that none of it can run. The
 file defines ``ltsp_settings MAC IP HOSTNAME [SERVER [APPLET]]``, which does in the shell what evaluate does
-here; a property test compares both. MAC must be lower-case with colons.
+here; a property test compares both. MAC must be lower-case with colons. ``ltsp_known`` are the names.
 
 Code is in the file as text. It runs only where client/live/code.sh has redefined ``ltsp_at``; else it sets
 nothing. ``ltsp_code`` says whether there is any, and ``ltsp_hooks`` which applets have hooks.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ltspd.config.document import Assignment, Code, Document, Section
 from ltspd.config.evaluate import PREDEFINED, Index
@@ -95,12 +95,13 @@ def _read_by_clients(sections: Iterable[Section], hidden: Container[str], code: 
     return names
 
 
-def _says(names: Iterable[str], coded: bool, applets: bool) -> list[str]:
-    """Return the lines by which a client without code and hooks knows that it has none."""
+def _says(names: Sequence[str], coded: bool, applets: bool) -> list[str]:
+    """Return the lines that name the settings, and by which a client knows that it has no code or hooks."""
     found = (each.applet for each in map(hook, names) if each)
     hooks = "".join(f" {each}" for each in dict.fromkeys(found) if each in MOMENTS)
     said = {"ltsp_code": str(int(coded)), "ltsp_hooks": f"{hooks} ", "ltsp_applets": str(int(applets))}
-    lines = [f"{name}={quote(value)}" for name, value in said.items() if value not in ("0", " ")]
+    said["ltsp_known"] = " ".join(names)
+    lines = [f"{name}={quote(value)}" for name, value in said.items() if value.strip() not in ("", "0")]
     lines += ["ltsp_at() { return 1; }"] if coded else []
     return [*lines, ""] if lines else []
 

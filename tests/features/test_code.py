@@ -79,6 +79,7 @@ def test_a_log_has_each_command(tmp_path: Path) -> None:
     log = done.tree["run/initramfs/ltsp/debug.log"].splitlines()
     assert "+ true a hook" in log
     assert any("20-hosts.sh" in each for each in log)
+    assert "ltsp: 20-hosts.sh begins\n" in done.said
     assert done.tree["run/ltsp"] == "-> initramfs/ltsp"
     assert "10.0.0.1 a" in done.tree["etc/hosts"]
     assert not any(each.startswith("ltsp: +") for each in done.said.splitlines())

@@ -46,10 +46,11 @@ def test_machines_switched_on_together_do_not_wait_for_each_other(dhcp: Answerin
 # ---- clients that run --------------------------------------------------------------------------------
 
 MAC = "52:54:00:0d:ff:01"
-# Prints the unit that keeps the lease, of which only the command is run here.
-UNIT = """run=$1/run store=$1 busybox=$4 nic=eth0 address=$2 hostname=pc1 trial=''
+# Prints the unit that keeps the lease, of which only the command is run here. Scripts of ltsp.img may be run.
+UNIT = """run=$1/run store=$1 ltsp=$3 busybox=$4 nic=eth0 address=$2 hostname=pc1 trial=''
 . "$3/client/boot/features.sh"
 . "$3/client/features/80-lease.sh"
+chmod 755 "$store/lease"
 cat "$run/systemd/system/ltsp-lease.service\""""
 
 

@@ -234,6 +234,9 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     """Run the features in a booted system as the boot initrd does before it."""
     ltsp = server.path("/opt/ltsp")
     shutil.copytree(REPOSITORY / "client", ltsp / "client")
+    for each in (ltsp / "client").rglob("*.sh"):
+        # As ltsp.img has them.
+        each.chmod(0o755)
     (ltsp / "login").mkdir()
     (ltsp / "login/known_hosts").write_text(f"ltsp-login {far.key}")
     (ltsp / "login/port").write_text(f"{PORT}\n")

@@ -51,11 +51,14 @@ def renew(lan: Lan) -> Path:
     directory = lan.session.directory
     (directory / "run/initramfs/ltsp").mkdir(parents=True)
     known = f"run={directory}/run store={directory}/run/initramfs/ltsp nic=lan address={ADDRESS} hostname=pc1"
+    known = f"{known} ltsp={CLIENT.parent}"
     scripts = f". {CLIENT}/boot/features.sh; . {CLIENT}/features/80-lease.sh"
     words = ["busybox", "sh", "-euc", f"{known} trial='' busybox={shutil.which('busybox')}; {scripts}"]
     subprocess.run(words, check=True)
-    wants = directory / "run/systemd/system/multi-user.target.wants/ltsp-lease.service"
-    unit = dict(line.split("=", 1) for line in wants.read_text().splitlines() if "=" in line)
+    # In ltsp.img, all scripts have this mode.
+    (directory / "run/initramfs/ltsp/lease").chmod(0o755)
+    service = directory / "run/systemd/system/ltsp-lease.service"
+    unit = dict(line.split("=", 1) for line in service.read_text().splitlines() if "=" in line)
     lan.session.start(unit["ExecStart"].split(), log="lease.log", netns=lan.switch)
     return lan.session.logs / "lease.log"
 
