@@ -1,12 +1,17 @@
 # needs: LTSP_API 1
 # wants: SESSION=kiosk /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
 # wants: KIOSK_URL /usr/bin/chromium|/usr/bin/firefox-esr|/usr/bin/firefox chromium|firefox|firefox browser that is no snap
+# wants: SESSION=x11 /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
+# wants: SESSION=x11 /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
+# wants: SESSION=x11 /usr/bin/xauth xauth|xorg-x11-xauth|xorg-xauth xauth
 # wants: SESSION=terminal /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
-# parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
-# parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
-# shellcheck shell=dash disable=SC2154
 # What SESSION shows on the screen in place of the image's login (docs/sessions.md). It runs as an account that has
 # nothing, and starts again whenever it ends.
+# parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
+# parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
+# parameter: X11_COMMAND line "" Command on the server that SESSION=x11 shows, such as mate-session; empty: what each person has there
+# parameter: X11_UNENCRYPTED bool "0" SESSION=x11: all that is shown and typed in a session goes over the network for everybody to read
+# shellcheck shell=dash disable=SC2154
 
 # lack SENTENCE: note why the session can't be had. The image's own login is shown then.
 lack() {
@@ -25,13 +30,24 @@ find_one() {
     lack "this image has no $words there"
 }
 
+# find_x: set x to the image's server of X.
+find_x() {
+    find_one "X server; install xserver-xorg" "$new/usr/lib/xorg/Xorg" "$new/usr/lib/Xorg" "$new/usr/libexec/Xorg"
+    x=$found
+}
+
+# find_ssh: the image and the server have what ssh needs.
+find_ssh() {
+    find_one "/usr/bin/ssh; install openssh-client" "$new/usr/bin/ssh"
+    [ -s "$ltsp/login/session_hosts" ] || lack "the server has no keys of an sshd; install openssh-server there"
+}
+
 # In a trial the server looks whether people can log in, and there is no other machine.
 if [ -z "$SESSION" ] || [ "$trial" = 1 ]; then return 0; fi
 missing='' x='' browser='' more=''
 case "$SESSION" in
     kiosk)
-        find_one "X server; install xserver-xorg" "$new/usr/lib/xorg/Xorg" "$new/usr/lib/Xorg" "$new/usr/libexec/Xorg"
-        x=$found
+        find_x
         if [ -z "$KIOSK_COMMAND" ]; then
             [ -n "$KIOSK_URL" ] || lack "neither KIOSK_URL nor KIOSK_COMMAND says what to show"
             find_one "browser that is no snap; install chromium or firefox-esr" "$new/usr/bin/chromium" "$new/usr/bin/firefox-esr" \
@@ -39,11 +55,13 @@ case "$SESSION" in
             browser=$found
         fi
         ;;
-    terminal)
-        find_one "/usr/bin/ssh; install openssh-client" "$new/usr/bin/ssh"
-        [ -s "$ltsp/login/session_hosts" ] || lack "the server has no keys of an sshd; install openssh-server there"
+    x11)
+        find_x
+        find_one "/usr/bin/xauth; install xauth" "$new/usr/bin/xauth"
+        find_ssh
         ;;
-    *) lack "it is neither kiosk nor terminal" ;;
+    terminal) find_ssh ;;
+    *) lack "it is none of kiosk, x11 and terminal" ;;
 esac
 if [ -n "$missing" ]; then
     say "SESSION=$SESSION is left out: $missing"
@@ -54,11 +72,27 @@ fi
 account=ltsp-session uid=61100 home=/run/kiosk
 echo "$account:*:$uid:$uid:Screen of this client:$home:/bin/sh" >>"$new/etc/passwd"
 echo "$account:*:$uid:" >>"$new/etc/group"
-if [ "$SESSION" = kiosk ]; then
-    [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
-    # Files, because any sign may be in them.
-    write "$store/session/url" "$KIOSK_URL"
-    [ -z "$KIOSK_COMMAND" ] || write "$store/session/command" "$KIOSK_COMMAND"
+[ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
+# Files, because any sign may be in them.
+case "$SESSION" in
+    kiosk)
+        write "$store/session/url" "$KIOSK_URL"
+        [ -z "$KIOSK_COMMAND" ] || write "$store/session/command" "$KIOSK_COMMAND"
+        ;;
+    x11) [ -z "$X11_COMMAND" ] || write "$store/session/command" "$X11_COMMAND" ;;
+esac
+case "$SESSION" in
+    # People get what is on the server, and no way to do anything here: no escapes of ssh.
+    x11 | terminal)
+        know_server session "PreferredAuthentications keyboard-interactive,password
+NumberOfPasswordPrompts 1
+ForwardAgent no
+ForwardX11 no
+PermitLocalCommand no
+EscapeChar none"
+        ;;
+esac
+if [ -n "$x" ]; then
     # The home is in RAM and new at each start, and so is the person's own manager, which starts sound and others.
     write "$run/systemd/system/run-kiosk.mount" "[Unit]
 Description=Home of what this client shows
@@ -79,19 +113,16 @@ SyslogIdentifier=ltsp-session
 ExecStartPre=+/usr/bin/systemctl restart run-kiosk.mount
 ExecStopPost=-+/usr/bin/systemctl stop user-$uid.slice
 TimeoutStopSec=10"
-else
-    # People get a shell on the server, and no way to do anything here: no escapes of ssh.
-    know_server session "PreferredAuthentications keyboard-interactive,password
-NumberOfPasswordPrompts 1
-ForwardAgent no
-ForwardX11 no
-PermitLocalCommand no
-EscapeChar none"
 fi
+unencrypted=''
+[ "$X11_UNENCRYPTED" != 1 ] || unencrypted=1
 {
     keep server "$server"
-    echo "busybox=$store/busybox place=/run/ltsp/session x=$x browser=$browser"
-    cat "$ltsp/client/live/session.sh" "$ltsp/client/live/session-$SESSION.sh"
+    keep address "$address"
+    echo "busybox=$store/busybox place=/run/ltsp/session x=$x browser=$browser unencrypted=$unencrypted"
+    cat "$ltsp/client/live/session.sh"
+    [ -z "$x" ] || cat "$ltsp/client/live/session-screen.sh"
+    cat "$ltsp/client/live/session-$SESSION.sh"
     echo session
 } >"$store/session/run"
 

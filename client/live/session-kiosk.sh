@@ -11,43 +11,7 @@ page_server() {
     esac
     host=${1#*://}
     host=${host%%[/?#]*}
-    host=${host##*@}
-    case "$host" in
-        \[*\]:*) port=${host##*:} ;;
-        \[*) ;;
-        *:*) port=${host##*:} ;;
-    esac
-    case "$host" in
-        \[*) host=${host#\[} host=${host%%\]*} ;;
-        *) host=${host%%:*} ;;
-    esac
-}
-
-# start_x: start a server of X on this console; set x_pid, and for programs DISPLAY, XAUTHORITY, WIDTH and HEIGHT.
-start_x() {
-    export DISPLAY=:0 XAUTHORITY="$HOME/.Xauthority"
-    # One cookie that counts for each display, as libXau has it: family, host, display, name, 16 bytes.
-    {
-        printf '\377\377\0\0\0\0\0\022MIT-MAGIC-COOKIE-1\0\020'
-        head -c 16 /dev/urandom
-    } >"$XAUTHORITY"
-    # Only root may make it in the /tmp that is for all; this one is the session's own.
-    mkdir -m 1777 /tmp/.X11-unix
-    mknod "$HOME/.display" p
-    # It never goes dark, because nobody may come to wake it: -s and -dpms.
-    "$x" :0 "vt${XDG_VTNR:-1}" -keeptty -displayfd 3 -auth "$XAUTHORITY" -background none -s 0 -dpms \
-        -logfile "$HOME/.X.log" 3>"$HOME/.display" >/dev/null 2>&1 &
-    x_pid=$!
-    # It tells its display when it is ready.
-    if ! read -r _ <"$HOME/.display"; then
-        printf '\033c\n\n\n    %s\n' "X does not start; the journal of this machine says why. It is tried again."
-        tail -n 20 "$HOME/.X.log" >&2
-        sleep 10
-        exit 1
-    fi
-    # shellcheck disable=SC2046
-    set -- $(sed -n 's/.*using initial mode \([0-9]*\)x\([0-9]*\).*/\1 \2/p' "$HOME/.X.log")
-    export WIDTH="${1:-1024}" HEIGHT="${2:-768}"
+    split_server "${host##*@}"
 }
 
 # browse URL: show a page in the image's browser, with nothing around it.
@@ -88,6 +52,5 @@ session() {
         start_x
         browse "$url"
     fi
-    kill "$x_pid"
-    wait "$x_pid"
+    stop_x
 }

@@ -10,6 +10,7 @@ class Session(StrEnum):
     """What a screen shows alone."""
 
     KIOSK = "kiosk"
+    X11 = "x11"
     TERMINAL = "terminal"
 
 
@@ -18,5 +19,5 @@ SESSION = Parameter(
     choice("a kind of session", Session),
     "",
     CLIENT,
-    "What a client shows in place of a login: kiosk (one page or program), terminal (a shell on the server)",
+    "What a client shows in place of a login: kiosk (a page or program), x11, terminal (both on the server)",
 )

@@ -107,10 +107,10 @@ KEYS = (
     # What has no meaning any more.
     _gone("SCREEN_[0-9]*", _GREETER, "ldm*"),
     _gone("SCREEN_[0-9]*", "the image's display manager starts the session", "startx*"),
-    _later("SCREEN_[0-9]*", f"SESSION can be kiosk or terminal, on one screen; other {_ELSEWHERE}"),
+    _later("SCREEN_[0-9]*", f"SESSION can be kiosk, x11 or terminal, on one screen; other {_ELSEWHERE}"),
     _gone("SCREEN_DEFAULT", _GREETER),
     _gone("LDM_SERVER", _THERE),
-    _gone("LDM_DIRECTX", f"no X goes over the network: {_THERE}"),
+    _gone("LDM_DIRECTX", f"no X goes over the network: {_THERE}; SESSION=x11 has X11_UNENCRYPTED"),
     _gone("LDM_SSH*", _THERE),
     _gone("LDM_REMOTECMD", _THERE),
     _gone("LDM_GUESTLOGIN", "there is no button for guests; AUTOLOGIN logs an account in by itself"),

@@ -27,7 +27,7 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop", "classroom")
+NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop", "classroom", "sessions")
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
@@ -37,6 +37,7 @@ SECONDS = {
     "firmware": 1200,
     "desktop": 2400,
     "classroom": 300,
+    "sessions": 1500,
     "netboot": 2400,
     "running": 950,
     "namespaces": 1150,
@@ -62,6 +63,7 @@ TREES = {
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
     "desktop": ("login-server", "desktop", "trixie-server", "trixie-desktop"),
+    "sessions": ("session-server", "sessions", "trixie-sessions"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }
 # GiB of memory that one part may take: a server, and several clients of 1 GiB of which each uses half.

@@ -59,7 +59,8 @@ PARTS = (
     "live/zram.sh",
     "live/space.sh",
     "live/remoteapps.sh",
-    *("live/session.sh", "live/session-kiosk.sh", "live/session-terminal.sh"),
+    *("live/session.sh", "live/session-screen.sh"),
+    *("live/session-kiosk.sh", "live/session-x11.sh", "live/session-terminal.sh"),
 )
 SOURCES = ("text", "settings", "features", "code")
 

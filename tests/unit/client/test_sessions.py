@@ -27,6 +27,8 @@ def test_the_screen_says_that_a_server_is_away_and_goes_on_when_it_is_back() -> 
         said = ""
         while "tries again by itself" not in said:
             said += script.stdout.read(1)
+        while "refused" not in said:
+            said += script.stdout.read(1)
         assert "The server 127.0.0.1 does not answer." in said
         script.stdin.write("\n")
         with socket.create_server(("127.0.0.1", port)):
@@ -36,8 +38,8 @@ def test_the_screen_says_that_a_server_is_away_and_goes_on_when_it_is_back() -> 
     assert rest.endswith("on\n")
 
 
-def kiosk(commands: str) -> str:
-    scripts = f". {LIVE}/session.sh; . {LIVE}/session-kiosk.sh"
+def run(kind: str, commands: str) -> str:
+    scripts = "; ".join(f". {LIVE}/session{each}.sh" for each in ("", "-screen", f"-{kind}"))
     words = [f"{BUSYBOX}", "sh", "-c", f"{scripts}\n{commands}"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
@@ -56,7 +58,7 @@ def kiosk(commands: str) -> str:
     ],
 )
 def test_the_server_of_a_page(url: str, server: str) -> None:
-    assert kiosk(f"page_server '{url}'; echo \"$host $port\"") == f"{server}\n"
+    assert run("kiosk", f"page_server '{url}'; echo \"$host $port\"") == f"{server}\n"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,8 @@ def test_a_browser_gets_one_page_as_large_as_the_screen(tmp_path: Path, browser:
     program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
     program.chmod(0o755)
     url = "https://www.example.org/?a=1&b=$(touch hit) *"
-    shown = kiosk(f"HOME={tmp_path} WIDTH=800 HEIGHT=600 browser={program}; browse '{url}'").splitlines()
+    known = f"HOME={tmp_path} WIDTH=800 HEIGHT=600 browser={program}"
+    shown = run("kiosk", f"{known}; browse '{url}'").splitlines()
     assert {"--kiosk", words} < set(shown)
     assert shown[-1] == url
     if browser != "chromium":
@@ -76,3 +79,15 @@ def test_a_browser_gets_one_page_as_large_as_the_screen(tmp_path: Path, browser:
         assert shown[shown.index("--profile") + 1] == str(profile)
         (windows,) = json.loads((profile / "xulstore.json").read_text()).values()
         assert (windows["main-window"]["width"], windows["main-window"]["height"]) == ("800", "600")
+
+
+@pytest.mark.parametrize("command", ["", "mate-session", "sh -c 'echo \"$HOME\" it''s \\'"])
+def test_a_command_on_the_server_is_one_word_for_its_script_of_sessions(tmp_path: Path, command: str) -> None:
+    program = tmp_path / "Xsession"
+    program.write_text('#!/bin/sh\nprintf \'%s|\' "$#" "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "command").write_text(command)
+    remote = run("x11", f'remote_command "$(cat {tmp_path}/command)"')
+    remote = remote.replace("/etc/X11/Xsession", str(program))
+    shown = subprocess.run(["bash", "-c", remote], capture_output=True, text=True, check=True).stdout
+    assert shown == (f"1|{command}|" if command else "0|")

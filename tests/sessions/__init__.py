@@ -1,0 +1,1 @@
+"""Clients show sessions that run elsewhere, in place of a login (SESSION)."""

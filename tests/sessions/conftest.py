@@ -1,0 +1,97 @@
+"""A server with people, and images of two releases that have what screens without a desktop need.
+
+What the screens showed is kept as pictures among the logs of the run.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.lab import product
+from tests.lab.client import power_on
+from tests.lab.desk import Desk
+from tests.lab.net import make_lan
+from tests.lab.server import Server, start_server
+from tests.lab.session import leftovers, open_session
+from tests.patience import PATIENCE
+
+NAME, PASSWORD = "anna", "Blue-Whale-7"
+# What a session of hers is: one window, large enough to be read.
+_SHOWN = "sh -c 'echo Session on the server for $USER; exec sh'"
+_XSESSION = f"exec xterm -geometry 60x10+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """A server whose clients show sessions that run elsewhere."""
+
+    server: Server
+
+    @contextmanager
+    def switched_on(
+        self, image: str, mac: str, *, memory: int = 2048, extra: tuple[str, ...] = (), **settings: str
+    ) -> Iterator[Desk]:
+        """Switch a client on, and wait until its session has begun; it goes off in the end.
+
+        ``memory`` is in MiB, ``extra`` are words for QEMU.
+        """
+        server, kind = self.server, settings["SESSION"]
+        product.configure(server, {mac: {"DEFAULT_IMAGE": image, "HOSTNAME": kind, **settings}})
+        name = f"{kind}-{image}"
+        client = power_on(
+            server.session, server.lan, mac=mac, name=name, memory=memory, screen=True, extra=extra
+        )
+        try:
+            client.login_prompt()
+            desk = Desk(server, client)
+            desk.wait_for("systemctl is-active ltsp-session")
+            yield desk
+        finally:
+            client.off()
+
+
+def reads(desk: Desk, pattern: str, name: str, timeout: float = PATIENCE) -> str:
+    """Wait until the screen has words that fit a pattern, keep the picture, and return all its words."""
+    words = ""
+
+    def there() -> bool:
+        nonlocal words
+        words = desk.client.screen.look().words()
+        return re.search(pattern, words) is not None
+
+    try:
+        desk.wait_until(there, timeout)
+    except TimeoutError:
+        said = desk.client.shell("journalctl --no-pager -q -b -n 80")
+        raise TimeoutError(f"{pattern!r} is not on the screen, but {words!r}; the journal: {said}") from None
+    finally:
+        desk.client.screen.look().save(desk.server.session.logs / f"{desk.client.name}-{name}.png")
+    return words
+
+
+def lets_in(desk: Desk, asked: str, name: str, password: str = PASSWORD) -> None:
+    """Type name and password when the screen asks for them."""
+    reads(desk, f"{asked}.*Name:", name)
+    desk.type(NAME)
+    reads(desk, "[Pp]assword:", f"{name}-password")
+    desk.type(password)
+
+
+@pytest.fixture(scope="package")
+def hall() -> Iterator[Hall]:
+    images = {each: each for each in ("sessions", "trixie-sessions")}
+    with open_session() as session:
+        server = start_server(session, make_lan(session), tree="session-server", sources=images)
+        product.wait_until_up(server)
+        product.configure(server, {})
+        server.run(f"useradd --create-home --shell /bin/bash {NAME} && echo {NAME}:{PASSWORD} | chpasswd")
+        # Programs look for the display that sshd makes at this name.
+        server.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
+        server.write(f"/home/{NAME}/.xsession", _XSESSION)
+        for image in images:
+            product.build(server, image)
+        yield Hall(server)
+    assert leftovers(session.name) == []
