@@ -1,6 +1,8 @@
 # needs: LTSP_API 1
 # wants: SESSION=kiosk /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
 # wants: KIOSK_URL /usr/bin/chromium|/usr/bin/firefox-esr|/usr/bin/firefox chromium|firefox|firefox browser that is no snap
+# wants: SESSION=rdp /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
+# wants: SESSION=rdp /usr/bin/xfreerdp3|/usr/bin/xfreerdp freerdp3-x11/freerdp2-x11|freerdp|freerdp FreeRDP
 # wants: SESSION=x11 /usr/lib/xorg/Xorg|/usr/lib/Xorg|/usr/libexec/Xorg xserver-xorg|xorg-x11-server-Xorg|xorg-server X server
 # wants: SESSION=x11 /usr/bin/ssh openssh-client|openssh-clients|openssh ssh
 # wants: SESSION=x11 /usr/bin/xauth xauth|xorg-x11-xauth|xorg-xauth xauth
@@ -9,6 +11,9 @@
 # nothing, and starts again whenever it ends.
 # parameter: KIOSK_COMMAND line "" Program that SESSION=kiosk shows, as a line for the shell
 # parameter: KIOSK_URL line "" Page that SESSION=kiosk shows
+# parameter: RDP_DOMAIN line "" Domain of the accounts that SESSION=rdp asks for
+# parameter: RDP_OPTIONS line "" More options of FreeRDP for SESSION=rdp, such as /network:lan
+# parameter: RDP_SERVER line "" Windows or xrdp host whose desktop SESSION=rdp shows, as HOST or HOST:PORT
 # parameter: X11_COMMAND line "" Command on the server that SESSION=x11 shows, such as mate-session; empty: what each person has there
 # parameter: X11_UNENCRYPTED bool "0" SESSION=x11: all that is shown and typed in a session goes over the network for everybody to read
 # shellcheck shell=dash disable=SC2154
@@ -44,7 +49,7 @@ find_ssh() {
 
 # In a trial the server looks whether people can log in, and there is no other machine.
 if [ -z "$SESSION" ] || [ "$trial" = 1 ]; then return 0; fi
-missing='' x='' browser='' more=''
+missing='' x='' browser='' rdp='' fingerprint='' more=''
 case "$SESSION" in
     kiosk)
         find_x
@@ -55,13 +60,22 @@ case "$SESSION" in
             browser=$found
         fi
         ;;
+    rdp)
+        find_x
+        [ -n "$RDP_SERVER" ] || lack "RDP_SERVER does not say which host to show"
+        fingerprint=$(printf '%s' "$RDP_FINGERPRINT" | tr -d : | tr A-F a-f | sed 's/../&:/g; s/:$//')
+        case "$RDP_FINGERPRINT" in *[!0-9A-Fa-f:]*) fingerprint=- ;; esac
+        case "${#fingerprint}" in 0 | 95) ;; *) lack "RDP_FINGERPRINT is not a SHA-256 fingerprint" ;; esac
+        find_one "FreeRDP; install freerdp3-x11 or freerdp2-x11" "$new/usr/bin/xfreerdp3" "$new/usr/bin/xfreerdp"
+        rdp=$found
+        ;;
     x11)
         find_x
         find_one "/usr/bin/xauth; install xauth" "$new/usr/bin/xauth"
         find_ssh
         ;;
     terminal) find_ssh ;;
-    *) lack "it is none of kiosk, x11 and terminal" ;;
+    *) lack "it is none of kiosk, rdp, x11 and terminal" ;;
 esac
 if [ -n "$missing" ]; then
     say "SESSION=$SESSION is left out: $missing"
@@ -78,6 +92,15 @@ case "$SESSION" in
     kiosk)
         write "$store/session/url" "$KIOSK_URL"
         [ -z "$KIOSK_COMMAND" ] || write "$store/session/command" "$KIOSK_COMMAND"
+        ;;
+    rdp)
+        write "$store/session/host" "$RDP_SERVER"
+        write "$store/session/domain" "$RDP_DOMAIN"
+        write "$store/session/options" "$RDP_OPTIONS"
+        # Sticks are mounted by themselves, and FreeRDP gives the host what is mounted there. Nothing on them is run here.
+        write "$run/udev/rules.d/90-ltsp-session.rules" "ACTION==\"add\", SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", \
+ENV{ID_FS_TYPE}==\"vfat|exfat|ntfs\", RUN+=\"/usr/bin/systemd-mount --no-block --collect --owner=$account \
+-o nosuid,nodev,noexec,sync \$devnode /media/stick-%k\""
         ;;
     x11) [ -z "$X11_COMMAND" ] || write "$store/session/command" "$X11_COMMAND" ;;
 esac
@@ -119,7 +142,8 @@ unencrypted=''
 {
     keep server "$server"
     keep address "$address"
-    echo "busybox=$store/busybox place=/run/ltsp/session x=$x browser=$browser unencrypted=$unencrypted"
+    echo "busybox=$store/busybox place=/run/ltsp/session x=$x"
+    echo "browser=$browser unencrypted=$unencrypted rdp=$rdp fingerprint=$fingerprint"
     cat "$ltsp/client/live/session.sh"
     [ -z "$x" ] || cat "$ltsp/client/live/session-screen.sh"
     cat "$ltsp/client/live/session-$SESSION.sh"

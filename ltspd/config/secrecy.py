@@ -25,8 +25,9 @@ _SECRET_TEXT = re.compile(
     r"|(?<![a-z0-9])(?!mailto:)[a-z0-9._$-]+:[^\s:/@]+@[a-z0-9$\[]"
     r"|://[^\s/@:]*:[^\s/@]+@"
     r"|bearer\s+[a-z0-9._$-]{8}"
-    # Programs that get a password as an argument.
-    r"|(?<![a-z0-9])(?:chpasswd|htpasswd|smbpasswd|sshpass|wpa_passphrase|usermod\s[^;]*-p)(?![a-z0-9])",
+    # Programs that get a password as an argument; FreeRDP.
+    r"|(?<![a-z0-9])(?:chpasswd|htpasswd|smbpasswd|sshpass|wpa_passphrase|usermod\s[^;]*-p)(?![a-z0-9])"
+    r"|(?<!\S)/(?:g?p:|gateway:(?:\S*,)?p:)[^\s,]",
     re.IGNORECASE,
 )
 

@@ -46,6 +46,11 @@ def _swap(text: str) -> str:
     return text if found is None else "512M" if found else "0"
 
 
+def _rdp(_text: str) -> str:
+    """Return the session that a script of screen.d was, whatever its name and options."""
+    return "rdp"
+
+
 def _same(name: str, why: str = "", read: Callable[[str], str] = str) -> Key:
     """Take a name over as it is."""
     return Key(name, why, name, read, gone=False)
@@ -105,9 +110,11 @@ KEYS = (
     _now("LDM_USERNAME", "AUTOLOGIN"),
     _gone("LDM_PASSWORD", "it is not copied: AUTOLOGIN needs no password"),
     # What has no meaning any more.
+    Key("SCREEN_07", "RDP_SERVER says whose desktop is shown", "SESSION", _rdp, "*rdesktop*", gone=False),
+    Key("SCREEN_07", "RDP_SERVER says whose desktop is shown", "SESSION", _rdp, "*freerdp*", gone=False),
     _gone("SCREEN_[0-9]*", _GREETER, "ldm*"),
     _gone("SCREEN_[0-9]*", "the image's display manager starts the session", "startx*"),
-    _later("SCREEN_[0-9]*", f"SESSION can be kiosk, x11 or terminal, on one screen; other {_ELSEWHERE}"),
+    _later("SCREEN_[0-9]*", f"SESSION can be kiosk, rdp, x11 or terminal, on one screen; other {_ELSEWHERE}"),
     _gone("SCREEN_DEFAULT", _GREETER),
     _gone("LDM_SERVER", _THERE),
     _gone("LDM_DIRECTX", f"no X goes over the network: {_THERE}; SESSION=x11 has X11_UNENCRYPTED"),
@@ -167,7 +174,8 @@ KEYS = (
     _later("SCANNER", "scanners are the client's own; they are not shared"),
     _later("XDM_SERVER", _ELSEWHERE),
     _later("TELNET_HOST", _ELSEWHERE),
-    _later("RDP_*", _ELSEWHERE),
+    _same("RDP_SERVER", "SESSION=rdp shows it"),
+    _later("RDP_*", "those were for rdesktop; RDP_OPTIONS has options of FreeRDP"),
     _later("VNC_*", _ELSEWHERE),
     _now("KIOSK_EXE", "KIOSK_COMMAND", "SESSION=kiosk shows it"),
     _later("KIOSK_*", "SESSION=kiosk shows one page (KIOSK_URL) or program (KIOSK_COMMAND) alone"),

@@ -60,7 +60,7 @@ PARTS = (
     "live/space.sh",
     "live/remoteapps.sh",
     *("live/session.sh", "live/session-screen.sh"),
-    *("live/session-kiosk.sh", "live/session-x11.sh", "live/session-terminal.sh"),
+    *("live/session-kiosk.sh", "live/session-rdp.sh", "live/session-x11.sh", "live/session-terminal.sh"),
 )
 SOURCES = ("text", "settings", "features", "code")
 

@@ -237,6 +237,8 @@ ds=nocloud;user=a;password=b
 usermod -p x root
 api_key=abc
 wep_key0=12345
+/network:lan /p:abc
+/gateway:g:gate,u:ann,p:abc
 davfs https://a:b@cloud/x
 x password=$P
 quiet inst.vncpassword=abc

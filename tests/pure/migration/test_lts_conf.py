@@ -216,6 +216,11 @@ def test_the_program_of_a_kiosk() -> None:
     assert values("[default]\nKIOSK_EXE=/usr/bin/firefox\n") == {"KIOSK_COMMAND": "/usr/bin/firefox"}
 
 
+def test_a_desktop_of_another_host() -> None:
+    text = '[default]\nSCREEN_07="rdesktop -a 16"\nRDP_SERVER=win\nRDP_OPTIONS="-a 16"\n'
+    assert values(text) == {"SESSION": "rdp", "RDP_SERVER": "win"}
+
+
 def test_mounted_homes_are_said_to_be_mounted() -> None:
     text = '[default]\nFSTAB_1="server:/home /home nfs ro 0 0"\nFSTAB_2="server:/data /data nfs ro 0 0"\n'
     assert values(text)["HOME_KIND"] == "mounted"
@@ -254,7 +259,7 @@ def test_values(line: str, value: str) -> None:
         ("LIKE=default", Fate.GONE, "counts for every client anyway"),
         ("LDM_PASSWORD=x", Fate.GONE, "AUTOLOGIN needs no password"),
         ("SCREEN_07=ldm", Fate.GONE, "display manager"),
-        ("SCREEN_07=rdesktop", Fate.LATER, "not there yet"),
+        ("SCREEN_02=rdesktop", Fate.LATER, "on one screen"),
         ("HOSTNAM=pc", Fate.UNKNOWN, "ltsp.conf has HOSTNAME"),
         ("DHCP_LEASE=8h", Fate.UNKNOWN, "lts.conf has no such name"),
         ("SOUND\u2028=1", Fate.REFUSED, "neither a section nor NAME = value"),

@@ -38,10 +38,10 @@ def test_the_screen_says_that_a_server_is_away_and_goes_on_when_it_is_back() -> 
     assert rest.endswith("on\n")
 
 
-def run(kind: str, commands: str) -> str:
+def run(kind: str, commands: str, typed: str = "") -> str:
     scripts = "; ".join(f". {LIVE}/session{each}.sh" for each in ("", "-screen", f"-{kind}"))
     words = [f"{BUSYBOX}", "sh", "-c", f"{scripts}\n{commands}"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(words, input=typed, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,34 @@ def test_a_command_on_the_server_is_one_word_for_its_script_of_sessions(tmp_path
     remote = remote.replace("/etc/X11/Xsession", str(program))
     shown = subprocess.run(["bash", "-c", remote], capture_output=True, text=True, check=True).stdout
     assert shown == (f"1|{command}|" if command else "0|")
+
+
+@pytest.mark.parametrize(("version", "only_tls"), [("2.11.7", "-sec-rdp"), ("3.15.0", "/sec:rdp:off")])
+def test_freerdp_gets_the_password_by_its_input_alone(tmp_path: Path, version: str, only_tls: str) -> None:
+    program, said = tmp_path / "xfreerdp", tmp_path / "said"
+    program.write_text(
+        f"#!/bin/sh\n[ $1 != --version ] || exec echo This is FreeRDP version {version}\n"
+        f"printf '%s\\n' \"$@\" >{said}\ncat >{tmp_path}/input\nexit 132\n"
+    )
+    program.chmod(0o755)
+    for name, text in {"host": "[fd00::9]:3390", "domain": "SCHOOL", "options": "/network:lan *"}.items():
+        (tmp_path / name).write_text(text)
+    stubs = 'start_x() { WIDTH=800 HEIGHT=600; }; stop_x() { :; }; wait_for() { echo "waits for $*"; }'
+    known = f"place={tmp_path} rdp={program} fingerprint=ab:cd"
+    shown = run("rdp", f"{known}; {stubs}; session", " an na \n Blue\\Whale '7 \n\n")
+    assert (tmp_path / "input").read_text() == " Blue\\Whale '7 \n"
+    assert said.read_text().splitlines() == [
+        *("/v:[fd00::9]:3390", "/u:an na", "/d:SCHOOL", "/from-stdin:force"),
+        *("/cert:deny,fingerprint:sha256:ab:cd", "/size:800x600", "/f", "+clipboard", "/sound"),
+        *("/drive:hotplug,*", only_tls, "/network:lan", "*"),
+    ]
+    assert "waits for fd00::9 3390" in shown
+    assert "The name or the password is not right." in shown
+    assert "Whale" not in shown
+    run("rdp", f"{known} fingerprint=; {stubs}; session", "anna\nx\n\n")
+    assert "/cert:deny" in said.read_text().splitlines()
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 11, 12])
+def test_the_end_of_a_session_is_no_mistake(status: int) -> None:
+    assert run("rdp", f"why {status}") == ""
