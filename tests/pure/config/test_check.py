@@ -363,9 +363,9 @@ def test_how_long_a_trial_waits_is_no_lease(text: str, fine: bool) -> None:
 
 
 def test_names_of_no_part_of_a_set_up_are_told() -> None:
-    names = "cron pam_main swapp polkit_main cron_main config_dns"
+    names = "cron pam_main swapp other_main cron_main config_dns"
     text = f'[clients]\nOMIT_FUNCTIONS="{names}"\n[pc1]\nOMIT_FUNCTIONS=$HOSTNAME\n'
     found = [each for each in load({"x": text}).findings if "OMIT_FUNCTIONS has" in each.reason]
-    assert [(each.line, each.reason.split("'")[1]) for each in found] == [(2, "swapp"), (2, "polkit_main")]
+    assert [(each.line, each.reason.split("'")[1]) for each in found] == [(2, "swapp"), (2, "other_main")]
     assert found[0].step == "is swap meant?"
     assert found[1].step.startswith("the parts are identity, ")
