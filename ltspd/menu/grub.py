@@ -16,14 +16,6 @@ from ltspd.names import is_one_line
 ABLE = frozenset(Tool) - {Tool.SHELL, Tool.SETUP}
 # What GRUB compares a host with. A name that only DHCP gives is none of its variables.
 _KEYS = {"mac": "$net_default_mac", "ip": "$net_default_ip"}
-# Where no menu is shown, nothing waits for a key: Shift that is held counts, or ESC that came before.
-_HELD = """\
-if [ "$timeout_style" = hidden ]; then
-  if keystatus --shift; then
-    set timeout_style=menu
-    set timeout=-1
-  fi
-fi"""
 # Loads what booted last from this device: it names the server, by TFTP or HTTP.
 _LTSP = "/ltsp"
 
@@ -66,7 +58,6 @@ def _lines(menu: Menu, port: int) -> Iterator[str]:
             word = "elif"
     if word == "elif":
         yield "fi"
-    yield _HELD
     yield from _function(port)
     for entry, title in image_items(menu.offer, latin_of, arm=False):
         root = '"$root_way"' if entry.layered else DIRECT
@@ -98,6 +89,8 @@ def _choice(choice: MenuChoice) -> Iterator[str]:
     yield f"set default={_quoted(f'image_{choice.entry}')}"
     yield f"set root_way={choice.transport}"
     yield f"set parameters={_quoted(choice.kernel_parameters)}"
+    # Where no menu is shown, nothing waits for a key, but ESC that came before counts. Shift alone does not:
+    # UEFI tells it only together with a key that was typed.
     yield f"set timeout_style={'hidden' if choice.timeout is None else 'menu'}"
     yield f"set timeout={_seconds(choice.timeout)}"
 
