@@ -11,10 +11,13 @@ has_code() {
     [ -n "$ltsp_code" ] && [ "$trial" != 1 ]
 }
 
-# has_hooks APPLET: whether some section of ltsp.conf has hooks of it.
+# has_hooks APPLET [WHEN]: whether some section of ltsp.conf has hooks of it; with WHEN, those of PRE or of POST. Code may
+# make some of any kind.
 has_hooks() {
     [ "$trial" != 1 ] || return 1
     case "$ltsp_hooks" in *" $1 "*) ;; *) return 1 ;; esac
+    [ -n "$2" ] && [ -z "$ltsp_code" ] || return 0
+    case " $ltsp_known" in *" $2_$1_"*) ;; *) return 1 ;; esac
 }
 
 # make_code: put together what runs code.
@@ -92,8 +95,8 @@ tell_code() {
 
 # code_in_root: what happens between the mount of the root and the features.
 code_in_root() {
-    if has_hooks INITRD_BOTTOM; then run_code here initrd-bottom POST; fi
-    if has_code || has_hooks INIT; then
+    if has_hooks INITRD_BOTTOM POST; then run_code here initrd-bottom POST; fi
+    if has_code || has_hooks INIT PRE; then
         run_code root init PRE values
         settings init
         take_settings_of_boot

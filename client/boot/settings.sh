@@ -28,7 +28,7 @@ load_settings() {
     DEBUG_SHELL='' DEBUG_LOG=''
     ltsp_code='' ltsp_hooks='' ltsp_applets='' ltsp_known='' ltsp_dumped='' failed_code=''
     [ ! -f "$ltsp/settings" ] || . "$ltsp/settings"
-    if has_code || has_hooks INITRD_BOTTOM; then run_code here initrd-bottom PRE values; fi
+    if has_code || has_hooks INITRD_BOTTOM PRE; then run_code here initrd-bottom PRE values; fi
     settings initrd-bottom
     [ "$DEBUG_SHELL" != 1 ] || debug_shell=1
     [ "$IMAGE_TO_RAM" != 1 ] || [ -z "$base" ] || transport=http

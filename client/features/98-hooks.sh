@@ -3,7 +3,7 @@
 # Hooks of ltsp.conf (PRE_x and POST_x) at the end of the set-up and in the booted system. Those before it, and what they
 # are, stand in boot/code.sh.
 
-if has_hooks INIT; then run_code root init POST; fi
+if has_hooks INIT POST; then run_code root init POST; fi
 if has_hooks SERVICE; then
     want ltsp-hooks.service
     write "$run/systemd/system/ltsp-hooks.service" "[Unit]

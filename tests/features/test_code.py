@@ -44,6 +44,15 @@ def test_a_hook_that_fails_is_told_and_the_next_ones_run(tmp_path: Path) -> None
     assert done.said.count("reported: ") == 1
 
 
+def test_hooks_run_only_where_there_are_some(tmp_path: Path) -> None:
+    only = "HOSTS_A='10.0.0.1 a'\n{}_INIT_A='echo \"it is $HOSTS_A\" >\"$run/a\"'"
+    before = ran(tmp_path / "before", only.format("PRE"))
+    after = ran(tmp_path / "after", only.format("POST"))
+    assert before.tree["run/a"] == after.tree["run/a"] == "it is 10.0.0.1 a\n"
+    # Values are worked out anew only by what comes before the set-up.
+    assert ["run/ltsp-code/init" in each.tree for each in (before, after)] == [True, False]
+
+
 def test_the_last_report_names_what_failed(tmp_path: Path) -> None:
     conf = "[clients]\nthen\nPOST_INIT_A='ls /nowhere'\n"
     done = run(tmp_path / "root", ("98-hooks", "99-report"), conf)
