@@ -1,1 +1,1 @@
-"""Clients that boot by other ways than iPXE: ./check firmware."""
+"""Clients that boot by other ways than iPXE, or choose in menus: ./check firmware."""

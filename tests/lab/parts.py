@@ -34,7 +34,7 @@ SECONDS = {
     "matrix": 1800,
     "nfs": 1800,
     "next": 1800,
-    "firmware": 1200,
+    "firmware": 1800,
     "desktop": 2400,
     "classroom": 300,
     "sessions": 1500,
