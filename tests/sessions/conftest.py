@@ -6,7 +6,7 @@ What the screens showed is kept as pictures among the logs of the run.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -19,9 +19,9 @@ from tests.lab.session import leftovers, open_session
 from tests.patience import PATIENCE
 
 NAME, PASSWORD = "anna", "Blue-Whale-7"
-# What a session of hers is: one window, large enough to be read.
+# What a session of hers is: one window, under the pointer, because there is no window manager.
 _SHOWN = "sh -c 'echo Session on the server for $USER; exec sh'"
-_XSESSION = f"exec xterm -geometry 60x10+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
+_XSESSION = f"exec xterm -geometry 79x24+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Hall:
     """A server whose clients show sessions that run elsewhere."""
 
     server: Server
+    built: set[str] = field(default_factory=set)
 
     @contextmanager
     def switched_on(
@@ -39,6 +40,9 @@ class Hall:
         ``memory`` is in MiB, ``extra`` are words for QEMU.
         """
         server, kind = self.server, settings["SESSION"]
+        if image not in self.built:
+            product.build(server, image)
+            self.built.add(image)
         product.configure(server, {mac: {"DEFAULT_IMAGE": image, "HOSTNAME": kind, **settings}})
         name = f"{kind}-{image}"
         client = power_on(
@@ -91,7 +95,5 @@ def hall() -> Iterator[Hall]:
         # Programs look for the display that sshd makes at this name.
         server.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
         server.write(f"/home/{NAME}/.xsession", _XSESSION)
-        for image in images:
-            product.build(server, image)
         yield Hall(server)
     assert leftovers(session.name) == []

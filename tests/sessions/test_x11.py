@@ -24,7 +24,7 @@ def test_a_session_of_the_server(hall: Hall, image: str, unencrypted: str) -> No
         assert bool(desk.client.shell("ss -Htln '( sport = :6000 )'").strip()) == (unencrypted == "1")
         desk.type("echo secret letter; touch by-x11")
         server.wait_for(f"[ $(stat -c %U /home/{NAME}/by-x11) = {NAME} ]")
-        reads(desk, "secret letter", "letter")
+        reads(desk, "(?i)secret letter", "letter")
         desk.type("exit")
         assert "secret" not in reads(desk, f"{ASKED}.*Name:", "name-after")
         server.wait_for(f"! pgrep -u {NAME} -x xterm")
