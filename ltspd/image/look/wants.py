@@ -14,6 +14,8 @@ _LOCALE_BYTES = 1_000_000
 _SNAP, _SCRIPT_BYTES = b"/snap/bin/", 4096
 # Each is one thing to install; of more than these the first ones say enough.
 _MOST = 20
+# Of many settings that need the same the first ones say enough.
+_MOST_SETTINGS = 2
 
 
 def lacking(root: Path, wants: Iterable[Want]) -> tuple[str, ...]:
@@ -30,13 +32,19 @@ def lacking(root: Path, wants: Iterable[Want]) -> tuple[str, ...]:
 
 
 def _sentence(wants: list[Want], family: int | None) -> str:
-    first, *others = wants
-    more = f" and {len(others)} more" if others else ""
-    says = f"{first.setting}{more} can't have an effect in this image"
-    if first.setting == "login":
-        says = "People of the server can't log in with this image"
+    first = wants[0]
+    settings = [each for each in dict.fromkeys(want.setting for want in wants) if each != "login"]
+    if rest := settings[_MOST_SETTINGS:]:
+        settings = [*settings[:_MOST_SETTINGS], f"{len(rest)} more"]
+    says = []
+    if any(each.setting == "login" for each in wants):
+        says.append("people of the server can't log in")
+    if settings:
+        listed = ", ".join(settings[:-1])
+        says.append(f"{listed}{' and ' if listed else ''}{settings[-1]} can't have an effect")
     package = first.packages[family] if family is not None and family < len(first.packages) else ""
-    return f"{says}: it has no {first.what}{f'; install {package} in its source' if package else ''}."
+    step = f"; install {package} in its source" if package else ""
+    return f"With this image {', and '.join(says)}: it has no {first.what}{step}."
 
 
 def _has(root: Path, file: str) -> bool:

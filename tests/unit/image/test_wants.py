@@ -1,5 +1,6 @@
 """A generation's notes say what its source lacks of what ltsp.conf asks for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ async def test_notes_of_a_generation(direct: bool, paths: Paths, source: Source)
     options = BuildOptions(direct=direct, wants=(CRON, LOGIN))
     made = (await run_build(order(paths, source, options))).generation
     assert made.notes == (
-        "CRONTAB_A (ltsp.conf:2) can't have an effect in this image: it has no cron; install cronie in its "
+        "With this image CRONTAB_A (ltsp.conf:2) can't have an effect: it has no cron; install cronie in its "
         "source.",
-        "People of the server can't log in with this image: it has no ssh; install openssh-clients in its "
+        "With this image people of the server can't log in: it has no ssh; install openssh-clients in its "
         "source.",
     )
     for name in ("usr/sbin/crond", "usr/bin/ssh"):
@@ -53,8 +54,19 @@ async def test_a_setting_that_is_new_is_told_though_the_source_is_the_same(
 def test_the_settings_of_ltsp_conf_are_looked_for(tmp_path: Path) -> None:
     text = "[clients]\nLANG=de_DE.UTF-8\nCRONTAB_A=x\nCRONTAB_B=x\nCRONTAB_C=x\n"
     found = lacking(tmp_path, asked(load({"ltsp.conf": text}).document, wants()))
-    assert "CRONTAB_A (ltsp.conf:3) and 2 more can't have an effect in this image: it has no cron." in found
-    assert any(each.startswith("LANG=de_DE.UTF-8 (ltsp.conf:2) ") for each in found)
+    assert (
+        "With this image CRONTAB_A (ltsp.conf:3), CRONTAB_B (ltsp.conf:4) and 1 more can't have an effect: "
+        "it has no cron."
+    ) in found
+    assert any(each.startswith("With this image LANG=de_DE.UTF-8 (ltsp.conf:2) ") for each in found)
+
+
+def test_a_setting_that_lacks_what_logins_lack_is_named_beside_them(tmp_path: Path) -> None:
+    both = [LOGIN, replace(LOGIN, setting="SESSION=terminal (ltsp.conf:2)")]
+    assert lacking(tmp_path, both) == (
+        "With this image people of the server can't log in, and SESSION=terminal (ltsp.conf:2) can't have an "
+        "effect: it has no ssh.",
+    )
 
 
 LANGUAGE = Want("LANG", ("@locale:ca_ES.UTF-8@valencia",), (), "language")
