@@ -50,6 +50,9 @@ network=$root/etc/systemd/network
 printf '[Match]\\nMACAddress={MAC}\\n[Link]\\nName=lan0\\n' >"$network/10-lan.link"
 printf '[Match]\\nName=lan0\\n[Network]\\nAddress={SERVER_ADDRESS}/24\\n' >"$network/10-lan.network"
 make -C "$repository" --no-print-directory --silent install "DESTDIR=$root"
+# Everything takes longer here than systemd waits for a service to start.
+mkdir -p "$root/etc/systemd/system.conf.d"
+printf '[Manager]\\nDefaultTimeoutStartSec={PATIENCE:.0f}\\n' >"$root/etc/systemd/system.conf.d/lab.conf"
 systemctl --root="$root" --quiet enable ltspd.service systemd-networkd.service
 # They have nothing to serve yet.
 systemctl --root="$root" --quiet disable \\
