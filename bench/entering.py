@@ -74,7 +74,8 @@ def enter_locally(client: Client, runs: int) -> list[float]:
     return seconds
 
 
-def _prepare(server: Server) -> None:
+def give_account(server: Server) -> None:
+    """Make an account with a home."""
     # One ordinary person: the servers here have no module for one-time codes.
     server.run(
         f"useradd --create-home --shell /bin/bash {NAME} && echo '{NAME}:{PEOPLE[NAME].password}' | chpasswd"
@@ -85,7 +86,7 @@ def _prepare(server: Server) -> None:
 def measure(theirs: Server, ours: Server, runs: int) -> list[Figure]:
     """Boot a client of each, log in ``runs`` times on each in turns, and return the figures."""
     for server in (theirs, ours):
-        _prepare(server)
+        give_account(server)
     peer.build(theirs)
     peer.serve(theirs)
     product.build(ours)

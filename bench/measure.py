@@ -13,7 +13,7 @@ from tests.lab.server import Server
 
 _T = TypeVar("_T")
 # Errors of the lab and of the servers' commands. Any other error is our mistake and ends the bench.
-_TROUBLE = (RuntimeError, OSError, TimeoutError, KeyError)
+TROUBLE = (RuntimeError, OSError, TimeoutError, KeyError)
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Seen:
         """Measure once and keep the answer, or the reason why there is none."""
         try:
             value = measure()
-        except _TROUBLE as error:
+        except TROUBLE as error:
             self.wrong[name] = f"{type(error).__name__}: {error}"
             say(f"{name}: {self.wrong[name]}")
         else:

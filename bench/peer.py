@@ -27,13 +27,13 @@ LOG { Default_Log_Level = EVENT; }
 """
 
 
-def start(session: Session) -> Server:
-    """Boot the peer's server; its image source is a writable overlay over the client's tree."""
+def start(session: Session, tree: str = "ltsp-client") -> Server:
+    """Boot the peer's server; its image source is a writable overlay over a client's tree."""
     server = start_server(
         session,
         make_lan(session),
         tree="ltsp-server",
-        sources={IMAGE: "ltsp-client"},
+        sources={IMAGE: tree},
         install=False,
         name="peer",
     )

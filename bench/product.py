@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.boot import PRODUCT_ROOT, Boot, boot
 from bench.cold import evict
-from bench.timed import Build, timed
+from bench.timed import Build, processor_time, timed
 from tests.lab import product, trees
 from tests.lab.net import make_lan
 from tests.lab.server import Server, start_server
@@ -29,9 +29,9 @@ UNIT = "ltspd.service"
 _GATEWAY = "ltspd-gateway.service"
 
 
-def start(session: Session) -> Server:
-    """Boot the product's server; its image source is a writable overlay over the client's tree."""
-    server = start_server(session, make_lan(session), sources={IMAGE: "ltsp-client"}, name="product")
+def start(session: Session, tree: str = "ltsp-client") -> Server:
+    """Boot the product's server; its image source is a writable overlay over a client's tree."""
+    server = start_server(session, make_lan(session), sources={IMAGE: tree}, name="product")
     product.wait_until_up(server)
     product.configure(server, {mac: {"ROOT_TRANSPORT": each} for each, mac in TRANSPORTS.items()})
     return server
@@ -133,6 +133,4 @@ def _switches(process: int) -> dict[int, int]:
 
 def _processor_time(process: int) -> float:
     """Return the seconds of processors that a process and its ended children have used."""
-    # proc(5): field 2, the name, is in parentheses and may contain anything; the times are fields 14 to 17.
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(each) for each in fields[11:15]) / 100
+    return processor_time(Path(f"/proc/{process}/stat").read_text())

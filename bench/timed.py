@@ -34,3 +34,9 @@ def timed(server: Server, command: str, patience: float) -> tuple[float, float]:
         raise RuntimeError(f"bash did not say how long {command!r} took: {output[-500:]}")
     wall, user, system = (float(each) for each in found.groups())
     return wall, user + system
+
+
+def processor_time(stat: str) -> float:
+    """Return the seconds of processors of a process and its ended children, as its file in /proc has them."""
+    # proc(5): field 2, the name, is in parentheses and may contain anything; the times are fields 14 to 17.
+    return sum(int(each) for each in stat.rpartition(")")[2].split()[11:15]) / 100

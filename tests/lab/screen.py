@@ -35,6 +35,8 @@ _BLINKING = 48
 _LARGER = 3
 # Pictures are so many seconds apart, and so many of them must be alike.
 _LOOK, _ALIKE = 1.0, 4
+# So long ago a screen that is found still has become what it is.
+STILL = _LOOK * (_ALIKE - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,10 @@ RECIPES = {
     "bookworm-logins": Recipe("bookworm", _LOGINS, hooks=(_GREETERS,)),
     "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
+    # A desktop for clients of both, LTSP and ltspd. CUPS's client has settings of where to print.
+    "ltsp-desktop": Recipe(
+        "bookworm", (*_DESKTOP, *_LTSP_CLIENT, "cups-client"), (_add_shell,), (_STARTS_LIGHTDM,)
+    ),
     "ltsp-server": Recipe("bookworm", _LTSP_SERVER),
     # What reads an ltsp.conf as LTSP does (tests/lab/ltsp.py).
     "ltsp": Recipe("bookworm", ("ltsp", "busybox")),
