@@ -16,6 +16,8 @@ _BELOW = 390
 _COVERED = 48
 # What the window of a session shows is kept here, in the home of whoever types in it.
 SCRIPT = "window-text"
+# How a session ends, by openbox or by sway: the file in the home that says it.
+_LEAVE = "leave-session"
 
 
 @dataclass(slots=True)
@@ -31,6 +33,17 @@ class Desk:
         picture.save(self.server.session.logs / f"{self.client.name}-{name}.png")
         return picture
 
+    def shows(self, words: str) -> str:
+        """Wait until a regular expression is on the screen, in any letters; return all that is there."""
+        deadline = time.monotonic() + PATIENCE
+        while not re.search(words, seen := self.client.screen.look().words(), re.IGNORECASE):
+            if time.monotonic() > deadline:
+                self.keep("not-shown")
+                raise TimeoutError(f"{words!r} is not on the screen of {self.client.name}: {seen}")
+            time.sleep(1)
+        self.keep(re.sub(r"\W+", "-", words))
+        return seen
+
     def watch(self, name: str, until: Callable[[], object]) -> str:
         """Return all words that are on the screen before something has happened, and keep the pictures."""
         pictures: dict[Picture, None] = {}
@@ -44,23 +57,28 @@ class Desk:
         """Wait for the session of somebody who has just been let in, and for the shell in its window."""
         window = Window(self, name)
         window.expect(r"\$ $")
+        self.server.path(f"/home/{name}/{_LEAVE}").write_text("swaymsg exit || openbox --exit\n")
         assert self.client.shell(f"findmnt -n -o FSTYPE /home/{name}").strip() == "fuse.sshfs"
         self.keep(f"session-of-{name}")
         return window
 
     def leave(self, name: str) -> None:
         """Log out; nothing of the person is left then."""
-        self.type("openbox --exit")
+        self.end()
         self.wait_for(f"! findmnt -n /home/{name} && ! pgrep -u {name} && [ ! -e /run/user/$(id -u {name}) ]")
         self.forget(name)
+
+    def end(self) -> None:
+        """End the session that has the screen."""
+        self.type(f". ./{_LEAVE}")
 
     def forget(self, name: str) -> None:
         """Remove what a session has shown: each one writes a new file, and its commands are new files."""
         self.server.run(f"cd /home/{name} && rm -f {SCRIPT} do-*")
 
-    def type(self, line: str) -> None:
+    def type(self, line: str, end: str = "\n") -> None:
         """Type a line on the client's keyboard."""
-        self.client.screen.type(f"{line}\n")
+        self.client.screen.type(f"{line}{end}")
 
     def wait_for(self, script: str, timeout: float = PATIENCE) -> None:
         """Wait until a script of root succeeds on the client; TimeoutError comes with its journal."""

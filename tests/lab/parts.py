@@ -62,7 +62,7 @@ TREES = {
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
-    "desktop": ("login-server", "desktop", "trixie-server", "trixie-desktop"),
+    "desktop": ("login-server", "desktop", "greeters", "trixie-server", "trixie-desktop"),
     "sessions": ("session-server", "sessions", "trixie-sessions"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

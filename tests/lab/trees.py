@@ -68,6 +68,8 @@ _STARTS_LIGHTDM = (
     "echo /usr/sbin/lightdm >/etc/X11/default-display-manager && systemctl disable sddm greetd && "
     "systemctl enable --force lightdm"
 )
+# One greeter more, a plain theme, a session of Wayland with a terminal. A test chooses the display manager.
+_GREETERS_ON_SCREEN = (*_DESKTOP, "slick-greeter", "sddm-theme-maldives", "sway", "foot")
 # A screen without a desktop: X, and a terminal or what else it shows alone.
 _SESSIONS = (
     *(*_BASE, "linux-image-amd64", "openssh-client", "sshfs"),
@@ -201,6 +203,7 @@ RECIPES = {
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
     "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     "trixie-desktop": Recipe("trixie", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
+    "greeters": Recipe("bookworm", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
     # The same screens without a desktop, and a server whose sessions they show.
     "sessions": Recipe("bookworm", (*_SESSIONS, "chromium", "freerdp2-x11"), (_add_shell,)),
     "trixie-sessions": Recipe("trixie", (*_SESSIONS, "firefox-esr", "freerdp3-x11"), (_add_shell,)),
