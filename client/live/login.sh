@@ -5,23 +5,30 @@
 # judge_login [GETTY]: set why to the reason why nobody can log in, and to nothing if people can. GETTY does not
 # count. A display manager gets three minutes to show its greeter, which a slow machine needs.
 judge_login() {
-    local tries=0
+    local tries=0 getty=$1 before pause
     while [ "$tries" -lt 180 ]; do
-        why=''
+        why='' pause=1
+        set -- /run/systemd/sessions/*
+        before=$*
         if systemctl --quiet is-failed display-manager.service; then
             why="display-manager.service failed"
             return
         elif systemctl --quiet is-active display-manager.service; then
             shows_greeter && return
             why="display-manager.service runs, but shows no greeter"
+            # To ask each second would take as much of a slow machine as its greeter does. logind has a file for each session.
+            pause=5
         else
-            if has_getty "$1" || has_session; then return; fi
+            if has_getty "$getty" || has_session; then return; fi
             why="neither a getty nor a display manager is active"
             # systemd starts gettys after everything else, or after 5 s.
             [ "$tries" -lt 15 ] || return
         fi
-        sleep 1
-        tries=$((tries + 1))
+        while [ "$pause" -gt 0 ] && [ "$*" = "$before" ]; do
+            sleep 1
+            tries=$((tries + 1)) pause=$((pause - 1))
+            set -- /run/systemd/sessions/*
+        done
     done
 }
 
