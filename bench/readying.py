@@ -115,7 +115,7 @@ def _greet(server: Server, name: str, seen: Seen) -> None:
     with _on(server, GREETING, f"{name}-greeting") as (client, began):
         kernel = client.expect(r"Linux version \d")
         client.login_prompt()
-        asks = f"grep -qs 'Prompt greeter with' {_LIGHTDM} && echo yes || :"
+        asks = f"grep -qs 'Greeter start authentication' {_LIGHTDM} && echo yes || :"
         picture = client.screen.still(until=lambda: client.shell(asks).strip() == "yes")
         drawn = time.monotonic() - began - STILL
         picture.save(server.session.logs / f"{name}-greeter.png")
