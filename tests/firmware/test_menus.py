@@ -73,9 +73,20 @@ def by_grub(client: Client, password: str) -> None:
     client.type(f"{password}{ENTER}")
 
 
+def by_pxelinux(client: Client, password: str) -> None:
+    client.expect("Network boot")
+    client.expect("Restart")
+    # After a wrong password the same line is still chosen.
+    again = "Password required" in client.console.text
+    client.type(ENTER if again else f"{DOWN}{ENTER}")
+    client.expect("Password required")
+    client.type(f"{password}{ENTER}")
+
+
 MENUS: dict[str, tuple[Firmware, Callable[[Client, str], None]]] = {
     "ipxe": ("bios", by_ipxe),
     "shim": ("uefi", by_grub),
+    "pxelinux": ("bios", by_pxelinux),
 }
 
 
