@@ -1,1 +1,1 @@
-"""Clients that boot by other ways than iPXE, or choose in menus: ./check firmware."""
+"""Clients that boot by other ways than iPXE, choose in menus, or swap to the server: ./check firmware."""
