@@ -1,3 +1,3 @@
 """ltspd: one daemon that keeps a network boot server right."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
