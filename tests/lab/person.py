@@ -8,7 +8,8 @@ from tests.lab.console import TOLD, Console
 from tests.patience import PATIENCE
 
 # getty and login ask for a name in the same words; what login says of the last time is no question.
-PROMPT = r"^(?!Last )\S+ login: "
+# The kernel may say something behind the host's name.
+PROMPT = r"^(?:(?!Last )\S+ )?login: "
 PASSWORD = r"[Pp]assword: "
 
 

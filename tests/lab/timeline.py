@@ -13,7 +13,8 @@ STAGES: Mapping[str, re.Pattern[str]] = {
     "network": re.compile(r"ltsp: network up"),
     "root": re.compile(r"ltsp: root mounted"),
     "init": re.compile(r"ltsp: starting /"),
-    "login": re.compile(r"\S*(?<!Last) login: "),
+    # The kernel may say something between the host's name and the rest, which is on the next line then.
+    "login": re.compile(r"(?m:\S*(?<!Last) |^)login: "),
 }
 REPEATED = frozenset({"menu"})
 

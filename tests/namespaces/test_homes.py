@@ -260,7 +260,7 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     script = (
         f"{known} server={ADDRESS} {conf}; mkdir -p $store/login; . /opt/ltsp/client/boot/text.sh;"
         ' . /opt/ltsp/client/boot/features.sh; say() { echo "$*"; };'
-        " . /opt/ltsp/client/features/42-login.sh"
+        " feature=/opt/ltsp/client/features/42-login.sh; . $feature"
     )
     said = server.run(f"/opt/busybox sh -ec {shlex.quote(script)}")
     assert said == ""
