@@ -5,16 +5,20 @@
 # parameter: OMIT_FUNCTIONS text "" Parts of a client's set-up to leave out: names of features, or of LTSP's functions
 # parameter: DEBUG_LOG bool "0" Write each command of a client's set-up, and of code in ltsp.conf, to /run/ltsp/debug.log; the console says when each part begins
 
+# make_places: make the directories that several features write to; one process makes all.
+make_places() {
+    mkdir -p "$store/login" "$run/systemd/system/multi-user.target.d" "$run/systemd/system.control" "$run/systemd/network" \
+        "$run/systemd/resolved.conf.d" "$run/systemd/timesyncd.conf.d" "$run/systemd/system-generators" \
+        "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" "$run/systemd/logind.conf.d" "$run/sysctl.d" \
+        "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d"
+}
+
 # run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
 run_features() {
     local feature level line name why
     # What failed before (boot/code.sh) is told with what fails here.
     failed_features=$failed_code
-    # Where several of them write; one process makes all.
-    mkdir -p "$store/login" "$run/systemd/system/multi-user.target.d" "$run/systemd/system.control" "$run/systemd/network" \
-        "$run/systemd/resolved.conf.d" "$run/systemd/timesyncd.conf.d" "$run/systemd/system-generators" \
-        "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" "$run/systemd/logind.conf.d" "$run/sysctl.d" \
-        "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d"
+    make_places
     set -- "$ltsp"/client/features/*.sh
     while [ $# -gt 0 ]; do
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,

@@ -164,11 +164,12 @@ def write(machine: Server, unit: str, files: Mapping[str, str]) -> None:
 def prepare(machine: Server) -> None:
     """Do what the boot initrd does, and what systemd's generators do after it."""
     names = ("boot/text.sh", "boot/features.sh", "features/30-network.sh", "features/60-services.sh")
-    scripts = [CLIENT / each for each in names]
-    for script in scripts:
+    text, shared, *features = (CLIENT / each for each in names)
+    for script in (text, shared, *features):
         machine.write(f"/tmp/{script.name}", script.read_text())
     mac = json.loads(machine.run(f"ip -j link show dev {ROOT}"))[0]["address"]
     machine.run(
-        f"new= run=/run nic={ROOT} mac={mac} dns= search=; touch /etc/fstab; "
-        f"{' '.join(f'. /tmp/{each.name};' for each in scripts)} systemctl daemon-reload"
+        f"new= run=/run store=/run/initramfs/ltsp nic={ROOT} mac={mac} dns= search=; touch /etc/fstab; "
+        f". /tmp/{text.name}; . /tmp/{shared.name}; make_places; "
+        f"{' '.join(f'. /tmp/{each.name};' for each in features)} systemctl daemon-reload"
     )
