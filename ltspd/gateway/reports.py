@@ -15,9 +15,10 @@ BYTES_MOST = 2048
 LINES_MOST = 32
 # The moments of a boot that clients report, in seconds since the kernel started.
 MARKS = ("init", "network", "root", "setup", "login")
-# No boot takes longer than a day.
-_SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
-SECONDS_MOST = 86400.0
+# Ten years: a client may wait for its server over the holidays, and one that has run for weeks tells a server
+# that was restarted what it is.
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
+SECONDS_MOST = 3650 * 86400.0
 
 
 class BadReport(ValueError):

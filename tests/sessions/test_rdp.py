@@ -12,7 +12,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ASKED = "This screen shows a desktop of"
 _FINGERPRINT = "openssl x509 -in /etc/xrdp/cert.pem -noout -fingerprint -sha256 | cut -d = -f 2"
 # It shows a session at once if the client has sent a name and a password.
-_AUTORUN = "sed -i 's/^autorun=.*/autorun=Xvnc/' /etc/xrdp/xrdp.ini && systemctl restart xrdp"
+# Debian's can't read its key by itself.
+_AUTORUN = """usermod -aG ssl-cert xrdp
+sed -i 's/^autorun=.*/autorun=Xvnc/' /etc/xrdp/xrdp.ini && systemctl restart xrdp
+"""
 _OTHER = """cd /etc/xrdp && rm key.pem cert.pem
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -keyout key.pem -out cert.pem 2>/dev/null
 chown xrdp key.pem && systemctl restart xrdp

@@ -15,7 +15,7 @@ from ltspd.gateway.exposition import Family, Histogram, text
 from ltspd.gateway.limits import Limits
 from ltspd.gateway.metrics import BOUNDS, RESULTS, STATES, Counts, families
 from ltspd.gateway.registry import Registry
-from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, BadReport, Report, parse
+from ltspd.gateway.reports import BYTES_MOST, LINES_MOST, MARKS, SECONDS_MOST, BadReport, Report, parse
 from ltspd.model.job import JobState
 from ltspd.model.state import ServerState
 from ltspd.names import ROOT_PATH, interface
@@ -51,6 +51,11 @@ def test_a_report() -> None:
 
 
 KEY, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "AB")
+
+
+def test_a_client_that_has_run_for_weeks_is_heard() -> None:
+    found = parse(body(clock="1814400.25", marks="init=4.5 login=259200.75"))
+    assert (found.clock, found.marks) == (1814400.25, {"init": 4.5, "login": 259200.75})
 
 
 def test_the_key_of_a_client_is_a_key_and_nothing_else() -> None:
@@ -118,9 +123,10 @@ def test_other_versions_of_clients_may_say_more() -> None:
         b"stage=root\nclock=1", f"mac={MAC}\nclock=1".encode(), f"mac={MAC}\nstage=root".encode(),
         body(mac="52:54:00:00:00"), body(mac="53:54:00:00:00:01"), body(mac=MAC.upper() + " "),
         body(stage="up"), body(stage="ROOT"), body(clock="-1"), body(clock="1e3"), body(clock="nan"),
-        body(clock="86401"), body(clock="1" * 50), body(clock="٣"), body(marks="init=x"), body(marks="init"),
-        body(hostname="a b"), body(hostname="a\x1b[2J"), body(image="../../etc"), body(transport="ftp"),
-        body(error="a\rb"), body(error="x" * (SENTENCE_MOST + 1)), body(error="\u2028"),
+        body(clock="315360001"), body(clock="1" * 50), body(clock="٣"), body(marks="init=x"),
+        body(marks="init"), body(hostname="a b"), body(hostname="a\x1b[2J"), body(image="../../etc"),
+        body(transport="ftp"), body(error="a\rb"), body(error="x" * (SENTENCE_MOST + 1)),
+        body(error="\u2028"),
         b"x=" + b"y" * BYTES_MOST, body() + b"".join(b"k%d=\n" % n for n in range(LINES_MOST)),
     ],
 )  # fmt: skip
@@ -151,7 +157,7 @@ def test_whatever_comes_is_a_sound_report_or_refused(data: bytes) -> None:
         assert word.isprintable()
         assert len(word) <= SENTENCE_MOST
     assert set(found.marks) <= set(MARKS)
-    assert all(0 <= value <= 86400 for value in (found.clock, *found.marks.values()))
+    assert all(0 <= value <= SECONDS_MOST for value in (found.clock, *found.marks.values()))
 
 
 def test_words_that_the_gateway_has_once_more_are_the_daemons() -> None:
