@@ -6,7 +6,7 @@ from statistics import median
 
 from bench import product
 from bench.boot import Boot
-from bench.figures import Figure
+from bench.figures import Figure, show
 from tests.lab.crowd import Plan, crowd
 from tests.lab.server import Server
 from tests.lab.session import open_session
@@ -67,9 +67,7 @@ def main() -> int:
     runs = max(1, parser.parse_args().runs)
     with open_session() as session:
         figures = measure(product.start(session), runs)
-    for figure in figures:
-        print(figure.line())
-    return any(figure.missed for figure in figures)
+    return show(figures)
 
 
 if __name__ == "__main__":

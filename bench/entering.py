@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from statistics import median
 
 from bench import peer, product
-from bench.figures import Figure, ratio, told
+from bench.figures import Figure, ratio, show, told
 from bench.measure import say
 from tests.lab.client import Client, power_on
 from tests.lab.people import PEOPLE
@@ -117,9 +117,7 @@ def main() -> int:
         theirs = peer.start(first)
         figures = measure(theirs, product.start(second), runs)
         print(f"LTSP {peer.version(theirs)} and ltspd, one client tree, {runs} logins on each")
-    for figure in figures:
-        print(figure.line())
-    return any(figure.missed for figure in figures)
+    return show(figures)
 
 
 if __name__ == "__main__":

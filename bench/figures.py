@@ -1,4 +1,4 @@
-"""Figures and their bars: what one line of the bench's answer is made of. Pure."""
+"""Figures and their bars: what one line of the bench's answer is made of, and its end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +47,13 @@ def told(name: str, values: Sequence[float], unit: str, note: str) -> Figure:
     """Return a figure without a bar: the median, with all values in the note if there are several."""
     several = f"of {_list(values)}; " if len(values) > 1 else ""
     return Figure(name, median(values), unit=unit, note=several + note, digits=1)
+
+
+def show(figures: Sequence[Figure]) -> int:
+    """Print a line for each figure; return true, which is exit status 1, if any of them missed its bar."""
+    for figure in figures:
+        print(figure.line())
+    return any(figure.missed for figure in figures)
 
 
 def _spread(values: Sequence[float], unit: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from bench.figures import Figure, failed
+from bench.figures import Figure, failed, show
 from tests import REPOSITORY
 from tests.worlds.daemon import World, open_world
 from tests.worlds.running import Running
@@ -231,9 +231,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     figures = asyncio.run(measure(options.clients, options.held))
-    for figure in figures:
-        print(figure.line())
-    return any(figure.missed for figure in figures)
+    return show(figures)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from statistics import median
 
 from bench import peer, product
 from bench.entering import NAME, give_account
-from bench.figures import Figure, failed, ratio, told
+from bench.figures import Figure, failed, ratio, show, told
 from bench.measure import TROUBLE, say
 from bench.timed import processor_time
 from tests.lab import product as lab
@@ -186,9 +186,7 @@ def main() -> int:
         theirs = peer.start(first, TREE)
         figures = measure(theirs, product.start(second, TREE), runs)
         print(f"LTSP {peer.version(theirs)} and ltspd, one desktop, {runs} boots of each kind")
-    for figure in figures:
-        print(figure.line())
-    return any(figure.missed for figure in figures)
+    return show(figures)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from bench import product
-from bench.figures import Figure, failed
+from bench.figures import Figure, failed, show
 from bench.measure import say
 from tests.lab import product as lab
 from tests.lab.client import Firmware, power_on
@@ -91,9 +91,7 @@ def main() -> int:
         )
         product.build(server)
         figures = [measure(server, name, runs) for name in WAYS]
-    for figure in figures:
-        print(figure.line())
-    return any(figure.missed for figure in figures)
+    return show(figures)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ One line for each, among the comments that a script begins with::
 
 ``SETTING`` is a parameter's name, which may end in ``*``, or ``NAME=VALUE``, or ``NAME~WORD`` for values that
 have this word; or ``login``, that people of the server log in. ``!NAME`` behind it: not where the server has
-the switch NAME on. ``FILES`` are absolute paths
-with ``|`` between, of which the image needs one; ``{}`` in it is the setting's value. Instead of a path,
-``@lightdm`` is that display manager, and ``@locale:{}`` a language. ``PACKAGES`` have it: that of Debian and
-Ubuntu, of Fedora, of Arch, with ``|`` between; ``-`` for none.
+the switch NAME on. ``FILES`` are absolute paths with ``|`` between, of which the image needs one; ``{}`` in
+it is the setting's value. Instead of a path, ``@lightdm`` is that display manager, and ``@locale:{}`` a
+language. ``PACKAGES`` have it: that of Debian and Ubuntu, of Fedora, of Arch, with ``|`` between; ``-`` for
+none.
 """
 
 import re
