@@ -195,11 +195,16 @@ def test_a_killed_service_comes_back_and_is_no_lasting_problem(server: Server) -
 def test_an_idle_daemon_sleeps(server: Server) -> None:
     settled(server)
     pid = server.run("systemctl show -P MainPID ltspd").strip()
-    # The watchdog's ping is the one wake-up of its own; it comes twice a minute.
     count = f"cat /proc/{pid}/task/*/status | awk '/^voluntary/ {{ n += $2 }} END {{ print n }}'"
-    before = int(server.run(count))
-    time.sleep(10)
-    assert int(server.run(count)) - before <= 2
+
+    def sleeps() -> bool:
+        before = int(server.run(count))
+        time.sleep(10)
+        # The watchdog's ping is the one wake-up of its own; it comes twice a minute.
+        return int(server.run(count)) - before <= 2
+
+    # What systemd tells of services that have just come back may still be on its way.
+    assert any(sleeps() for _ in range(6))
 
 
 def test_everybody_may_look_and_only_the_allowed_may_act(server: Server) -> None:
