@@ -4,37 +4,12 @@ What the screen showed is kept as pictures among the logs of the run.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
-from tests.lab import product
-from tests.lab.client import power_on
-from tests.lab.desk import SCRIPT, Desk
-from tests.lab.net import make_lan
-from tests.lab.people import make_directory, make_people
-from tests.lab.server import Server, start_server
-from tests.lab.session import leftovers, open_session
+from tests.lab.desk import Desk
+from tests.lab.school import School, open_school
 
-# openbox and sway alone show nothing.
-_OPENBOX = f"xterm -geometry 80x24+40+40 -e script -qf {SCRIPT} &\nlxpolkit &\n"
-_SWAY = f"exec foot --fullscreen script -qf {SCRIPT}\n"
-_GREETD = """\
-[terminal]
-vt = 7
-[default_session]
-user = "_greetd"
-command = "/usr/sbin/agreety --cmd sway"
-"""
-# Programs of Wayland draw by the processor.
-_FILES = {
-    "etc/xdg/openbox/autostart": _OPENBOX,
-    "etc/sway/config": _SWAY,
-    "etc/greetd/config.toml": _GREETD,
-    # Words on a plain ground can be read.
-    "usr/share/sddm/themes/maldives/theme.conf.user": "[General]\nbackground=rectangle.png\n",
-    "etc/environment": "WLR_RENDERER=pixman\nWLR_NO_HARDWARE_CURSORS=1\n",
-}
 # Servers of each release, and images by the greeters that they have, with the root tree of each.
 DEBIAN_12 = (
     "login-server",
@@ -43,85 +18,10 @@ DEBIAN_12 = (
 DEBIAN_13 = "trixie-server", {"lightdm": "trixie-desktop"}
 
 
-@dataclass(frozen=True, slots=True)
-class School:
-    """A server, and images with these greeters for its clients with screens."""
-
-    server: Server
-    built: set[str] = field(default_factory=set)
-
-    def image(self, greeter: str) -> str:
-        """Return the name of the image with this greeter, which is built when it is first asked for."""
-        if greeter not in self.built:
-            root, manager = f"/srv/ltsp/{greeter}", greeter
-            for name, text in _FILES.items():
-                self.server.write(f"{root}/{name}", text)
-            unit = f"/lib/systemd/system/{manager}.service"
-            self.server.run(
-                f"ln -sfn {unit} {root}/etc/systemd/system/display-manager.service;"
-                f"mkdir -p {root}/etc/X11; echo /usr/sbin/{manager} >{root}/etc/X11/default-display-manager"
-            )
-            product.build(self.server, greeter)
-            self.built.add(greeter)
-        return greeter
-
-    def switch_on(self, name: str, mac: str, greeter: str = "lightdm", **settings: str) -> Desk:
-        """Switch a client on, and wait until people can log in on its console; its greeter comes later."""
-        conf = {"DEFAULT_IMAGE": self.image(greeter), "HOSTNAME": name, **settings}
-        product.configure(self.server, {mac: conf})
-        client = power_on(
-            *(self.server.session, self.server.lan),
-            mac=mac,
-            name=f"{name}-{greeter}",
-            memory=2048,
-            screen=True,
-            # Wayland's sway takes no other card that QEMU has.
-            extra=() if greeter == "lightdm" else ("-vga", "virtio"),
-        )
-        client.login_prompt()
-        return Desk(self.server, client)
-
-
-def enter_again(school: School, greeter: str, effect: str, **settings: str) -> None:
-    """Be logged in at the boot and after each logout; the command ``effect`` sees what the settings do."""
-    server = school.server
-    began = server.run("date '+%F %T'").strip()
-    desk = school.switch_on("auto", "52:54:00:67:f8:02", greeter, AUTOLOGIN="otto", **settings)
-    # At the boot, and again after each logout.
-    for _ in range(2):
-        window = desk.enter("otto")
-        assert "otto" in window.do("id -un").split()
-        window.do("echo more >>visits")
-        desk.forget("otto")
-        desk.end()
-    desk.enter("otto")
-    assert server.run("cat /home/otto/visits").split() == ["more"] * 2
-    assert server.run("stat -c %U /home/otto/visits").strip() == "otto"
-    desk.client.shell(effect)
-    # No greeter has come in between.
-    sessions = desk.client.shell("journalctl -q -t systemd-logind | grep -o 'of user [^. ]*' | sort -u")
-    assert {line.split()[-1].strip("'") for line in sessions.splitlines()} - {"root"} == {"otto"}
-    desk.client.off()
-    # The key of the client has opened the home, and it is no password.
-    ways = server.run(
-        f"journalctl -q --since '{began}' -u ltspd-login | grep -oE 'Accepted [a-z/-]+ for otto' | sort -u"
-    )
-    assert ways.splitlines() == ["Accepted publickey for otto"]
-    server.run("rm /home/otto/visits")
-    desk.forget("otto")
-
-
 @pytest.fixture(scope="package", params=[DEBIAN_12, DEBIAN_13], ids=["bookworm", "trixie"])
 def school(request: pytest.FixtureRequest) -> Iterator[School]:
-    tree, sources = request.param
-    with open_session() as session:
-        server = start_server(session, make_lan(session), tree=tree, sources=sources)
-        product.wait_until_up(server)
-        product.configure(server, {})
-        make_people(server)
-        make_directory(server)
-        yield School(server)
-    assert leftovers(session.name) == []
+    with open_school(*request.param) as school:
+        yield school
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.desktop.conftest import School, enter_again
+from tests.lab.school import School, enter_again
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

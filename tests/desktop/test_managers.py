@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.desktop.conftest import DEBIAN_12, School, enter_again
+from tests.desktop.conftest import DEBIAN_12
 from tests.lab.desk import SCRIPT, Desk
 from tests.lab.people import PEOPLE
+from tests.lab.school import School, enter_again
 
 pytestmark = [
     *(pytest.mark.lab, pytest.mark.slow),

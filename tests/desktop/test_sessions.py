@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.desktop.conftest import School
 from tests.lab.desk import Desk
 from tests.lab.people import PEOPLE
+from tests.lab.school import School
 
 # A window as large as the screen, in which somebody can type.
 PROGRAM = (
