@@ -1,6 +1,8 @@
 """The peer: LTSP as Debian packages it, set up on a server of its own by its own commands."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench.boot import PEER_ROOT, Boot, boot
 from bench.cold import evict
@@ -27,11 +29,11 @@ LOG { Default_Log_Level = EVENT; }
 """
 
 
-def start(session: Session, tree: str = "ltsp-client") -> Server:
+def start(session: Session, tree: str = "ltsp-client", prefix: int = 24) -> Server:
     """Boot the peer's server; its image source is a writable overlay over a client's tree."""
     server = start_server(
         session,
-        make_lan(session),
+        make_lan(session, prefix=prefix),
         tree="ltsp-server",
         sources={IMAGE: tree},
         install=False,
@@ -72,13 +74,20 @@ def boot_as_it_is(server: Server) -> Boot:
 
 def boot_hurried(server: Server) -> Boot:
     """Boot one client from the peer with everything helped that only waits: menu and router advertisement."""
+    with hurried(server):
+        return boot(server, PEER_ROOT, "peer-hurried", MAC)
+
+
+@contextmanager
+def hurried(server: Server) -> Iterator[None]:
+    """Help the peer's clients past everything that only waits."""
     command = [sys.executable, "-m", "bench.advertise", "lan0"]
     helper = ["env", f"PYTHONPATH={REPOSITORY}", *command]
     server.write("/etc/ltsp/ltsp.conf", _HURRIED)
     server.run("ltsp ipxe")
     process = server.session.start(helper, log="advertise.log", netns=server.lan.server)
     try:
-        return boot(server, PEER_ROOT, "peer-hurried", MAC)
+        yield
     finally:
         process.terminate()
         process.wait()

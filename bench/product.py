@@ -29,9 +29,9 @@ UNIT = "ltspd.service"
 _GATEWAY = "ltspd-gateway.service"
 
 
-def start(session: Session, tree: str = "ltsp-client") -> Server:
+def start(session: Session, tree: str = "ltsp-client", prefix: int = 24) -> Server:
     """Boot the product's server; its image source is a writable overlay over a client's tree."""
-    server = start_server(session, make_lan(session), sources={IMAGE: tree}, name="product")
+    server = start_server(session, make_lan(session, prefix=prefix), sources={IMAGE: tree}, name="product")
     product.wait_until_up(server)
     product.configure(server, {mac: {"ROOT_TRANSPORT": each} for each, mac in TRANSPORTS.items()})
     return server

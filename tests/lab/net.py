@@ -76,8 +76,11 @@ class Lan:
         )
 
 
-def make_lan(session: Session, *, external: bool = False, router: bool = True) -> Lan:
-    """Make the LAN of a run, with the second network if ``external``; ``router``: with its DHCP server."""
+def make_lan(session: Session, *, external: bool = False, router: bool = True, prefix: int = 24) -> Lan:
+    """Make the LAN of a run, with the second network if ``external``; ``router``: with its DHCP server.
+
+    ``prefix`` is the length of the LAN's; a network of 24 bits has addresses for some 230 clients.
+    """
     lan = Lan(session, external)
     for name in [lan.switch, lan.server, *([lan.router] if external else [])]:
         _netns(session, name)
@@ -92,7 +95,7 @@ def make_lan(session: Session, *, external: bool = False, router: bool = True) -
         f"link add port-srv type veth peer name lan0 netns {lan.server}",
         "link set port-srv master lan up",
     )
-    ip(lan.server, "link set lo up", f"address add {SERVER_ADDRESS}/24 dev lan0", "link set lan0 up")
+    ip(lan.server, "link set lo up", f"address add {SERVER_ADDRESS}/{prefix} dev lan0", "link set lan0 up")
     if external:
         _add_external(lan, router)
     return lan
