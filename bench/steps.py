@@ -6,6 +6,7 @@ and what the server itself gave out (`bench.rpc.tokens`).
 """
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -20,7 +21,7 @@ _BOOTP_ANSWER = 2
 LARGE = 1 << 20
 _TFTP_READ, _TFTP_DATA, _TFTP_ACK, _TFTP_ERROR = 1, 3, 4, 5
 _HANDSHAKE = b"NBDMAGIC"
-_REQUEST, _REPLY, _READ, _END = 0x25609513, 0x67446698, 0, 2
+_REQUEST, _REPLY, _READ = b"\x25\x60\x95\x13", b"\x67\x44\x66\x98", b"\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,29 +257,29 @@ def _nbd(number: int, one: Connection) -> Iterator[Step]:
         at += 16 + length
         if kind in (1, 7):
             break
-    ends: dict[bytes, tuple[int, int]] = {}
     asked = [up[each : each + 28] for each in range(at, len(up) - 27, 28)]
-    sizes = {each[8:16]: int.from_bytes(each[24:28]) if each[6:8] == b"\0\0" else 0 for each in asked}
-    first = min(
-        (spot for spot in (down.find(struct.pack("!I", _REPLY), 18),) if spot >= 0), default=len(down)
-    )
-    spot = first
+    # A cookie comes again when its request has been answered.
+    sizes: dict[bytes, deque[tuple[int, int]]] = {}
+    for index, each in enumerate(asked):
+        size = int.from_bytes(each[24:28]) if each[6:8] == _READ else 0
+        sizes.setdefault(each[8:16], deque()).append((index, size))
+    spot = first = found if (found := down.find(_REPLY, 18)) >= 0 else len(down)
+    ends: dict[int, tuple[int, int]] = {}
     while spot + 16 <= len(down):
-        magic, error = struct.unpack_from("!II", down, spot)
-        if magic != _REPLY:
+        if down[spot : spot + 4] != _REPLY:
             raise ValueError("an NBD server's answer is of an unknown kind")
-        cookie = bytes(down[spot + 8 : spot + 16])
-        end = spot + 16 + (0 if error else sizes.get(cookie, 0))
+        index, size = sizes[bytes(down[spot + 8 : spot + 16])].popleft()
+        end = spot + 16 + (0 if any(down[spot + 4 : spot + 8]) else size)
         if end > len(down):
             break
-        ends.setdefault(cookie, (end, end - spot))
+        ends[index] = (end, end - spot)
         spot = end
     if first <= 18 or not asked:
         return
     yield Step("raw", number, NBD, one.up.first(0), one.down.first(first - 1), up[:at], first)
     for index, request in enumerate(asked):
         start = one.up.first(at + 28 * index)
-        if request[:4] != struct.pack("!I", _REQUEST):
+        if request[:4] != _REQUEST:
             raise ValueError("an NBD client's request is of an unknown kind")
-        end, heard = ends.get(request[8:16], (0, 0))
+        end, heard = ends.get(index, (0, 0))
         yield Step("nbd", number, NBD, start, one.down.first(end - 1) if end else None, request, heard)

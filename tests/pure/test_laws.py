@@ -498,8 +498,8 @@ def test_no_test_imports_a_test() -> None:
 
 @pytest.mark.parametrize("part", ["pure", "unit"])
 def test_tests_mirror_the_rooms(part: str) -> None:
-    # What is tested beside the rooms: the client's scripts, the program in C, the lab itself.
-    known = {*ALLOWED, "client", "nbd", "lab"}
+    # What is tested beside the rooms: the client's scripts, the program in C, the lab itself, the benches.
+    known = {*ALLOWED, "client", "nbd", "lab", "bench"}
     folder = REPOSITORY / "tests" / part
     rooms = {path.relative_to(folder).parts[0] for path in folder.rglob("*/test_*.py")}
     assert rooms <= known, "a folder is named after the room of ltspd/ that it tests"
