@@ -98,9 +98,10 @@ case "$SESSION" in
         write "$store/session/domain" "$RDP_DOMAIN"
         write "$store/session/options" "$RDP_OPTIONS"
         # Sticks are mounted by themselves, and FreeRDP gives the host what is mounted there. Nothing on them is run here.
+        # The host gets eight letters of a name, and drives of one name are one drive.
         write "$run/udev/rules.d/90-ltsp-session.rules" "ACTION==\"add\", SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", \
 ENV{ID_FS_TYPE}==\"vfat|exfat|ntfs\", RUN+=\"/usr/bin/systemd-mount --no-block --collect --owner=$account \
--o nosuid,nodev,noexec,sync \$devnode /media/stick-%k\""
+-o nosuid,nodev,noexec,sync \$devnode /media/usb-%k\""
         ;;
     x11) [ -z "$X11_COMMAND" ] || write "$store/session/command" "$X11_COMMAND" ;;
 esac

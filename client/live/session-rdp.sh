@@ -36,15 +36,16 @@ session() {
     # shellcheck disable=SC2046
     set -- $(cat "$place/options")
     case "$host" in *:*) host="[$host]" ;; esac
-    # Without TLS, nothing tells one host from another. FreeRDP 2 and 3 have other words for that.
+    # Without TLS, nothing tells one host from another. FreeRDP 2 and 3 have other words for that, and a stick that comes
+    # during a session is no drive of FreeRDP 2, so that it gives the host the directory of all.
     case "$("$rdp" --version)" in
-        *"version 2"*) set -- -sec-rdp "$@" ;;
-        *) set -- /sec:rdp:off "$@" ;;
+        *"version 2"*) set -- -sec-rdp /drive:usb,/media "$@" ;;
+        *) set -- /sec:rdp:off '/drive:hotplug,*' "$@" ;;
     esac
     # Everybody on this machine can read a command line, so the password goes by a pipe.
     printf '%s\n' "$password" | "$rdp" "/v:$host:$port" "/u:$name" "/d:$domain" /from-stdin:force \
         "/cert:deny${fingerprint:+,fingerprint:sha256:$fingerprint}" "/size:${WIDTH}x$HEIGHT" /f +clipboard /sound \
-        '/drive:hotplug,*' "$@" >&2
+        "$@" >&2
     sentence=$(why $?)
     stop_x
     if [ -n "$sentence" ]; then

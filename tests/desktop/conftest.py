@@ -15,7 +15,7 @@ DEBIAN_12 = (
     "login-server",
     {"lightdm": "desktop", "sddm": "greeters", "greetd": "greeters"},
 )
-DEBIAN_13 = "trixie-server", {"lightdm": "trixie-desktop"}
+DEBIAN_13 = "trixie-server", dict.fromkeys(("lightdm", "sddm", "greetd"), "trixie-greeters")
 
 
 @pytest.fixture(scope="package", params=[DEBIAN_12, DEBIAN_13], ids=["bookworm", "trixie"])

@@ -4,15 +4,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.desktop.conftest import DEBIAN_12
 from tests.lab.desk import SCRIPT, Desk
 from tests.lab.people import PEOPLE
 from tests.lab.school import School, enter_again
 
-pytestmark = [
-    *(pytest.mark.lab, pytest.mark.slow),
-    pytest.mark.parametrize("school", [pytest.param(DEBIAN_12, id="bookworm")], indirect=True),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 @dataclass(frozen=True, slots=True)

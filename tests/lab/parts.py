@@ -62,8 +62,8 @@ TREES = {
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
-    "desktop": ("login-server", "desktop", "greeters", "trixie-server", "trixie-desktop"),
-    "sessions": ("session-server", "sessions", "trixie-sessions"),
+    "desktop": ("login-server", "desktop", "greeters", "trixie-server", "trixie-greeters"),
+    "sessions": ("session-server", "sessions", "trixie-session-server", "trixie-sessions"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }
 # GiB of memory that one part may take: a server, and several clients of 1 GiB of which each uses half.

@@ -1,4 +1,4 @@
-"""A virtual machine's screen and keyboard, by QEMU's machine protocol (QMP)."""
+"""A virtual machine's screen, keyboard and what is plugged in, by QEMU's machine protocol (QMP)."""
 
 import json
 import socket
@@ -28,7 +28,14 @@ _SHIFTED = {
     "(": "9",
     ")": "0",
 }
-_SHIFTED |= {"_": "minus", "+": "equal", ":": "semicolon", "?": "slash", '"': "apostrophe"}
+_SHIFTED |= {
+    "_": "minus",
+    "+": "equal",
+    ":": "semicolon",
+    "?": "slash",
+    "~": "grave_accent",
+    '"': "apostrophe",
+}
 # A screen on which so many rows of pixels change is still: a cursor blinks, a clock goes on.
 _BLINKING = 48
 # Letters of a screen are this much too small for a program that reads scanned pages.
@@ -121,6 +128,14 @@ class Screen:
             self.press(*(("shift",) if shifted else ()), key)
             # A key is held for 100 ms (QEMU's default), and none is lost if the next one comes after it.
             time.sleep(0.15)
+
+    def plug_in(self, name: str, driver: str, **properties: str) -> None:
+        """Plug a device in, by QEMU's name of its driver."""
+        self._do("device_add", id=name, driver=driver, **properties)
+
+    def pull_out(self, name: str) -> None:
+        """Pull a device out that was plugged in."""
+        self._do("device_del", id=name)
 
     def still(
         self,

@@ -75,7 +75,10 @@ _SESSIONS = (
     *(*_BASE, "linux-image-amd64", "openssh-client", "sshfs"),
     *("xserver-xorg-core", "xserver-xorg-input-libinput", "xauth", "xterm", "fonts-dejavu-core"),
 )
-_SESSION_SERVER = ("xrdp", "tigervnc-standalone-server", "xauth", "xterm", "x11-utils", "fonts-dejavu-core")
+# xrdp mounts the drives of its clients by fuse3, which it recommends.
+_SESSION_SERVER = (
+    *("xrdp", "fuse3", "tigervnc-standalone-server", "xauth", "xterm", "x11-utils", "fonts-dejavu-core"),
+)
 _LOGINS = (
     "openssh-client",
     "openssh-server",
@@ -202,12 +205,13 @@ RECIPES = {
     ),
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
     "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
-    "trixie-desktop": Recipe("trixie", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     "greeters": Recipe("bookworm", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
+    "trixie-greeters": Recipe("trixie", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
     # The same screens without a desktop, and a server whose sessions they show.
     "sessions": Recipe("bookworm", (*_SESSIONS, "chromium", "freerdp2-x11"), (_add_shell,)),
     "trixie-sessions": Recipe("trixie", (*_SESSIONS, "firefox-esr", "freerdp3-x11"), (_add_shell,)),
     "session-server": Recipe("bookworm", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
+    "trixie-session-server": Recipe("trixie", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
     # Servers of both releases whose people log in on clients.
     "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),

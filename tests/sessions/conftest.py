@@ -1,4 +1,4 @@
-"""A server with people, and images of two releases that have what screens without a desktop need.
+"""Servers of two releases with people, and for each an image of what screens without a desktop need.
 
 What the screens showed is kept as pictures among the logs of the run.
 """
@@ -18,6 +18,9 @@ from tests.lab.server import Server, start_server
 from tests.lab.session import leftovers, open_session
 from tests.patience import PATIENCE
 
+# Root trees of a server, and of images for its clients: the first one is of the same release.
+DEBIAN_12 = "session-server", ("sessions",)
+DEBIAN_13 = "trixie-session-server", ("trixie-sessions", "sessions")
 NAME, PASSWORD = "anna", "Blue-Whale-7"
 # What a session of hers is: one window, under the pointer, because there is no window manager.
 _SHOWN = "sh -c 'echo Session on the server for $USER; exec sh'"
@@ -26,25 +29,32 @@ _XSESSION = f"exec xterm -geometry 79x24+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """A server whose clients show sessions that run elsewhere."""
+    """A server whose clients show sessions that run elsewhere; ``image`` is what they have."""
 
     server: Server
+    image: str
     built: set[str] = field(default_factory=set)
 
     @contextmanager
     def switched_on(
-        self, image: str, mac: str, *, memory: int = 2048, extra: tuple[str, ...] = (), **settings: str
+        self,
+        mac: str,
+        *,
+        image: str = "",
+        memory: int = 2048,
+        extra: tuple[str, ...] = (),
+        **settings: str,
     ) -> Iterator[Desk]:
         """Switch a client on, and wait until its session has begun; it goes off in the end.
 
-        ``memory`` is in MiB, ``extra`` are words for QEMU.
+        ``image`` is another one than the hall's, ``memory`` is in MiB, ``extra`` are words for QEMU.
         """
-        server, kind = self.server, settings["SESSION"]
+        server, kind, image = self.server, settings["SESSION"], image or self.image
         if image not in self.built:
             product.build(server, image)
             self.built.add(image)
         product.configure(server, {mac: {"DEFAULT_IMAGE": image, "HOSTNAME": kind, **settings}})
-        name = f"{kind}-{image}"
+        name = f"{kind}-{mac[-2:]}-{image}"
         client = power_on(
             server.session, server.lan, mac=mac, name=name, memory=memory, screen=True, extra=extra
         )
@@ -84,16 +94,16 @@ def lets_in(desk: Desk, asked: str, name: str, password: str = PASSWORD) -> None
     desk.type(password)
 
 
-@pytest.fixture(scope="package")
-def hall() -> Iterator[Hall]:
-    images = {each: each for each in ("sessions", "trixie-sessions")}
+@pytest.fixture(scope="package", params=[DEBIAN_12, DEBIAN_13], ids=["bookworm", "trixie"])
+def hall(request: pytest.FixtureRequest) -> Iterator[Hall]:
+    tree, images = request.param
     with open_session() as session:
-        server = start_server(session, make_lan(session), tree="session-server", sources=images)
+        server = start_server(session, make_lan(session), tree=tree, sources={each: each for each in images})
         product.wait_until_up(server)
         product.configure(server, {})
         server.run(f"useradd --create-home --shell /bin/bash {NAME} && echo {NAME}:{PASSWORD} | chpasswd")
         # Programs look for the display that sshd makes at this name.
         server.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
         server.write(f"/home/{NAME}/.xsession", _XSESSION)
-        yield Hall(server)
+        yield Hall(server, images[0])
     assert leftovers(session.name) == []

@@ -93,8 +93,11 @@ def test_a_command_on_the_server_is_one_word_for_its_script_of_sessions(tmp_path
     assert shown == (f"1|{command}|" if command else "0|")
 
 
-@pytest.mark.parametrize(("version", "only_tls"), [("2.11.7", "-sec-rdp"), ("3.15.0", "/sec:rdp:off")])
-def test_freerdp_gets_the_password_by_its_input_alone(tmp_path: Path, version: str, only_tls: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("2.11.7", ["-sec-rdp", "/drive:usb,/media"]), ("3.15.0", ["/sec:rdp:off", "/drive:hotplug,*"])],
+)
+def test_freerdp_gets_the_password_by_its_input_alone(tmp_path: Path, version: str, words: list[str]) -> None:
     program, said = tmp_path / "xfreerdp", tmp_path / "said"
     program.write_text(
         f"#!/bin/sh\n[ $1 != --version ] || exec echo This is FreeRDP version {version}\n"
@@ -110,7 +113,7 @@ def test_freerdp_gets_the_password_by_its_input_alone(tmp_path: Path, version: s
     assert said.read_text().splitlines() == [
         *("/v:[fd00::9]:3390", "/u:an na", "/d:SCHOOL", "/from-stdin:force"),
         *("/cert:deny,fingerprint:sha256:ab:cd", "/size:800x600", "/f", "+clipboard", "/sound"),
-        *("/drive:hotplug,*", only_tls, "/network:lan", "*"),
+        *(*words, "/network:lan", "*"),
     ]
     assert "waits for fd00::9 3390" in shown
     assert "The name or the password is not right." in shown
