@@ -11,11 +11,9 @@ from tests.lab.desk import Desk
 from tests.lab.school import School, open_school
 
 # Servers of each release, and images by the greeters that they have, with the root tree of each.
-DEBIAN_12 = (
-    "login-server",
-    {"lightdm": "desktop", "sddm": "greeters", "greetd": "greeters"},
-)
-DEBIAN_13 = "trixie-server", dict.fromkeys(("lightdm", "sddm", "greetd"), "trixie-greeters")
+_GREETERS = ("lightdm", "sddm", "greetd")
+DEBIAN_12 = "login-server", dict.fromkeys(_GREETERS, "greeters")
+DEBIAN_13 = "trixie-server", dict.fromkeys(_GREETERS, "trixie-greeters")
 
 
 @pytest.fixture(scope="package", params=[DEBIAN_12, DEBIAN_13], ids=["bookworm", "trixie"])

@@ -62,7 +62,7 @@ TREES = {
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
-    "desktop": ("login-server", "desktop", "greeters", "trixie-server", "trixie-greeters"),
+    "desktop": ("login-server", "greeters", "trixie-server", "trixie-greeters"),
     "sessions": ("session-server", "sessions", "trixie-session-server", "trixie-sessions"),
     "next": ("next-server", "next-client", "next-initramfs"),
 }

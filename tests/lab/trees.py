@@ -204,7 +204,6 @@ RECIPES = {
         (_add_shell,),
     ),
     "trixie": Recipe("trixie", (*_BASE, *_PEOPLE, "linux-image-cloud-amd64", "dracut")),
-    "desktop": Recipe("bookworm", _DESKTOP, (_add_shell,), (_STARTS_LIGHTDM,)),
     "greeters": Recipe("bookworm", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
     "trixie-greeters": Recipe("trixie", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
     # The same screens without a desktop, and a server whose sessions they show.
