@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.desk import Desk
-from tests.sessions.conftest import NAME, Hall, lets_in, reads
+from tests.sessions.conftest import DEBIAN_13, NAME, Hall, lets_in, reads
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ASKED = "This screen shows a session of the server"
@@ -45,6 +45,7 @@ def test_a_session_of_the_server(hall: Hall) -> None:
         reads(desk, f"{ASKED}.*Name:", "back")
 
 
+@pytest.mark.parametrize("hall", [pytest.param(DEBIAN_13, id="trixie")], indirect=True)
 def test_a_session_that_the_network_can_read(hall: Hall) -> None:
     with hall.switched_on("52:54:00:67:f7:21", SESSION="x11", X11_UNENCRYPTED="1") as desk:
         lets_in(desk, ASKED, "name")
