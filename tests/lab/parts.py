@@ -63,8 +63,8 @@ TREES = {
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
     "desktop": ("login-server", "greeters", "trixie-server", "trixie-greeters"),
-    "sessions": ("session-server", "sessions", "trixie-session-server", "trixie-sessions"),
-    "next": ("next-server", "next-client", "next-initramfs"),
+    "sessions": ("session-server", "sessions", "trixie-session-server", "trixie-sessions", "kiosks"),
+    "next": ("next-server", "next-client", "next-initramfs", "login-server", "next-plasma"),
 }
 # GiB of memory that one part may take: a server, and several clients of 1 GiB of which each uses half.
 MEMORY = 2

@@ -22,7 +22,8 @@ vt = 7
 user = "_greetd"
 command = "/usr/sbin/agreety --cmd sway"
 """
-# Programs of Wayland draw by the processor.
+# Programs of Wayland draw by the processor: sway, and KDE's.
+_BY_PROCESSOR = "WLR_RENDERER=pixman\nWLR_NO_HARDWARE_CURSORS=1\nKWIN_COMPOSE=Q\nQT_QUICK_BACKEND=software\n"
 _FILES = {
     "etc/xdg/openbox/autostart": _OPENBOX,
     "etc/sway/config": _SWAY,
@@ -31,7 +32,8 @@ _FILES = {
     "usr/share/sddm/themes/maldives/theme.conf.user": "[General]\nbackground=rectangle.png\n",
     # Nobody is listed, and a name is asked for.
     "etc/gdm3/greeter.dconf-defaults": "[org/gnome/login-screen]\ndisable-user-list=true\n",
-    "etc/environment": "WLR_RENDERER=pixman\nWLR_NO_HARDWARE_CURSORS=1\n",
+    "etc/environment": _BY_PROCESSOR,
+    "etc/plasmalogin.conf.d/lab.conf": "[Autologin]\nSession=sway\n",
 }
 # Display managers of greeters that are not called as they are.
 _MANAGERS = {"slick": "lightdm"}

@@ -12,7 +12,7 @@ venv=$cache/venv
 # images: squashfs-tools, zstd, cpio, kmod, busybox-static; disks that tests make: qemu-utils to
 # dosfstools; a TPM and its tools: swtpm, tpm2-tools; what accepts rendered files: dnsmasq-base,
 # nbd-server, nfs-ganesha, radvd, nftables, grub-common (none of them is started here); an NFS client: libnfs-utils; keys and
-# logins: openssh-client; what a screen says: tesseract-ocr;
+# logins: openssh-client; what a screen says: tesseract-ocr; one for browsers: xvfb;
 # Debian's versions of what the gateway imports, beside the newest: python3-aiohttp, python3-systemd;
 # programs that read what we write for them: zsh, fish, man-db, libglib2.0-bin (gdbus);
 # PAM modules for clients: libpam0g-dev, gcc-*-linux-gnu, libc6-dev-*-cross;
@@ -20,7 +20,7 @@ venv=$cache/venv
 packages="qemu-system-x86 ipxe-qemu seabios ovmf qemu-system-arm qemu-efi-aarch64 mmdebstrap arch-test systemd-container
 squashfs-tools zstd cpio kmod busybox-static xz-utils nbd-client nbd-server
 qemu-utils e2fsprogs fdisk btrfs-progs xfsprogs lvm2 xorriso dosfstools swtpm tpm2-tools
-nfs-ganesha nfs-ganesha-vfs radvd grub-common libnfs-utils openssh-client tesseract-ocr tesseract-ocr-eng debhelper dh-python dpkg-dev lintian libxml2-utils
+nfs-ganesha nfs-ganesha-vfs radvd grub-common libnfs-utils openssh-client tesseract-ocr tesseract-ocr-eng xvfb debhelper dh-python dpkg-dev lintian libxml2-utils
 libpam0g-dev gcc-i686-linux-gnu libc6-dev-i386-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 python3-aiohttp python3-systemd zsh fish man-db libglib2.0-bin
 iproute2 nftables tcpdump dnsmasq-base dbus polkitd procps util-linux ca-certificates

@@ -70,6 +70,12 @@ _STARTS_LIGHTDM = (
 )
 # One greeter more, a plain theme, a session of Wayland with a terminal. A test chooses the display manager.
 _GREETERS_ON_SCREEN = (*_DESKTOP, "slick-greeter", "sddm-theme-maldives", "sway", "foot")
+# KDE's, with sessions of X and of Wayland.
+_PLASMA_LOGIN = (
+    *(*_BASE, *_PEOPLE, "linux-image-amd64"),
+    *("plasma-login-manager", "libgl1-mesa-dri", "fonts-dejavu-core", "dbus-user-session"),
+    *("sway", "foot"),
+)
 # A screen without a desktop: X, and a terminal or what else it shows alone.
 _SESSIONS = (
     *(*_BASE, "linux-image-amd64", "openssh-client", "sshfs"),
@@ -208,6 +214,8 @@ RECIPES = {
     "trixie-greeters": Recipe("trixie", _GREETERS_ON_SCREEN, (_add_shell,), (_STARTS_LIGHTDM,)),
     # The same screens without a desktop, and a server whose sessions they show.
     "sessions": Recipe("bookworm", (*_SESSIONS, "chromium", "freerdp2-x11"), (_add_shell,)),
+    # Browsers of all weights.
+    "kiosks": Recipe("bookworm", (*_SESSIONS, "firefox-esr", "surf", "netsurf-gtk", "dillo"), (_add_shell,)),
     "trixie-sessions": Recipe("trixie", (*_SESSIONS, "firefox-esr", "freerdp3-x11"), (_add_shell,)),
     "session-server": Recipe("bookworm", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
     "trixie-session-server": Recipe("trixie", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
@@ -245,6 +253,7 @@ RECIPES = {
     # Debian's unstable release, whatever that is today: tests/next.
     "next-server": Recipe("sid", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "next-client": Recipe("sid", (*_CLIENT, *_PEOPLE, "dracut")),
+    "next-plasma": Recipe("sid", _PLASMA_LOGIN, (_add_shell,)),
     "next-initramfs": Recipe("sid", (*_CLIENT, "initramfs-tools", "busybox")),
 }
 # Image names of the lab's server, and the root tree that is the source of each.

@@ -26,6 +26,20 @@ NAME, PASSWORD = "anna", "Blue-Whale-7"
 _SHOWN = "sh -c 'echo Session on the server for $USER; exec sh'"
 _XSESSION = f"exec xterm -geometry 79x24+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
 
+# What a screen of a library shows.
+PAGE = """\
+<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Timetable</title>
+<style>body { margin: 60px; background: white; font: bold 40px sans-serif }</style></head>
+<body><p>Timetable of the library</p><p>Monday 8:15 Mathematics</p><p id="size">No script</p>
+<script>
+  onresize = tell
+  function tell() {
+    document.getElementById("size").textContent = "Window " + innerWidth + " x " + innerHeight
+  }
+  tell()
+</script></body></html>
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Hall:
