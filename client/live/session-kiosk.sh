@@ -31,6 +31,9 @@ user_pref("termsofuse.bypassNotification", true);' >"$HOME/profile/user.js"
             "$browser" --kiosk --no-remote --profile "$HOME/profile" "$1"
             ;;
         *)
+            # It offers to translate pages of other languages, above the page and whatever --disable-features says.
+            mkdir -p "$HOME/profile/Default"
+            echo '{"translate":{"enabled":false}}' >"$HOME/profile/Default/Preferences"
             # It takes a window of the screen's own size for one that is not full, and leaves out the last row and column.
             "$browser" --kiosk --no-first-run --no-default-browser-check --noerrdialogs --disable-infobars \
                 --password-store=basic --window-position=0,0 --window-size="$((WIDTH + 1)),$((HEIGHT + 1))" \

@@ -26,11 +26,17 @@ NAME, PASSWORD = "anna", "Blue-Whale-7"
 _SHOWN = "sh -c 'echo Session on the server for $USER; exec sh'"
 _XSESSION = f"exec xterm -geometry 79x24+0+0 -fa Mono -fs 20 -e {_SHOWN}\n"
 
-# What a screen of a library shows.
+# What a screen of a library shows, in another language than that of its browser.
 PAGE = """\
-<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Timetable</title>
-<style>body { margin: 60px; background: white; font: bold 40px sans-serif }</style></head>
+<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Timetable</title>
+<style>
+  body { margin: 60px; background: white; font: bold 40px sans-serif }
+  small { font: 16px sans-serif }
+</style></head>
 <body><p>Timetable of the library</p><p>Monday 8:15 Mathematics</p><p id="size">No script</p>
+<small>Bitte bringen Sie Ihre Bücher rechtzeitig zurück, denn nach den Ferien werden sie von anderen
+Schülerinnen und Schülern gebraucht. Am Montag beginnt der Unterricht um acht Uhr fünfzehn, danach folgt die
+große Pause.</small>
 <script>
   onresize = tell
   function tell() {

@@ -23,6 +23,8 @@ from tests.sessions.conftest import PAGE
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 SIZE = 1280, 800
+# Seconds after which Chromium has offered to translate a page, if it does.
+_SOON = 10.0
 HOME = "--tmpfs=/run/kiosk:mode=700,uid=61100,gid=61100"
 SCRIPTS = "/live/session.sh /live/session-screen.sh /live/session-kiosk.sh"
 
@@ -92,6 +94,10 @@ def test_a_page_fills_the_screen(run: Session, page: str, tree: str, browser: st
         if screen.exists():
             picture = look(screen)
             words = picture.words()
+    # Whatever a browser has to say beside the page, it says soon.
+    time.sleep(_SOON)
+    picture = look(screen)
     picture.save(run.logs / f"{tree}-{browser}.png")
+    assert not re.search("German|English", picture.words())
     # Nothing of the browser is around the page.
     assert set(picture.rows()[0]) == set(picture.rows()[-1]) == {255}

@@ -74,8 +74,10 @@ def test_a_browser_gets_one_page_as_large_as_the_screen(tmp_path: Path, browser:
     shown = run("kiosk", f"{known}; browse '{url}'").splitlines()
     assert {"--kiosk", words} < set(shown)
     assert shown[-1] == url
-    if browser != "chromium":
-        profile = tmp_path / "profile"
+    profile = tmp_path / "profile"
+    if browser == "chromium":
+        assert json.loads((profile / "Default/Preferences").read_text()) == {"translate": {"enabled": False}}
+    else:
         assert shown[shown.index("--profile") + 1] == str(profile)
         (windows,) = json.loads((profile / "xulstore.json").read_text()).values()
         assert (windows["main-window"]["width"], windows["main-window"]["height"]) == ("800", "600")
