@@ -27,6 +27,7 @@ class Room:
 
     ``recorded`` is the real client; ``tail`` the seconds from its last answer to its login prompt. Times to
     think count ``think``-fold. ``tftp`` is the program for TFTP. A boot fails after ``patience`` seconds.
+    So many clients get a large file by HTTP at the same time as ``at_once`` says; 0: all.
     """
 
     server: str
@@ -37,6 +38,7 @@ class Room:
     tftp: str
     think: float = 1.0
     patience: float = 900.0
+    at_once: int = 0
 
     def changes(self, machine: Machine) -> Iterator[tuple[bytes, bytes]]:
         """Yield what differs in each client's questions and has one length: addresses of cards and hosts."""
@@ -57,7 +59,9 @@ class Room:
     def save(self, file: Path) -> None:
         """Write it."""
         steps = [(_words(each.step), each.needs, each.think) for each in self.steps]
-        rest = {name: getattr(self, name) for name in ("server", "tail", "tftp", "think", "patience")}
+        rest = {
+            name: getattr(self, name) for name in ("server", "tail", "tftp", "think", "patience", "at_once")
+        }
         machines = [asdict(each) for each in self.machines]
         file.write_text(
             json.dumps({**rest, "recorded": asdict(self.recorded), "machines": machines, "steps": steps})

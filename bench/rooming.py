@@ -97,8 +97,18 @@ def serve_theirs(server: Server) -> None:
     )
 
 
-def simulate(side: Side, root: str, many: int, think: float, real: Callable[[], None] | None = None) -> Run:
-    """Have so many simulated clients boot; return what was seen. ``real`` is run meanwhile."""
+def simulate(
+    side: Side,
+    root: str,
+    many: int,
+    think: float,
+    at_once: int = 0,
+    real: Callable[[], None] | None = None,
+) -> Run:
+    """Have so many simulated clients boot; return what was seen. ``real`` is run meanwhile.
+
+    ``think`` and ``at_once`` are those of `Room`.
+    """
     session, recorded, found = side.server.session, side.recorded[root], side.found[root]
     chance = random.Random(_SEED)
     machines = tuple(
@@ -114,6 +124,7 @@ def simulate(side: Side, root: str, many: int, think: float, real: Callable[[], 
         tail=recorded.login - latest,
         tftp=str(side.tftp),
         think=think,
+        at_once=at_once,
     )
     file, told = session.directory / "room.json", session.directory / "room-told.json"
     room.save(file)
@@ -162,7 +173,7 @@ def among(side: Side, root: str, place: str) -> Figure:
             ]
             logins.extend(each.result().login for each in boots)
 
-    run = simulate(side, root, AMONG - REAL, 1.0, real)
+    run = simulate(side, root, AMONG - REAL, 1.0, real=real)
     first = side.found[root].began - side.recorded[root].began
     simulated = [each.login + first for each in run.outcomes if each.login is not None]
     alone = side.recorded[root].boot.login
@@ -237,7 +248,7 @@ def measure(first: Session, second: Session, options: argparse.Namespace) -> Ite
                         continue
                     try:
                         with peer.hurried(side.server) if root == HURRIED else nullcontext():
-                            runs.append(simulate(side, root, many, options.think))
+                            runs.append(simulate(side, root, many, options.think, options.at_once))
                     except TROUBLE as error:
                         wrong[f"{root} {many}"] = f"{type(error).__name__}: {error}"
                         say(f"{root}, {many} clients: {error}")
@@ -267,6 +278,12 @@ def main() -> int:
         type=float,
         default=1.0,
         help="factor of the clients' times to think (default: %(default)s)",
+    )
+    add(
+        "--at-once",
+        type=int,
+        default=0,
+        help="clients that get a large file by HTTP at a time (default: all)",
     )
     add("--http-most", type=int, default=100, help="most clients with a root by http (default: %(default)s)")
     add("--no-real", dest="real", action="store_false", help="no real clients among the simulated ones")

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import http, rpc
 from bench.room_files import Machine, Outcome, Room
-from bench.steps import BOOT_SERVER, DHCP, Planned, Step
+from bench.steps import BOOT_SERVER, DHCP, LARGE, Planned, Step
 from tests.lab.dhcp import frame
 
 # How long a client waits for an answer by UDP before it asks again, time after time; then it gives up.
@@ -290,6 +290,7 @@ class Client:
     room: Room
     machine: Machine
     files: Files
+    turns: asyncio.Semaphore
     lines: dict[int, Line] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)
     _given: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -456,7 +457,9 @@ class Client:
         await self._in_order(step, step.said)
 
     async def _do_http(self, step: Step) -> None:
-        await self._in_order(step, http.addressed(step.said, [*self._words, *self.room.names(self.machine)]))
+        said = http.addressed(step.said, [*self._words, *self.room.names(self.machine)])
+        async with self.turns if step.heard >= LARGE else contextlib.nullcontext():
+            await self._in_order(step, said)
 
     async def _in_order(self, step: Step, said: bytes) -> None:
         line, transport = self._line(step)
@@ -477,7 +480,9 @@ async def _main(room: Room, told: Path) -> None:
         room.tftp, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     files = Files(program)
-    clients = [Client(room, machine, files) for machine in room.machines]
+    # Whoever comes first gets his files first.
+    turns = asyncio.Semaphore(room.at_once or len(room.machines) or 1)
+    clients = [Client(room, machine, files, turns) for machine in room.machines]
     began = time.time()
     begin = time.monotonic() + 0.5
     boots = [asyncio.create_task(client.boot(begin)) for client in clients]
