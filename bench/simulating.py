@@ -31,6 +31,8 @@ _BINDTODEVICE = 25
 # Of an answer by RPC so much is looked at.
 _LOOKED = 600
 _NBD_HEAD = 16
+# asyncio's clock counts whole milliseconds, so a sleep is longer by half of one.
+_TICK = 0.0005
 
 
 class Failed(Exception):
@@ -295,7 +297,6 @@ class Client:
     outcome: Outcome = field(default_factory=Outcome)
     _given: list[tuple[bytes, bytes]] = field(default_factory=list)
     _words: list[tuple[bytes, bytes]] = field(default_factory=list)
-    _latest: float = 0.0
     _dhcp: Answers | None = None
     _raw: socket.socket | None = None
 
@@ -304,28 +305,24 @@ class Client:
         loop = asyncio.get_running_loop()
         self._words = list(self.room.changes(self.machine))
         await asyncio.sleep(begin + self.machine.delay - time.monotonic())
-        began = self._latest = time.monotonic()
-        tasks: dict[int, asyncio.Task[None]] = {}
+        began = latest = time.monotonic()
+        tasks: dict[int, asyncio.Task[float]] = {}
         try:
             for number, planned in enumerate(self.room.steps):
                 for each in planned.needs:
-                    await tasks.pop(each)
-                pause = self._latest + planned.think * self.room.think - time.monotonic()
-                if pause > 0.0005:
-                    await asyncio.sleep(pause)
-                self._latest = time.monotonic()
-                task = loop.create_task(self._perform(planned))
-                if planned.step.end is not None:
-                    tasks[number] = task
-                else:
-                    # A question that nobody had answered is asked, too.
-                    tasks[-1 - number] = task
+                    latest = max(latest, await tasks.pop(each))
+                pause = latest + planned.think * self.room.think - time.monotonic()
+                if pause > _TICK:
+                    await asyncio.sleep(pause - _TICK)
+                latest = time.monotonic()
+                tasks[number] = loop.create_task(self._perform(planned.step))
                 # It is asked before the next one is.
                 await asyncio.sleep(0)
             for number, task in tasks.items():
-                if number >= 0:
-                    await task
-            await asyncio.sleep(max(0.0, self._latest + self.room.tail * self.room.think - time.monotonic()))
+                # What nobody had answered need not be answered now.
+                if self.room.steps[number].step.end is not None:
+                    latest = max(latest, await task)
+            await asyncio.sleep(max(0.0, latest + self.room.tail * self.room.think - time.monotonic()))
             self.outcome.login = time.monotonic() - began
             self.outcome.last = time.monotonic() - begin
         except (Failed, OSError) as error:
@@ -343,20 +340,18 @@ class Client:
         if self._raw is not None:
             self._raw.close()
 
-    async def _perform(self, planned: Planned) -> None:
-        step = planned.step
+    async def _perform(self, step: Step) -> float:
+        """Ask a question, and return when its answer was there."""
         began = time.monotonic()
         try:
             await getattr(self, f"_do_{step.way}")(step)
         except (Failed, OSError) as error:
-            if _OPTIONAL in step.said[:200]:
-                self.outcome.unheard += 1
-                return
-            raise Failed(f"{step.way} to port {step.port}: {error}") from error
-        finally:
-            self.outcome.waited[step.way] = self.outcome.waited.get(step.way, 0.0) + time.monotonic() - began
-        if step.end is not None:
-            self._latest = max(self._latest, time.monotonic())
+            if _OPTIONAL not in step.said[:200]:
+                raise Failed(f"{step.way} to port {step.port}: {error}") from error
+            self.outcome.unheard += 1
+        ended = time.monotonic()
+        self.outcome.waited[step.way] = self.outcome.waited.get(step.way, 0.0) + ended - began
+        return ended
 
     def _socket(self, kind: int) -> socket.socket:
         found = socket.socket(socket.AF_INET, kind)
