@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import http, rpc
 from bench.room_files import Machine, Outcome, Room
-from bench.steps import BOOT_SERVER, DHCP, LARGE, Planned, Step
+from bench.steps import BOOT_SERVER, DHCP, LARGE, Step
 from tests.lab.dhcp import frame
 
 # How long a client waits for an answer by UDP before it asks again, time after time; then it gives up.
