@@ -77,10 +77,13 @@ def mac(number: int) -> str:
 
 
 def lease(netns: str, card: str, its_mac: str) -> str:
-    """Get a client the address that it will have, as an earlier boot would have, and return it."""
+    """Get a client the address that it will have, as an earlier boot would have, and return it.
+
+    It may be one that has another card: the answers go to everybody.
+    """
     cable = Cable(netns, card)
     try:
-        return cable.lease(Machine(mac=its_mac)).address
+        return cable.lease(Machine(mac=its_mac, broadcast=True)).address
     finally:
         cable.close()
 

@@ -79,6 +79,7 @@ def place() -> Iterator[Place]:
             address = link.lease(netns, card, mac)
             subprocess.run(["ip", "-n", netns, "address", "add", f"{address}/22", "dev", card], check=True)
             machines.append(Machine(card, mac, address, number / 50))
+        link.lease(netns, cards[0], RECORDED.mac)
         undo.enter_context(link.shaped(lan))
         yield Place(lan, netns, tuple(machines), str(compiled(session)))
 
