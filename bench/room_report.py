@@ -72,16 +72,19 @@ def figures(
     for run in runs:
         by.setdefault((run.root, run.clients), []).append(run)
     ours = next((root for root in recorded if root not in (THEIRS, HURRIED)), "")
-    counts = sorted({count for root, count in by if root == THEIRS})
+    most = max((count for root, count in by if root == THEIRS), default=0)
     yield from _one(recorded, ours)
     for (root, count), seen in by.items():
-        if root == THEIRS:
+        if root in (THEIRS, HURRIED):
             continue
+        if (HURRIED, count) in by:
+            name = f"time to the last login, {count} clients, {root}, over {HURRIED}"
+            yield _ratio(name, seen, by[HURRIED, count], None, " s", lambda run: run.logins[-1])
         beside = by.get((THEIRS, count), [])
         bar = LAST_MOST if count == LAST_OF and root == ours else None
         name = f"time to the last login, {count} clients, {root}, ltspd/LTSP"
         yield _ratio(name, seen, beside, bar, " s", lambda run: run.logins[-1])
-        bar = PROCESSORS_MOST if count == counts[-1] and root == ours else None
+        bar = PROCESSORS_MOST if count == most and root == ours else None
         name = f"server's processor seconds a client, {count} clients, {root}, ltspd/LTSP"
         yield _ratio(name, seen, beside, bar, " s", lambda run: run.processors / run.clients)
         bar = 0 if count == FAILURES_OF else None
