@@ -10,9 +10,13 @@ from tests.lab.net import SERVER_ADDRESS
 from tests.lab.server import Server
 from tests.patience import PATIENCE
 
-# A console that the test can read. While other machines are emulated beside it, the 90 s that systemd waits
-# for it to appear are not always enough; for Debian 12, which lacks the second word, Server.make_patient().
-CONSOLE = "console=ttyS0,115200 systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600"
+# A console that the test can read; a panic ends the machine, so that nobody waits for it. While others
+# are emulated beside it, the 90 s that systemd waits for the console to appear are not always enough; for
+# Debian 12, which lacks the second word of that, Server.make_patient().
+CONSOLE = (
+    "console=ttyS0,115200 panic=-1 "
+    "systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600"
+)
 # What every client of the lab needs; there is no menu to wait in.
 BASE: Mapping[str, Mapping[str, str]] = {
     "clients": {"KERNEL_PARAMETERS": CONSOLE, "MENU_TIMEOUT": "-1"},
