@@ -37,8 +37,14 @@ class Greeter:
         desk.type(password)
 
 
-# The field for the name is empty and has the focus, and the theme has one.
-_SDDM = "[Users]\nRememberLastUser=false\n[Theme]\nCurrent=maldives"
+# The field for the name is empty and has the focus, and the theme has one. Qt 6 would have the emulated
+# processor do the work of a graphics card.
+_SDDM = """[Users]
+RememberLastUser=false
+[Theme]
+Current=maldives
+[General]
+GreeterEnvironment=QT_QUICK_BACKEND=software"""
 # Letters that are read from a screen may be others that look like them.
 GREETERS = {
     "sddm": Greeter(
