@@ -1,7 +1,8 @@
 # shellcheck shell=dash disable=SC2154,SC2034,SC1090
 # Code and hooks of ltsp.conf: when a client runs them, and what is told of those that fail. What runs them is
 # live/code.sh, in a process of its own, so whatever they do, the boot goes on. A client whose ltsp.conf has neither
-# starts no process for this. Uses text.sh, settings.sh, features.sh and report.sh.
+# starts no process for this. Uses text.sh, settings.sh, root.sh,
+# features.sh and report.sh.
 #
 # parameter: PRE_* text "" Commands that run before a part of a client's life: PRE_INIT_x, PRE_SESSION_x and others
 # parameter: POST_* text "" Commands that run after a part of a client's life: POST_INIT_x, POST_SESSION_x and others
@@ -55,9 +56,9 @@ run_code() {
 
 # in_root COMMAND…: run a command in the client's root, with the kernel's file systems there.
 in_root() {
-    local each status=0
+    local status=0
     directories
-    for each in dev proc sys run; do mount -o bind "/$each" "$new/$each" || return 1; done
+    mount_kernels bind || return 1
     chroot "$new" "$@" || status=$?
     umount -l "$new/run" "$new/sys" "$new/proc" "$new/dev" || status=1
     return "$status"

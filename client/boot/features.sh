@@ -1,4 +1,4 @@
-# shellcheck shell=dash disable=SC2154,SC2034,SC1090
+# shellcheck shell=dash disable=SC2154,SC2034,SC1090,SC1091
 # Run the features, which make one client of many out of the image, and what they call. The contract is in
 # client/features/README.md. Uses text.sh, settings.sh and report.sh.
 #
@@ -7,18 +7,27 @@
 
 # make_places: make the directories that several features write to; one process makes all.
 make_places() {
-    mkdir -p "$store/login" "$run/systemd/system/multi-user.target.d" "$run/systemd/system.control" "$run/systemd/network" \
+    mkdir -p "$store/login/users" "$store/login/homes" "$run/systemd/system/multi-user.target.d" "$run/systemd/system.control" "$run/systemd/network" \
         "$run/systemd/resolved.conf.d" "$run/systemd/timesyncd.conf.d" "$run/systemd/system-generators" \
         "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" "$run/systemd/logind.conf.d" "$run/sysctl.d" \
-        "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d"
+        "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d" "$run/systemd/sleep.conf.d" \
+        "$run/systemd/system/ssh.service.d"
+}
+
+# bring_scripts: bring to $store what the booted system runs: our scripts, and this initrd's busybox, because images differ
+# in what they have. It takes 2 MB of RAM there: if the distribution's own initrd has made /run, no program may run from it.
+bring_scripts() {
+    cp -r "$ltsp/client/boot" "$ltsp/client/live" "$busybox" "$store"
 }
 
 # run_features: run each feature, in the order of their names. One that fails is told, and the next ones still run.
 run_features() {
-    local feature level line name why
+    local feature level line name own why
     # What failed before (boot/code.sh) is told with what fails here.
     failed_features=$failed_code
+    found_manager='' found_manager_conf=''
     make_places
+    bring_scripts
     set -- "$ltsp"/client/features/*.sh
     while [ $# -gt 0 ]; do
         # One process runs them all, because each process costs time. If it ends at a feature, whatever the reason,
@@ -33,11 +42,18 @@ run_features() {
             set +a
             [ "$DEBUG_LOG" != 1 ] || set -x
             set -e
+            # What the first lines of features say: the server has read them (ltspd/config/features.py).
+            . "$ltsp/client/known"
             for feature in "$@"; do
                 echo "$feature" >"$run/ltsp-feature"
                 # So the times of two lines tell what takes long.
                 [ "$DEBUG_LOG" != 1 ] || say "${feature##*/} begins"
-                read -r _ _ _ level <"$feature"
+                own=${feature##*/} own=${own%.sh} level=1
+                case "$newer" in *" $own:"*)
+                    level="${newer#*" $own:"}"
+                    level="${level%% *}"
+                    ;;
+                esac
                 if [ -n "$OMIT_FUNCTIONS" ] && is_omitted "$feature"; then
                     say "${feature##*/} is left out, as OMIT_FUNCTIONS says"
                 elif [ "$level" -le "$LTSP_API" ]; then
@@ -94,11 +110,15 @@ take_trace() {
     mv "$1.rest" "$1"
 }
 
-# write FILE TEXT: write a file anew, with its directory. What the image has there, a link or not, goes.
+# write FILE TEXT: write a file anew, with its directory. A link of the image goes. A file keeps its owner and mode, because
+# to remove it would cost a process; where it can't be written to so, it goes as well.
 write() {
-    if [ -e "$1" ] || [ -L "$1" ]; then rm -f "$1"; fi
+    if [ -L "$1" ]; then rm -f "$1"; fi
     [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
-    echo "$2" >"$1"
+    if ! { echo "$2" >"$1"; } 2>/dev/null; then
+        rm -f "$1"
+        echo "$2" >"$1"
+    fi
 }
 
 # family NAME [names]: print the values of all settings NAME_x, in the order of their names; with "names" each after its
@@ -111,8 +131,15 @@ family() {
             for (j = i; j > 1 && names[j] < names[j - 1]; j--) {
                 swap = names[j]; names[j] = names[j - 1]; names[j - 1] = swap
             }
-        for (i = 1; i <= count; i++) print (names_too ? names[i] " " : "") ENVIRON[names[i]]
+        for (i = 1; i <= count; i++) text = text (names_too ? names[i] " " : "") ENVIRON[names[i]] "\n"
+        printf "%s", text
     }'
+}
+
+# take_family NAME [names]: set members to them. Where there are none, that needs no process.
+take_family() {
+    members=''
+    case " ${ltsp_dumped:-$ltsp_known}" in *" $1_"*) members=$(family "$@") ;; esac
 }
 
 # keep NAME VALUE: print an assignment for a script that the booted system runs as root. A value that would need quoting
@@ -166,15 +193,18 @@ take_time() {
 }
 
 # lacks SETTING [WORDS]: whether the image lacks something that the running feature wants for this setting ("# wants:" in
-# its first lines, and nothing but these is read, because that costs time); that is told, after WORDS.
+# its first lines); that is told, after WORDS.
 lacks() {
-    local mark kind setting files packages what file each
-    while read -r mark kind setting files packages what; do
-        case "$mark $kind $setting" in
-            "# wants: $1" | "# wants: $1!"*) ;;
-            '# needs:'* | '# wants:'*) continue ;;
-            *) break ;;
-        esac
+    local wants line files packages what file each IFS='
+'
+    what=${feature##*/}
+    wanted "${what%.sh}"
+    set -f
+    for line in $wants; do
+        case "$line" in "$1 "* | "$1!"*) ;; *) continue ;; esac
+        line="${line#* }" files="${line%% *}"
+        line="${line#* }" packages="${line%% *}" what="${line#* }"
+        set +f
         while [ -n "$files" ]; do
             file="${files%%|*}"
             files=${files#"$file"} files="${files#|}"
@@ -187,7 +217,8 @@ lacks() {
         case "$each" in -) say "${2-$1 is left out}: this image has no $what" ;;
             *) say "${2-$1 is left out}: this image has no $what; install $each there" ;; esac
         return 0
-    done <"$feature"
+    done
+    set +f
     return 1
 }
 
@@ -208,15 +239,39 @@ is_masked() {
     [ -e "$run/systemd/system.control/$1" ]
 }
 
-# want UNIT: have the booted system start a unit of ours. For its programs it has this initrd's busybox, because images
-# differ in what they have. That is kept in 2 MB of RAM, in $store: if the distribution's own initrd has made /run, no
-# program may run from there.
+# scripts NAME…: print what has a script of the booted system take these scripts of ours, such as live/report.
+scripts() {
+    local each
+    for each in "$@"; do echo ". $store/$each.sh"; done
+}
+
+# want UNIT: have the booted system start a unit of ours.
 want() {
     local wants="$run/systemd/system/multi-user.target.d/ltsp.conf"
-    [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
     # No links, each of which would cost a process.
     [ -e "$wants" ] || write "$wants" '[Unit]'
     echo "Wants=$1" >>"$wants"
+}
+
+# want_later UNIT: the same for what would take a slow machine's processor from its greeter. It starts when people can log in,
+# which ltsp-report.service notes (live/report.sh).
+want_later() {
+    local units="$run/systemd/system"
+    if is_masked ltsp-report.service; then
+        want "$1"
+        return
+    fi
+    if [ ! -e "$units/ltsp-later.path" ]; then
+        want ltsp-later.path
+        echo "[Unit]
+Description=Wait until people can log in
+[Path]
+PathExists=$store/login/report
+Unit=ltsp-later.target" >"$units/ltsp-later.path"
+        echo "[Unit]
+Description=What waits until people can log in" >"$units/ltsp-later.target"
+    fi
+    echo "Wants=$1" >>"$units/ltsp-later.target"
 }
 
 # know_server PART LINES: have $store/PART tell ssh of the booted system how to reach `server`, its administrator's own sshd:
@@ -242,8 +297,13 @@ $2"
 # find_manager: set manager to the image's display manager, which is what display-manager.service is (getty: there is
 # none), and manager_conf to the file in which its settings count most.
 find_manager() {
-    manager=$(readlink "$new/etc/systemd/system/display-manager.service" ||
-        readlink "$new/usr/lib/systemd/system/display-manager.service") || manager=getty
+    manager=$found_manager manager_conf=$found_manager_conf
+    [ -z "$manager" ] || return 0
+    manager=getty
+    for manager_conf in "$new/usr/lib/systemd/system" "$new/etc/systemd/system"; do
+        if [ -L "$manager_conf/display-manager.service" ]; then manager=$manager_conf/display-manager.service; fi
+    done
+    [ "$manager" = getty ] || manager=$(readlink "$manager")
     manager=${manager##*/} manager=${manager%.service} manager_conf=''
     case "$manager" in
         lightdm) manager_conf=/etc/lightdm/lightdm.conf ;;
@@ -256,4 +316,5 @@ find_manager() {
         sddm | plasmalogin) manager_conf=/etc/$manager.conf ;;
         greetd) manager_conf=/etc/greetd/config.toml ;;
     esac
+    found_manager=$manager found_manager_conf=$manager_conf
 }

@@ -202,17 +202,22 @@ directories() {
     done
 }
 
+# mount_kernels HOW: bind or move the kernel's file systems to the new root. One process does all of them; proc comes last,
+# because that process needs it.
+mount_kernels() {
+    local each
+    for each in run dev sys proc; do echo "/$each $new/$each none $1 0 0"; done >"$ltsp/mounts"
+    mount -a -T "$ltsp/mounts"
+}
+
 # start: hand over to the distribution's init, with its kernel file systems in place.
 start() {
-    local each
     init=${init:-/sbin/init}
     # Its links are for the new root, and may look broken from here.
     [ -e "$new$init" ] || [ -L "$new$init" ] || fail "the image has no $init." "init= of KERNEL_PARAMETERS, or the image."
     directories
     say "starting $init"
-    for each in run dev sys proc; do
-        mount -o move "/$each" "$new/$each"
-    done
+    mount_kernels move
     # shellcheck disable=SC2093
     exec switch_root -c /dev/console "$new" "$init" "$@"
     fail "$init of the image can't be started." "the image."

@@ -78,8 +78,13 @@ is_ipv4() {
 
 # amount WORD: print it if it is a size in memory, such as 512M or 2G, or a part of it, such as 50%.
 amount() {
-    case "$1" in *[%MG]) ;; *) return 0 ;; esac
-    case "${1%?}" in '' | 0* | *[!0-9]* | ???????*) ;; *) echo "$1" ;; esac
+    if is_amount "$1"; then echo "$1"; fi
+}
+
+# is_amount WORD: whether it is one.
+is_amount() {
+    case "$1" in *[%MG]) ;; *) return 1 ;; esac
+    case "${1%?}" in '' | 0* | *[!0-9]* | ???????*) return 1 ;; esac
 }
 
 # host_number ADDRESS NETMASK: the client's number in its network, 192.168.67.20 of a /24 being 20.

@@ -16,7 +16,7 @@ want ltsp-key.service
 {
     keep_report
     echo "busybox=$store/busybox login=$store/login"
-    cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/key.sh"
+    scripts boot/report live/key
 } >"$store/key"
 # Autologin needs the key, so then it comes before the greeter. Nobody else waits for it.
 kind='exec'

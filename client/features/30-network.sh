@@ -30,7 +30,7 @@ write "$run/systemd/resolved.conf.d/ltsp.conf" "[Resolve]${dns:+
 DNS=$dns}${search:+
 Domains=$search}"
 [ -n "$dns" ] || return 0
-lines=''
+lines='' link=''
 for each in $dns; do
     lines="$lines
 nameserver $each"
@@ -38,7 +38,8 @@ done
 lines="${search:+search $search}$lines"
 # A link into the directory of systemd-resolved stays, because its daemon has just been told. Whatever else the image
 # has there belongs to another network.
-case "$(readlink "$new/etc/resolv.conf")" in
+[ ! -L "$new/etc/resolv.conf" ] || link=$(readlink "$new/etc/resolv.conf")
+case "$link" in
     */systemd/resolve/*) ;;
     *) write "$new/etc/resolv.conf" "${lines#
 }" ;;

@@ -19,6 +19,8 @@ add_seat() {
     esac
 }
 
+# Most clients have neither, and need no process for it.
+case "$MULTISEAT ${ltsp_dumped:-$ltsp_known}" in 1* | *" UDEV_SEAT_"*) ;; *) return 0 ;; esac
 rules=''
 if [ "$MULTISEAT" = 1 ]; then
     case "$UDEV_SEAT_1_GRAPHICS" in
@@ -33,6 +35,7 @@ if [ "$MULTISEAT" = 1 ]; then
             ;;
     esac
 fi
+take_family UDEV_SEAT names
 while read -r name value; do
     case "$name:$value" in
         : | UDEV_SEAT_1_GRAPHICS:auto) ;;
@@ -40,7 +43,7 @@ while read -r name value; do
         *) say "all but the first line of a UDEV_SEAT_x is left out" ;;
     esac
 done <<END
-$(family UDEV_SEAT names)
+$members
 END
 [ -z "$rules" ] || write "$new/etc/udev/rules.d/72-ltsp-seats.rules" "${rules%
 }"

@@ -4,5 +4,5 @@
 
 . "$ltsp/client/live/accounts.sh"
 if [ -s "$ltsp/accounts" ] && [ -f "$new/etc/passwd" ] && [ -f "$new/etc/group" ]; then
-    merge_accounts "$new/etc" "$ltsp/accounts" "$store/login"
+    bring_accounts "$new/etc" "$ltsp/accounts" "$store/login"
 fi

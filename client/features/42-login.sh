@@ -10,12 +10,14 @@
 # People of the server log in: the image's PAM stacks ask the server first, and whom it knows gets a home here. What the
 # image has for its own accounts goes on working. docs/login.md describes all of it.
 
-# edit_stacks NAME…: put our module into those of these files of /etc/pam.d that are there.
+# edit_files NAME…: put our module into those of these files of /etc/pam.d that are there, and give people more than a
+# minute for a login: whoever has to change an expired password and types slowly needs that. Another value of LOGIN_TIMEOUT
+# in login.defs is the image's own choice.
 # Where passwords are checked or changed, it comes before what decides, and the image's own modules follow for whom the
 # server does not know ("ignore"). Success goes on behind the line that refuses everybody else, so that keyrings and the
 # like still run. If nothing follows there, or there is no such line, success ends the file. In a session it comes last.
 # A file that can't be loaded counts as "ignore" too: nobody of the image is locked out.
-edit_stacks() {
+edit_files() {
     local each file from
     for each in "$@"; do
         shift
@@ -28,13 +30,22 @@ edit_stacks() {
         fi
         [ ! -f "$from" ] || set -- "$@" "out=$file" "$from"
     done
+    file=$new/etc/login.defs
+    if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "defs=$file" out=defs "$file"; fi
     [ $# -gt 0 ] || return 0
     # All are read before one is written.
     awk -v module=/run/ltsp/login/pam_ltspd.so '
+        # In files that are mostly comments, the first sign of a line is looked at before all else.
+        out == "defs" {
+            if (/^[ \t]*LOGIN_TIMEOUT/) chosen = $2 != 60
+            next
+        }
         FNR == 1 { file[++files] = out }
         {
             line[files, FNR] = $0
             lines[files] = FNR
+            first_sign = substr($0, 1, 1)
+            if (first_sign == "#" || first_sign == "") next
             type = $1
             sub(/^-/, "", type)
             if (type !~ /^(auth|password|session)$/) next
@@ -55,13 +66,19 @@ edit_stacks() {
                 " ignore=ignore module_unknown=ignore default=die] " module
         }
         END {
-            for (f = 1; f <= files; f++)
+            for (f = 1; f <= files; f++) {
+                # awk writes each line by itself.
+                text = ""
                 for (n = 1; n <= lines[f]; n++) {
                     type = kind[f, n]
-                    if (type != "" && type != "session" && n == first[f, type]) print ours(f, type) >file[f]
-                    print line[f, n] >file[f]
-                    if (type == "session" && n == last[f, type]) print ours(f, type) >file[f]
+                    if (type != "" && type != "session" && n == first[f, type]) text = text ours(f, type) "\n"
+                    text = text line[f, n] "\n"
+                    if (type == "session" && n == last[f, type]) text = text ours(f, type) "\n"
                 }
+                printf "%s", text >file[f]
+            }
+            # The last line counts.
+            if (defs && !chosen) print "LOGIN_TIMEOUT 600" >>defs
         }
     ' "$@"
 }
@@ -69,6 +86,14 @@ edit_stacks() {
 # name_machine FILE: set machine to the architecture of an ELF program as its header says it. A 64-bit kernel may run an
 # image of 32 bits, so the kernel does not tell it.
 name_machine() {
+    # The shell leaves out zeros, and needs no process.
+    # shellcheck disable=SC3045
+    read -r -n 20 machine 2>/dev/null <"$1" || :
+    case "$machine" in ?ELF*'>')
+        machine=x86_64
+        return
+        ;;
+    esac
     machine=$(dd if="$1" bs=1 skip=18 count=1 2>/dev/null) || :
     case "$machine" in
         '>') machine=x86_64 ;;
@@ -88,10 +113,8 @@ if [ ! -e "$ltsp/client/pam/$machine.so" ]; then
 fi
 
 login=$store/login
-mkdir "$login/users" "$login/homes"
 # $store is where programs may be run and libraries be loaded from; programs of the booted system know this name.
 [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
-[ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
 cp "$ltsp/client/pam/$machine.so" "$login/pam_ltspd.so"
 cp "$ltsp/login/known_hosts" "$login/known_hosts"
 [ -e "$login/accounts" ] || : >"$login/accounts"
@@ -124,21 +147,11 @@ ForwardX11 no
 PermitLocalCommand no
 EscapeChar none$ciphers"
 
-edit_stacks common-auth common-password common-session common-session-noninteractive system-auth password-auth
+edit_files common-auth common-password common-session common-session-noninteractive system-auth password-auth
 
 # What the module does for the keyring when a login has changed the password.
 write "$new/etc/pam.d/ltspd-keyring" "password required /run/ltsp/login/pam_ltspd.so keyring
 -password optional pam_gnome_keyring.so use_authtok"
-
-# login ends after a minute, and whoever has to change an expired password and types slowly needs more. Another value
-# is the image's own choice.
-if [ -f "$new/etc/login.defs" ] && [ ! -L "$new/etc/login.defs" ]; then
-    write "$new/etc/login.defs" "$(awk '
-        $1 != "LOGIN_TIMEOUT" || $2 != 60
-        $1 == "LOGIN_TIMEOUT" && $2 != 60 { chosen = 1 }
-        END { if (!chosen) print "LOGIN_TIMEOUT 600" }
-    ' "$new/etc/login.defs")"
-fi
 
 kind=${HOME_KIND:-sshfs}
 # With NFS, all homes are mounted at once (55-homes).
@@ -162,14 +175,14 @@ size=$HOME_SIZE
 case "$size" in '' | *[!0-9%kmgKMG]*) size=25% ;; esac
 # Newer versions of sshfs refuse links out of the home unless they are told not to.
 links=''
-if grep -qs no_contain_symlinks "$new/usr/bin/sshfs"; then links=,no_contain_symlinks; fi
+if grep -qsF no_contain_symlinks "$new/usr/bin/sshfs"; then links=,no_contain_symlinks; fi
 # A copy of a script for its mode: all of ltsp.img have it, and not every boot initrd has chmod.
 cp "$ltsp/client/live/ask.sh" "$login/home"
 {
     echo "#!$store/busybox sh"
     keep kind "$kind"
     echo "size=$size busybox=$store/busybox links=$links"
-    cat "$ltsp/client/live/ask.sh" "$ltsp/client/live/home.sh"
+    scripts live/ask live/home
 } >"$login/home"
 # What waits for the end of the last session is no main process of a home in RAM.
 process=GuessMainPID=no

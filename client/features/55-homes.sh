@@ -64,7 +64,7 @@ want ltsp-homes-told.service
 {
     keep server "$server"
     echo "busybox=$store/busybox"
-    cat "$ltsp/client/live/homes.sh"
+    scripts live/homes
 } >"$store/homes"
 write "$run/systemd/system/ltsp-homes-told.service" "[Unit]
 Description=Tell people when the server of their homes is away

@@ -9,15 +9,15 @@ for each in etc/systemd/zram-generator.conf usr/lib/systemd/zram-generator.conf 
     if [ -e "$new/$each" ]; then return 0; fi
 done
 if [ "${ZRAM_SIZE:=50%}" = 0 ]; then return 0; fi
-if [ -z "$(amount "$ZRAM_SIZE")" ]; then
+if ! is_amount "$ZRAM_SIZE"; then
     say "ZRAM_SIZE is left out: it is neither a size such as 1G nor a part such as 50%"
     return 0
 fi
-want ltsp-zram.service
+want_later ltsp-zram.service
 {
     keep busybox "$store/busybox"
     echo "size=$ZRAM_SIZE"
-    cat "$ltsp/client/live/zram.sh"
+    scripts live/zram
 } >"$store/zram"
 write "$run/systemd/system/ltsp-zram.service" "[Unit]
 Description=Swap in compressed memory

@@ -5,7 +5,6 @@
 # Swap on disks of the client. Only what was labelled for it: any other may belong to a system that sleeps there.
 
 [ "$LOCAL_SWAP" != 0 ] || return 0
-[ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
 # Drivers of disks come with the booted system, so udev says what there is. A stick can be pulled out, and with it the
 # memory of programs.
 write "$run/udev/rules.d/90-ltsp-swap.rules" "ACTION!=\"remove\", SUBSYSTEM==\"block\", \

@@ -8,9 +8,9 @@
 write "$new/etc/X11/Xsession.d/19ltsp" "[ -z \"\$XDG_RUNTIME_DIR\" ] || export ICEAUTHORITY=\"\$XDG_RUNTIME_DIR/ICEauthority\""
 write "$new/etc/environment.d/ltsp.conf" "ICEAUTHORITY=\${XDG_RUNTIME_DIR}/ICEauthority"
 # sddm before 0.20 has xauth write to the home. One greeter writes at a time, so no lock is needed.
-if [ -x "$new/usr/bin/sddm" ]; then
+find_manager
+if [ "$manager" = sddm ]; then
     [ -e "$run/ltsp" ] || ln -s "${store#"$run/"}" "$run/ltsp"
-    [ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
     # A copy of a script for its mode: all of ltsp.img have it, and not every boot initrd has chmod.
     cp "$ltsp/client/boot/report.sh" "$store/login/xauth"
     echo "#!$store/busybox sh

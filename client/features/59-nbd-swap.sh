@@ -15,7 +15,7 @@ want ltsp-nbd-swap.service
     keep digest "$swap_digest"
     keep size "$swap_size"
     echo "store=$store busybox=$store/busybox"
-    cat "$ltsp/client/live/swap.sh"
+    scripts live/swap
 } >"$store/swap"
 # It is not stopped at shutdown, when memory may be full. What it leaves behind keeps the connection.
 write "$run/systemd/system/ltsp-nbd-swap.service" "[Unit]

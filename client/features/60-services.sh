@@ -118,12 +118,12 @@ own=$store/login/key host=/etc/ssh/ssh_host_ed25519_key
 # Fedora and Arch have another name than Debian, where that is an alias.
 each=ssh
 [ ! -f "$new/usr/lib/systemd/system/sshd.service" ] || each=sshd
+keys=''
+[ ! -e "$store/key" ] || keys="
+ExecStartPre=-$store/busybox timeout 60 $store/busybox sh -c 'until [ -e $own ]; do sleep 0.2; done'
+ExecStartPre=-$store/busybox cp -p $own $host
+ExecStartPre=-$store/busybox cp $own.pub $host.pub"
 write "$run/systemd/system/$each.service.d/ltsp.conf" "[Service]
-ExecStartPre=
-$(if [ -e "$store/key" ]; then
-    echo "ExecStartPre=-$store/busybox timeout 60 $store/busybox sh -c 'until [ -e $own ]; do sleep 0.2; done'"
-    echo "ExecStartPre=-$store/busybox cp -p $own $host"
-    echo "ExecStartPre=-$store/busybox cp $own.pub $host.pub"
-fi)
+ExecStartPre=$keys
 ExecStartPre=/usr/bin/ssh-keygen -A
 ExecStartPre=/usr/sbin/sshd -t"

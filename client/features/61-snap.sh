@@ -5,7 +5,6 @@
 # changes are in.
 
 if [ ! -e "$new/usr/bin/snap" ] || [ "$trial" = 1 ] || is_masked ltsp-snap.service; then return 0; fi
-[ -e "$store/busybox" ] || cp "$busybox" "$store/busybox"
 # snapd before 2.58 knows no "forever", but a date.
 write "$store/snap" "/usr/bin/snap set system refresh.hold=forever 2>/dev/null && exit
 now=\$(date +%s)

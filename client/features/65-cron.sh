@@ -4,9 +4,9 @@
 # shellcheck shell=dash disable=SC2154
 # Lines for cron.
 
-lines=$(family CRONTAB)
+take_family CRONTAB
 # In a trial, nothing that people want of a client may end it, such as the command that switches it off.
-if [ -z "$lines" ] || [ "$trial" = 1 ]; then return 0; fi
+if [ -z "$members" ] || [ "$trial" = 1 ]; then return 0; fi
 if lacks 'CRONTAB_*' 'CRONTAB_x is left out'; then return 0; fi
 # cron takes no line of a file in which one line is wrong.
 jobs=$(awk -v passwd="$new/etc/passwd" '
@@ -27,7 +27,7 @@ jobs=$(awk -v passwd="$new/etc/passwd" '
     /^[ \t]*(#|$)/ || /^[ \t]*[A-Za-z_][A-Za-z0-9_]*[ \t]*=/ || is_job() { print; next }
     { print "# This is no line for cron, or its user is not known here: " $0 }
 ' <<END
-$lines
+$members
 END
 )
 write "$new/etc/cron.d/ltsp" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -15,6 +15,6 @@ ConditionPathExists=!/etc/initrd-release
 ExecStart=/bin/sh /run/ltsp-trial"
 {
     keep failed_features "$failed_features"
-    cat "$ltsp/client/live/login.sh" "$ltsp/client/live/trial.sh"
+    scripts live/login live/trial
 } >"$run/ltsp-trial"
 say "trial: its login will be told"

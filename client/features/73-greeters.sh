@@ -15,7 +15,7 @@
 
 # add_settings NAME TEXT FILE SECTION: add what the setting NAME says to a file of the image.
 add_settings() {
-    local name=$1 text=$2 file=$3 section=$4
+    local name=$1 text=$2 file=$3 section=$4 line checked wrong
     [ -n "$text" ] || return 0
     case "$text" in
         *"
@@ -29,18 +29,40 @@ add_settings() {
             ;;
     esac
     # These programs take nothing of a file in which a line is neither a section nor a setting.
-    text=$(sed -e '/^[[:space:]]*\(#.*\)\{0,1\}$/b' -e '/^[[:space:]]*\[[^][]*][[:space:]]*$/b' \
-        -e '/^[[:space:]]*[^][#;=[:space:]][^=]*=/b' -e 's/^/# This is no setting: /' <<END
+    checked='' wrong=''
+    while IFS= read -r line; do
+        split "$line"
+        if ! is_of_settings "$words"; then line="# This is no setting: $line" wrong=1; fi
+        checked="$checked
+$line"
+    done <<END
 $text
 END
-    )
-    write "$new$file" "$(if [ -f "$new$file" ]; then cat "$new$file"; fi)
+    # What comes behind the image's own counts.
+    if [ -f "$new$file" ] && [ ! -L "$new$file" ]; then
+        echo "
+[$section]$checked" >>"$new$file"
+    else
+        write "$new$file" "$(if [ -f "$new$file" ]; then cat "$new$file"; fi)
 
-[$section]
-$text"
-    case "$text" in
-        *'# This is no setting: '*) say "lines of $name are left out: $file has them as comments" ;;
+[$section]$checked"
+    fi
+    [ -z "$wrong" ] || say "lines of $name are left out: $file has them as comments"
+}
+
+# is_of_settings LINE: whether it is empty, a comment, the name of a section or a setting.
+is_of_settings() {
+    case "$1" in
+        '' | '#'*) return 0 ;;
+        '['*)
+            set -- "${1#?}"
+            case "${1%?}" in *[][]*) return 1 ;; esac
+            case "$1" in *']') return 0 ;; esac
+            ;;
+        [\;=]* | ']'*) ;;
+        *=*) return 0 ;;
     esac
+    return 1
 }
 
 # with_name TEXT: print it with this client's name where it has %{HOSTNAME}, %{HOSTNAME#BEGIN} or %{HOSTNAME%END}.

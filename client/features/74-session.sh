@@ -145,9 +145,7 @@ unencrypted=''
     keep address "$address"
     echo "busybox=$store/busybox place=/run/ltsp/session x=$x"
     echo "browser=$browser unencrypted=$unencrypted rdp=$rdp fingerprint=$fingerprint"
-    cat "$ltsp/client/live/session.sh"
-    [ -z "$x" ] || cat "$ltsp/client/live/session-screen.sh"
-    cat "$ltsp/client/live/session-$SESSION.sh"
+    scripts live/session ${x:+live/session-screen} "live/session-$SESSION"
     echo session
 } >"$store/session/run"
 

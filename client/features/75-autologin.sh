@@ -16,18 +16,23 @@ again=1
 
 # set_keys FILE SECTION KEY=VALUE…: have a file of the image, as it will be, set keys of a section; the others stay.
 set_keys() {
-    local from=$new$1 file=$store/login/auto$1 section=$2
+    local from=$new$1 file=$store/login/auto$1 section=$2 IFS='
+'
     shift 2
     [ -f "$from" ] || from=/dev/null
-    write "$file" "$(awk -v section="[$section]" -v keys="$(printf '%s\n' "$@")" '
+    write "$file" "$(awk -v section="[$section]" -v keys="$*" '
+        # awk would write each line by itself.
+        function put(words) { text = text words "\n" }
         function ours(   i) {
-            for (i = 1; i <= count; i++) print line[i]
+            for (i = 1; i <= count; i++) put(line[i])
             done = 1
         }
         BEGIN { count = split(keys, line, "\n") }
+        # Most lines are comments.
+        substr($0, 1, 1) == "#" { put($0); next }
         /^[ \t]*\[/ {
             inside = $0 == section
-            print
+            put($0)
             if (inside && !done) ours()
             next
         }
@@ -36,14 +41,29 @@ set_keys() {
             sub(/[ \t]*=.*/, "", key)
             for (i = 1; i <= count; i++) if (inside && index(line[i], key "=") == 1) next
             for (i = 1; i <= count; i++) if (inside && index(line[i], key " =") == 1) next
-            print
+            put($0)
         }
         END {
-            if (done) exit
-            print section
-            ours()
+            if (!done) {
+                put(section)
+                ours()
+            }
+            printf "%s", text
         }
     ' "$from")"
+}
+
+# add_keys FILE SECTION KEY=VALUE…: the same for a program that takes a section again behind all others, and in it the last
+# value of a key. To read each line costs a slow machine more.
+add_keys() {
+    local from=$new$1 file=$store/login/auto$1 section=$2 IFS='
+'
+    shift 2
+    mkdir -p "${file%/*}"
+    [ ! -f "$from" ] || cp "$from" "$file"
+    echo "
+[$section]
+$*" >>"$file"
 }
 
 # find_session: set session to the first session that the image has, Wayland before X11: some have to be told.
@@ -72,7 +92,7 @@ case "$manager" in
 }
             set -- "$@" "session-cleanup-script=/run/ltsp/login/home relogin${command:+ $command}"
         fi
-        set_keys "$manager_conf" 'Seat:*' "$@"
+        add_keys "$manager_conf" 'Seat:*' "$@"
         ;;
     gdm | gdm3)
         if [ -n "$again" ]; then

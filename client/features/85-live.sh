@@ -8,24 +8,15 @@
 if [ "$trial" = 1 ] || is_masked ltsp-live.service || [ ! -e "$ltsp/login/allowed_signers" ]; then return 0; fi
 want ltsp-live.service
 mkdir -m 700 "$store/news"
-mkdir "$store/news/features"
-cp "$ltsp/login/allowed_signers" "$store/login/allowed_signers"
-# What is in force at the boot.
-set --
+# What is in force at the boot, by what news are known, and the features that can be run again.
+set -- "$ltsp/login/allowed_signers"
 for each in "$ltsp/accounts" "$ltsp/settings"; do
     [ ! -e "$each" ] || set -- "$@" "$each"
 done
-[ $# = 0 ] || cp "$@" "$store/news"
-[ ! -e "$ltsp/settings" ] || cp "$ltsp/settings" "$store/news/booted"
-# The features that can be run again, and their settings.
-set --
-split "$(grep -lxF '# live' "$ltsp"/client/features/*.sh)"
-for each in $words; do
-    case "$each" in */85-live.sh) ;; *) set -- "$@" "$each" ;; esac
+for each in $live_features; do
+    case "$each" in 85-live) ;; *) set -- "$@" "$ltsp/client/features/$each.sh" ;; esac
 done
-[ $# = 0 ] || cp "$@" "$store/news/features"
-split "$(sed -n 's/^# parameter: \([^ ]*\) .*/\1/p' "$@" "$ltsp/client/features/85-live.sh")"
-live_settings=$words
+cp "$@" "$store/news"
 
 {
     keep_report
@@ -36,17 +27,13 @@ live_settings=$words
     echo "live_settings='$live_settings'"
     keep END_SESSIONS "$END_SESSIONS"
     echo "store=$store busybox=$store/busybox"
-    set --
-    for each in boot/text boot/features boot/report live/accounts live/settings live/orders live/live; do
-        set -- "$@" "$ltsp/client/$each.sh"
-    done
-    cat "$@"
-} >"$store/live"
+    scripts boot/text boot/features boot/report live/accounts live/settings live/orders live/live
+} >"$store/news/live"
 write "$run/systemd/system/ltsp-live.service" "[Unit]
 Description=Take accounts and orders from the network boot server while this client runs
 After=multi-user.target graphical.target
 [Service]
-ExecStart=$store/busybox sh $store/live
+ExecStart=$store/busybox sh $store/news/live
 Restart=on-failure
 RestartSec=30"
 # It stops when the sessions of a person end, but after them, and removes the account then.
@@ -58,4 +45,4 @@ Before=user@%i.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=$store/busybox true
-ExecStop=-$store/busybox sh $store/live gone %i"
+ExecStop=-$store/busybox sh $store/news/live gone %i"

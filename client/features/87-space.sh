@@ -7,7 +7,7 @@ if [ "$trial" = 1 ] || is_masked ltsp-space.service; then return 0; fi
 want ltsp-space.service
 {
     echo "store=$store busybox=$store/busybox"
-    cat "$ltsp/client/live/orders.sh" "$ltsp/client/live/space.sh"
+    scripts live/orders live/space
 } >"$store/space"
 write "$run/systemd/system/ltsp-space.service" "[Unit]
 Description=Warn before the memory for changes is full

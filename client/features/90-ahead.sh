@@ -4,16 +4,22 @@
 
 # In a trial nobody logs in.
 if [ "$trial" = 1 ] || [ ! -e "$store/login/home" ] || is_masked ltsp-ahead.service; then return 0; fi
-want ltsp-ahead.service
+want_later ltsp-ahead.service
 {
     echo "busybox=$store/busybox"
-    cat "$ltsp/client/live/ahead.sh"
+    scripts live/ahead
 } >"$store/ahead"
-# Only with what nobody else uses of the processor.
+# Only with what nobody else uses of the processor. A process that is idle is so among those of its own part of the
+# system: beside the greeter's part, ours gets half of the processor, unless it is one of its own that weighs nothing.
+write "$run/systemd/system/ltsp.slice" "[Unit]
+Description=What may wait for everything else
+[Slice]
+CPUWeight=1"
 write "$run/systemd/system/ltsp-ahead.service" "[Unit]
 Description=Read ahead what a login needs
 After=multi-user.target graphical.target
 [Service]
+Slice=ltsp.slice
 Nice=19
 CPUSchedulingPolicy=idle
 IOSchedulingClass=idle

@@ -12,7 +12,7 @@ want ltsp-report.service
     keep_report
     keep failed_features "$failed_features"
     echo "busybox=$store/busybox login=$store/login"
-    cat "$ltsp/client/boot/report.sh" "$ltsp/client/live/login.sh" "$ltsp/client/live/report.sh"
+    scripts boot/report live/login live/report
 } >"$store/report"
 # It starts after the targets that want it, so it does not hold up the login that it tells of.
 write "$run/systemd/system/ltsp-report.service" "[Unit]

@@ -2,19 +2,10 @@
 # The server's accounts beside those of the image: at the boot (features/40-accounts.sh), and in the running system
 # whenever the server has others (live.sh). docs/live.md describes the document.
 
-# merge_accounts ETC DOCUMENT KNOWN [HERE DAY]: bring passwd, group and shadow of ETC up to date with the server's document.
+# merge_accounts ETC DOCUMENT KNOWN HERE DAY: bring passwd, group and shadow of ETC up to date with the server's document.
 # KNOWN is the directory that says what the last merge brought; HERE are the uids of the people who are logged in, DAY is
 # today as shadow(5) counts days. KNOWN/merge/leaving and closed then have the uids of those whose account is gone or
 # closed.
-# An account of the image wins, by name and by number, because services run as it and files belong to it. So a server's
-# account whose name or uid the image has is left out and named on stdout. So is one whose own group has the number of
-# another group of the image: it would get that group's rights. A group that both have keeps the image's number and
-# gets the server's members too (sudo, audio …), as far as they are accounts here. Names are taken as they are; the
-# server has left out those that would be more than a name in these files.
-# Nobody gets a password: `*` fits none, and whatever checks passwords has to ask the server. The date from which on an
-# account is closed is in its shadow line, so that su, cron and the login without a password refuse it too.
-# An account that the server has no more goes; while its owner is logged in, it stays and is closed. What else is in the
-# files by now stays. Nobody gets a number that was another's since the boot, because that one's files may be here.
 merge_accounts() {
     local work=$3/merge shadow=$1/shadow each
     [ ! -e "$work" ] || rm -rf "$work"
@@ -26,7 +17,34 @@ merge_accounts() {
         shadow=/dev/null
         (umask 077 && : >"$1/.ltsp/shadow")
     fi
-    awk -F: -v out="$work/" -v etc="$1/.ltsp/" -v here="${4-}" -v today="${5:-0}" '
+    for each in leaving closed changed; do : >"$work/$each"; done
+    work_out_accounts "$1" "$shadow" "$2" "$3/merged" "$3/accounts" "$work/" "$1/.ltsp/" "$4" "$5" || return 1
+    mv "$work/merged" "$work/accounts" "$3"
+    set -- "$1"
+    while read -r each; do set -- "$@" "$each"; done <"$work/changed"
+    close_files "$@"
+}
+
+# bring_accounts ETC DOCUMENT KNOWN: the same at the boot, by one process. Nobody uses these files yet, so they are written
+# in their places, and keep owner and mode.
+bring_accounts() {
+    [ -f "$1/shadow" ] || (umask 077 && : >"$1/shadow")
+    work_out_accounts "$1" "$1/shadow" "$2" /dev/null /dev/null "$3/" "$1/"
+}
+
+# work_out_accounts ETC SHADOW DOCUMENT MERGED ACCOUNTS OUT TARGET [HERE DAY]: read all but OUT and TARGET, then write the
+# files that differ to TARGET, and to OUT what was brought; with DAY also what merge_accounts needs.
+# An account of the image wins, by name and by number, because services run as it and files belong to it. So a server's
+# account whose name or uid the image has is left out and named on stdout. So is one whose own group has the number of
+# another group of the image: it would get that group's rights. A group that both have keeps the image's number and
+# gets the server's members too (sudo, audio …), as far as they are accounts here. Names are taken as they are; the
+# server has left out those that would be more than a name in these files.
+# Nobody gets a password: `*` fits none, and whatever checks passwords has to ask the server. The date from which on an
+# account is closed is in its shadow line, so that su, cron and the login without a password refuse it too.
+# An account that the server has no more goes; while its owner is logged in, it stays and is closed. What else is in the
+# files by now stays. Nobody gets a number that was another's since the boot, because that one's files may be here.
+work_out_accounts() {
+    awk -F: -v out="$6" -v etc="$7" -v here="${8-}" -v today="${9-}" '
         function sound(name, number) {
             return name !~ "^$|^[-+~.]|[,/[:space:][:cntrl:]]" && number ~ /^[0-9]+$/
         }
@@ -40,13 +58,31 @@ merge_accounts() {
         function put(file, text) {
             if (text == before[file]) return
             printf "%s", text >(etc file)
-            print file >(etc "changed")
+            if (today != "") print file >(out "changed")
         }
         BEGIN {
-            printf "" >(out "leaving"); printf "" >(out "closed"); printf "" >(etc "changed")
             printf "" >(out "merged"); printf "" >(out "accounts")
             number = split(here, uids, " ")
             for (i = 1; i <= number; i++) inside[uids[i]] = 1
+        }
+        # Those that have most lines come first, because each comparison costs time.
+        part == "group" {
+            before[part] = before[part] $0 "\n"
+            if (($1 in our_group) && our_group[$1] == $3) {
+                if (!($3 in leaving_group)) next
+                note("group:" $1 ":" $3)
+            }
+            at[$1] = ++count; gid[$3] = $1; line[count] = $1 ":" $2 ":" $3
+            if ($4 == "") next
+            number = split($4, has, ",")
+            for (i = 1; i <= number; i++)
+                if (!(($1, has[i]) in our_member)) members[count] = members[count] (members[count] == "" ? "" : ",") has[i]
+            next
+        }
+        part == "shadow" {
+            before[part] = before[part] $0 "\n"
+            shadow_name[++shadows] = $1; shadow_line[shadows] = $0
+            next
         }
         part == "merged" && $1 == "account" { ours[$2] = $3; next }
         part == "merged" && $1 == "group" { our_group[$2] = $3; next }
@@ -63,7 +99,7 @@ merge_accounts() {
             next
         }
         part == "document" && $1 == "expires" && NF == 3 && $3 ~ /^[0-9]+$/ { expires[$2] = $3; next }
-        { before[part] = before[part] $0 "\n" }
+        part == "passwd" { before[part] = before[part] $0 "\n" }
         part == "passwd" && is_ours($1, $3) {
             if (($1 in wants) && wants[$1] == $3) next
             if (!($3 in inside)) { dropped[$1] = 1; print "account " $1 " is gone"; next }
@@ -79,18 +115,6 @@ merge_accounts() {
             accounts = accounts $0 "\n"; known[$1] = $3; uid[$3] = $1
             next
         }
-        part == "group" && ($1 in our_group) && our_group[$1] == $3 {
-            if (!($3 in leaving_group)) next
-            note("group:" $1 ":" $3)
-        }
-        part == "group" {
-            at[$1] = ++count; gid[$3] = $1; line[count] = $1 ":" $2 ":" $3
-            number = split($4, has, ",")
-            for (i = 1; i <= number; i++)
-                if (!(($1, has[i]) in our_member)) members[count] = members[count] (members[count] == "" ? "" : ",") has[i]
-            next
-        }
-        part == "shadow" { shadow_name[++shadows] = $1; shadow_line[shadows] = $0; next }
         END {
             for (i = 1; i <= accounts_wanted; i++) {
                 split(wanted[i], a, ":")
@@ -146,12 +170,8 @@ merge_accounts() {
             # What asks by name finds the account in passwd, so that comes last.
             put("group", groups); put("shadow", others shadow); put("passwd", accounts)
         }
-    ' part=merged "$3/merged" part=logins "$3/accounts" part=document "$2" part=passwd "$1/passwd" \
-        part=group "$1/group" part=shadow "$shadow" || return 1
-    mv "$work/merged" "$work/accounts" "$3"
-    set -- "$1"
-    while read -r each; do set -- "$@" "$each"; done <"$1/.ltsp/changed"
-    close_files "$@"
+    ' part=merged "$4" part=logins "$5" part=document "$3" part=passwd "$1/passwd" part=group "$1/group" \
+        part=shadow "$2"
 }
 
 # open_files ETC NAME…: copy those of these files that are there into ETC/.ltsp, with owner and mode. What is written to

@@ -41,9 +41,9 @@ add_libraries() {
         [ ! -e "$loader" ] || break
     done
     while read -r each; do
-        echo "$each"
-        "$loader" --list "$each" 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p'
-    done
+        echo "=> $each ("
+        "$loader" --list "$each" 2>/dev/null
+    done | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p'
 }
 
 list() {
@@ -53,10 +53,29 @@ list() {
     } | "$busybox" sort -u
 }
 
+# rest: wait until the machine had nothing to do for most of three seconds, but for two minutes at most. A greeter that has
+# its session is not on the screen yet.
+rest() {
+    local tries=0 before now
+    while [ "$tries" -lt 40 ]; do
+        read -r _ before </proc/uptime
+        "$busybox" sleep 3
+        # The kernel counts what all processors had.
+        read -r _ now </proc/uptime
+        [ $((${now%.*} - ${before%.*})) -lt 2 ] || return 0
+        tries=$((tries + 1))
+    done
+}
+
 if [ "${1-}" = list ]; then
     list
     exit
 fi
-list | while read -r file; do cat "$file"; done >/dev/null
+rest
+files=$(list)
+# One process reads them all. No name has a blank.
+set -f
+# shellcheck disable=SC2086
+cat $files >/dev/null
 # Opening it loads the kernel's module, which homes by SSHFS need.
 [ ! -e /dev/fuse ] || : <>/dev/fuse

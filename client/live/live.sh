@@ -30,7 +30,7 @@ get() {
 # fetch_signed NAME FILE: fetch a document, and put it into FILE if the server has signed it.
 fetch_signed() {
     get "$1" >"$2.part" && [ -s "$2.part" ] && get "$1.sig" >"$2.sig" && [ -s "$2.sig" ] || return 1
-    if ! "$keygen" -Y verify -f "$login/allowed_signers" -I ltsp-server -n ltspd -s "$2.sig" \
+    if ! "$keygen" -Y verify -f "$state/allowed_signers" -I ltsp-server -n ltspd -s "$2.sig" \
         <"$2.part" >/dev/null 2>&1; then
         echo "<4>$base/$1 is not signed by the server that this client booted from, so it is not taken."
         return 1
@@ -66,6 +66,10 @@ take() {
     if [ "$document" != "$1" ] || [ "$serial" -le "$before" ]; then
         echo "<4>The server's $1 (serial $serial) are not newer than those here ($before), so they are not taken."
         return 0
+    fi
+    # What this client was booted with, against which settings are compared (settings.sh).
+    if [ "$1" = settings ] && [ -e "$state/settings" ] && [ ! -e "$state/booted" ]; then
+        cp "$state/settings" "$state/booted"
     fi
     mv "$state/$1.new" "$state/$1"
     "take_$1" || echo "<3>The server's new $1 could not be brought into force; the next ones will be."

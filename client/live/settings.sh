@@ -18,7 +18,7 @@ take_settings() {
     rm -rf "$new"
     mkdir "$new"
     # A process of its own, which a command that fails ends, as at the boot.
-    "$busybox" sh "$store/live" features || return 1
+    "$busybox" sh "$store/news/live" features || return 1
     read -r END_SESSIONS <"$state/end_sessions"
     find "$new" -type f | while read -r file; do
         if [ -e "${file#"$new"}" ]; then replace "${file#"$new"}" "$file"; fi
@@ -64,7 +64,7 @@ run_live_features() {
     ltsp_settings "$mac" "$address" "$given_name" "$server"
     set +a
     set -e
-    for feature in "$state"/features/*.sh; do
+    for feature in "$state"/[0-9]*-*.sh; do
         if [ -e "$feature" ]; then . "$feature"; fi
     done
     echo "$END_SESSIONS" >"$state/end_sessions"

@@ -50,6 +50,7 @@ _WANT = re.compile(
     r" (?P<packages>\S+) (?P<what>\S.*)"
 )
 _LIVE = re.compile(r"^# live$", re.MULTILINE)
+_NAME_OF_ROW = re.compile(rf"^{_MARK}([A-Z0-9_]+\*?) ", re.MULTILINE)
 _NEEDS = re.compile(r"# needs: LTSP_API [0-9]+[ \t]*")
 
 
@@ -96,6 +97,29 @@ def is_live(script: str) -> bool:
     """Whether the first lines say that a running client can do this again, when a setting has changed."""
     head = script.partition("\n\n")[0]
     return _LIVE.search(head) is not None
+
+
+def for_clients(scripts: Mapping[str, str]) -> str:
+    """Return shell text that tells clients what the first lines of features say; to read them costs time.
+
+    ``scripts`` are the features by their names, such as ``20-hosts``. The text sets ``newer`` to those that
+    need more than LTSP_API=1, as ``NAME:LEVEL``, ``live_features`` to those that can be done again, and
+    ``live_settings`` to what these read; ``wanted NAME`` sets ``wants`` to what a feature wants, a line each.
+    """
+    ordered = dict(sorted(scripts.items()))
+    levels = {name: (text.partition("\n")[0].split() + [""] * 4)[3] for name, text in ordered.items()}
+    newer = "".join(f" {name}:{level}" for name, level in levels.items() if level != "1")
+    live = {name: text for name, text in ordered.items() if is_live(text)}
+    read = [each for text in live.values() for each in _NAME_OF_ROW.findall(text)]
+    lines = [f"newer='{newer} '", f"live_features='{' '.join(live)}'", f"live_settings='{' '.join(read)}'"]
+    lines += ["wanted() {", '    case "$1" in']
+    for name, text in ordered.items():
+        found = [row.removeprefix(_WANTS) for _, row in rows(text) if row.startswith(_WANTS)]
+        if found:
+            value = "".join(f"{each}\n" for each in found).replace("'", "'\\''")
+            lines.append(f"        {name}) wants='{value}' ;;")
+    lines += ["        *) wants='' ;;", "    esac", "}"]
+    return "\n".join(lines) + "\n"
 
 
 def names(feature: str, script: str) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from ltspd.clients.documents import ACCOUNTS, SETTINGS, accounts_text
+from ltspd.config.features import for_clients
 from ltspd.daemon.documents import Documents
 from ltspd.errors import LtspError
 from ltspd.initrd.addon import make_nbd_initrd, make_settings_initrd, nbd_client
@@ -39,6 +41,11 @@ class AddOns:
         # Read once: while our package is upgraded, files of two versions lie there. Then it restarts us.
         client = self._client = self._client or await asyncio.to_thread(read_client)
         login = await self._login(add_on.login_port)
+        features = {
+            PurePosixPath(path).stem: data.decode()
+            for path, data in client.items()
+            if path.startswith("features/")
+        }
         accounts = await asyncio.to_thread(accounts_text, add_on.accounts, add_on.groups)
         documents = await self._documents.number({ACCOUNTS: accounts, SETTINGS: add_on.settings})
         self.signed = await self._documents.sign(documents) if login else {}
@@ -48,7 +55,7 @@ class AddOns:
             documents[SETTINGS],
             documents[ACCOUNTS],
             add_on.resolver,
-            client,
+            client | {"known": for_clients(features).encode()},
             login,
             add_on.homes,
             await self._swap(add_on.swap),

@@ -49,6 +49,8 @@ MAC = "52:54:00:0d:ff:01"
 # Prints the unit that keeps the lease, of which only the command is run here. Scripts of ltsp.img may be run.
 UNIT = """run=$1/run store=$1 ltsp=$3 busybox=$4 nic=eth0 address=$2 hostname=pc1 trial=''
 . "$3/client/boot/features.sh"
+make_places
+bring_scripts
 . "$3/client/features/80-lease.sh"
 chmod 755 "$store/lease"
 cat "$run/systemd/system/ltsp-lease.service\""""

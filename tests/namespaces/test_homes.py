@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.config.features import for_clients
 from tests import REPOSITORY
 from tests.lab import trees
 from tests.lab.net import Lan, ip, make_lan
@@ -237,6 +238,8 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     for each in (ltsp / "client").rglob("*.sh"):
         # As ltsp.img has them.
         each.chmod(0o755)
+    features = (ltsp / "client/features").glob("*.sh")
+    (ltsp / "client/known").write_text(for_clients({each.stem: each.read_text() for each in features}))
     (ltsp / "login").mkdir()
     (ltsp / "login/known_hosts").write_text(f"ltsp-login {far.key}")
     (ltsp / "login/port").write_text(f"{PORT}\n")
@@ -259,7 +262,8 @@ def set_up(server: Server, far: Far, conf: str = "") -> Near:
     known = "new= run=/run store=/run/initramfs/ltsp ltsp=/opt/ltsp busybox=/opt/busybox trial="
     script = (
         f"{known} server={ADDRESS} {conf}; mkdir -p $store/login; . /opt/ltsp/client/boot/text.sh;"
-        ' . /opt/ltsp/client/boot/features.sh; say() { echo "$*"; };'
+        ' . /opt/ltsp/client/boot/features.sh; say() { echo "$*"; }; make_places; bring_scripts;'
+        " . /opt/ltsp/client/known;"
         " feature=/opt/ltsp/client/features/42-login.sh; . $feature"
     )
     said = server.run(f"/opt/busybox sh -ec {shlex.quote(script)}")

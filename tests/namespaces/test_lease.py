@@ -52,7 +52,7 @@ def renew(lan: Lan) -> Path:
     (directory / "run/initramfs/ltsp").mkdir(parents=True)
     known = f"run={directory}/run store={directory}/run/initramfs/ltsp nic=lan address={ADDRESS} hostname=pc1"
     known = f"{known} ltsp={CLIENT.parent}"
-    scripts = f". {CLIENT}/boot/features.sh; . {CLIENT}/features/80-lease.sh"
+    scripts = f". {CLIENT}/boot/features.sh; make_places; bring_scripts; . {CLIENT}/features/80-lease.sh"
     words = ["busybox", "sh", "-euc", f"{known} trial='' busybox={shutil.which('busybox')}; {scripts}"]
     subprocess.run(words, check=True)
     # In ltsp.img, all scripts have this mode.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ltspd.config.features import for_clients
 from ltspd.config.parse import parse
 from ltspd.config.settings import render_settings
 from tests import REPOSITORY
@@ -49,19 +50,10 @@ graphics_cards() { printf '%s' "$cards" | tr , '\n'; }
 in_root() { "$@"; }
 take_time() { [ -n "$slow" ]; }
 """
-# Scripts that features put together for the booted system.
-PARTS = (
-    *("boot/text.sh", "boot/features.sh", "live/settings.sh"),
-    *("boot/report.sh", "live/key.sh", "live/login.sh", "live/report.sh", "live/trial.sh", "live/ask.sh"),
-    *("live/home.sh", "live/accounts.sh", "live/orders.sh", "live/live.sh"),
-    "live/homes.sh",
-    "live/code.sh",
-    "live/zram.sh",
-    "live/space.sh",
-    "live/remoteapps.sh",
-    *("live/session.sh", "live/session-screen.sh"),
-    *("live/session-kiosk.sh", "live/session-rdp.sh", "live/session-x11.sh", "live/session-terminal.sh"),
-)
+# What each client has: our scripts, and the boot initrd's busybox.
+BROUGHT = tuple(f"run/initramfs/ltsp/{each}" for each in ("boot", "live", "busybox"))
+# Scripts that a feature takes into one of its own.
+PARTS = ("live/code.sh", "live/remoteapps.sh")
 SOURCES = ("text", "settings", "features", "code")
 
 
@@ -96,7 +88,9 @@ def run(
     shell.chmod(0o755)
     (root / "ltsp/settings").write_bytes(render_settings(parse(conf)))
     for each in ("boot", "live"):
-        (home / each).symlink_to(CLIENT / each)
+        shutil.copytree(CLIENT / each, home / each)
+    scripts = {name: file.read_text() for name, file in files.items()}
+    (home / "known").write_text(for_clients(scripts))
     for name, file in files.items():
         (home / f"features/{name}.sh").symlink_to(file)
     places = {"new": root, "run": root / "run", "ltsp": root / "ltsp", "store": store, "busybox": shell}
@@ -119,12 +113,13 @@ def run(
 def read(root: Path) -> dict[str, str]:
     """Return the content of each file below a directory, and "-> TARGET" of each link, without ``root``.
 
-    Where a file contains a whole script of the client, there stands the script's path.
+    What each client has there is left out. Where a file contains a whole script of the client, there stands
+    the script's path.
     """
     return {
         str(path.relative_to(root)): f"-> {os.readlink(path)}" if path.is_symlink() else _shown(path, root)
         for path in sorted(root.rglob("*"))
-        if path.is_symlink() or path.is_file()
+        if (path.is_symlink() or path.is_file()) and not str(path.relative_to(root)).startswith(BROUGHT)
     }
 
 

@@ -27,7 +27,7 @@ def make_loop(folder: Path, signer: str, *, base: str, mac: str, address: str) -
     store = folder / "store"
     for name in ("news", "login"):
         (store / name).mkdir(parents=True)
-    (store / "login/allowed_signers").write_text(f'ltsp-server namespaces="ltspd" {signer}')
+    (store / "news/allowed_signers").write_text(f'ltsp-server namespaces="ltspd" {signer}')
     (store / "inhibited").write_text('s ""\n')
     (store / "obeyed").touch()
     script = f"base={base} server={address} address={address} mac={mac} END_SESSIONS=0\n"

@@ -81,7 +81,7 @@ class Running:
         mounts += [(self.root / path, name) for name, path in RECORDED.items() if name.startswith("/")]
         lines = [f"mount --bind {place} {name}" for place, name in mounts]
         busybox = self.store / "busybox"
-        script = " && ".join([*lines, f"exec {busybox} sh {self.store}/live {' '.join(words)}"])
+        script = " && ".join([*lines, f"exec {busybox} sh {self.store}/news/live {' '.join(words)}"])
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
 
     def start(self, inside: Sequence[str] = ()) -> "subprocess.Popen[bytes]":

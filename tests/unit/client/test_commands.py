@@ -35,6 +35,8 @@ BUILTINS = frozenset(
 GRAMMAR = frozenset("if then elif else fi while until do done ! { } esac".split())  # noqa: SIM905
 # Functions of the distribution's initrd and of ltsp.img, and what the image's own shell runs.
 ELSEWHERE = {"panic", "ltsp_settings", "ltsp_is_setting", "systemctl", "loginctl", "take_order", "udevadm"}
+# What ltsp.img has made of the first lines of features (ltspd/config/features.py).
+ELSEWHERE |= {"wanted"}
 # What a TPM needs; the script looks whether the image has them.
 ELSEWHERE |= {"openssl", "tpm2_createprimary", "tpm2_hmac"}
 # What a person's program of the server is started by, with the image's PATH.

@@ -211,7 +211,7 @@ def test_an_image_without_ssh_keygen_says_so_once(tmp_path: Path) -> None:
     with served_folder() as folder:
         server = Server(folder, tmp_path / "keys")
         client = Running(tmp_path / "client", 1, server.signers, server.document((), (), 1))
-        script = client.store / "live"
+        script = client.store / "live/live.sh"
         script.write_text(script.read_text().replace("keygen=/usr/bin/ssh-keygen", "keygen=/none"))
         assert client.start().wait() == 0
         (line,) = client.lines("said")

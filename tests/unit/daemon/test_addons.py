@@ -35,6 +35,8 @@ async def test_clients_get_the_public_halves_and_the_port(tmp_path: Path) -> Non
         assert PRIVATE in last
         assert len(body) > 3
         assert not any(line in archive for line in body)
+    # What the first lines of features say goes with them.
+    assert b"live_features='20-hosts 85-live'" in archive
     off = (await AddOns(paths).make(AddOn(), ""))["ltsp.img"]
     assert extracted(off, tmp_path / "off").keys() == {"known_hosts", "allowed_signers"}
 
