@@ -6,8 +6,9 @@
 # parameter: MASK_SESSION_SERVICES text "" Services and autostart entries that people's sessions never start
 # parameter: MASK_SYSTEM_SERVICES text "" Services that clients never start
 # shellcheck shell=dash disable=SC2154
-# What a server needs and a client must not run. An empty unit file means "masked"; those in system.control come
-# before the administrator's own in /etc, so nothing in the image has to be changed.
+# What the image starts and a client does not need, each with its reason; what people work with stays, such as printing, sound
+# and Bluetooth. An empty unit file means "masked"; those in system.control come before the administrator's own in /etc, so
+# nothing in the image has to be changed. KEEP_SYSTEM_SERVICES has a client run any of them.
 
 # name_unit WORD: set unit to the name of the unit that a setting means: as systemctl(1) has it, a service where
 # nothing else is said.
@@ -62,24 +63,50 @@ split "$KEEP_SYSTEM_SERVICES"
 while read -r _ _ type _; do
     case "$type" in nfs*) words="$words rpcbind" ;; esac
 done <"$new/etc/fstab"
-# They look for updates or make indexes, on each client anew, and what they write fills the RAM that changes are in.
-quiet='apt-show-versions.timer dnf-makecache dnf-makecache.timer exim4-base.timer fwupd-refresh fwupd-refresh.timer
-    mlocate.timer motd-news.timer packagekit-background.timer pacman-filesdb-refresh.timer plocate-updatedb.timer
-    snapd.snap-repair.timer ua-timer.timer unattended-upgrades.timer update-notifier-download.timer update-notifier-motd.timer updatedb.timer'
+# What a server serves with. The image may be the server itself.
+serving='ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd rpcbind rpcbind.socket
+    nbd-server radvd epoptes isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa'
+# They look for updates, copy the list of packages or make indexes, on each client anew, and what they write fills the RAM that
+# changes are in.
+updating='apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer apt-show-versions.timer dnf-makecache
+    dnf-makecache.timer dpkg-db-backup dpkg-db-backup.timer exim4-base.timer fwupd-refresh fwupd-refresh.timer man-db
+    man-db.timer mlocate.timer motd-news.timer packagekit-background.timer pacman-filesdb-refresh.timer
+    plocate-updatedb.timer snapd.snap-repair.timer ua-timer.timer unattended-upgrades unattended-upgrades.timer
+    update-notifier-download.timer update-notifier-motd.timer updatedb.timer'
+# What they make, the image has: its packages have called the same programs when they were installed. systemd runs them at
+# the first boot of a system, before all else, and each boot of a client is one.
+installing='ldconfig systemd-hwdb-update systemd-journal-catalog-update systemd-sysusers systemd-update-done'
+# They look after file systems on disks.
+tending='e2scrub_all e2scrub_all.timer e2scrub_reap fstrim fstrim.timer'
+# They keep for the next boot, in RAM that ends with this one: a seed for random numbers, and records of a kernel that
+# crashed, which would be taken from where they last.
+keeping='systemd-pstore systemd-random-seed'
 # The network is there, because the root comes by it. These wait up to two minutes for other cards: those without a
 # cable, or without a DHCP server.
 online='systemd-networkd-wait-online NetworkManager-wait-online ifupdown-wait-online systemd-networkd-wait-online@'
+# AppArmor compiles its profiles at each boot, which takes seconds. rsyslog writes the journal to files, which have no bound.
+other='apparmor rsyslog'
+kept=$words
+split "$serving $updating $installing $tending $keeping $online $other"
+masked=" $words "
 # No word of a setting is a pattern of file names.
 set -f
-for each in ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd \
-    rpcbind rpcbind.socket nbd-server radvd epoptes isc-dhcp-server isc-dhcp-server6 kea-dhcp4-server tftpd-hpa \
-    apparmor rsyslog unattended-upgrades apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer \
-    fstrim fstrim.timer e2scrub_all e2scrub_all.timer e2scrub_reap man-db man-db.timer \
-    dpkg-db-backup dpkg-db-backup.timer $quiet $online $MASK_SYSTEM_SERVICES; do
+# A word of KEEP_SYSTEM_SERVICES without a suffix means all units of that name. Few words are looked for in a long list, as
+# the other way round takes a slow machine a tenth of a second.
+for each in $kept; do
+    for unit in "$each" "${each%.service}" "$each.socket" "$each.timer"; do
+        case "$masked" in *" $unit "*) masked="${masked%%" $unit "*} ${masked#*" $unit "}" ;; esac
+    done
+done
+for each in $masked; do
+    case "$each" in *.socket | *.timer) : >"$control/$each" ;; *) : >"$control/$each.service" ;; esac
+done
+for each in $MASK_SYSTEM_SERVICES; do
     name_unit "$each"
-    keeps "$words" "$unit" && continue
+    keeps "$kept" "$unit" && continue
     case "$unit" in */*) ;; *) : >"$control/$unit" ;; esac
 done
+words=$kept
 set +f
 [ -z "$DISABLE_SYSTEM_SERVICES" ] || disable system "$DISABLE_SYSTEM_SERVICES" "$words"
 for each in "$new"/usr/lib/systemd/system/ltspd-*; do
