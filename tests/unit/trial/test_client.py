@@ -54,8 +54,7 @@ TOLD = {
 }
 SYSTEMCTL = """#!/bin/sh
 case "$*" in
-*is-failed*) [ "$3" = "$FAILED" ] ;;
-*is-active*) [ "$3" = "$ACTIVE" ] ;;
+*=ActiveState*) case "$4" in "$FAILED") echo failed ;; "$ACTIVE") echo active ;; *) echo inactive ;; esac ;;
 *--wait) echo degraded ;;
 *state=running*) for unit in $GETTYS; do echo "${unit%=*} loaded active running Getty"; done ;;
 *list-units*) for unit in a.service $FAILED; do echo "$unit loaded failed failed Something"; done ;;
@@ -94,7 +93,16 @@ def run(booted: Booted, script: str, directory: Path) -> str:
     pam = directory / "pam.d"
     pam.mkdir()
     (pam / "common-session").write_text("session optional pam_systemd.so\n")
-    script = script.replace("/etc/pam.d", str(pam)).replace("/proc/cmdline", f"{directory}/cmdline")
+    # logind's files, as far as they are read.
+    sessions = directory / "sessions"
+    sessions.mkdir()
+    os.mkfifo(sessions / "1.ref")
+    for name, seat in booted.sessions:
+        lines = ["UID=1000", *([f"SEAT={seat}"] if seat else []), "ACTIVE=1"]
+        (sessions / name).write_text("".join(f"{each}\n" for each in lines))
+    places = {"/etc/pam.d": pam, "/proc/cmdline": directory / "cmdline", "/run/systemd/sessions": sessions}
+    for place, here in places.items():
+        script = script.replace(place, str(here))
     with processes(booted.gettys, directory) as units:
         environment = {
             "PATH": f"{directory}:{os.environ['PATH']}",
