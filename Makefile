@@ -40,7 +40,7 @@ install:
 	find client -type f ! -name '*.md' | while read -r file; do \
 	    install -D -m "$$(stat -c %a "$$file")" "$$file" "$(DESTDIR)/usr/share/ltspd/$$file"; done
 	$(CC) -std=gnu11 -Os -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -o $(LIB)/nbd-client \
-	    nbd/nbd-client.c nbd/encrypt.c
+	    nbd/nbd-client.c nbd/encrypt.c nbd/resident.c
 	for arch in $(PAM_ARCHES); do \
 	    if ! command -v "$$arch-linux-gnu-gcc" > /dev/null || ! [ -e /usr/include/security/pam_modules.h ]; then \
 	        echo "install: people can't log in on $$arch clients by this server: that needs" \

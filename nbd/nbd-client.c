@@ -3,6 +3,7 @@
  *
  *     nbd-client SERVER PORT /dev/nbdN -N EXPORT
  *     nbd-client SERVER PORT /dev/nbdN -W EXPORT
+ *     nbd-client --resident DIRECTORY...
  *
  * Connects the device by the kernel's netlink interface and returns when it can be read. A process stays behind: when
  * the connection ends, it makes another one and gives it to the kernel. Meanwhile the kernel lets reads wait, as with
@@ -12,10 +13,13 @@
  * With -W the device can be written, and an encrypted one lies above it, whose name is printed. The first connection
  * asks for EXPORT-new, which the server makes, and later ones for EXPORT, so that nobody gets an empty one for his own.
  *
+ * With --resident it prints which files are in memory; a trial of an image needs that (resident.c).
+ *
  * Protocols: doc/proto.md of NBD, <linux/nbd-netlink.h>.
  */
 #define _GNU_SOURCE
 #include "encrypt.h"
+#include "resident.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -287,6 +291,8 @@ int main(int argc, char **argv)
     struct stat below;
     int line, error, above;
 
+    if (argc > 2 && !strcmp(argv[1], "--resident"))
+        return resident(argv + 2);
     if (argc < 6 || strncmp(argv[3], "/dev/nbd", 8) || (strcmp(argv[4], "-N") && strcmp(argv[4], "-W")) ||
         strlen(argv[5]) + strlen("-new") > LONGEST_NAME || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
         fputs("usage: nbd-client IPV4-ADDRESS PORT /dev/nbdN -N|-W EXPORT\n", stderr);

@@ -15,6 +15,10 @@ ConditionPathExists=!/etc/initrd-release
 ExecStart=/bin/sh /run/ltsp-trial"
 {
     keep failed_features "$failed_features"
+    keep store "$store"
+    keep server "$server"
     scripts live/login live/trial
 } >"$run/ltsp-trial"
+# A trial's root comes by NBD; this program of ours can also tell what is in memory, and images may have none that can.
+if [ -x /ltsp/nbd/bin/nbd-client ]; then cp /ltsp/nbd/bin/nbd-client "$store/nbd-client"; fi
 say "trial: its login will be told"

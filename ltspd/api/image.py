@@ -169,6 +169,13 @@ GENERATION: tuple[Property[_Generation], ...] = (
         lambda each: each.of.notes,
         "sentences about its content, such as excludes that fit nothing",
     ),
+    Property(
+        "Ordered",
+        "b",
+        lambda each: bool(each.of.order),
+        "what booting clients read lies together in its base, as a test told",
+        since="0.6.0",
+    ),
 )
 
 NOUN: Noun[ImageState] = Noun(

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from ltspd.errors import Busy, LtspError, NoSpace, NoSuchGeneration
-from ltspd.image import bootfiles
+from ltspd.image import bootfiles, reads
 from ltspd.image.context import ENTRIES, FOLD_PREFIX, Step, Workdir, check_space, name_workdir, nothing
 from ltspd.image.generation import identify, write
 from ltspd.image.pack import squashfs
@@ -78,7 +78,8 @@ async def _fold(
     file = work.layers / "base"
     files = [paths.images / image / "layers" / each.file_name for each in layers]
     began = time.monotonic()
-    await squashfs.pack_layers(files, file, work.scratch, level=level, progress=progress.done)
+    first = await in_thread(reads.known, paths, image)
+    await squashfs.pack_layers(files, file, work.scratch, level=level, first=first, progress=progress.done)
     seconds = (time.monotonic() - began) * packed.SHARE
     step("packed")
     await packed.check_folded(file, files, work.scratch, seconds)
@@ -88,7 +89,7 @@ async def _fold(
     while True:
         try:
             with locked(paths, image):
-                generation = await _publish(paths, image, work, layers, new, step)
+                generation = await _publish(paths, image, work, layers, new, reads.order(first), step)
                 progress.done(1.0)
                 return generation
         except Busy:
@@ -96,13 +97,13 @@ async def _fold(
 
 
 async def _publish(
-    paths: Paths, image: str, work: Workdir, folded: tuple[Layer, ...], new: Layer, step: Step
+    paths: Paths, image: str, work: Workdir, folded: tuple[Layer, ...], new: Layer, order: str, step: Step
 ) -> Generation:
     current = await in_thread(_current, paths, image)
     layers = rebased(current.generation.layers, folded, new)
     if layers is None or layers == current.generation.layers:
         return current.generation
-    generation = await in_thread(_write, paths, current, work, layers, len(folded))
+    generation = await in_thread(_write, paths, current, work, layers, len(folded), order)
     step("written")
     await in_thread(publish.sync_work, work.home)
     await to_the_end(lambda: publish.publish(paths, image, work.home, generation.id, step))
@@ -117,7 +118,7 @@ def _current(paths: Paths, image: str) -> Manifest:
 
 
 def _write(
-    paths: Paths, current: Manifest, work: Workdir, layers: tuple[Layer, ...], folded: int
+    paths: Paths, current: Manifest, work: Workdir, layers: tuple[Layer, ...], folded: int, order: str
 ) -> Generation:
     """Write a generation that differs from the current one in its layers only."""
     facts = current.generation
@@ -135,16 +136,22 @@ def _write(
         created=now,
         layers=layers,
         initrd_bytes=len(initrd),
+        order=order,
         summary=f"{folded} layer{'s' if folded != 1 else ''} folded into one, nothing else changed",
     )
     write(work, replace(current, generation=generation), initrd, table)
     return generation
 
 
-def reason(layers: tuple[Layer, ...]) -> str:
-    """Return why a generation with these layers should be folded, or an empty string."""
+def reason(layers: tuple[Layer, ...], *, unordered: bool = False) -> str:
+    """Return why a generation with these layers should be folded, or an empty string.
+
+    ``unordered``: what clients read first is known, and was not when the base was packed.
+    """
     if not layers:
         return ""
+    if unordered:
+        return "a test has told what booting clients read"
     base, above = layers[0], layers[1:]
     if len(above) >= MOST_ABOVE:
         return f"{len(above)} layers above the base"

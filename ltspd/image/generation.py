@@ -40,6 +40,7 @@ def write_packed(
         source_files=tree.files,
         summary=summarize(current, plan.packages.installed, plan.kernel.release),
         notes=notes,
+        order=current.generation.order if current and packed.base is None else "",
     )
     record = replace(
         record, generation=generation, excludes=plan.excludes, tools=tools, level=build.options.level

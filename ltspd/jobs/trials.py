@@ -1,6 +1,7 @@
 """Trials of images, one at a time: a published generation in its own job, a new one within its build."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 from ltspd.config.configuration import Config
@@ -9,7 +10,7 @@ from ltspd.config.file import ConfFile
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import duration, number
 from ltspd.errors import InvalidOption, NoSuchGeneration, TestFailed
-from ltspd.image import context
+from ltspd.image import context, reads
 from ltspd.image.store import store
 from ltspd.jobs.engine import JobProgress, Jobs, Share
 from ltspd.menu.choice import KERNEL_PARAMETERS, menu_settings
@@ -18,6 +19,8 @@ from ltspd.model.job import Progress
 from ltspd.paths import Paths
 from ltspd.trial import trial
 from ltspd.trial.messages import Verdict
+
+log = logging.getLogger(__name__)
 
 MEMORY = Parameter(
     "TEST_MEMORY", number("MiB", 256, 1 << 20), "2048", SERVER, "Memory of the machine for tests"
@@ -98,9 +101,19 @@ class Trials:
         if self._one.locked():
             progress.phase("waiting for another test", 0.0)
         async with self._one:
-            return await trial.attempt(
+            verdict = await trial.attempt(
                 self._paths, self._act, generation, places, files, conditions(config), progress
             )
+        await asyncio.to_thread(self._keep, generation, files, verdict)
+        return verdict
+
+    def _keep(self, generation: Generation, files: Path, verdict: Verdict) -> None:
+        """Keep what the machine has read, for the order of the next base. A test does not fail by that."""
+        try:
+            if reads.keep(self._paths, generation.image, files / context.ENTRIES, verdict.reads):
+                log.info("%s: a test told what booting clients read", generation.image)
+        except (OSError, ValueError) as error:
+            log.warning("What a test of %s has read can't be kept: %s", generation.image, error)
 
 
 def conditions(config: Config) -> trial.Conditions:

@@ -9,7 +9,7 @@ from ltspd.config.configuration import Config
 from ltspd.config.parameter import SERVER, Parameter
 from ltspd.config.readers import FLAG
 from ltspd.errors import LtspError, NoSpace, from_system
-from ltspd.image import fold
+from ltspd.image import fold, reads
 from ltspd.jobs.builds import Builds
 from ltspd.jobs.engine import JobProgress, Jobs
 from ltspd.model.image import Image, ImageState, Source
@@ -94,7 +94,8 @@ class Unattended:
             current = image.current_generation
             if current is None or current.direct or self._folded.get(image.name) == current.id:
                 continue
-            if reason := fold.reason(current.layers):
+            unordered = not current.order and bool(reads.known(self._paths, image.name))
+            if reason := fold.reason(current.layers, unordered=unordered):
                 self._folded[image.name] = current.id
                 log.info("Folding %s: %s", image.name, reason)
                 self._jobs.start("fold", image.name, DAEMON_UID, self._fold(image.name))

@@ -72,7 +72,8 @@ class Generation:
 
     A generation without layers is only a kernel and an initrd; its clients read ``directory``, a chroot, by
     NFS. The source of a ``direct`` generation was not read, so its ``source_files`` are 0. ``notes`` are
-    sentences about its content for people. An ``outdated`` one was built when less was left out of images.
+    sentences about its content for people. ``order`` names the order of its base's files, as booting
+    clients read them (empty: none). An ``outdated`` one was built when less was left out of images.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Generation:
     summary: str = ""
     directory: str = ""
     notes: tuple[str, ...] = ()
+    order: str = ""
     outdated: bool = False
 
     @property

@@ -17,7 +17,7 @@ from ltspd.outputs.nbd import configuration
 from ltspd.system.run import Completed, run
 from ltspd.trial.console import Console
 from ltspd.trial.machine import arguments
-from ltspd.trial.messages import LINE, News, Request, Verdict, read_request, to_line
+from ltspd.trial.messages import LINE, READS, News, Request, Verdict, read_request, to_line
 
 # Seconds after the login in which units that are still starting may fail.
 AFTER_LOGIN = 60.0
@@ -27,16 +27,20 @@ AFTER_FAILURE = 1.0
 _ALIGNMENT = 4
 _SERVE = "#!/bin/sh\nexec nbd-server -C '{}' -d 0 2>/dev/null\n"
 
+# Begun anew by each connection, and no longer than a message can be.
+_TAKE = "#!/bin/sh\nexec head -c {} >'{}'\n"
+
 Say = Callable[[News], None]
 
 
 async def attempt(request: Request, work: Path, say: Say) -> Verdict:
     """Run the machine until its login is reached or can't be reached, with files below ``work``."""
-    initrd, serve = work / "initrd", work / "serve"
+    initrd, serve, take, told = (work / each for each in ("initrd", "serve", "take", "told"))
     initrd.write_bytes(b"".join(_padded(Path(each).read_bytes()) for each in request.initrds))
     (work / "nbd.conf").write_bytes(configuration(request.layers))
     # Without standard error, because QEMU sends that to the client, too, where it would break the protocol.
     serve.write_text(_SERVE.format(work / "nbd.conf"))
+    take.write_text(_TAKE.format(READS, told))
     accelerator = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
     console, changed = Console(), asyncio.Event()
     began = time.monotonic()
@@ -53,7 +57,7 @@ async def attempt(request: Request, work: Path, say: Say) -> Verdict:
             logged_in = time.monotonic() - began
         changed.set()
 
-    argv = arguments(request, str(initrd), str(serve), len(os.sched_getaffinity(0)))
+    argv = arguments(request, str(initrd), str(serve), str(take), len(os.sched_getaffinity(0)))
     say(News(phase=console.phase))
     machine = asyncio.create_task(run(argv, on_output=listen, check=False), name="machine")
     try:
@@ -62,7 +66,8 @@ async def attempt(request: Request, work: Path, say: Say) -> Verdict:
         machine.cancel()
         await asyncio.wait([machine])
     reason = "" if console.login else console.reason or ended
-    return Verdict(reason, logged_in or time.monotonic() - began, console.failed, accelerator)
+    seconds = logged_in or time.monotonic() - began
+    return Verdict(reason, seconds, console.failed, accelerator, _reads(told))
 
 
 async def _watch(
@@ -90,6 +95,16 @@ async def _watch(
     done = machine.result()
     words = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f"QEMU ended (status {done.status})" + (f": {words[-1]}" if words else "")
+
+
+def _reads(told: Path) -> tuple[str, ...]:
+    """Return the paths that the machine has told, but none that is no plain text or is cut off."""
+    try:
+        data = told.read_bytes()[:READS]
+    except OSError:
+        return ()
+    names = data.split(b"\n")[:-1]
+    return tuple(each.decode("ascii") for each in names if each.isascii())
 
 
 def _padded(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The machine that a generation is tried out in: its parts, its network, its kernel's command line. Pure.
 
-Its network is inside QEMU: only NBD answers there, with the generation's layers, as for clients. Nothing from
-it reaches the server's interfaces or processes.
+Its network is inside QEMU: only NBD answers there, with the generation's layers, as for clients, and what
+takes the list of what the machine has read. Nothing from it reaches the server's interfaces or processes.
 """
 
 from ltspd.outputs.nbd import PORT
@@ -12,6 +12,8 @@ NETWORK, SERVER, CLIENT = "192.168.67.0/24", "192.168.67.1", "192.168.67.20"
 # QEMU's own addresses there, which must differ from the server's; they lead nowhere.
 _OWN = "host=192.168.67.254,dns=192.168.67.253"
 MAC = "52:54:00:67:00:01"
+# Where the machine sends what it has read, once its login is reached: client/live/trial.sh.
+TELL_PORT = 10820
 # Several processors start a system faster, but each one takes one of the server's.
 MOST_PROCESSORS = 2
 
@@ -34,13 +36,14 @@ def command_line(request: Request) -> str:
     return " ".join(words)
 
 
-def arguments(request: Request, initrd: str, serve: str, processors: int) -> list[str]:
+def arguments(request: Request, initrd: str, serve: str, take: str, processors: int) -> list[str]:
     """Return the command that runs the machine, with its first serial line on standard output.
 
     ``initrd`` is the file of all initrds, ``serve`` the script that serves one NBD connection on its
-    standard input and output.
+    standard input and output, ``take`` that which takes what the machine tells of its reads.
     """
     forward = f"guestfwd=tcp:{SERVER}:{PORT}-cmd:/bin/sh {serve}"
+    forward += f",guestfwd=tcp:{SERVER}:{TELL_PORT}-cmd:/bin/sh {take}"
     return [
         "qemu-system-x86_64",
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),

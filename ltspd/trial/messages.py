@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 PHASES = {"firmware": 0.05, "kernel": 0.05, "root": 0.15, "init": 0.6, "login": 0.15}
 # Bytes of a message at most; a piece of a console in JSON is far smaller.
 LINE = 1 << 20
+# Bytes of what a machine tells of its reads, so that they fit into a message however JSON writes them.
+READS = LINE // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class Request:
 class Verdict:
     """The result: the login came after ``seconds``, or ``reason`` says why it did not.
 
-    ``failed`` are the units that failed meanwhile, ``accelerator`` is kvm or tcg (emulation).
+    ``failed`` are the units that failed meanwhile, ``accelerator`` is kvm or tcg (emulation), ``reads`` the
+    paths of what of its image the machine had in memory then, relative to the root; none if it did not tell.
     """
 
     reason: str
     seconds: float
     failed: tuple[str, ...]
     accelerator: str
+    reads: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the sentence about a trial that reached the login."""
@@ -78,8 +82,8 @@ def read_news(line: bytes) -> News:
         raise ValueError("wrong types")
     if found is None:
         return News(phase if phase in PHASES else "", console)
-    failed = found.get("failed", ())
-    if not isinstance(failed, list):
+    failed, reads = found.get("failed", ()), found.get("reads", [])
+    if not isinstance(failed, list) or not isinstance(reads, list):
         raise ValueError("wrong types")
     try:
         verdict = Verdict(
@@ -87,6 +91,7 @@ def read_news(line: bytes) -> News:
             seconds=float(found["seconds"]),
             failed=tuple(str(each)[:256] for each in failed[:20]),
             accelerator=str(found["accelerator"])[:10],
+            reads=tuple(str(each) for each in reads),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"no verdict: {error}") from error

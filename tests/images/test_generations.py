@@ -11,12 +11,13 @@ import pytest
 
 from ltspd.errors import Busy, InconsistentSource, NoSpace
 from ltspd.image import fold as folding
+from ltspd.image import reads
 from ltspd.image.build import BuildOptions
 from ltspd.image.context import ENTRIES, Silent
 from ltspd.image.fold import fold
 from ltspd.image.look import contents as look
 from ltspd.image.store import removal, store
-from ltspd.model.image import Layer, Source
+from ltspd.model.image import Generation, Layer, Source
 from ltspd.paths import Paths
 from tests.patience import PATIENCE, processor_seconds
 from tests.worlds.generations import check_nothing_left, check_whole, files_of, make, seen
@@ -269,6 +270,56 @@ async def test_a_fold_changes_nothing_that_is_seen(paths: Paths, source: Source)
     assert await fold(paths, "tiny", Silent())
 
 
+async def test_what_a_test_told_orders_the_next_base(paths: Paths, source: Source) -> None:
+    root = Path(source.path)
+    contents = [os.urandom(4000) for _ in range(50)]
+    for number, content in enumerate(contents):
+        write(root, f"usr/share/{number:02}", content)
+    write(root, "usr/none")
+    first = (await make(paths, source)).generation
+    entries = paths.images / "tiny/generations" / first.id / ENTRIES
+
+    def place(made: Generation) -> int:
+        return files_of(paths, made)[0].read_bytes().index(contents[40])
+
+    assert first.order == ""
+    assert place(first) > 20 * 4000
+    # Whatever a machine tells, it is files of this image, or nothing.
+    told = ("usr/share/40", "usr/share", "../../etc/passwd", "/etc/passwd", "usr/none", "", "a\nb", "usr/x")
+    assert reads.keep(paths, "tiny", entries, told)
+    assert reads.known(paths, "tiny") == (b"usr/share/40",)
+    assert not reads.keep(paths, "tiny", entries, ("usr/share/40",)), "it is the same"
+    assert not reads.keep(paths, "tiny", entries, ("usr/nothing",)), "nothing is no reason to forget"
+    assert not (await make(paths, source)).changed, "no build for it alone"
+    folded = await fold(paths, "tiny", Silent())
+    assert folded.order == reads.order((b"usr/share/40",)) != ""
+    assert place(folded) < 2 * 4000
+    assert difference(seen(paths, first), seen(paths, folded)) == {}
+    write(root, "usr/new")
+    layered = (await make(paths, source)).generation
+    assert (len(layered.layers), layered.order) == (2, folded.order)
+    full = (await make(paths, source, BuildOptions(full=True))).generation
+    assert (len(full.layers), full.order) == (1, ""), "its own fold will follow"
+    check_nothing_left(paths, "tiny")
+    (paths.images / "tiny" / reads.READS).unlink()
+    assert (await fold(paths, "tiny", Silent())).order == ""
+
+
+async def test_a_list_that_is_nearly_the_same_stays(paths: Paths, source: Source) -> None:
+    root = Path(source.path)
+    files = [f"usr/share/{number:02}" for number in range(40)]
+    for each in files:
+        write(root, each, "x")
+    first = (await make(paths, source)).generation
+    entries = paths.images / "tiny/generations" / first.id / ENTRIES
+    assert reads.keep(paths, "tiny", entries, files[:36])
+    before = reads.known(paths, "tiny")
+    assert not reads.keep(paths, "tiny", entries, files[:38])
+    assert reads.known(paths, "tiny") == before
+    assert reads.keep(paths, "tiny", entries, files[10:])
+    assert reads.known(paths, "tiny") == tuple(each.encode() for each in files[10:])
+
+
 async def test_a_build_may_come_in_between(paths: Paths, source: Source) -> None:
     root = Path(source.path)
     await make(paths, source)
@@ -352,6 +403,8 @@ def test_a_fold_is_due_for_many_or_large_layers() -> None:
     assert "31%" in folding.reason((base, large, small, small))
     assert folding.reason((base, *[small] * 7)) == ""
     assert folding.reason((base, *[small] * 8)) == "8 layers above the base"
+    assert folding.reason((base,), unordered=True) == "a test has told what booting clients read"
+    assert folding.reason((), unordered=True) == ""
 
 
 def test_layers_of_a_build_that_came_between_go_on_the_new_base() -> None:

@@ -47,6 +47,10 @@ def current(server: Server) -> str:
     return server.run(f"basename $(readlink /srv/ltsp/images/{IMAGE}/current)").strip()
 
 
+def generations(server: Server) -> list[str]:
+    return server.run(f"ls /srv/ltsp/images/{IMAGE}/generations").split()
+
+
 def job(server: Server) -> dict[str, object]:
     """Return the newest job."""
     found: dict[str, object] = product.status(server)["Jobs"][-1]
@@ -66,10 +70,23 @@ def test_a_good_generation_is_published_after_its_test(tester: Server) -> None:
     assert tester.run(f"stat -c %a {LOGS}").strip() == "700"
     assert machines(tester) == ""
     assert links(tester) == before
+    # What the machine has read lies together in the next base, which is made at once.
+    home = f"/srv/ltsp/images/{IMAGE}"
+    reads = tester.run(f"cat {home}/reads").splitlines()
+    assert {"usr/lib/systemd/systemd", "usr/bin/dash", "usr/sbin/agetty"} <= set(reads)
+    assert len(reads) < 2000
+    assert not [each for each in reads if each.startswith(("usr/share/doc", "boot/"))]
+    tester.wait_for(lambda: product.image(tester, IMAGE)["Generations"][-1]["Ordered"])
+    tester.wait_for(lambda: product.status(tester)["State"] == "in-sync")
+    assert len(tester.run(f"cat {home}/current/layers").splitlines()) == 1
+    # The new base boots, too, and tells nothing that would need another one.
+    tester.run(f"ltspctl image test {IMAGE}")
+    assert tester.run(f"cat {home}/reads").splitlines() == reads
+    assert job(tester)["Kind"] == "test"
 
 
 def test_a_generation_that_does_not_boot_is_not_published(tester: Server) -> None:
-    good = current(tester)
+    good, all_of_them = current(tester), generations(tester)
     source = f"/srv/ltsp/{IMAGE}/usr/lib/systemd/systemd"
     tester.run(f"cp -p {source} /run/systemd.good; cp -p /bin/true {source}")
     product.configure(tester, {"server": {"TEST_IMAGE": "1"}})
@@ -89,7 +106,7 @@ def test_a_generation_that_does_not_boot_is_not_published(tester: Server) -> Non
     log = next(word for word in error[1].split() if word.startswith(LOGS))
     assert "Kernel panic" in tester.run(f"cat {log}")
     assert current(tester) == good
-    assert tester.run(f"ls /srv/ltsp/images/{IMAGE}/generations").split() == [good]
+    assert generations(tester) == all_of_them
     assert tester.run(f"ls -A /srv/ltsp/images/{IMAGE} | grep work", check=False) == ""
     assert machines(tester) == ""
 

@@ -78,7 +78,7 @@ ALLOWED = {
     ),
     "jobs": (
         "clients.known config.* disk.opening disk.source errors image.build image.context image.fold "
-        "image.look.plan image.source.find image.store.removal image.store.store "
+        "image.look.plan image.reads image.source.find image.store.removal image.store.store "
         "menu.choice model.* observe.usage paths trial.messages trial.trial"
     ),
     "doctor": "clients.fields clients.seen model.* network.firewall",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ltspd.image.build import BuildOptions, Built
 from ltspd.image.context import MakeBootPart, Step, nothing
+from ltspd.image.reads import READS
 from ltspd.image.store import store
 from ltspd.image.store.publish import REPLACED
 from ltspd.model.image import Generation, Source
@@ -61,8 +62,8 @@ def check_nothing_left(paths: Paths, image: str) -> None:
         return
     (found,), _ = store.read_images(paths)
     current = {"current"} if found.current else set[str]()
-    # When each generation stopped being current is written down beside them.
-    assert {each.name for each in home.iterdir()} - {REPLACED} == {"layers", "generations", *current}
+    # When each generation stopped being current is written down beside them, and what clients read first.
+    assert {each.name for each in home.iterdir()} - {REPLACED, READS} == {"layers", "generations", *current}
     assert {each.name for each in (home / "generations").iterdir()} == {each.id for each in found.generations}
     listed = {layer.file_name for each in found.generations for layer in each.layers}
     assert {each.name for each in (home / "layers").iterdir()} == listed

@@ -57,7 +57,7 @@ def _notes(generation: server.Properties) -> str:
 
 
 def _generations(image: server.Properties, coloured: bool) -> str:
-    head = ("", "GENERATION", "KEPT", "CREATED", "SIZE", "LAYERS", "KERNEL", "SUMMARY")
+    head = ("", "GENERATION", "KEPT", "CREATED", "SIZE", "LAYERS", "ORDERED", "KERNEL", "SUMMARY")
     rows = [
         (
             "*" if each["Id"] == image["Current"] else " ",
@@ -66,6 +66,7 @@ def _generations(image: server.Properties, coloured: bool) -> str:
             show.moment(each["Created"]),
             show.size(each["Size"]),
             each["Layers"],
+            "yes" if each.get("Ordered") else "",
             each["Kernel"],
             each["Summary"],
         )

@@ -112,6 +112,7 @@ def test_news_survive_their_line() -> None:
         News(phase="root"),
         News(console="a\nb\x00\ufffd"),
         News(verdict=Verdict("late", 3.5, ("a.service",), "kvm")),
+        News(verdict=Verdict("", 3.5, (), "tcg", ("usr/bin/a b", "usr/lib/\\x"))),
     ):
         assert read_news(to_line(news)) == news
 
@@ -119,7 +120,8 @@ def test_news_survive_their_line() -> None:
 @pytest.mark.parametrize(
     "line",
     ["[]", "1", "{", '{"console": 1}', '{"verdict": 1}', '{"verdict": {}}', '{"verdict": {"reason": "", '
-     '"seconds": [], "failed": [], "accelerator": ""}}', '{"verdict": {"reason": "", "failed": 3}}', "\xff"],
+     '"seconds": [], "failed": [], "accelerator": ""}}', '{"verdict": {"reason": "", "failed": 3}}', "\xff",
+     '{"verdict": {"reason": "", "seconds": 1, "failed": [], "accelerator": "", "reads": "usr/bin/a"}}'],
 )  # fmt: skip
 def test_nonsense_is_a_value_error(line: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
@@ -151,12 +153,16 @@ def test_the_command_line_is_the_menus_and_ends_with_what_makes_it_a_trial() -> 
     assert words[-5:] == ["nomodeset", "console=tty0", "console=ttyS0,115200", "panic=-1", "ltsp.trial"]
 
 
-def test_the_machine_reaches_nothing_but_its_layers() -> None:
-    argv = arguments(REQUEST, "/w/initrd", "/w/serve", 8)
+def test_the_machine_reaches_nothing_but_its_layers_and_who_takes_what_it_has_read() -> None:
+    argv = arguments(REQUEST, "/w/initrd", "/w/serve", "/w/take", 8)
     networks = [each for each in argv if each.startswith("user,")]
     assert len(networks) == 1
     assert ",restrict=on," in networks[0]
-    assert networks[0].count("fwd=") == 1
+    forwards = [each for each in networks[0].split(",") if "fwd=" in each]
+    assert forwards == [
+        "guestfwd=tcp:192.168.67.1:10809-cmd:/bin/sh /w/serve",
+        "guestfwd=tcp:192.168.67.1:10820-cmd:/bin/sh /w/take",
+    ]
     assert argv[argv.index("-smp") + 1] == "2"
     assert argv[argv.index("-append") + 1] == command_line(REQUEST)
 

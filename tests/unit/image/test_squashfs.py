@@ -50,6 +50,28 @@ async def test_odd_names_links_and_holes_survive(tmp_path: Path) -> None:
 
 
 @root_only
+async def test_what_clients_read_first_lies_at_the_beginning(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    # What zstd can't make smaller is found again in the layer as it is.
+    wanted = ("z/last", "odd name", " #", "tab\tand\\")
+    contents = {each: os.urandom(3000) for each in wanted}
+    for number in range(200):
+        write(root, f"a/{number}", os.urandom(3000))
+    for each, content in contents.items():
+        write(root, each, content)
+    layer = await _pack(root, tmp_path)
+    places = {}
+    for name, first in (("without", ()), ("with", (*wanted, "not there"))):
+        (tmp_path / name).mkdir()
+        paths, target = [os.fsencode(each) for each in first], tmp_path / f"{name}.squashfs"
+        await squashfs.pack_layers([layer], target, tmp_path / name, level=1, first=paths)
+        places[name] = [target.read_bytes().index(content) for content in contents.values()]
+    assert max(places["with"]) < 5 * 3000
+    assert max(places["without"]) > 100 * 3000
+    assert names(unpack(tmp_path / "with.squashfs", tmp_path / "unpacked")) == names(root)
+
+
+@root_only
 async def test_devices_owners_and_capabilities_survive(tmp_path: Path) -> None:
     root = tmp_path / "root"
     program = write(root, "ping", b"x", 0o4755)

@@ -177,6 +177,16 @@ async def test_an_image_is_folded_once_and_only_when_nothing_else_is_done(
     assert folded == ["x"]
     world.unattended.start_folds((image(12),))
     assert len(world.jobs.all) == 1, "a fold that changed nothing is not tried again"
+    # Few layers, but since a test has told what clients read first, the base can have that in one piece.
+    home = Paths(tmp_path).images / "x"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "reads").write_text("usr/bin/a\n")
+    later = image(1, "g3")
+    ordered = replace(later.generations[0], order="a")
+    world.unattended.start_folds((replace(later, generations=(ordered,)),))
+    assert len(world.jobs.all) == 1
+    world.unattended.start_folds((later,))
+    assert len(world.jobs.all) == 2
     await world.jobs.stop()
 
 

@@ -16,7 +16,7 @@ from ltspd.initrd import elf
 from tests import REPOSITORY
 from tests.patience import PATIENCE
 
-SOURCES = [REPOSITORY / "nbd/nbd-client.c", REPOSITORY / "nbd/encrypt.c"]
+SOURCES = [REPOSITORY / "nbd" / name for name in ("nbd-client.c", "encrypt.c", "resident.c")]
 NAME = "5e" * 32
 HELLO = b"NBDMAGICIHAVEOPT\0\3"
 # Says the second argument to whoever connects, as an answer to the request if that begins with a greeting,
@@ -168,3 +168,24 @@ def test_it_needs_nothing_but_the_kernel(program: Path) -> None:
     facts = elf.parse(program.read_bytes())
     assert facts is not None
     assert facts.interpreter == ""
+
+
+def test_it_prints_which_files_are_in_memory(program: Path, tmp_path: Path) -> None:
+    # In a file system of its own: of others, other programs may read anything meanwhile.
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    tree, layer, place = tmp_path / "tree", tmp_path / "layer", tmp_path / "place"
+    for name, size in (("a/read", 300_000), ("a/not read", 300_000), ("begun", 3_000_000), ("empty", 0)):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(os.urandom(size))
+    (tree / "link").symlink_to("a/read")
+    os.mkfifo(tree / "fifo")
+    place.mkdir()
+    subprocess.run(["mksquashfs", tree, layer, "-quiet", "-no-progress"], check=True)
+    script = """mount -t squashfs -o loop,ro "$1" "$2" && cat "$2/a/read" "$2/empty" >/dev/null &&
+        dd if="$2/begun" of=/dev/null bs=4k count=1 skip=700 status=none &&
+        exec "$0" --resident "$2" "$2/a" """
+    argv = ["unshare", "--mount", "sh", "-c", script, str(program), str(layer), str(place)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == ["a/read", "begun", "read"]

@@ -16,6 +16,7 @@ from ltspd.errors import TestFailed as Refused
 from ltspd.model.image import Generation, Layer
 from ltspd.paths import Paths
 from ltspd.trial import trial
+from ltspd.trial.messages import READS, Verdict
 from tests import REPOSITORY
 from tests.patience import PATIENCE
 
@@ -82,13 +83,11 @@ class World:
             await asyncio.to_thread(self.process.wait, PATIENCE)
         return "done"
 
-    async def attempt(self, seconds: float = 30.0) -> str:
+    async def attempt(self, seconds: float = 30.0) -> Verdict:
         conditions = trial.Conditions(512, seconds, "quiet")
         places = (self.paths.run / "work", self.layers)
-        return str(
-            await trial.attempt(
-                self.paths, self.act, GENERATION, places, self.generation, conditions, self.steps
-            )
+        return await trial.attempt(
+            self.paths, self.act, GENERATION, places, self.generation, conditions, self.steps
         )
 
 
@@ -114,7 +113,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 async def test_a_login_is_told_with_what_failed_on_the_way(world: World) -> None:
     world.qemu(f'while [ "$1" != -initrd ]; do shift; done; cp "$2" {world.programs}/initrd; shift\n{WELL}')
-    assert (await world.attempt()).endswith("failed units: a.service")
+    assert str(await world.attempt()).endswith("failed units: a.service")
     assert (world.steps.names[0], world.steps.names[-1]) == ("firmware", "login")
     # Each archive begins at a multiple of four.
     assert (world.programs / "initrd").read_bytes() == b"ltsp.img.\0\0\0nbd.img.initrd\0\0"
@@ -122,6 +121,26 @@ async def test_a_login_is_told_with_what_failed_on_the_way(world: World) -> None
     (log,) = (world.paths.state / "trials").iterdir()
     assert log.name == "x-g1.log"
     assert "ltsp: trial: login" in log.read_text()
+
+
+# Sends what stands in a file to whoever takes what the machine has read.
+TELL = r"""take=$(echo "$*" | sed 's|.*10820-cmd:/bin/sh \([^, ]*\).*|\1|')
+sh "$take" <"${0%/*}/tells"
+"""
+
+
+async def test_what_the_machine_has_read_is_told(world: World) -> None:
+    (world.programs / "tells").write_bytes(b"usr/bin/a\nusr/b c\nusr/\xff\nusr/is cut of")
+    world.qemu(TELL + WELL)
+    assert (await world.attempt()).reads == ("usr/bin/a", "usr/b c")
+
+
+async def test_a_machine_that_tells_without_end_is_heard_so_far(world: World) -> None:
+    (world.programs / "tells").write_bytes(b"usr/bin/a\n" * READS)
+    world.qemu(TELL + WELL)
+    reads = (await world.attempt()).reads
+    assert len(reads) == READS // 10
+    assert set(reads) == {"usr/bin/a"}
 
 
 async def test_a_panic_is_the_reason_and_the_consoles_end_is_shown(world: World) -> None:
