@@ -76,11 +76,11 @@ updating='apt-daily apt-daily.timer apt-daily-upgrade apt-daily-upgrade.timer ap
 # What they make, the image has: its packages have called the same programs when they were installed. systemd runs them at
 # the first boot of a system, before all else, and each boot of a client is one.
 installing='ldconfig systemd-hwdb-update systemd-journal-catalog-update systemd-sysusers systemd-update-done'
-# They look after file systems on disks.
-tending='e2scrub_all e2scrub_all.timer e2scrub_reap fstrim fstrim.timer'
-# They keep for the next boot, in RAM that ends with this one: a seed for random numbers, and records of a kernel that
-# crashed, which would be taken from where they last.
-keeping='systemd-pstore systemd-random-seed'
+# They look after file systems and partitions on disks. systemd-repart loads two modules before it finds that it has no work.
+tending='e2scrub_all e2scrub_all.timer e2scrub_reap fstrim fstrim.timer systemd-repart'
+# They keep for the next boot, in RAM that ends with this one: the journal, when this boot began, a seed for random numbers, and
+# records of a kernel that crashed, which would be taken from where they last.
+keeping='systemd-journal-flush systemd-pstore systemd-random-seed systemd-update-utmp systemd-update-utmp-runlevel'
 # The network is there, because the root comes by it. These wait up to two minutes for other cards: those without a
 # cable, or without a DHCP server.
 online='systemd-networkd-wait-online NetworkManager-wait-online ifupdown-wait-online systemd-networkd-wait-online@'
