@@ -72,4 +72,5 @@ async def make_nbd_initrd(root: Path = Path("/")) -> bytes:
     program = await nbd_client(root)
     if program is None:
         raise LtspError(f"{root / NBD_CLIENT} is missing: reinstall ltspd.")
-    return cpio.aligned(await boot.compress(cpio.archive([cpio.file(_NBD_PLACE, program, 0o755)])))
+    (packed,) = await boot.compress([cpio.archive([cpio.file(_NBD_PLACE, program, 0o755)])])
+    return cpio.aligned(packed)

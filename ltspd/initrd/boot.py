@@ -7,12 +7,13 @@ the identity, a small archive with the layer list, is appended at the end. Reads
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltspd.errors import LtspError, WrongArchitecture
 from ltspd.foreign import read
 from ltspd.foreign.inside import path_inside
-from ltspd.initrd import cpio, elf, kernel
+from ltspd.initrd import cards, cpio, elf, kernel
 from ltspd.model.image import Layer
 from ltspd.paths import client_home
 from ltspd.system import priority
@@ -45,17 +46,27 @@ async def build_boot_part(
     ``client`` and ``busybox`` are where to take ``init`` and a static busybox from (default: this
     installation's). Raises NoKernel, InconsistentSource, WrongArchitecture, ToolFailed.
     """
-    entries = await build_entries(source_root, kernel_version, client=client, busybox=busybox)
+    base, found = await _entries(source_root, kernel_version, client, busybox)
     zstd = await priority.to_thread(kernel.takes_zstd, source_root, kernel_version)
-    plain = await priority.to_thread(cpio.archive, entries)
-    return cpio.aligned(await compress(plain, zstd=zstd))
+    users = sorted(found.pieces, key=sorted)
+    members = [[*base, *found.common], *(found.pieces[each] for each in users)]
+    plain = await priority.to_thread(lambda: [cpio.archive(each) for each in members])
+    parts = [cpio.aligned(each) for each in await compress(plain, zstd=zstd)]
+    index = cards.make_index([len(each) for each in parts], users, found.aliases) if users else b""
+    return b"".join([index, *parts])
 
 
-async def build_entries(
-    source_root: Path, kernel_version: str, *, client: Path | None = None, busybox: Path | None = None
-) -> list[cpio.Entry]:
-    """Return the members of a boot initrd; arguments and errors are those of ``build_boot_part``."""
-    entries, program = await asyncio.gather(
+async def build_entries(source_root: Path, kernel_version: str) -> list[cpio.Entry]:
+    """Return the members of a boot initrd; errors are those of ``build_boot_part``."""
+    base, found = await _entries(source_root, kernel_version, None, None)
+    return [*base, *found.entries]
+
+
+async def _entries(
+    source_root: Path, kernel_version: str, client: Path | None, busybox: Path | None
+) -> tuple[list[cpio.Entry], kernel.Modules]:
+    """Return the members that are the same for all kernels, and those that come from this one."""
+    found, program = await asyncio.gather(
         kernel.read_modules(source_root, kernel_version),
         priority.to_thread(_busybox, source_root, kernel_version, busybox),
     )
@@ -68,7 +79,7 @@ async def build_entries(
         *(cpio.directory(name) for name in ("proc", "sys", "run", "root", "tmp", "etc")),
         cpio.file("init", await priority.to_thread(_init, client or client_home()), 0o755),
     ]
-    return [*base, *entries]
+    return base, found
 
 
 def make_identity(image: str, generation: str, layers: tuple[Layer, ...]) -> bytes:
@@ -115,14 +126,21 @@ def read_client(home: Path | None = None) -> dict[str, bytes]:
     return found
 
 
-async def compress(plain: bytes, *, zstd: bool = True) -> bytes:
-    """Return an archive compressed for the kernel; raises ToolFailed."""
-    argv = ["zstd", "--quiet", "-T0", _ZSTD_LEVEL] if zstd else ["gzip", "-n", _GZIP_LEVEL]
-    # From a file, not a pipe: zstd then knows the size, and the event loop copies nothing.
-    with tempfile.NamedTemporaryFile(prefix="ltspd-initrd-") as file:
-        await priority.to_thread(Path(file.name).write_bytes, plain)
-        # What can't be made smaller gets some bytes more.
-        return (await run([*argv, "--stdout", file.name], whole=len(plain) + (1 << 20))).stdout
+async def compress(plain: Sequence[bytes], *, zstd: bool = True) -> list[bytes]:
+    """Return archives, each compressed for the kernel by itself; raises ToolFailed, OSError."""
+    argv = ["zstd", "--quiet", "-T0", _ZSTD_LEVEL, "--rm"] if zstd else ["gzip", "-n", _GZIP_LEVEL]
+    suffix = "zst" if zstd else "gz"
+    # One process for all files. zstd then knows their sizes, and the event loop copies nothing.
+    with tempfile.TemporaryDirectory(prefix="ltspd-initrd-") as scratch:
+        files = [Path(scratch, f"{number}") for number in range(len(plain))]
+
+        def write() -> None:
+            for file, data in zip(files, plain, strict=True):
+                file.write_bytes(data)
+
+        await priority.to_thread(write)
+        await run([*argv, "--", *map(str, files)])
+        return await priority.to_thread(lambda: [Path(f"{each}.{suffix}").read_bytes() for each in files])
 
 
 def _init(home: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 _TRAILER = "TRAILER!!!"
 # cpio(5) pads archives to blocks of 512 bytes; to the kernel, an archive after another must only begin at
 # a multiple of 4.
-_BLOCK = 512
+BLOCK = 512
 # A magic number and 13 fields of 8 hexadecimal digits.
 _HEADER = 110
 
@@ -62,7 +62,7 @@ def archive(entries: Iterable[Entry]) -> bytes:
         pieces += _member(entry, number)
     pieces += _member(Entry(_TRAILER, 0), 0)
     whole = b"".join(pieces)
-    return whole + b"\0" * (-len(whole) % _BLOCK)
+    return whole + b"\0" * (-len(whole) % BLOCK)
 
 
 def aligned(compressed: bytes) -> bytes:

@@ -83,7 +83,8 @@ async def build(root: Path, release: str, name: str, is_sensitive: IsSensitive) 
     entries = [*map(_moved, ours), *await priority.to_thread(_additions, hooks)]
     plain = await priority.to_thread(cpio.archive, entries)
     zstd = await priority.to_thread(kernel.takes_zstd, root, release)
-    return cpio.aligned(data) + cpio.aligned(await boot.compress(plain, zstd=zstd))
+    (packed,) = await boot.compress([plain], zstd=zstd)
+    return cpio.aligned(data) + cpio.aligned(packed)
 
 
 def judge(where: str, members: dict[str, bytes], is_sensitive: IsSensitive) -> str:

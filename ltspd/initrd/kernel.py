@@ -6,7 +6,8 @@ Only reads below the source's root. ``modules`` decides what goes into an initrd
 import lzma
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -68,7 +69,25 @@ def takes_zstd(source_root: Path, version: str) -> bool:
         return False
 
 
-async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """The members of a boot initrd that come from a kernel package.
+
+    ``pieces`` are those that only some network cards' drivers need, by these; ``common`` are all others.
+    ``aliases`` are the lines of ``modules.alias`` about all of them.
+    """
+
+    common: list[cpio.Entry]
+    pieces: Mapping[frozenset[str], list[cpio.Entry]]
+    aliases: str
+
+    @property
+    def entries(self) -> list[cpio.Entry]:
+        """All members."""
+        return [*self.common, *(entry for piece in self.pieces.values() for entry in piece)]
+
+
+async def read_modules(source_root: Path, version: str) -> Modules:
     """Return the members below ``lib/modules/VERSION`` and ``lib/firmware`` of a boot initrd.
 
     Raises NoKernel, InconsistentSource for a module that can't be read, ToolFailed.
@@ -77,17 +96,33 @@ async def read_modules(source_root: Path, version: str) -> list[cpio.Entry]:
     index = await priority.to_thread(read_index, source_root, version)
     chosen = modules.wanted(index)
     contents = await _contents(source_root, home, sorted(chosen))
-    target = f"lib/modules/{version}"
+    return await priority.to_thread(_shared_out, source_root, version, index, contents)
+
+
+def _shared_out(source_root: Path, version: str, index: modules.Index, contents: dict[str, bytes]) -> Modules:
+    home, target = _module_home(source_root, version), f"lib/modules/{version}"
     softdep = read.read_text(source_root, f"{home}/modules.softdep")
     builtin = "".join(f"{path}\n" for path in index.builtin)
-    entries = [
-        cpio.file(f"{target}/modules.dep", modules.dep_text(index, chosen).encode()),
-        cpio.file(f"{target}/modules.alias", modules.alias_text(index, chosen).encode()),
-        cpio.file(f"{target}/modules.softdep", modules.softdep_text(softdep, chosen).encode()),
+    aliases = modules.alias_text(index, contents)
+    common = [
+        cpio.file(f"{target}/modules.dep", modules.dep_text(index, contents).encode()),
+        cpio.file(f"{target}/modules.alias", aliases.encode()),
+        cpio.file(f"{target}/modules.softdep", modules.softdep_text(softdep, contents).encode()),
         cpio.file(f"{target}/modules.builtin", builtin.encode()),
     ]
-    entries += [cpio.file(f"{target}/{modules.plain(path)}", data) for path, data in contents.items()]
-    return entries + await priority.to_thread(_firmware, source_root, version, contents.values())
+    pieces: dict[frozenset[str], list[cpio.Entry]] = {frozenset(): common}
+    users = modules.shares(index, contents)
+    firmware: dict[str, frozenset[str]] = {}
+    for path, data in contents.items():
+        pieces.setdefault(users[path], []).append(cpio.file(f"{target}/{modules.plain(path)}", data))
+        for name in elf.module_info(data, "firmware"):
+            known = firmware.setdefault(name, users[path])
+            firmware[name] = known | users[path] if known and users[path] else frozenset()
+    for name in sorted(firmware):
+        if (entry := _firmware(source_root, version, name)) is not None:
+            pieces.setdefault(firmware[name], []).append(entry)
+    del pieces[frozenset()]
+    return Modules(common, pieces, aliases)
 
 
 async def _contents(source_root: Path, home: str, paths: list[str]) -> dict[str, bytes]:
@@ -158,21 +193,16 @@ class _Stream(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def _firmware(source_root: Path, version: str, contents: Iterable[bytes]) -> list[cpio.Entry]:
-    """Return the firmware files that the modules name and the source has, under those names."""
-    names = {name for data in contents for name in elf.module_info(data, "firmware")}
-    entries = []
-    for name in sorted(names):
-        # The kernel's own order and suffixes (drivers/base/firmware_loader).
-        for place in (f"updates/{version}/{name}", f"updates/{name}", f"{version}/{name}", name):
-            for suffix in ("", ".zst", ".xz"):
-                data = read.read_whole(source_root, f"{_FIRMWARE}/{place}{suffix}")
-                if data is None:
-                    data = read.read_whole(source_root, f"lib/firmware/{place}{suffix}")
-                if data is not None and not {"..", ""} & set(name.split("/")):
-                    entries.append(cpio.file(f"lib/firmware/{name}{suffix}", data))
-                    break
-            else:
-                continue
-            break
-    return entries
+def _firmware(source_root: Path, version: str, name: str) -> cpio.Entry | None:
+    """Return the firmware file that a module names, under that name; None if the source has none."""
+    if {"..", ""} & set(name.split("/")):
+        return None
+    # The kernel's own order and suffixes (drivers/base/firmware_loader).
+    for place in (f"updates/{version}/{name}", f"updates/{name}", f"{version}/{name}", name):
+        for suffix in ("", ".zst", ".xz"):
+            data = read.read_whole(source_root, f"{_FIRMWARE}/{place}{suffix}")
+            if data is None:
+                data = read.read_whole(source_root, f"lib/firmware/{place}{suffix}")
+            if data is not None:
+                return cpio.file(f"lib/firmware/{name}{suffix}", data)
+    return None

@@ -61,6 +61,10 @@ _UNWANTED = (
 )
 _NIC_PATHS = ("drivers/net/ethernet/", "drivers/net/usb/", "drivers/net/vmxnet3/", "drivers/net/hyperv/")
 _NIC_NAMES = frozenset({"virtio_net", "xen_netfront"})
+# Xen shows a boot program a PC's card, and takes it away when the kernel has found its own.
+_ALWAYS = frozenset({"xen_netfront"})
+# Drivers of the physical layer, which the kernel loads by the chip that it finds behind a card.
+_LAYER, _LAYER_PATHS = "libphy", ("drivers/net/phy/", "drivers/net/mdio/", "drivers/net/pcs/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +116,53 @@ def name_of(path: str) -> str:
 
 def wanted(index: Index) -> frozenset[str]:
     """Return the paths of all modules that a client may need before its root is mounted, and of theirs."""
-    chosen = {path for path in index.dependencies if _is_wanted(plain(path))}
-    by_name = {name_of(path): path for path in index.dependencies}
-    exact = {pattern: name for pattern, name in index.aliases if not set("*?[") & set(pattern)}
-    todo = list(chosen)
-    while todo:
-        path = todo.pop()
-        wishes = (name_of(exact.get(wish, wish)) for wish in index.softdeps.get(name_of(path), ()))
-        liked = (by_name[wish] for wish in wishes if wish in by_name)
-        for other in (*index.dependencies.get(path, ()), *liked):
-            if other not in chosen and other in index.dependencies:
-                chosen.add(other)
-                todo.append(other)
-    return frozenset(chosen)
+    return _Needs(index).of(path for path in index.dependencies if _is_wanted(plain(path)))
+
+
+class _Needs:
+    """What modules of an index need: what they depend on, and what they like to have."""
+
+    def __init__(self, index: Index) -> None:
+        by_name = {name_of(path): path for path in index.dependencies}
+        exact = {pattern: name for pattern, name in index.aliases if not set("*?[") & set(pattern)}
+        self._of = {path: tuple(needs) for path, needs in index.dependencies.items()}
+        for name, wishes in index.softdeps.items():
+            if name in by_name:
+                names = (name_of(exact.get(wish, wish)) for wish in wishes)
+                self._of[by_name[name]] += tuple(by_name[wish] for wish in names if wish in by_name)
+
+    def of(self, paths: Iterable[str]) -> frozenset[str]:
+        """Return these modules and all that they need."""
+        chosen = set(paths)
+        todo = list(chosen)
+        while todo:
+            for other in self._of[todo.pop()]:
+                if other not in chosen and other in self._of:
+                    chosen.add(other)
+                    todo.append(other)
+        return frozenset(chosen)
+
+
+def shares(index: Index, chosen: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """Return for each chosen module the drivers of network cards without which nobody needs it.
+
+    None: every machine needs it. A card that has its physical layer driven by the kernel may need any driver
+    of that.
+    """
+    chosen, needs = sorted(chosen), _Needs(index)
+    cards = {path for path in chosen if is_nic(path) and name_of(path) not in _ALWAYS}
+    layers = {path for path in chosen if any(part in path for part in _LAYER_PATHS)}
+    all_layers = needs.of(layers)
+    built_in = any(name_of(path) == _LAYER for path in index.builtin)
+    users: dict[str, set[str]] = {path: set() for path in chosen}
+    for card in cards:
+        own = needs.of([card])
+        if built_in or any(name_of(path) == _LAYER for path in own):
+            own |= all_layers
+        for path in own:
+            users[path].add(name_of(card))
+    rest = needs.of(path for path in chosen if path not in cards | layers and _is_wanted(plain(path)))
+    return {path: frozenset() if path in rest else frozenset(found) for path, found in users.items()}
 
 
 def missing(index: Index) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 
 from ltspd.errors import InconsistentSource, LtspError, NoKernel, ToolFailed, WrongArchitecture
 from ltspd.foreign import read
-from ltspd.initrd import cpio, elf, kernel, modules
+from ltspd.initrd import cards, cpio, elf, kernel, modules
 from ltspd.initrd.addon import NBD_CLIENT, make_nbd_initrd, make_settings_initrd
 from ltspd.initrd.boot import (
     GUEST_HOOKS,
@@ -92,8 +92,15 @@ def unpack(entries: list[cpio.Entry]) -> dict[str, bytes]:
     return {entry.path: entry.data for entry in entries}
 
 
+def parts_of(initrd: bytes) -> tuple[list[bytes], bytes]:
+    """Return the parts of an initrd that its index names, and what follows them."""
+    index = cards.read_index(initrd)
+    assert index is not None
+    return [initrd[at : at + size] for at, size in index.parts], initrd[index.end :]
+
+
 async def test_closure_takes_what_a_client_needs_and_nothing_else(tree: Path) -> None:
-    taken = unpack(await kernel.read_modules(tree, VERSION))
+    taken = unpack((await kernel.read_modules(tree, VERSION)).entries)
     home = f"lib/modules/{VERSION}"
     assert {path for path in taken if path.endswith(".ko")} == {
         f"{home}/kernel/fs/overlayfs/overlay.ko",
@@ -171,7 +178,8 @@ async def test_links_stay_below_the_root(tree: Path, tmp_path: Path) -> None:
     nic.unlink()
     nic.symlink_to("/usr/moved.ko")
     (tree / "usr/moved.ko").write_bytes(module())
-    assert any(path.endswith("rocket-nic.ko") for path in unpack(await kernel.read_modules(tree, VERSION)))
+    taken = (await kernel.read_modules(tree, VERSION)).entries
+    assert any(path.endswith("rocket-nic.ko") for path in unpack(taken))
 
 
 def test_compression_follows_the_kernel_configuration(tree: Path) -> None:
@@ -187,21 +195,80 @@ async def test_old_kernels_get_gzip(tree: Path) -> None:
     (tree / "boot").mkdir()
     (tree / f"boot/config-{VERSION}").write_text("CONFIG_RD_GZIP=y\n")
     part = await build_boot_part(tree, VERSION)
-    assert b"TRAILER!!!" in output("gzip", "-dc", data=part)
+    (first, piece), identity = parts_of(part)
+    for each in (first, piece):
+        assert b"TRAILER!!!" in output("gzip", "-dc", data=each)
+    assert identity == b""
 
 
-async def test_whole_initrd_is_a_compressed_part_and_a_plain_identity(tree: Path, tmp_path: Path) -> None:
+async def test_whole_initrd_is_an_index_compressed_parts_and_a_plain_identity(
+    tree: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "initrd.img"
     await build_boot_initrd(tree, VERSION, "img", "gen", (Layer("d1", 7),), target)
     data = target.read_bytes()
-    start = data.index(b"070701")
-    assert start % 4 == 0
-    plain = output("zstd", "-dc", data=data[:start])
-    names = output("cpio", "-t", "--quiet", data=plain).split()
+    (first, piece), identity = parts_of(data)
+    assert not any(len(each) % 4 for each in (first, piece, identity))
+    names = output("cpio", "-t", "--quiet", data=output("zstd", "-dc", data=first)).split()
     assert {b"init", b"bin/busybox", b"bin/sh", b"sbin/modprobe", b"dev/console"} <= set(names)
     # What runs there is the server's, whichever version that has when the client boots.
     assert not [name for name in names if name.startswith(b"ltsp")]
-    assert b"d1 7\n" in data[start:]
+    assert b"d1 7\n" in identity
+    # What one card alone needs is not there, but its index is, by which the client sees what it lacks.
+    own = output("cpio", "-t", "--quiet", data=output("zstd", "-dc", data=piece)).split()
+    assert {f"lib/modules/{VERSION}/{NIC}".encode(), b"lib/firmware/acme/rocket.bin"} <= set(own)
+    assert not {each for each in own if each.endswith((b".ko", b".bin"))} & set(names)
+    assert f"lib/modules/{VERSION}/modules.dep".encode() in names
+
+
+async def test_a_machine_gets_what_its_card_needs(tree: Path) -> None:
+    others = {
+        # Its first card needs a helper that nobody else does, and both a shared one.
+        "kernel/drivers/net/ethernet/acme/second.ko": b"firmware=acme/rocket.bin\0firmware=acme/second.bin\0",
+        "kernel/lib/shared.ko": b"",
+        "kernel/lib/own.ko": b"",
+        "kernel/drivers/net/phy/libphy.ko": b"",
+        "kernel/drivers/net/phy/chip.ko": b"",
+        "kernel/drivers/net/ethernet/acme/third.ko": b"",
+        "kernel/drivers/net/xen-netfront.ko": b"",
+    }
+    for path, info in others.items():
+        (tree / HOME / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / HOME / path).write_bytes(module(info))
+    (tree / "usr/lib/firmware/acme/second.bin").write_bytes(b"SECOND")
+    dep = (tree / HOME / "modules.dep").read_text().replace(f"{NIC}:", f"{NIC}: kernel/lib/shared.ko")
+    dep += (
+        "kernel/drivers/net/ethernet/acme/second.ko: kernel/lib/shared.ko kernel/lib/own.ko\n"
+        "kernel/lib/shared.ko:\nkernel/lib/own.ko:\nkernel/drivers/net/phy/libphy.ko:\n"
+        "kernel/drivers/net/phy/chip.ko: kernel/drivers/net/phy/libphy.ko\n"
+        "kernel/drivers/net/ethernet/acme/third.ko: kernel/drivers/net/phy/libphy.ko\n"
+        "kernel/drivers/net/xen-netfront.ko:\n"
+    )
+    (tree / HOME / "modules.dep").write_text(dep)
+    found = await kernel.read_modules(tree, VERSION)
+
+    def files(*drivers: str) -> set[str]:
+        own = (entry for users, piece in found.pieces.items() if users & {*drivers} for entry in piece)
+        return {entry.path.rpartition("/")[2] for entry in own}
+
+    assert files("rocket_nic") == {"rocket-nic.ko", "shared.ko", "rocket.bin"}
+    assert files("second") == {"second.ko", "shared.ko", "own.ko", "rocket.bin", "second.bin"}
+    # Which chip is behind a card shows only when that runs.
+    assert files("third") == {"third.ko", "libphy.ko", "chip.ko"}
+    common = {entry.path.rpartition("/")[2] for entry in found.common}
+    assert {"overlay.ko", "nbd.ko", "modules.alias", "xen-netfront.ko"} <= common
+    assert not common & files("rocket_nic", "second", "third")
+    paths = [entry.path for entry in found.entries]
+    assert len(paths) == len(set(paths))
+    part = await build_boot_part(tree, VERSION)
+    index = cards.read_index(part)
+    assert index is not None
+    assert index.drivers("acce:0001") == ("rocket_nic",)
+    got = (part[at : at + size] for at, size in index.ranges(["second"], len(part)))
+    plain = b"".join(output("zstd", "-dc", data=each) for each in got)
+    assert b"SECOND" in plain
+    assert b"acme/second.ko\0" in plain
+    assert b"acme/third.ko\0" not in plain
 
 
 def test_what_runs_on_clients_is_in_the_servers_version_and_makes_no_generation_old() -> None:
@@ -306,7 +373,8 @@ async def test_real_kernels(root_tree: Callable[[str], Path], name: str, expecte
     (home,) = (root / "usr/lib/modules").glob("*")
     version = home.name
     assert kernel.check_modules(root, version) == ()
-    taken = await kernel.read_modules(root, version)
+    found = await kernel.read_modules(root, version)
+    taken = found.entries
     names = {modules.name_of(entry.path) for entry in taken if entry.path.endswith(".ko")}
     assert set(expected.split()) <= names
     dep = next(entry.data.decode() for entry in taken if entry.path.endswith("modules.dep"))

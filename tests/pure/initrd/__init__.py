@@ -1,0 +1,1 @@
+"""Initrds as far as they are words and bytes."""
