@@ -433,7 +433,7 @@ class Client:
         if verifier := rpc.verifier(said[4:]):
             self._given.append((verifier, secrets.token_bytes(len(verifier))))
         said = self._changed(said, self._words)
-        # A session's name may be, by chance, an open file's and the beginning of what follows that. It comes first.
+        # A session's name may be an open file's and the beginning of what follows that. It comes first.
         for old, new in self._given:
             said = said.replace(old, new, 1)
         waiting = line.expect(step, said[4:8])
