@@ -108,7 +108,8 @@ def reads(desk: Desk, pattern: str, name: str, timeout: float = PATIENCE) -> str
 
 def lets_in(desk: Desk, asked: str, name: str, password: str = PASSWORD) -> None:
     """Type name and password when the screen asks for them."""
-    reads(desk, f"{asked}.*Name:", name)
+    # At the end of all words, as what was answered before may still be there for a moment.
+    reads(desk, f"{asked}.*Name:.{{0,3}}$", name)
     desk.type(NAME)
     reads(desk, "[Pp]assword:", f"{name}-password")
     desk.type(password)
