@@ -137,7 +137,7 @@ def main() -> int:
         before = {each: boot(server, each, context.LEVEL) for each in TRANSPORTS}
         order(server)
         say(f"the base has its order, {time.monotonic() - began:.0f} s after the start")
-        after = {each: boot(server, each, fold.LEVEL) for each in TRANSPORTS}
+        after = {each: boot(server, each, fold.ORDERED) for each in TRANSPORTS}
     print(f"one emulated client with 1 GB, load {os.getloadavg()[2]:.1f} on {os.cpu_count()} processors")
     return show(list(figures(before, after)))
 
