@@ -87,9 +87,11 @@ def seated(undo: ExitStack, server: Server, many: int, recorded: Sequence[str]) 
     return Side(server, netns, machines, compiled(server.session))
 
 
-def serve_theirs(server: Server) -> None:
-    """Have LTSP serve, to as many clients as we have."""
+def serve_theirs(server: Server, files: int) -> None:
+    """Have LTSP serve, to as many clients as we have; ``files`` by TFTP at a time, 0: as LTSP sets it up."""
     peer.serve(server)
+    if files:
+        server.write("/etc/dnsmasq.d/more-files.conf", f"tftp-max={files}\n")
     server.run(
         f"sed -i 's/^dhcp-range=192.168.67.20.*/dhcp-range={_THEIR_RANGE},12h/' "
         "/etc/dnsmasq.d/ltsp-dnsmasq.conf && "
@@ -225,7 +227,7 @@ def measure(first: Session, second: Session, options: argparse.Namespace) -> Ite
     configure(ours, {mac: {"ROOT_TRANSPORT": roots[0]} for mac in _REAL_MACS})
     say(f"LTSP's image: {peer.build(theirs).words()}")
     say(f"ltspd's image: {product.build(ours).words()}")
-    serve_theirs(theirs)
+    serve_theirs(theirs, options.tftp_max)
     runs: list[Run] = []
     wrong: dict[str, str] = {}
     with ExitStack() as undo:
@@ -284,6 +286,12 @@ def main() -> int:
         type=int,
         default=0,
         help="clients that get a large file by HTTP at a time (default: all)",
+    )
+    add(
+        "--tftp-max",
+        type=int,
+        default=0,
+        help="files that LTSP's dnsmasq serves at a time (default: its own, 50)",
     )
     add("--http-most", type=int, default=100, help="most clients with a root by http (default: %(default)s)")
     add("--no-real", dest="real", action="store_false", help="no real clients among the simulated ones")

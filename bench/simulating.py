@@ -62,6 +62,8 @@ class Line(asyncio.BufferedProtocol):
     def expect(self, step: Step, key: bytes = b"") -> "asyncio.Future[bytes]":
         """Return what will be the answer to a question, which is found by its key, or by its order."""
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # Nobody may wait for it any more when the connection ends, which is no error then.
+        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._way = step.way
         if key:
             self.keyed[key] = (step, waiting)
