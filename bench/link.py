@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 from tests.lab.dhcp import Cable, Machine, opened_in
 from tests.lab.net import SERVER_ADDRESS, Lan, ip
+from tests.patience import PATIENCE
 
 GIGABIT = "1gbit"
 # A packet that a card would cut has up to 64 KiB, and goes at once. A switch and a card hold about as much as
@@ -18,6 +19,8 @@ _SHAPE = "tbf rate {rate} burst 256kb limit 2mb"
 # An address of the room itself, which no DHCP server gives.
 _OWN = "192.168.67.253"
 _MEASURED = 400 << 20
+# Seconds; dnsmasq itself waits for three to see whether a new address is in use.
+_AGAIN = 5.0
 
 
 @contextmanager
@@ -79,11 +82,18 @@ def mac(number: int) -> str:
 def lease(netns: str, card: str, its_mac: str) -> str:
     """Get a client the address that it will have, as an earlier boot would have, and return it.
 
-    It may be one that has another card: the answers go to everybody.
+    It may be one that has another card: answers go to everybody. A server that only starts is asked again.
     """
     cable = Cable(netns, card)
+    cable.patient(_AGAIN)
+    began = time.monotonic()
     try:
-        return cable.lease(Machine(mac=its_mac, broadcast=True)).address
+        while True:
+            try:
+                return cable.lease(Machine(mac=its_mac, broadcast=True)).address
+            except TimeoutError:
+                if time.monotonic() - began > PATIENCE:
+                    raise
     finally:
         cable.close()
 
