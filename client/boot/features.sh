@@ -161,6 +161,7 @@ keep_report() {
     keep image "$image"
     keep generation "$generation"
     keep transport "$transport"
+    keep nic_alias "$nic_alias"
     keep marks "$marks"
 }
 

@@ -90,19 +90,28 @@ case "$transport" in
 esac
 modules=$!
 
-find_nic || fail "no network card ${mac:-with a link}; cards:$(cards)." \
-    "is the card's driver in the image's kernel, is its firmware installed there?"
+if ! find_nic; then
+    leave_slim
+    fail "no network card ${mac:-with a link}; cards:$(cards)." \
+        "is the card's driver in the image's kernel, is its firmware installed there?"
+fi
 if [ $$ != 1 ]; then
     # The host's udev may be renaming the card at this moment.
     chroot /proc/1/root /bin/udevadm settle --timeout=10
     find_nic
 fi
 configure || fail "$nic got no address, neither from the boot menu nor by DHCP." "the DHCP server."
-wait_for_link || fail "$nic has no link." "the cable and the switch's port."
+if ! wait_for_link; then
+    leave_slim
+    fail "$nic has no link." "the cable and the switch's port."
+fi
 say "network up ($nic $address)"
 
 load_settings
 [ -n "$server" ] || fail "neither ltsp.server= nor DHCP names a server." "the boot menu on the server."
+# What the server chooses the drivers by at the next boot.
+nic_alias=''
+read -r nic_alias 2>/dev/null <"/sys/class/net/$nic/device/modalias"
 report network
 wait "$modules"
 mount_root

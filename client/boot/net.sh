@@ -50,6 +50,33 @@ choose_nic() {
     return 1
 }
 
+# is_lacking: whether a device has no driver because the module that it needs is not here, as in an initrd with the
+# drivers of one card alone.
+is_lacking() {
+    local path
+    set -f
+    # shellcheck disable=SC2086
+    modprobe -D -a -- $seen >/run/ltsp-modules 2>/dev/null
+    set +f
+    while read -r _ path _; do [ -e "$path" ] || return 0; done </run/ltsp-modules
+    return 1
+}
+
+# is_slim: whether this initrd has the drivers of one card alone; sets slim to them.
+is_slim() {
+    read -r slim 2>/dev/null <"/ltsp/slim"
+}
+
+# leave_slim: the card did not come to life with the drivers of an initrd for one card alone, if this is such a one. The
+# server gives the full one to a machine that did not report.
+leave_slim() {
+    is_slim && [ "$debug_shell" != 1 ] || return 0
+    echo
+    say "this machine's card is not in its slim initrd ($slim); rebooting for the full one. Cards:$(cards)"
+    reboot -f
+    while :; do sleep 60; done
+}
+
 # find_nic: drivers, then the card. USB controllers need a while before the card behind them shows.
 find_nic() {
     local deadline
@@ -60,6 +87,8 @@ find_nic() {
         choose_nic && return
         tick
         [ "$clock" -lt "$deadline" ] || return 1
+        # Another card than the one to boot by may lack its driver, so that one gets a moment all the same.
+        if [ "$clock" -ge $((deadline - 18)) ] && is_slim && is_lacking; then return 1; fi
         [ "$clock" -lt $((deadline - 15)) ] || once nic "waiting for the network card ${mac:-with a link}"
         sleep 0.05
     done

@@ -34,6 +34,7 @@ transport=$transport
 key=$own_key
 kept=$own_kept
 pending=$pending
+card=$nic_alias
 error=${2:+$(printf %.300s "$2")}"
 }
 

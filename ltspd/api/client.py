@@ -189,6 +189,21 @@ NOUN: Noun[ClientState] = Noun(
             since="0.3.0",
         ),
         Property(
+            "Card",
+            "s",
+            attrgetter("card"),
+            "What its kernel calls the network card that it booted by (modalias); empty: not reported.",
+            since="0.6.0",
+        ),
+        Property(
+            "Initrd",
+            "s",
+            attrgetter("initrd"),
+            "Which drivers of network cards it was given in its boot initrd, and why: only those of its "
+            "card, or all. Empty: that is not known, or it was fetched without a word of its card.",
+            since="0.6.0",
+        ),
+        Property(
             "Link",
             "s",
             lambda each: each.seen.link,

@@ -63,14 +63,17 @@ _WORDS = {
     # /proc/sys/kernel/random/boot_id.
     "boot": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "pending": re.compile(r"(?=.{1,600}\Z)[A-Z][A-Za-z0-9_]*(?: [A-Z][A-Za-z0-9_]*)*"),
+    # What the kernel calls a device (modalias), which has no blanks.
+    "card": re.compile(r"[a-z]{2,16}:[!-~]{1,240}"),
     "order": re.compile(r"[0-9]{1,16}"),
 }
 # Every field by its name here and in reports; Mac, Address … on the bus. ``key`` is the public half of the
 # machine's key, ``kept`` is 1 if it keeps that over its boots. ``pending`` are
-# the names of settings that have changed and count at its next boot.
+# the names of settings that have changed and count at its next boot. ``card`` is what its kernel calls its
+# network card; ``initrd``, which drivers it was given and why, is said by the gateway.
 FIELDS = (
     "mac", "address", "hostname", "image", "generation", "transport", "stage", "error", "key", "kept", "boot",
-    "pending",
+    "pending", "card", "initrd",
 )  # fmt: skip
 ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
 # What a client says of an order that it was given: the order's id, and ``ok`` or a sentence.
@@ -86,7 +89,7 @@ def is_sound(field: str, text: str) -> bool:
         return True
     if field == "address":
         return is_address(text)
-    if field in ("error", "result"):
+    if field in ("error", "result", "initrd"):
         return is_sentence(text)
     if field == "hostname":
         return is_host_name(text)

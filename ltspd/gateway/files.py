@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from ltspd.gateway.metrics import Counts
+from ltspd.gateway.slim import Slim
 
 log = logging.getLogger("ltspd.gateway")
 
@@ -21,9 +22,9 @@ _SLASHES = re.compile("/{2,}")
 class Files:
     """The files of the table."""
 
-    def __init__(self, counts: Counts) -> None:
-        """Count the bytes that go out; there is no file yet."""
-        self._counts = counts
+    def __init__(self, counts: Counts, slim: Slim) -> None:
+        """Count the bytes that go out; ``slim`` serves parts of initrds. There is no file yet."""
+        self._counts, self._slim = counts, slim
         self.paths: Mapping[str, str] = {}
         self._kept: Mapping[str, bytes] = {}
 
@@ -61,6 +62,8 @@ class Files:
         if not await asyncio.to_thread(os.access, file, os.R_OK):
             log.error("%s of the table can't be read", file)
             raise web.HTTPNotFound(text="This boot file is not there now. The server's journal tells more.\n")
+        if file.endswith("/initrd.img") and (part := await self._slim.answer(request, file)) is not None:
+            return part
         return _File(self._counts, file)
 
 

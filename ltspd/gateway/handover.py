@@ -130,6 +130,8 @@ def _told(entry: Entry) -> dict[str, tuple[str, object]]:
         "Kept": ("s", report.kept),
         "Boot": ("s", report.boot),
         "Pending": ("s", report.pending),
+        "Card": ("s", report.card),
+        "Initrd": ("s", report.initrd),
         "LastSeen": ("t", entry.seen),
     }
 

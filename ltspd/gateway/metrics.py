@@ -14,6 +14,8 @@ from ltspd.names import ROOT_PATH, interface
 BOUNDS = (1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0)
 # What can become of a report; all but "taken" are refusals.
 OUTCOMES = ("taken", "malformed", "foreign", "impostor", "limited")
+# What a client may get of its initrd: what its network card needs, or all.
+INITRDS = ("slim", "full")
 # The daemon's words for its jobs and states once more, because the model would take memory. A test compares.
 JOBS, RESULTS = ("build", "fold"), ("done", "failed", "cancelled")
 STATES = ("starting", "in-sync", "applying", "attention")
@@ -28,6 +30,7 @@ class Counts:
     def __init__(self) -> None:
         """Begin with zeroes."""
         self.requests: Counter[int] = Counter()
+        self.initrds: Counter[str] = Counter(dict.fromkeys(INITRDS, 0))
         self.bytes = 0
         self.connections = self.waiting = self.refused = 0
         self.reports: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
@@ -51,6 +54,11 @@ def families(counts: Counts, stages: Mapping[str, int], objects: Objects | None)
     yield single(
         "ltspd_http_sent_bytes_total", "counter", "Bytes of files that went out whole, or as asked for.",
         counts.bytes,
+    )  # fmt: skip
+    yield labelled(
+        "ltspd_initrds_total", "counter",
+        "Initrds that clients fetched: slim (what their network card needs) or full (all drivers).",
+        "kind", counts.initrds,
     )  # fmt: skip
     yield single("ltspd_http_connections", "gauge", "Connections that are open.", counts.connections)
     yield single(

@@ -124,4 +124,10 @@ def _together(before: Report, report: Report) -> Report:
     elif report.stage == ClientStage.ROOT and before.stage in _BEYOND_ROOT:
         # It tells the key, which may be made after the login is there.
         report = replace(report, stage=before.stage, error=before.error)
-    return replace(report, key=told.key, kept=told.kept)
+    return replace(
+        report,
+        key=told.key,
+        kept=told.kept,
+        card=report.card or before.card,
+        initrd=report.initrd or before.initrd,
+    )

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiohttp import web
 
 from ltspd.gateway.admission import Admission
+from ltspd.gateway.fitting import Fitting
 from ltspd.gateway.limits import Limits
 from ltspd.gateway.metrics import Counts
 from ltspd.gateway.registry import Registry
@@ -23,9 +25,15 @@ class Reporting:
     """Takes reports into the registry, and calls ``news`` after each."""
 
     def __init__(
-        self, admission: Admission, registry: Registry, counts: Counts, news: Callable[[], None]
+        self,
+        admission: Admission,
+        registry: Registry,
+        fitting: Fitting,
+        counts: Counts,
+        news: Callable[[], None],
     ) -> None:
         """Listen to whom ``admission`` lets in."""
+        self._fitting = fitting
         self._admission, self._registry, self._counts, self._news = admission, registry, counts, news
         self._limits = Limits(time.monotonic())
 
@@ -55,6 +63,9 @@ class Reporting:
             self._news()
             return "taken", 204
         log.info("%s is %s, %s at %s", address, report.mac, report.hostname or "-", report.stage)
+        now = time.monotonic()
+        given = self._fitting.report(report.mac, report.stage, report.clock, report.card, now)
+        report = replace(report, initrd=given)
         self._counts.marked(self._registry.take(report, address, time.time_ns() // 1000))
         self._news()
         return "taken", 204

@@ -29,7 +29,8 @@ class BadReport(ValueError):
 class Report:
     """What one client says. ``clock`` and the moments in ``marks`` are seconds since its kernel started.
 
-    With an ``order`` it is the answer to that, and says nothing of the boot.
+    With an ``order`` it is the answer to that, and says nothing of the boot. ``initrd`` is what the gateway
+    itself has to say of it.
     """
 
     mac: str
@@ -45,6 +46,8 @@ class Report:
     kept: str = ""
     boot: str = ""
     pending: str = ""
+    card: str = ""
+    initrd: str = ""
     order: str = ""
     result: str = ""
 
@@ -79,9 +82,13 @@ def _report(values: Mapping[str, str]) -> Report:
         "kept",
         "boot",
         "pending",
+        "card",
         *ANSWER,
     )
     found = {name: values.get(name, "") for name in ("mac", "stage", *fields)}
+    if not is_sound("card", found["card"]):
+        # Vendors make names of devices up, and a machine can do without this.
+        found["card"] = ""
     for name, value in found.items():
         if not is_sound(name, value):
             raise BadReport(f"{name} can't be that")

@@ -20,6 +20,7 @@ from ltspd.gateway.live import Live
 from ltspd.gateway.metrics import Counts, families
 from ltspd.gateway.registry import Registry
 from ltspd.gateway.reporting import Reporting
+from ltspd.gateway.slim import Slim
 from ltspd.gateway.waking import Waking
 
 log = logging.getLogger("ltspd.gateway")
@@ -43,10 +44,13 @@ class Gateway:
         self._counts, self._registry = Counts(), Registry()
         self._admission = Admission(Neighbours())
         self._handover = Handover(self._registry, self._counts)
-        self._files, self._boot = Files(self._counts), Boot()
+        slim = Slim(self._counts, self._admission.may_be)
+        self._files, self._boot = Files(self._counts, slim), Boot()
         self._live = Live(self._admission, held_most())
         self._waking = Waking()
-        reporting = Reporting(self._admission, self._registry, self._counts, self._handover.news)
+        reporting = Reporting(
+            self._admission, self._registry, slim.fitting, self._counts, self._handover.news
+        )
         self._problems: tuple[str, ...] = ()
         app = web.Application(client_max_size=1)
         app.on_response_prepare.append(self._answered)

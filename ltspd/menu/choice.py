@@ -11,7 +11,7 @@ from ltspd.config.document import Assignment, Code, Document, Entry, Host, Inclu
 from ltspd.config.evaluate import Index, effective_menu, effective_server, host_patterns
 from ltspd.config.headers import is_glob
 from ltspd.config.parameter import MENU, Parameter, Settings
-from ltspd.config.readers import IMAGE, LINE, choice, number
+from ltspd.config.readers import FLAG, IMAGE, LINE, choice, number
 from ltspd.config.rooms import MEMBERS
 from ltspd.config.secrecy import withheld
 from ltspd.model.menu import BootWay, MenuChoice, Offer, RootTransport
@@ -41,9 +41,12 @@ WAY = Parameter(
     MENU,
     "Boot program of a machine, by its MAC address: auto, ipxe, drivers, shim (Secure Boot) or pxelinux",
 )
+SLIM = Parameter(
+    "SLIM_INITRD", FLAG, "1", MENU, "Give a client the drivers of its network card alone, if that is known"
+)
 # No parameter has a name in lower case.
 _CODE = "code"
-PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT, WAY)
+PARAMETERS = (DEFAULT_IMAGE, TRANSPORT, KERNEL_PARAMETERS, TIMEOUT, WAY, SLIM)
 
 
 class Chooser:
@@ -75,6 +78,7 @@ class Chooser:
             settings[TRANSPORT] or self._transport,
             settings[KERNEL_PARAMETERS],
             settings[TIMEOUT] if shown and settings[TIMEOUT] >= 0 else None,
+            settings[SLIM],
         )
 
     def _known(self, name: str) -> str:

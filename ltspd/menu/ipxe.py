@@ -29,6 +29,7 @@ _HEAD = """#!ipxe
 set srv ${next-server}
 isset ${proxydhcp/dhcp-server} && set srv ${proxydhcp/dhcp-server} ||
 set base http://${srv}PORT/ltsp
+set card ?mac=${mac}&bus=${busid:hexraw}
 set net BOOTIF=01-${mac:hexhyp} ip=${ip}::${gateway}:${netmask}:${hostname}::off:${dns}"""
 
 # With --replace the script that comes takes the place of this one, also when it ends.
@@ -134,6 +135,7 @@ def _choice(choice: MenuChoice) -> Iterator[str]:
     yield f"set root {choice.transport}"
     parameters = _text(choice.kernel_parameters)
     yield f"set parameters {parameters}" if parameters else "clear parameters ||"
+    yield "set fit ${card}" if choice.slim else "clear fit ||"
     yield f"set timeout {choice.timeout}" if choice.timeout is not None else "clear timeout ||"
 
 
@@ -267,5 +269,7 @@ def _roots() -> Iterator[str]:
         yield f"iseq ${{root}} {RootTransport.NBD} || goto {way}_last"
         yield f"initrd --name nbd.img ${{base}}/nbd.img {fail}"
         yield f"\n:{way}_last"
-        yield f"initrd --name initrd.img ${{base}}/${{dir}}/initrd.img {fail}"
+        # The gateway can tell what this machine needs of it.
+        fit = "${fit}" if way == "http" else ""
+        yield f"initrd --name initrd.img ${{base}}/${{dir}}/initrd.img{fit} {fail}"
         yield "boot || goto failed"

@@ -153,7 +153,8 @@ class ClientState:
     settings that count at its next one. Unknown fields are empty. ``seen`` is what the listener heard of it.
     The machine reports all of this itself, but for the rest: ``identity`` is our judgement of its key,
     ``rooms`` are those that ltsp.conf puts it in, ``order`` is the id of the last order to it, and ``result``
-    what came of that. ``way`` is the BootWay of its next boot, and so many boots ``failed`` in a row.
+    what came of that. ``card`` is what its kernel calls its network card, and ``initrd`` says which drivers
+    it was given and why. ``way`` is the BootWay of its next boot, and so many boots ``failed`` in a row.
     """
 
     mac: str
@@ -171,6 +172,8 @@ class ClientState:
     boot: str = ""
     rooms: tuple[str, ...] = ()
     pending: str = ""
+    card: str = ""
+    initrd: str = ""
     order: str = ""
     result: str = ""
     seen: Seen = UNHEARD

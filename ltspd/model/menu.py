@@ -109,12 +109,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class MenuChoice:
-    """What one client, or everybody, gets from the menu. ``timeout`` in ms; None: no menu is shown."""
+    """What one client, or everybody, gets from the menu. ``timeout`` in ms; None: no menu is shown.
+
+    ``slim``: an initrd with the drivers of its network card alone, where that is known.
+    """
 
     entry: str
     transport: RootTransport
     kernel_parameters: str
     timeout: int | None
+    slim: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,13 +139,17 @@ def power_on(
     external: bool = False,
     consoles: int = 0,
     screen: bool = False,
+    card: str = "virtio-net-pci",
+    rom: str | None = None,
     extra: tuple[str, ...] = (),
 ) -> Client:
     """Switch a diskless machine on; it boots from the network. ``memory`` is in MiB.
 
     ``external`` plugs it into the second network instead of the LAN, ``consoles`` (at most two) are serial
-    lines more, and a ``screen`` can be looked at and typed on. Needs about a third of a
-    minute to a login prompt on two cores; more than two machines at a time take longer each.
+    lines more, and a ``screen`` can be looked at and typed on. ``card`` is QEMU's name of the network card's
+    model, ``rom`` the program on it (empty: none; None: that of its model, which UEFI needs none of for
+    virtio). Needs about a third of a minute to a login prompt on two cores; more than two machines at a time
+    take longer each.
     """
     number = next(_numbers)
     mac = mac or f"52:54:00:67:{number >> 8:02x}:{number & 255:02x}"
@@ -163,8 +167,11 @@ def power_on(
     for number, descriptor in enumerate(serial):
         argv += ["-chardev", f"socket,id=line{number},fd={descriptor}", "-serial", f"chardev:line{number}"]
     argv += ["-netdev", f"tap,id=lan,ifname={client.tap},script=no,downscript=no"]
-    rom = "" if firmware.startswith("bios") else ",romfile="
-    argv += ["-device", f"virtio-net-pci,netdev=lan,mac={mac}{rom}", *extra]
+    if rom is None and card == "virtio-net-pci" and not firmware.startswith("bios"):
+        rom = ""
+    if card == "usb-net":
+        argv += ["-device", "qemu-xhci"]
+    argv += ["-device", f"{card},netdev=lan,mac={mac}{'' if rom is None else f',romfile={rom}'}", *extra]
     began = time.monotonic()
     try:
         client._process = session.start(argv, log=f"{name}-qemu.log", netns=lan.switch, pass_fds=descriptors)

@@ -97,7 +97,8 @@ ALLOWED = {
         "outputs.world paths plan system.files system.memory system.notify system.sshkeys"
     ),
     "gateway": (
-        "clients.* config.document dbus.caller dbus.wire menu.* model.* names system.journal system.memory"
+        "clients.* config.document dbus.caller dbus.wire initrd.cards menu.* model.* names "
+        "system.journal system.memory"
     ),
     "listener": (
         "clients.fields clients.seen dbus.caller gateway.bus gateway.delivery gateway.limits model.* names "

@@ -107,7 +107,7 @@ def test_the_oldest_are_forgotten() -> None:
 
 
 def test_keys_of_the_bus_are_the_fields() -> None:
-    reported = {"Error", "Key", "Kept", "Boot", "Pending"}
+    reported = {"Error", "Key", "Kept", "Boot", "Pending", "Card", "Initrd"}
     assert set(ON_THE_BUS.values()) | {"LastSeen"} == set(BOOTED) | reported
 
 

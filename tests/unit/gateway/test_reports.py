@@ -50,6 +50,13 @@ def test_a_report() -> None:
     assert parse(f"mac={MAC}\nstage=off\nclock=1".encode()) == Report(MAC, "off", 1.0)
 
 
+def test_a_card_with_a_name_that_nobody_would_give_costs_no_report() -> None:
+    card = "pci:v00008086d000010D3sv00001028sd00000001bc02sc00i00"
+    assert parse(body(card=card)).card == card
+    for each in ("", "pci", "pci:a b", "PCI:v1", "of:" + "x" * 300, "usb:\u00e9"):
+        assert parse(body(card=each)) == parse(body())
+
+
 KEY, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "AB")
 
 
