@@ -36,12 +36,20 @@ answers() {
     "$busybox" timeout 10 "$busybox" stat "$1" >/dev/null 2>&1
 }
 
+# end_listed FILE: end the processes in the list of a control group, but this one. The kernel lists one that has ended since
+# the line before was read as 0, and to `kill` that is everybody in our own group of processes, us among them.
+end_listed() {
+    local pid
+    while read -r pid; do
+        case "$pid" in 0 | $$) ;; *) kill "$pid" ;; esac
+    done 2>/dev/null <"$1"
+}
+
 # end_connection: end the connection, and all that belongs to it.
 end_connection() {
-    local pid
     [ -n "$connection" ] || return 0
     find_socket
-    while read -r pid; do kill "$pid"; done 2>/dev/null <"$connections/$connection/cgroup.procs"
+    end_listed "$connections/$connection/cgroup.procs"
     rm -f "$socket"
     # Those of processes that were still ending the last time go, too.
     rmdir "$connections"/*.[0-9]* 2>/dev/null
@@ -375,9 +383,9 @@ end_others() {
 
 # end_carriers: end sshfs and the connection of a home.
 end_carriers() {
-    local pid group
+    local group
     find_group
-    while read -r pid; do [ "$pid" = $$ ] || kill "$pid"; done 2>/dev/null <"$group/cgroup.procs"
+    end_listed "$group/cgroup.procs"
     end_connection
     rm -f "$login/users/$uid/lost" "$login/users/$uid/again"
 }
