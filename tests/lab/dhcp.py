@@ -9,6 +9,7 @@ import secrets
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -28,6 +29,8 @@ _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _CLONE_NEWNET = 0x40000000
 # A server answers within milliseconds; after so many seconds it will not, however busy this machine is.
 PATIENCE = 60.0
+# Machines ask again after four seconds (RFC 2131, 4.1).
+AGAIN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,20 @@ class Cable:
         offer = self.first(DISCOVER, machine, {})
         wanted = {ADDRESS: IPv4Address(offer.address).packed, SERVER: offer.options[SERVER]}
         return self.first(REQUEST, machine, wanted)
+
+    def lease_at_last(self, machine: Machine) -> Answer:
+        """Do the same after a cut: what is sent before the cable is in use again is lost, so ask again."""
+        deadline = time.monotonic() + PATIENCE
+        self.patient(AGAIN)
+        try:
+            while True:
+                try:
+                    return self.lease(machine)
+                except TimeoutError:
+                    if time.monotonic() > deadline:
+                        raise
+        finally:
+            self.patient()
 
     def renew(self, machine: Machine, address: str) -> Answer:
         """Ask for more time for an address, as the system of a machine does that has it."""
