@@ -41,7 +41,7 @@ answers() {
 end_listed() {
     local pid
     while read -r pid; do
-        case "$pid" in 0 | $$) ;; *) kill "$pid" ;; esac
+        case "$pid" in 0 | "$$") ;; *) kill "$pid" ;; esac
     done 2>/dev/null <"$1"
 }
 
