@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2154
 # What ltsp-ahead.service runs: read the files of the image that a login needs, and load what it has the kernel load.
-# `ahead list` only prints their names. features/90-ahead.sh puts `busybox` before this.
+# `ahead list` only prints their names, `ahead now` does not wait. features/90-ahead.sh puts `busybox` before this.
 
 # list_programs: print the paths of what runs between the password and a shell.
 list_programs() {
@@ -71,7 +71,7 @@ if [ "${1-}" = list ]; then
     list
     exit
 fi
-rest
+[ "${1-}" = now ] || rest
 files=$(list)
 # One process reads them all. No name has a blank.
 set -f
