@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.lab.client import power_on
+from tests.lab.client import Client, power_on
 from tests.lab.server import Server
 
 # What each server's initrd says on the console once the client's root is mounted. LTSP names each mount as
@@ -44,12 +44,17 @@ def boot(server: Server, root: str, name: str, mac: str, patience: float = 600.0
     server.session.logs.mkdir(parents=True, exist_ok=True)
     client = power_on(server.session, server.lan, name=name, mac=mac)
     try:
-        kernel = client.expect(r"Linux version \d", patience)
-        mounted = client.expect(root, patience)
-        login = client.login_prompt(patience)
-        # The mark is made when the prompt comes; later traffic isn't the boot's.
-        received = client.timeline()["login"].received
-        transport = (mounted.groups or ("nfs",))[0] or "?"
-        return Boot(kernel.time, mounted.time, login.time, received, transport)
+        return seen(client, root, patience)
     finally:
         client.off()
+
+
+def seen(client: Client, root: str, patience: float) -> Boot:
+    """Wait for the login prompt of a client that was just switched on; the rest is as in ``boot``."""
+    kernel = client.expect(r"Linux version \d", patience)
+    mounted = client.expect(root, patience)
+    login = client.login_prompt(patience)
+    # The mark is made when the prompt comes; later traffic isn't the boot's.
+    received = client.timeline()["login"].received
+    transport = (mounted.groups or ("nfs",))[0] or "?"
+    return Boot(kernel.time, mounted.time, login.time, received, transport)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.boot import Boot
+from bench.boot import Boot, seen
 from tests.lab.client import Client, power_on
 from tests.lab.server import Server
 from tests.lab.session import end
@@ -75,16 +75,11 @@ def record(server: Server, root: str, name: str, mac: str, patience: float = 600
         began = time.time()
         client = power_on(server.session, server.lan, name=name, mac=mac)
         try:
-            kernel = client.expect(r"Linux version \d", patience)
-            mounted = client.expect(root, patience)
-            login = client.login_prompt(patience)
-            received = client.timeline()["login"].received
+            boot = seen(client, root, patience)
             memory = used(client)
         finally:
             client.off()
-    transport = (mounted.groups or ("nfs",))[0] or "?"
-    boot = Boot(kernel.time, mounted.time, login.time, received, transport)
-    return Recorded(boot, file, began, began + login.time, memory)
+    return Recorded(boot, file, began, began + boot.login, memory)
 
 
 def used(client: Client) -> int:
