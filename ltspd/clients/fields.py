@@ -63,8 +63,8 @@ _WORDS = {
     # /proc/sys/kernel/random/boot_id.
     "boot": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "pending": re.compile(r"(?=.{1,600}\Z)[A-Z][A-Za-z0-9_]*(?: [A-Z][A-Za-z0-9_]*)*"),
-    # What the kernel calls a device (modalias), which has no blanks.
-    "card": re.compile(r"[a-z]{2,16}:[!-~]{1,240}"),
+    # What the kernel calls a device (modalias), as pci:v00008086d000010D3 or of:NethernetT(null)Cbrcm,genet.
+    "card": re.compile(r"[a-z]{2,16}:[A-Za-z0-9:,._()@#+=-]{1,240}"),
     "order": re.compile(r"[0-9]{1,16}"),
 }
 # Every field by its name here and in reports; Mac, Address … on the bus. ``key`` is the public half of the
@@ -76,6 +76,8 @@ FIELDS = (
     "pending", "card", "initrd",
 )  # fmt: skip
 ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in FIELDS}
+# Fields that people read; no program acts on them.
+SENTENCES = ("error", "result", "initrd")
 # What a client says of an order that it was given: the order's id, and ``ok`` or a sentence.
 ANSWER = ("order", "result")
 ANSWERS_ON_THE_BUS: Mapping[str, str] = {each: each.capitalize() for each in ANSWER}
@@ -89,7 +91,7 @@ def is_sound(field: str, text: str) -> bool:
         return True
     if field == "address":
         return is_address(text)
-    if field in ("error", "result", "initrd"):
+    if field in SENTENCES:
         return is_sentence(text)
     if field == "hostname":
         return is_host_name(text)

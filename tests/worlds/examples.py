@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 # `./check quick` sets it: who waits for that run wants to know soon, and the whole run draws the rest.
 QUICK = os.environ.get("LTSPD_CHECK") == "quick"
+# `.ci/run` sets it: a tree that passed passes again. Every other run draws anew, and finds what is left.
+SAME = os.environ.get("LTSPD_EXAMPLES") == "same"
 # hypothesis's own default.
 USUAL = 100
 # A quick run draws this part of them.
@@ -23,6 +25,7 @@ def drawn(count: int = USUAL) -> settings:
     return settings(
         max_examples=max(count // SHARE, 10) if QUICK else count,
         deadline=None,
+        derandomize=SAME,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 
