@@ -4,6 +4,7 @@ PYTHON ?= /usr/bin/python3
 CFLAGS ?= -s
 LIB = $(DESTDIR)/usr/lib/ltspd
 UNITS = $(DESTDIR)/usr/lib/systemd/system
+COCKPIT = $(DESTDIR)/usr/share/cockpit/ltspd
 
 # Clients' architectures. A module runs in any image since the C library 2.31, so it has no symbol of a later one.
 PAM_ARCHES ?= x86_64 i686 aarch64
@@ -76,3 +77,6 @@ install:
 	$(PYTHON) -B -m ltspd.manual $(DESTDIR)/usr/share > /dev/null
 	install -D -m 644 desktop/ltspd-notifier.desktop $(DESTDIR)/etc/xdg/autostart/ltspd-notifier.desktop
 	install -m 644 apt/80ltspd $(DESTDIR)/etc/apt/apt.conf.d/
+	install -d $(COCKPIT)
+	install -m 644 cockpit/*.js cockpit/*.json cockpit/*.html cockpit/*.css $(COCKPIT)
+	$(PYTHON) -B cockpit/translate.py $(COCKPIT)

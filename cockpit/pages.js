@@ -1,0 +1,13 @@
+/**
+ * The pages, in the order of their tabs; README.md says how one is added.
+ *
+ * @typedef {object} Page
+ * @property {string} id  its address below the page's own: "clients" is #/clients
+ * @property {string} title  what its tab says
+ * @property {(root: HTMLElement, model: import("./bus.js").Model, view: any) => void} show  draws it into `root`
+ */
+
+import { overview } from "./overview.js";
+
+/** @type {Page[]} */
+export const PAGES = [overview];
