@@ -7,6 +7,7 @@ from typing import Protocol
 from ltspd.api import noun, order
 from ltspd.api.noun import CONTROL_CLIENT, Call, Method, Noun, Property
 from ltspd.clients.enrolment import fingerprint
+from ltspd.clients.stages import stages
 from ltspd.errors import NoKey, NotObeyed
 from ltspd.model.client import ClientState
 from ltspd.model.state import State
@@ -245,6 +246,14 @@ NOUN: Noun[ClientState] = Noun(
             attrgetter("failed"),
             "How many of its boots have failed in a row by that program: it was fetched, and no system came.",
             since="0.5.0",
+        ),
+        Property(
+            "Stages",
+            "a{st}",
+            stages,
+            "When the boot that it is in, or was last in, came to each Stage, as far as ltspd has heard of "
+            "it since it started.",
+            since="0.6.0",
         ),
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Protocol
 
-from ltspd.api import config, diagnosis, image, migration, order, serving, setup
+from ltspd.api import config, diagnosis, image, migration, order, permission, serving, setup
 from ltspd.api.noun import (
     BUILD_IMAGE,
     CONFIGURE,
@@ -174,6 +174,7 @@ NOUN: Noun[State] = Noun(
         *setup.METHODS,
         *diagnosis.METHODS,
         *serving.METHODS,
+        *permission.METHODS,
     ),
     signals=(
         Signal(

@@ -78,13 +78,29 @@ class Core(Protocol):
         """Bring everything up to date, and wait for the end of that, but not longer than ``seconds``."""
 
 
+class Question(NamedTuple):
+    """A call that somebody may want to make: the object's path, the method, its arguments with types."""
+
+    path: str
+    method: str
+    arguments: "tuple[Typed, ...]"
+
+
+async def _nothing(_questions: Sequence[Question]) -> Sequence[bool]:
+    raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One method call. ``uid`` is the caller's; ``arguments`` are plain values, options already checked."""
+    """One method call. ``uid`` is the caller's; ``arguments`` are plain values, options already checked.
+
+    ``may`` says which calls the same caller would be allowed to make, without asking for a password.
+    """
 
     sender: str
     uid: int
     arguments: tuple[Any, ...]
+    may: Callable[[Sequence[Question]], Awaitable[Sequence[bool]]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

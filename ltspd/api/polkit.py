@@ -51,13 +51,25 @@ class Authority:
             raise
         await audit.write(request, audit.ALLOWED, how)
 
+    async def allows(self, request: Request) -> bool:
+        """Return whether the caller may do it without a dialog. The journal has no line of that."""
+        try:
+            await self._decide(request, interactive=False)
+        except NotAuthorized:
+            return False
+        return True
+
     async def require_user(self, request: Request, users: frozenset[int]) -> None:
         """Return if the caller is trusted or one of ``users``; raises NotAuthorized, in the journal, too."""
-        if request.uid in self._trusted or request.uid in users:
+        if self.is_user(request.uid, users):
             return
         error = NotAuthorized(f"{request.method} is for the service that it was made for, and no one else.")
         await audit.write(request, audit.DENIED, error.message)
         raise error
+
+    def is_user(self, uid: int, users: frozenset[int]) -> bool:
+        """Return whether this is a trusted user or one of ``users``."""
+        return uid in self._trusted or uid in users
 
     async def _decide(self, request: Request, interactive: bool) -> str:
         action = request.action

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from ltspd.api.difference import Difference, difference
 from ltspd.api.noun import (
     Call,
     Method,
+    Question,
     Refusal,
     Standard,
     Tree,
@@ -282,11 +284,7 @@ class Service:
 
     async def _invoke(self, message: Message, interface: str, method: Method[Any]) -> list[Any]:
         noun = contract()[interface]
-        given = tuple(
-            check_options(value, method.options) if each.signature == "a{sv}" else value
-            for each, value in zip(arguments(method.inputs), message.body, strict=True)
-        )
-        call = Call(message.sender, -1, given)
+        call = Call(message.sender, -1, _given(method, message.body), partial(self._may, message))
         subject = noun.at(self._core.state, message.path)
         details = method.details(subject, call) if method.details else noun.details(subject)
         request = Request(message.sender, -1, "", f"{interface.rpartition('.')[2]}.{method.name}", details)
@@ -315,13 +313,67 @@ class Service:
 
     async def _authorize(self, message: Message, request: Request) -> int:
         """Return the caller's user id once it is allowed to; raises NotAuthorized."""
+        with self._asks():
+            uid = await self._authority.uid(message.sender)
+            interactive = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
+            await self._authority.require(replace(request, uid=uid), interactive=interactive)
+        return uid
+
+    @contextmanager
+    def _asks(self) -> Iterator[None]:
+        """Have this task cancelled if its caller leaves meanwhile."""
         task = asyncio.current_task()
         assert task is not None
         self._asking.add(task)
         try:
-            uid = await self._authority.uid(message.sender)
-            interactive = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
-            await self._authority.require(replace(request, uid=uid), interactive=interactive)
+            yield
         finally:
             self._asking.discard(task)
-        return uid
+
+    async def _may(self, message: Message, questions: Sequence[Question]) -> Sequence[bool]:
+        """Return which calls the sender of a message may make; raises Refusal, NotAuthorized."""
+        with self._asks():
+            uid = await self._authority.uid(message.sender)
+            wanted = [self._request(each, message.sender, uid) for each in questions]
+            # Many calls need the same: all that only read, all methods of an image.
+            asked = {
+                (each.action, tuple(each.details.items())): each
+                for each in wanted
+                if isinstance(each, Request)
+            }
+            answers = await asyncio.gather(*map(self._authority.allows, asked.values()))
+        allowed = dict(zip(asked, answers, strict=True))
+        return [
+            allowed[each.action, tuple(each.details.items())] if isinstance(each, Request) else each
+            for each in wanted
+        ]
+
+    def _request(self, question: Question, sender: str, uid: int) -> Request | bool:
+        """Return what polkit is asked about a call, or the answer if it isn't asked; raises Refusal."""
+        if question.path not in self._tree:
+            return False
+        kinds = "".join(each.signature for each in question.arguments)
+        name, method = standard.resolve(self._tree, question.path, None, question.method, kinds)
+        if isinstance(method, Standard):
+            return True
+        if method.only:
+            return self._authority.is_user(uid, self._users.get(method.only, frozenset()))
+        noun, given = contract()[name], _given(method, [each.value for each in question.arguments])
+        call = Call(sender, uid, given)
+        try:
+            subject = noun.at(self._core.state, question.path)
+            action = method.action_for(subject, call)
+            details = method.details(subject, call) if method.details else noun.details(subject)
+        except Refusal:
+            raise
+        except LtspError:
+            return False  # it names what isn't there
+        return True if action is None else Request(sender, uid, action, f"{noun.word}.{method.name}", details)
+
+
+def _given(method: Method[Any], body: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the arguments of a call with checked options; raises InvalidOption."""
+    return tuple(
+        check_options(value, method.options) if each.signature == "a{sv}" else value
+        for each, value in zip(arguments(method.inputs), body, strict=True)
+    )

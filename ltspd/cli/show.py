@@ -81,12 +81,23 @@ def _value(name: str, value: Any) -> str:
             return value.rpartition("/")[2]
         case "Error", (str(), str(sentence)):
             return sentence.replace("\n", " |")
+        case "Stages", dict():
+            return _stages(value)
         case "Pending", [_, *_]:
             return f"{' '.join(map(str, value))} (at the next boot)"
         case _, list():
             return " ".join(str(each) for each in value)
         case _:
             return str(value)
+
+
+def _stages(stages: Mapping[str, int]) -> str:
+    """Return the stages of a boot: the time of the first, and how long after it each other one came."""
+    began = min(stages.values(), default=0)
+    return ", ".join(
+        f"{stage} {moment(at)}" if at == began else f"{stage} +{duration(at - began)}"
+        for stage, at in stages.items()
+    )
 
 
 def size(amount: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ltspd.clients.fields import ANSWER, ANSWERS_ON_THE_BUS, FIELDS, ON_THE_BUS, ClientStage, is_sound
+from ltspd.clients.stages import reached
 from ltspd.model.client import ClientState, Identity
 from ltspd.model.image import Image
 from ltspd.model.menu import RootTransport
@@ -78,7 +79,8 @@ def _merged(clients: Clients, report: Mapping[str, object], known: Known, now: i
     if value["stage"] not in _TROUBLED:
         value["error"] = ""
     # A time in the future comes from a wrong clock, and would make this client the newest for ever.
-    return replace(before, **value, last_seen=min(seen, now))
+    seen = min(seen, now)
+    return replace(before, **value, last_seen=seen, reached=reached(before.reached, value["stage"], seen))
 
 
 def answers(reports: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, str]]:

@@ -155,6 +155,7 @@ class ClientState:
     ``rooms`` are those that ltsp.conf puts it in, ``order`` is the id of the last order to it, and ``result``
     what came of that. ``card`` is what its kernel calls its network card, and ``initrd`` says which drivers
     it was given and why. ``way`` is the BootWay of its next boot, and so many boots ``failed`` in a row.
+    ``reached`` are the stages that it reported of its last boot, each with the time of the first report.
     """
 
     mac: str
@@ -179,3 +180,4 @@ class ClientState:
     seen: Seen = UNHEARD
     way: str = ""
     failed: int = 0
+    reached: tuple[tuple[str, int], ...] = ()

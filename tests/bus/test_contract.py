@@ -22,7 +22,7 @@ METHODS = {
     f"{noun.word}.{each.name}": each for noun in NOUNS for each in noun.methods if isinstance(each, Method)
 }
 # The methods that only read: adding one here is a decision, so it is a list of its own.
-READ_ONLY = {"manager.GetImage", "manager.Diagnose"}
+READ_ONLY = {"manager.GetImage", "manager.Diagnose", "manager.MayCall"}
 
 
 def test_every_method_has_an_action_or_is_on_the_read_only_list() -> None:

@@ -48,6 +48,13 @@ def odd_value(rng: random.Random, kind: str) -> Any:
         "t": [0, 2**64 - 1],
         "as": [[], ODD_TEXTS],
         "b": [True],
+        "a(osav)": [
+            [],
+            [[ROOT_PATH, "Reload", []]] * 200,
+            [["/a" * 1000, rng.choice(ODD_TEXTS), [deep(9)]]],
+            [[ROOT_PATH, rng.choice(ODD_TEXTS), []], [ROOT_PATH, "Diagnose", [deep(9)]]],
+            [[ROOT_PATH, "Apply", [Variant("a{sv}", rng.choice(options))]]],
+        ],
     }
     return rng.choice(values[kind])
 

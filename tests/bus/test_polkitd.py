@@ -127,6 +127,18 @@ async def test_the_rule_of_the_page_makes_a_teacher_master_of_one_room(
     assert "control-client: you are not authorized" in text
 
 
+@pytest.mark.usefixtures("polkitd", "service")
+async def test_a_teacher_may_ask_what_is_allowed_before_it_is_tried(
+    bus_address: str, server: FakeServer
+) -> None:
+    pc01, pc02 = (object_path("client", f"52:54:00:00:00:0{number}") for number in (1, 2))
+    order = ("Order", "2", "s", "reboot", "a{sv}", "0")
+    calls = ("4", pc01, *order, pc02, *order, pc01, "Forget", "0", ROOT_PATH, "Reload", "0")
+    status, text = await nobody_calls(bus_address, "MayCall", "a(osav)", *calls)
+    assert (status, text.strip()) == (0, "ab 4 true false false false")
+    assert server.calls == []
+
+
 @pytest.mark.usefixtures("polkitd", "strict")
 async def test_polkitd_knows_every_action_and_always_allows_root(
     client: Connection, server: FakeServer

@@ -83,8 +83,8 @@ ALLOWED = {
     ),
     "doctor": "clients.fields clients.seen model.* network.firewall",
     "api": (
-        "clients.enrolment clients.fields clients.orders clients.seen clients.targets config.* dbus.caller "
-        "dbus.connection dbus.wire disk.words errors "
+        "clients.enrolment clients.fields clients.orders clients.seen clients.stages clients.targets "
+        "config.* dbus.caller dbus.connection dbus.wire disk.words errors "
         "image.store.store migration.leftovers migration.takeover model.* names paths system.files"
     ),
     "daemon": (

@@ -78,6 +78,11 @@ STATE = State(
             identity=Identity.KEPT,
             boot="01234567-89ab-cdef-0123-456789abcdef",
             rooms=("lab1", "hall"),
+            reached=(
+                ("network", 1_699_999_988_300_000),
+                ("root", 1_699_999_992_500_000),
+                ("login", 1_700_000_000_000_000),
+            ),
         ),
         ClientState(
             "52:54:00:00:00:02",

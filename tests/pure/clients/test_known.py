@@ -46,7 +46,16 @@ def image(*generations: str) -> Image:
 def test_a_report_becomes_a_client_and_a_later_one_changes_what_it_says() -> None:
     (client,) = merged(BOOTED).values()
     assert client == ClientState(
-        MAC, "pc1", "10.0.0.20", "desk", "g1", "root", NOW, transport="nfs", error=""
+        MAC,
+        "pc1",
+        "10.0.0.20",
+        "desk",
+        "g1",
+        "root",
+        NOW,
+        transport="nfs",
+        error="",
+        reached=(("root", NOW),),
     )
     (later,) = merged(BOOTED, {"Mac": MAC, "Stage": "login", "LastSeen": NOW + 9}, now=NOW + 9).values()
     assert (later.stage, later.hostname, later.last_seen) == ("login", "pc1", NOW + 9)
