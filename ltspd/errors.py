@@ -187,6 +187,12 @@ class NotObeyed(LtspError):
     name = "NotObeyed"
 
 
+class ConfigChanged(LtspError):
+    """A configuration file is not the one any more that the caller has read."""
+
+    name = "ConfigChanged"
+
+
 class NoKey(LtspError):
     """A client has not reported the key that is to be approved."""
 

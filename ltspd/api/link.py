@@ -2,9 +2,18 @@
 
 from operator import attrgetter
 
-from ltspd.api.noun import Noun, Property
+from ltspd.api.noun import Noun, Property, record
+from ltspd.model.client import Server
 from ltspd.model.network import LinkState
 from ltspd.names import interface
+
+SERVER: tuple[Property[Server], ...] = (
+    Property("Address", "s", attrgetter("address")),
+    Property("Mac", "s", attrgetter("mac"), "empty: only machines have named it"),
+    Property("Gives", "b", attrgetter("gives"), "addresses"),
+    Property("Boots", "b", attrgetter("boots"), "it says what to boot"),
+    Property("File", "s", attrgetter("file"), "what it says"),
+)
 
 NOUN: Noun[LinkState] = Noun(
     name=interface("Link"),
@@ -30,6 +39,14 @@ NOUN: Noun[LinkState] = Noun(
             "What to add to another DHCP server, by its name: dnsmasq, isc, kea, mikrotik (since 0.5.0), "
             "pfsense, windows (since 0.5.0); only with the role foreign.",
             since="0.4.0",
+        ),
+        Property(
+            "Servers",
+            "aa{sv}",
+            lambda link: tuple(record(SERVER, each) for each in link.servers),
+            "DHCP servers but this one that were heard there lately, while it is served.",
+            keys=SERVER,
+            since="0.6.0",
         ),
     ),
 )

@@ -228,7 +228,8 @@ NOUN: Noun[State] = Noun(
         Property(
             "Rooms", "as", attrgetter("rooms"), "The rooms of ltsp.conf, in the file's order.", since="0.3.0"
         ),
-        setup.PROPERTY,
+        *setup.PROPERTIES,
         serving.PROPERTY,
+        config.PROPERTY,
     ),
 )

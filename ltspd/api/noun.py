@@ -22,6 +22,7 @@ BUILD_IMAGE = names.action("build-image")
 REVERT_IMAGE = names.action("revert-image")
 CONFIGURE = names.action("configure")
 CONTROL_CLIENT = names.action("control-client")
+EDIT_CONFIG = names.action("edit-config")
 
 # What an object-path property says when there is no object.
 NO_OBJECT = "/"

@@ -1,6 +1,7 @@
 """Methods of ``Manager`` about the server's cards: set-ups with one and with two."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Protocol
 
 from ltspd.api import noun
@@ -101,10 +102,19 @@ METHODS: tuple[Method[State], ...] = (
     ),
 )
 
-PROPERTY: Property[State] = Property(
-    "Cards",
-    "s",
-    lambda state: state.set_up,
-    "The set-up of the server's cards that is in force: single or dual; empty: none.",
-    since=SINCE,
+PROPERTIES: tuple[Property[State], ...] = (
+    Property(
+        "Cards",
+        "s",
+        attrgetter("set_up"),
+        "The set-up of the server's cards that is in force: single or dual; empty: none.",
+        since=SINCE,
+    ),
+    Property(
+        "CardsWait",
+        "b",
+        attrgetter("set_up_waits"),
+        "That set-up is undone within a minute unless ConfirmSetup is called.",
+        since="0.6.0",
+    ),
 )

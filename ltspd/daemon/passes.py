@@ -157,6 +157,7 @@ class Passes:
                 moved, back = self._moved.pop(0)
                 await takeover.tell_readers(moved, self.systemd, back=back)
             config, wrong = await asyncio.to_thread(self.conf.read)
+            tag = self.conf.tag
             if self._for_keys is not None:
                 self._for_keys.cancel()
                 self._for_keys = None
@@ -212,6 +213,8 @@ class Passes:
                     leftovers=self.facts.leftovers,
                     set_aside=self.facts.set_aside,
                     set_up=str(self.facts.setup.kind) if self.facts.setup else "",
+                    set_up_waits=self.facts.setup is not None and not self.facts.setup.confirmed,
+                    config_tag=tag,
                     serving=self.facts.serving,
                 )
             )
@@ -279,6 +282,7 @@ class Passes:
             pending = any(each.state is OutputState.PENDING for each in outputs)
             calm = ServerState.APPLYING if pending else ServerState.IN_SYNC
             changes["state"] = ServerState.ATTENTION if problems else calm
+        changes["links"] = report.with_servers(changes.get("links", state.links), self._listened.servers)
         return replace(
             state,
             problems=problems,

@@ -1,9 +1,11 @@
 """What a pass observed and did -> the State that is published. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from ltspd.image.store.manifest import stale_because
+from ltspd.model.client import Server
 from ltspd.model.desired import Desired
 from ltspd.model.facts import Facts
 from ltspd.model.image import Image, ImageState, Source, SourceKind
@@ -32,6 +34,18 @@ def links(
         )
         for link in facts.links
         if link.kind is not LinkKind.LOOPBACK
+    )
+
+
+def with_servers(found: Iterable[LinkState], servers: Iterable[Server]) -> tuple[LinkState, ...]:
+    """Return links with the other DHCP servers that were heard there, but not when, as that changes often."""
+    heard = [each._replace(heard=0) for each in servers]
+    links = tuple(found)
+    own = {address.partition("/")[0] for link in links for address in link.addresses}
+    # Machines name the server whose answer they took, which may be this one.
+    others = [each for each in heard if each.mac or each.address not in own]
+    return tuple(
+        replace(link, servers=tuple(each for each in others if each.link == link.name)) for link in links
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from ltspd.model.client import Server
+
 
 class DhcpRole(StrEnum):
     """What the server answers to DHCP on a link: nothing, only boot options, or addresses, too.
@@ -52,7 +54,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """A link as published. ``lines``: what to write for other DHCP servers, by the server's name."""
+    """A link as published. ``lines``: what to write for other DHCP servers, by the server's name.
+
+    ``servers`` are the DHCP servers but this one that answer there.
+    """
 
     name: str
     index: int
@@ -60,6 +65,7 @@ class LinkState:
     addresses: tuple[str, ...]
     dhcp: DhcpRole
     lines: Mapping[str, str] = field(default_factory=dict)
+    servers: tuple[Server, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class State:
     """All that the daemon publishes; replaced as a whole, never changed in place.
 
     ``rooms`` are those of ltsp.conf, ``machines`` what it names by MAC address. ``set_up`` is the kind of the
-    set-up of the server's cards that is in force; empty: none. ``serving``: machines that boot are answered.
+    set-up of the server's cards that is in force; empty: none. ``set_up_waits``: it is undone soon unless
+    somebody confirms it. ``serving``: machines that boot are answered. ``config_tag``: of ltsp.conf's file.
     """
 
     version: str
@@ -55,8 +56,10 @@ class State:
     set_aside: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     set_up: str = ""
+    set_up_waits: bool = False
     machines: tuple[Machine, ...] = ()
     serving: bool = True
+    config_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -184,6 +185,35 @@ async def test_ltsp_conf_is_checked(ltspctl: Ltspctl, running: FakeServer) -> No
     ran = await ltspctl("config", "check")
     assert (ran.status, ran.out.splitlines()[1]) == (1, "/etc/ltsp/ltsp.conf:4:2: error: bad")
     assert (await ltspctl("config", "check", "--json")).json[1]["Column"] == 2
+
+
+async def test_a_file_is_checked_before_it_becomes_ltsp_conf(
+    ltspctl: Ltspctl, running: FakeServer, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.conf"
+    new.write_text("[server]\nHTTP_PORT=many\n")
+    ran = await ltspctl("config", "check", str(new))
+    assert (ran.status, ran.out.startswith(f"{new}:2: error: HTTP_PORT")) == (1, True)
+    new.write_bytes(b"A=\xff")
+    assert (
+        await ltspctl("config", "check", str(new))
+    ).err == f"ltspctl: {new} is no text in UTF-8 (byte 2).\n"
+
+
+async def test_ltsp_conf_is_replaced_and_the_one_before_printed(
+    ltspctl: Ltspctl, running: FakeServer, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.conf"
+    new.write_text("[server]\nDNS=0\n")
+    assert (await ltspctl("config", "text")).out == "[server]\nDNS=1\n"
+    assert (await ltspctl("config", "text", "--former")).out == "[server]\nDNS=0\n"
+    found = (await ltspctl("config", "text", "--json")).json
+    assert found == {"Text": "[server]\nDNS=1\n", "Tag": "11-2-16"}
+    saved = await ltspctl("config", "save", str(new), "--tag", found["Tag"], "--json")
+    assert saved.json == {"Tag": "12-3-20"}
+    assert running.calls[-2:] == [("save", "[server]\nDNS=0\n", "11-2-16"), ("reload",)]
+    late = await ltspctl("config", "save", str(new), "--tag", "10-1-16")
+    assert (late.status, "changed by somebody else" in late.err) == (1, True)
 
 
 async def test_not_authorized(ltspctl: Ltspctl, strict: Service, authority: FakePolkit) -> None:

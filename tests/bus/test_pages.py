@@ -49,6 +49,7 @@ GIVEN = {
     "client logout": ["--all", "pc01"], "client reboot": ["nobody"], "client poweroff": ["empty"],
     "client wake": ["room:lab2"], "client forget": ["pc01"],
     "foreign": ["eth0", "kea"], "config import": ["tests/worlds/lts.conf"],
+    "config save": ["tests/worlds/lts.conf"],
 }  # fmt: skip
 PAGES = {
     each.words: [*each.words.split(), *GIVEN.get(each.words, words)]

@@ -101,6 +101,20 @@ async def test_a_site_rule_decides_by_the_name_of_the_image(bus_address: str, se
 
 
 @pytest.mark.usefixtures("polkitd", "service")
+async def test_nobody_reads_or_changes_ltsp_conf_without_being_allowed_to(
+    bus_address: str, server: FakeServer
+) -> None:
+    for call_ in (
+        ("ReadConfig", "a{sv}", "0"),
+        ("SaveConfig", "ss", "A=1", "11-2-16"),
+        ("CheckText", "s", ""),
+    ):
+        status, text = await nobody_calls(bus_address, *call_)
+        assert (status, "edit-config: you are not authorized" in text) == (1, True), text
+    assert server.calls == []
+
+
+@pytest.mark.usefixtures("polkitd", "service")
 @pytest.mark.parametrize(
     ("verb", "name", "allowed"),
     [
@@ -148,5 +162,5 @@ async def test_polkitd_knows_every_action_and_always_allows_root(
     (known,) = await call(client, polkit.NAME, polkit.PATH, polkit.INTERFACE, "EnumerateActions", "s", [""])
     # Implicit authorizations as polkit numbers them: 2 auth_admin, 4 auth_admin_keep.
     defaults = {action[0]: tuple(action[6:9]) for action in known}
-    verbs = ("build-image", "revert-image", "configure", "control-client")
+    verbs = ("build-image", "revert-image", "configure", "control-client", "edit-config")
     assert defaults == {f"{STEM}.{verb}": (2, 2, 4) for verb in verbs}

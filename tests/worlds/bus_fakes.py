@@ -16,6 +16,7 @@ from ltspd.config.configuration import Config, load
 from ltspd.config.document import Host
 from ltspd.dbus.connection import Connection
 from ltspd.errors import (
+    ConfigChanged,
     InUse,
     InvalidOption,
     LtspError,
@@ -27,7 +28,7 @@ from ltspd.errors import (
 from ltspd.image.store import store
 from ltspd.jobs.engine import Jobs
 from ltspd.migration import leftovers, takeover
-from ltspd.model.client import ClientState, Identity, Machine
+from ltspd.model.client import ClientState, Identity, Machine, Server
 from ltspd.model.facts import Leftover
 from ltspd.model.finding import Finding, Severity
 from ltspd.model.image import Generation, ImageState, Layer
@@ -48,6 +49,7 @@ def generation(name: str) -> Generation:
     )  # fmt: skip
 
 
+RIVAL = Server("eth0", "10.0.0.254", "52:54:00:00:00:fe", gives=True)
 STATE = State(
     version="1.2.3",
     state=ServerState.IN_SYNC,
@@ -61,7 +63,9 @@ STATE = State(
         ),
         ImageState("bad name/%", "/srv/ltsp/odd", ""),
     ),
-    links=(LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL, {"kea": "a line for Kea\n"}),),
+    links=(
+        LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL, {"kea": "a line for Kea\n"}, (RIVAL,)),
+    ),
     clients=(
         ClientState(
             "52:54:00:00:00:01",
@@ -309,6 +313,16 @@ class FakeConf:
     def check(self) -> Any:
         self._server.calls.append(("check",))
         return self._server.findings
+
+    def text(self, *, former: bool = False) -> tuple[str, str]:
+        self._server.calls.append(("text", former))
+        return ("[server]\nDNS=0\n", "10-1-16") if former else ("[server]\nDNS=1\n", "11-2-16")
+
+    def save(self, text: str, tag: str) -> str:
+        self._server.calls.append(("save", text, tag))
+        if tag != "11-2-16":
+            raise ConfigChanged("/etc/ltsp/ltsp.conf was changed by somebody else since it was read.")
+        return "12-3-20"
 
 
 class FakeApplier:

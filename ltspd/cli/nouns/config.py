@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from ltspd.api import remote as server
 from ltspd.cli import lts_conf, show
-from ltspd.cli.answer import as_json, coloured
+from ltspd.cli.answer import as_json, coloured, done
 from ltspd.cli.grammar import Argument, Command, Noun
 from ltspd.dbus.caller import Client
 from ltspd.names import ROOT_PATH
@@ -62,7 +63,12 @@ def _where(setting: server.Properties) -> str:
 
 def _check(client: Client, options: argparse.Namespace) -> int:
     """List findings as compilers do; errors make the status FAILED, warnings do not."""
-    (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
+    if options.file:
+        text = _content(options.file)
+        (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckText", "s", [text])
+        findings = [{**each, "File": options.file} for each in findings]
+    else:
+        (findings,) = server.act(client, ROOT_PATH, "Manager", "CheckConfig")
     errors = [each for each in findings if each["Severity"] == "error"]
     if options.json:
         as_json(findings)
@@ -76,6 +82,38 @@ def _check(client: Client, options: argparse.Namespace) -> int:
         if all(each["Severity"] == "info" for each in findings):
             print("ltsp.conf has no mistakes.")
     return server.FAILED if errors else server.OK
+
+
+def _content(path: str) -> str:
+    """Return the text of a file, or of standard input for ``-``; raises NoSuch."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise server.NoSuch(f"{path} can't be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise server.NoSuch(f"{path} is no text in UTF-8 (byte {error.start}).") from error
+
+
+def _text(client: Client, options: argparse.Namespace) -> int:
+    """Print ltsp.conf as it is on disk, or what it was before."""
+    asked = {"former": ("b", True)} if options.former else {}
+    (found,) = server.act(client, ROOT_PATH, "Manager", "ReadConfig", "a{sv}", [asked])
+    if options.json:
+        return as_json(found)
+    print(found["Text"], end="")
+    return server.OK
+
+
+def _save(client: Client, options: argparse.Namespace) -> int:
+    """Replace ltsp.conf, and say what is in force."""
+    text, tag = _content(options.file), options.tag
+    if tag is None:
+        (found,) = server.act(client, ROOT_PATH, "Manager", "ReadConfig", "a{sv}", [{}])
+        tag = found["Tag"]
+    (tag,) = server.act(client, ROOT_PATH, "Manager", "SaveConfig", "ss", [text, tag])
+    said = "Saved and in force; 'ltspctl config text --former' prints what was there before."
+    return done(options, said, Tag=tag)
 
 
 def _import(_client: None, options: argparse.Namespace) -> int:
@@ -138,6 +176,24 @@ COMMANDS = (
         "check",
         "check ltsp.conf as it is on disk, without applying it; fails if there are errors",
         _check,
+        (Argument(("file",), "another file that is to become ltsp.conf; -: standard input", "FILE", "?"),),
+    ),
+    Command(
+        "text",
+        "print ltsp.conf as it is on disk, with all passwords in it",
+        _text,
+        (Argument(("--former",), "print what it was before its last good change"),),
+    ),
+    Command(
+        "save",
+        "replace ltsp.conf, unless there are errors",
+        _save,
+        (
+            Argument(("file",), "the file with the new text; -: standard input", "FILE"),
+            Argument(("--tag",), "only if the file is the one that 'config text --json' said", "TAG"),
+        ),
+        "The file is replaced as a whole, and who may read it stays as it is. What it was is kept: "
+        "'ltspctl config text --former | ltspctl config save -' goes back.",
     ),
     Command(
         "import",

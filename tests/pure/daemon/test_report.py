@@ -9,6 +9,7 @@ from ltspd.api.manager import raise_for
 from ltspd.config.configuration import load
 from ltspd.daemon import report
 from ltspd.errors import OutputEdited, ToolFailed
+from ltspd.model.client import Server
 from ltspd.model.facts import Facts
 from ltspd.model.image import Generation, Image, Layer, Source, SourceKind
 from ltspd.model.job import Job, JobState
@@ -106,3 +107,20 @@ def test_the_line_for_systemctl_status() -> None:
     assert report.status(replace(state, images=(), links=())) == "in-sync: 0 image(s) on no interface"
     wrong = replace(state, state=ServerState.ATTENTION, problems=("output dhcp: why", "menu: what"))
     assert report.status(wrong) == "Needs attention: output dhcp: why"
+
+
+def test_a_link_has_the_other_dhcp_servers_that_were_heard_there() -> None:
+    links = (
+        LinkState("eth0", 2, "up", ("10.0.0.1/24",), DhcpRole.REAL),
+        LinkState("eth1", 3, "up", (), DhcpRole.OFF),
+    )
+    router = Server("eth0", "10.0.0.254", "52:54:00:00:00:fe", gives=True, heard=7)
+    # A machine told that it took the answer of this very server.
+    ours = Server("eth0", "10.0.0.1", heard=8)
+    # Another machine has this server's address.
+    double = Server("eth0", "10.0.0.1", "52:54:00:00:00:fd", heard=9)
+    first, second = report.with_servers(links, (router, ours, double))
+    assert first.servers == (router._replace(heard=0), double._replace(heard=0))
+    assert second == links[1]
+    # What was heard again changes nothing.
+    assert report.with_servers((first, second), (router._replace(heard=10), double)) == (first, second)
