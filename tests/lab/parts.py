@@ -27,7 +27,10 @@ TOOLS = ("lint", "types", "shell")
 # Folders whose tests are independent of each other, so that one part may use all cores by itself.
 SPREAD = ("pure", "unit", "bus")
 # Each of these takes half an hour or more, or asks an archive that changes every day: they run if named.
-NAMED = ("package", "matrix", "nfs", "next", "managers", "firmware", "desktop", "classroom", "sessions")
+NAMED = (
+    *("package", "matrix", "nfs", "next", "managers", "firmware", "desktop", "classroom", "sessions"),
+    "cockpit",
+)
 # About how many seconds a part takes on two cores. It only tells which begins first; others count as 60.
 SECONDS = {
     "package": 2400,
@@ -37,6 +40,7 @@ SECONDS = {
     "firmware": 1800,
     "desktop": 2400,
     "classroom": 300,
+    "cockpit": 300,
     "sessions": 1500,
     "netboot": 2400,
     "running": 950,
@@ -62,6 +66,7 @@ TREES = {
     "matrix": ("server", "trial-server", "client", "trixie"),
     "nfs": ("nfs-server", "trixie-nfs-server", "server", "client"),
     "classroom": ("classroom-server", "classroom"),
+    "cockpit": ("cockpit-server", "trixie-cockpit-server", "sessions", "client"),
     "desktop": ("login-server", "greeters", "trixie-server", "trixie-greeters"),
     "sessions": ("session-server", "sessions", "trixie-session-server", "trixie-sessions", "kiosks"),
     "next": ("next-server", "next-client", "next-initramfs", "login-server", "next-plasma"),

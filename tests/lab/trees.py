@@ -85,6 +85,8 @@ _SESSIONS = (
 _SESSION_SERVER = (
     *("xrdp", "fuse3", "tigervnc-standalone-server", "xauth", "xterm", "x11-utils", "fonts-dejavu-core"),
 )
+# Cockpit with its shell and its bridge; what it recommends is not needed for a page.
+_COCKPIT = (*_SERVER, "cockpit-ws", "cockpit-bridge", "cockpit-system")
 _LOGINS = (
     "openssh-client",
     "openssh-server",
@@ -219,6 +221,9 @@ RECIPES = {
     "trixie-sessions": Recipe("trixie", (*_SESSIONS, "firefox-esr", "freerdp3-x11"), (_add_shell,)),
     "session-server": Recipe("bookworm", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
     "trixie-session-server": Recipe("trixie", (*_SERVER, *_SESSION_SERVER), (_add_inotify_simple,)),
+    # Servers of both releases with Cockpit. The browser that looks at them is that of "sessions".
+    "cockpit-server": Recipe("bookworm", _COCKPIT, (_add_inotify_simple,)),
+    "trixie-cockpit-server": Recipe("trixie", _COCKPIT, (_add_inotify_simple,)),
     # Servers of both releases whose people log in on clients.
     "login-server": Recipe("bookworm", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),
     "trixie-server": Recipe("trixie", (*_SERVER, *_DIRECTORY), (_add_inotify_simple,)),

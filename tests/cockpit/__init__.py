@@ -1,0 +1,1 @@
+"""The page in Cockpit: real servers, a real browser."""

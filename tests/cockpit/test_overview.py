@@ -1,0 +1,141 @@
+"""The page's overview, as people see it: what ltspctl says, news at once, a daemon that comes back."""
+
+import pytest
+
+from tests.cockpit.conftest import SOURCE
+from tests.lab import cockpit, product
+from tests.lab.cockpit import Cockpit
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+# Milliseconds after which news is on the page, of a server that has said it already.
+SOON = 1000
+BIG, SMALL = (1280, 1500), (360, 1200)
+
+
+def test_it_shows_what_ltspctl_says(desk: Cockpit) -> None:
+    said = product.status(desk.server)
+    with desk.visit(size=BIG) as visit:
+        shown = visit.text()
+        for value in (said["Version"], said["BaseDirectory"], said["TftpDirectory"], *said["Problems"]):
+            assert value in shown
+        for each in said["Links"]:
+            row = visit.text(f"#links tr:has-text('{each['Name']}')")
+            assert all(address in row for address in each["Addresses"])
+        for each in said["Images"]:
+            assert (each["Current"] or "Not built yet") in visit.text(
+                f"#images tr:has-text('{each['Name']}')"
+            )
+
+
+@pytest.mark.parametrize(("name", "size"), [("wide", BIG), ("narrow", SMALL)])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everybody_can_read_it(desk: Cockpit, name: str, size: tuple[int, int], dark: bool) -> None:
+    with desk.visit(size=size, dark=dark) as visit:
+        visit.picture(f"overview-{name}-{'dark' if dark else 'light'}")
+        assert visit.faults() == []
+        # Nothing is cut off at the side of a narrow screen.
+        assert visit.frame.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        visit.frame.click("#problems button")
+        visit.frame.wait_for_selector("dialog[open]")
+        visit.picture(f"doctor-{name}-{'dark' if dark else 'light'}")
+        assert visit.faults() == []
+
+
+def test_it_speaks_german(desk: Cockpit) -> None:
+    with desk.visit(language="de-DE", size=BIG) as visit:
+        assert "Übersicht" in visit.text(".tabs")
+        assert visit.frame.evaluate("document.documentElement.lang") == "de"
+        assert "Netzwerkstart" in visit.page.locator("#host-apps").inner_text()
+        visit.picture("overview-german")
+
+
+def test_news_is_there_within_a_second(desk: Cockpit) -> None:
+    with desk.visit() as visit:
+        visit.wait_for_text("#server", "are answered")
+        visit.frame.evaluate("window.sameAsBefore = true")
+        try:
+            desk.server.run("ltspctl serve off")
+            visit.wait_for_text("#server", "get no answer", timeout=SOON)
+        finally:
+            desk.server.run("ltspctl serve on")
+        visit.wait_for_text("#server", "are answered", timeout=SOON)
+        desk.server.run("ip link add news0 type veth peer name news1 && ip link set news0 up")
+        try:
+            desk.server.wait_for(lambda: "news0" in str(product.status(desk.server)["Links"]))
+            visit.wait_for_text("#links", "news0", timeout=SOON)
+        finally:
+            desk.server.run("ip link delete news0")
+        assert visit.frame.evaluate("window.sameAsBefore")
+
+
+def test_a_build_is_cancelled_and_another_one_goes_to_its_end(desk: Cockpit) -> None:
+    with desk.visit(size=BIG) as visit:
+        build = visit.frame.locator(f"#images tr:has-text('{SOURCE}') button")
+        build.click()
+        visit.frame.locator("#jobs li").first.get_by_role("button", name="Cancel").click()
+        visit.wait_for_text("#jobs", "Cancelled")
+        assert product.image(desk.server, SOURCE)["Current"] == ""
+        build.click()
+        bar = visit.frame.locator("#jobs li").first.locator("[role=progressbar]")
+        # It tells bytes, and goes on.
+        visit.wait_for_text("#jobs", r": [\d.]+ of [\d.]+ [MG]B")
+        before = int(bar.get_attribute("aria-valuenow") or 0)
+        visit.picture("overview-build")
+        visit.frame.wait_for_function(
+            "before => +document.querySelector('#jobs li [role=progressbar]').ariaValueNow > before",
+            arg=before,
+        )
+        assert visit.faults() == []
+        visit.wait_for_text("#jobs li", "Building the image.*Done")
+        current = product.image(desk.server, SOURCE)["Current"]
+        assert current
+        visit.wait_for_text("#images", current, timeout=SOON)
+        visit.wait_for_text(".toasts", "Building the image.*Done", timeout=SOON)
+        visit.wait_for_text("#first", f"Clients get {SOURCE}")
+
+
+def test_a_daemon_that_leaves_and_comes_back(desk: Cockpit) -> None:
+    with desk.visit() as visit:
+        visit.frame.evaluate("window.sameAsBefore = true")
+        desk.server.run("systemctl stop ltspd")
+        visit.wait_for_text(".banner", "The daemon is away")
+        visit.picture("overview-away")
+        assert visit.faults() == []
+        desk.server.run("systemctl start ltspd")
+        product.wait_until_up(desk.server)
+        visit.frame.wait_for_selector(".banner:empty", state="attached")
+        # It is alive again, not only there.
+        desk.server.run("ltspctl serve off")
+        visit.wait_for_text("#server", "get no answer")
+        desk.server.run("ltspctl serve on")
+        visit.wait_for_text("#server", "are answered")
+        assert visit.frame.evaluate("window.sameAsBefore")
+
+
+def test_an_error_is_shown_by_its_sentence(desk: Cockpit) -> None:
+    desk.server.run("mkdir -p /srv/ltsp/empty/etc /srv/ltsp/empty/usr/bin && ltspctl reload")
+    try:
+        told = desk.server.run("ltspctl image build empty", check=False).strip()
+        with desk.visit() as visit:
+            visit.frame.locator("#images tr:has-text('empty') button").click()
+            visit.wait_for_text(".toasts .danger", ".")
+            assert visit.text(".toasts .danger span") in told
+            visit.picture("overview-error")
+            assert visit.faults() == []
+    finally:
+        desk.server.run("rm -r /srv/ltsp/empty && ltspctl reload")
+
+
+def test_who_may_nothing_sees_all_and_is_told_why(desk: Cockpit) -> None:
+    with desk.visit(user=cockpit.PERSON) as visit:
+        assert product.status(desk.server)["Version"] in visit.text("#server")
+        visit.frame.get_by_role("button", name="Stop answering").click()
+        visit.frame.locator("dialog").get_by_role("button", name="Stop answering").click()
+        visit.frame.wait_for_selector("dialog .alert.danger", state="visible")
+        assert "org.ltsp.Server1.configure: you are not authorized" in visit.text("dialog .alert.danger")
+        visit.picture("overview-refused")
+        # Who closes it is back where they were.
+        visit.page.keyboard.press("Escape")
+        visit.frame.wait_for_selector("dialog", state="detached")
+        assert visit.frame.evaluate("document.activeElement.textContent") == "Stop answering"
+    assert product.status(desk.server)["Serving"]

@@ -1,0 +1,135 @@
+"""Cockpit on the lab's server as a person meets it: a login, ltspd's page in its frame, pictures, faults.
+
+Everything is real: Debian's cockpit-ws and its bridge, PAM, polkit, and Debian's Chromium.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+from playwright.sync_api import Browser, Frame, Page
+
+from tests.lab.browser import PATIENT
+from tests.lab.server import Server
+
+ADDRESS = "http://127.0.0.1:9090"
+PASSWORD = "Blue-Whale-7"
+# Somebody without any right on the server.
+PERSON = "anna"
+FRAME = "cockpit1:localhost/ltspd"
+_AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+# What Chromium says that is none of our page's doing.
+_OF_COCKPIT = re.compile(r"status of 40[14]|pmlogger|packagekit", re.IGNORECASE)
+
+
+def start(server: Server) -> None:
+    """Have Cockpit serve this server's people, root among them."""
+    server.write("/etc/cockpit/disallowed-users", "")
+    server.write("/etc/cockpit/cockpit.conf", "[WebService]\nAllowUnencrypted = true\nLoginTo = false\n")
+    server.run(f"id {PERSON} 2>/dev/null || useradd --create-home --shell /bin/bash {PERSON}")
+    server.run(f"printf '%s\\n' root:{PASSWORD} {PERSON}:{PASSWORD} | chpasswd")
+    server.run("systemctl start cockpit.socket")
+
+
+@dataclass(slots=True)
+class Visit:
+    """Somebody at the page: ``frame`` is what ltspd shows, ``page`` all of Cockpit around it."""
+
+    page: Page
+    frame: Frame
+    logs: Path
+    said: list[str]
+
+    def go(self, place: str) -> None:
+        """Go to a place of the page, such as ``clients``, by its tab or address."""
+        self.frame.evaluate("place => { window.location.hash = '#/' + place; }", place)
+
+    def text(self, selector: str = "main") -> str:
+        """Return the text that an element shows."""
+        return self.frame.locator(selector).first.inner_text()
+
+    def wait_for_text(self, selector: str, pattern: str, timeout: float = PATIENT) -> None:
+        """Wait until an element's text fits a pattern; ``timeout`` is in milliseconds."""
+        self.frame.wait_for_function(
+            """([selector, pattern]) => [...document.querySelectorAll(selector)]
+                .some(each => new RegExp(pattern, "s").test(each.innerText))""",
+            arg=[selector, pattern],
+            timeout=timeout,
+        )
+
+    def picture(self, name: str) -> Path:
+        """Save what the browser shows among the logs of the run."""
+        path = self.logs / f"{name}.png"
+        self.page.screenshot(path=path, animations="disabled")
+        return path
+
+    def faults(self) -> list[str]:
+        """Return what axe-core finds wrong in the page for people who read or move in other ways.
+
+        Only what it calls serious or critical counts.
+        """
+        self.frame.evaluate(f"() => {{ {_AXE.read_text()}; return null; }}")
+        found: Any = self.frame.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+        return [
+            f"{each['id']}: {each['help']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
+
+
+@dataclass(slots=True)
+class Cockpit:
+    """A server with Cockpit, and a browser."""
+
+    server: Server
+    browser: Browser
+
+    @contextmanager
+    def visit(
+        self,
+        place: str = "",
+        *,
+        user: str = "root",
+        language: str = "en-US",
+        dark: bool = False,
+        size: tuple[int, int] = (1280, 900),
+    ) -> Iterator[Visit]:
+        """Log somebody in and wait for the page at a place; afterwards fail if its scripts had errors."""
+        context = self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            locale=language,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(PATIENT)
+        said: list[str] = []
+        try:
+            page = context.new_page()
+            page.on("console", lambda word: said.append(word.text) if word.type == "error" else None)
+            page.on("pageerror", lambda error: said.append(f"uncaught: {error}"))
+            # Cockpit's own choice of a language is a cookie.
+            cookie = language.split("-")[0].lower() if not language.startswith("en") else "en-us"
+            context.add_cookies([{"name": "CockpitLang", "value": cookie, "url": ADDRESS}])
+            page.goto(f"{ADDRESS}/ltspd#/{place}")
+            page.fill("#login-user-input", user)
+            page.fill("#login-password-input", PASSWORD)
+            page.click("#login-button")
+            page.wait_for_selector(f'iframe[name="{FRAME}"]', state="attached")
+            frame = page.frame(name=FRAME)
+            assert frame is not None
+            frame.wait_for_selector(".view", state="attached")
+            yield Visit(page, frame, self.server.session.logs, said)
+            ours = [each for each in said if not _OF_COCKPIT.search(each)]
+            assert ours == []
+        except BaseException:
+            for page in context.pages:
+                page.screenshot(path=self.server.session.logs / "cockpit-failed.png")
+            (self.server.session.logs / "cockpit-said.log").write_text("\n".join(said))
+            raise
+        finally:
+            context.close()
