@@ -10,6 +10,9 @@ from tests.lab.server import Server
 PEER_ROOT = r"mount -t overlay"
 PRODUCT_ROOT = r"ltsp: root mounted \((\w+)\)"
 
+# What a client's memory is made of at its login prompt, in kB.
+_MEMORY = "sed -n 's/^MemTotal: *//p;s/^MemAvailable: *//p' /proc/meminfo"
+
 
 @dataclass(frozen=True, slots=True)
 class Boot:
@@ -19,6 +22,8 @@ class Boot:
     root: float
     login: float
     received: int
+    # Bytes that can't be given to a new program at the login prompt.
+    memory: int
     transport: str = "nfs"
 
     @property
@@ -30,7 +35,7 @@ class Boot:
         """Return the boot in one line."""
         return (
             f"kernel {self.kernel:.1f} s, root {self.root:.1f} s ({self.transport}), "
-            f"login {self.login:.1f} s, {self.received / 1e6:.1f} MB"
+            f"login {self.login:.1f} s, {self.received / 1e6:.1f} MB; {self.memory / 1e6:.1f} MB of memory"
         )
 
 
@@ -57,4 +62,10 @@ def seen(client: Client, root: str, patience: float) -> Boot:
     # The mark is made when the prompt comes; later traffic isn't the boot's.
     received = client.timeline()["login"].received
     transport = (mounted.groups or ("nfs",))[0] or "?"
-    return Boot(kernel.time, mounted.time, login.time, received, transport)
+    return Boot(kernel.time, mounted.time, login.time, received, used(client), transport)
+
+
+def used(client: Client) -> int:
+    """Return the bytes of memory that a client can't give to a new program."""
+    total, available = (int(line.split()[0]) for line in client.shell(_MEMORY).splitlines())
+    return (total - available) * 1024

@@ -23,6 +23,7 @@ class Seen:
     theirs: list[Boot] = field(default_factory=list)
     hurried: list[Boot] = field(default_factory=list)
     ours: list[Boot] = field(default_factory=list)
+    untested: list[Boot] = field(default_factory=list)
     transports: dict[str, list[Boot]] = field(default_factory=dict)
     their_builds: list[Build] = field(default_factory=list)
     our_builds: list[Build] = field(default_factory=list)
@@ -42,13 +43,23 @@ class Seen:
             say(f"{name}: {value.words() if isinstance(value, Boot | Build) else value}")
 
 
-def measure(theirs: Server, ours: Server, runs: int) -> Seen:
-    """Build and boot ``runs`` times each, then watch the product's daemon at rest."""
+def measure(theirs: Server, ours: Server, runs: int, tree: str) -> Seen:
+    """Build and boot ``runs`` times each, then watch the product's daemon at rest.
+
+    ``tree`` is the source of both images.
+    """
     seen = Seen()
     for _ in range(runs):
-        seen.take(seen.their_builds, "LTSP's image", lambda: peer.build(theirs))
-        seen.take(seen.our_builds, "ltspd's image", lambda: product.build(ours))
+        seen.take(seen.their_builds, "LTSP's image", lambda: peer.build(theirs, tree))
+        seen.take(seen.our_builds, "ltspd's image", lambda: product.build(ours, tree))
     peer.serve(theirs)
+    seen.take(seen.untested, "ltspd's boot, never tested", lambda: product.boot_default(ours))
+    try:
+        product.order(ours)
+    except TROUBLE as error:
+        seen.wrong["ltspd's boot"] = f"the image's test: {error}"
+        return seen
+    say("ltspd's image was tested, and has its order")
     for _ in range(runs):
         seen.take(seen.theirs, "LTSP's boot", lambda: peer.boot_as_it_is(theirs))
         seen.take(seen.ours, "ltspd's boot", lambda: product.boot_default(ours))

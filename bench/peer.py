@@ -52,10 +52,10 @@ def version(server: Server) -> str:
     return server.run("dpkg-query -W -f='${Version}' ltsp").strip()
 
 
-def build(server: Server) -> Build:
+def build(server: Server, tree: str = "ltsp-client") -> Build:
     """Run `ltsp image` on a source that is not in memory."""
     (server.srv / "images" / f"{IMAGE}.img").unlink(missing_ok=True)
-    evict(trees.tree("ltsp-client"))
+    evict(trees.tree(tree))
     wall, cpu = timed(server, f"ltsp image {IMAGE}", 900)
     return Build(wall, cpu, (server.srv / "images" / f"{IMAGE}.img").stat().st_size)
 

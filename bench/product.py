@@ -16,6 +16,8 @@ from tests.lab.server import Server, start_server
 from tests.lab.session import Session
 
 IMAGE = "x86_64"
+# What both images are made of.
+TREE = "ltsp-client"
 # This client has no section in ltsp.conf: it boots with all defaults.
 MAC = "52:54:00:67:be:02"
 TRANSPORTS: Mapping[str, str] = {
@@ -29,20 +31,36 @@ UNIT = "ltspd.service"
 _GATEWAY = "ltspd-gateway.service"
 
 
-def start(session: Session, tree: str = "ltsp-client", prefix: int = 24) -> Server:
-    """Boot the product's server; its image source is a writable overlay over a client's tree."""
-    server = start_server(session, make_lan(session, prefix=prefix), sources={IMAGE: tree}, name="product")
+def start(session: Session, tree: str = TREE, prefix: int = 24, testing: bool = False) -> Server:
+    """Boot the product's server; its image source is a writable overlay over a client's tree.
+
+    With ``testing`` it has what tests of images need (``order``).
+    """
+    server = start_server(
+        session,
+        make_lan(session, prefix=prefix),
+        tree="trial-server" if testing else "server",
+        sources={IMAGE: tree},
+        name="product",
+    )
     product.wait_until_up(server)
-    product.configure(server, {mac: {"ROOT_TRANSPORT": each} for each, mac in TRANSPORTS.items()})
+    macs = {mac: {"ROOT_TRANSPORT": each} for each, mac in TRANSPORTS.items()}
+    product.configure(server, {"server": {"TEST_MEMORY": "1024"}, **macs})
     return server
 
 
-def build(server: Server) -> Build:
+def order(server: Server) -> None:
+    """Test the image, and wait until the base that this brings is what clients boot."""
+    server.run(f"ltspctl image test {IMAGE}", timeout=900)
+    server.wait_for(lambda: product.image(server, IMAGE)["Generations"][-1]["Ordered"], 600)
+
+
+def build(server: Server, tree: str = TREE) -> Build:
     """Build the image from nothing, and from a source that is not in memory."""
     # A later build may reuse the work of an earlier one, so each build is an image's first.
     shutil.rmtree(server.srv / "images" / IMAGE, ignore_errors=True)
     server.run("ltspctl reload")
-    evict(trees.tree("ltsp-client"))
+    evict(trees.tree(tree))
     before = _processor_time(_pid(server, UNIT))
     wall, cpu = timed(server, f"ltspctl image build {IMAGE}", 300)
     # The work is the daemon's and its children's; the command itself only waits.

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.boot import Boot, seen
-from tests.lab.client import Client, power_on
+from tests.lab.client import power_on
 from tests.lab.server import Server
 from tests.lab.session import end
-
-# What a client's memory is made of at its login prompt, in kB.
-_MEMORY = "sed -n 's/^MemTotal: *//p;s/^MemAvailable: *//p' /proc/meminfo"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A boot, its packets in a file of tcpdump, and the memory in use at the login prompt, in bytes.
+    """A boot, and its packets in a file of tcpdump.
 
     ``began`` is the power-on, and ``login`` the login prompt, in seconds since 1970, as in the file.
     """
@@ -28,7 +25,6 @@ class Recorded:
     packets: Path
     began: float
     login: float
-    memory: int
 
 
 @contextmanager
@@ -76,13 +72,6 @@ def record(server: Server, root: str, name: str, mac: str, patience: float = 600
         client = power_on(server.session, server.lan, name=name, mac=mac)
         try:
             boot = seen(client, root, patience)
-            memory = used(client)
         finally:
             client.off()
-    return Recorded(boot, file, began, began + boot.login, memory)
-
-
-def used(client: Client) -> int:
-    """Return the bytes of memory that a client can't give to a new program."""
-    total, available = (int(line.split()[0]) for line in client.shell(_MEMORY).splitlines())
-    return (total - available) * 1024
+    return Recorded(boot, file, began, began + boot.login)

@@ -13,12 +13,14 @@ _T = TypeVar("_T")
 _MB = 1e6
 
 
-def figures(seen: Seen) -> Iterator[Figure]:
-    """Yield every figure, the one that matters most first."""
+def figures(seen: Seen, bytes_most: float) -> Iterator[Figure]:
+    """Yield every figure, the one that matters most first; ``bytes_most`` is the bar of a boot's bytes."""
     yield _boots(seen, "PXE to login", 0.35, " s", lambda each: each.login)
     yield _hurried(seen)
-    yield _boots(seen, "server bytes until login", 0.7, " MB", lambda each: each.received / _MB)
-    yield _boots(seen, "kernel start to root mounted", None, " s", lambda each: each.kernel_to_root)
+    yield _boots(seen, "server bytes until login", bytes_most, " MB", lambda each: each.received / _MB)
+    yield _boots(seen, "kernel start to root mounted", 0.15, " s", lambda each: each.kernel_to_root)
+    yield _boots(seen, "memory used at the login prompt", 0.7, " MB", lambda each: each.memory / _MB)
+    yield _untested(seen)
     yield _builds(seen, "full image build", 0.08, " s", lambda each: each.wall)
     yield _builds(seen, "processor time of a full image build", None, " s", lambda each: each.cpu)
     yield _builds(seen, "image size", 1.1, " MB", lambda each: each.size / _MB)
@@ -57,15 +59,18 @@ def _ratio(
 
 
 def _hurried(seen: Seen) -> Figure:
-    name = "PXE to login of LTSP without what only waits"
-    if not seen.hurried:
-        return failed(name, seen.wrong.get("LTSP's boot without waits", ""))
-    seconds = [each.login for each in seen.hurried]
-    note = "menu hidden (it waits 5 s), router advertised (iPXE waits 16 s for one)"
-    if seen.ours:
-        mine = median(each.login for each in seen.ours)
-        note += f"; ltspd/that: {mine / median(seconds):.3f}"
-    return told(name, seconds, " s", note)
+    # Its menu is hidden (it waits 5 s), and a router is advertised (iPXE waits 16 s for one).
+    name = "PXE to login, over LTSP without what only waits"
+    reason = seen.wrong.get("LTSP's boot without waits" if seen.ours else "ltspd's boot", "")
+    return _ratio(name, seen.ours, seen.hurried, 0.25, " s", lambda each: each.login, reason)
+
+
+def _untested(seen: Seen) -> Figure:
+    name = "PXE to login of an image that was never tested"
+    if not seen.untested:
+        return failed(name, seen.wrong.get("ltspd's boot, never tested", ""))
+    note = "; ".join(each.words() for each in seen.untested)
+    return told(name, [each.login for each in seen.untested], " s", note)
 
 
 def _resident(seen: Seen) -> Figure:

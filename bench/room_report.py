@@ -20,7 +20,8 @@ MEMORY_MOST, BYTES_MOST, ROOT_MOST, LOGIN_MOST = 0.7, 0.45, 0.15, 0.25
 class Run:
     """A room that booted: ``carried`` and ``memory`` are bytes, ``processors`` and ``simulator`` seconds.
 
-    ``idle`` is the share of the machine's processors that had nothing to do. ``resent`` is packets of TFTP.
+    ``units`` are the seconds of processors by the server's services. ``idle`` is the share of the machine's
+    processors that had nothing to do. ``resent`` is packets of TFTP.
     """
 
     root: str
@@ -29,6 +30,7 @@ class Run:
     outcomes: tuple[Outcome, ...]
     carried: int
     processors: float
+    units: Mapping[str, float]
     memory: int
     resent: int
     simulator: float
@@ -59,9 +61,16 @@ class Run:
         return (
             f"{self.root}, {many} clients: {came}; {len(self.failures)} failed{lost}; of the server a client "
             f"{self.carried / many / 1e6:.1f} MB, {self.processors / many:.3f} s of processors, "
-            f"{self.memory / many / 1e6:.2f} MB of memory; asked again {self.resent} by TFTP, {again} else; "
-            f"{unheard} reports lost; simulator {self.simulator:.0f} s, processors idle {self.idle:.0%}"
+            f"{self.memory / many / 1e6:.2f} MB of memory{self._spenders()}; asked again {self.resent} by "
+            f"TFTP, {again} else; {unheard} reports lost; simulator {self.simulator:.0f} s, "
+            f"processors idle {self.idle:.0%}"
         )
+
+    def _spenders(self) -> str:
+        """Return the units that took most of the processors, in milliseconds a client."""
+        most = sorted(self.units.items(), key=lambda each: -each[1])[:4]
+        told = ", ".join(f"{name} {seconds / self.clients * 1e3:.0f} ms" for name, seconds in most)
+        return f" ({told})" if told else ""
 
 
 def figures(
@@ -112,7 +121,7 @@ def _one(recorded: Mapping[str, Recorded], ours: str) -> Iterator[Figure]:
         ),
         ("kernel start to root mounted", THEIRS, ROOT_MOST, " s", lambda each: each.boot.kernel_to_root),
         ("server bytes until login", THEIRS, BYTES_MOST, " MB", lambda each: each.boot.received / 1e6),
-        ("memory used at the login prompt", THEIRS, MEMORY_MOST, " MB", lambda each: each.memory / 1e6),
+        ("memory used at the login prompt", THEIRS, MEMORY_MOST, " MB", lambda each: each.boot.memory / 1e6),
     )
     for name, beside, bar, unit, value in rows:
         if ours in recorded and beside in recorded:

@@ -62,7 +62,7 @@ class Side:
             ways[step.way] = ways.get(step.way, 0) + 1
         told = ", ".join(f"{count} {way}" for way, count in sorted(ways.items()))
         left = f"; left out: {', '.join(sorted(set(found.left)))}" if found.left else ""
-        say(f"{root}: {recorded.boot.words()}, memory {recorded.memory / 1e6:.1f} MB; steps: {told}{left}")
+        say(f"{root}: {recorded.boot.words()}; steps: {told}{left}")
 
 
 def compiled(session: Session) -> Path:
@@ -154,6 +154,7 @@ def simulate(
         outcomes=tuple(Outcome(**each) for each in answer["outcomes"]),
         carried=link.carried(side.server.lan) - before,
         processors=spent.processors,
+        units=spent.units,
         memory=spent.most - spent.before,
         resent=answer["resent"],
         simulator=after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime,
@@ -223,10 +224,12 @@ def measure(first: Session, second: Session, options: argparse.Namespace) -> Ite
     """Measure; yield the figures."""
     clients = sorted({int(each) for each in options.clients.split(",")})
     roots = [each for each in options.roots.split(",") if each]
-    theirs, ours = peer.start(first, prefix=PREFIX), product.start(second, prefix=PREFIX)
+    theirs, ours = peer.start(first, prefix=PREFIX), product.start(second, prefix=PREFIX, testing=True)
     configure(ours, {mac: {"ROOT_TRANSPORT": roots[0]} for mac in _REAL_MACS})
     say(f"LTSP's image: {peer.build(theirs).words()}")
     say(f"ltspd's image: {product.build(ours).words()}")
+    product.order(ours)
+    say("ltspd's image was tested, and has its order")
     serve_theirs(theirs, options.tftp_max)
     runs: list[Run] = []
     wrong: dict[str, str] = {}

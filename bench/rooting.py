@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, show
 from bench.measure import say
+from bench.product import order
 from ltspd.image import context, fold
 from tests.lab import product, trees
 from tests.lab.client import power_on
@@ -105,12 +106,6 @@ def measure(listed: str, level: int) -> int:
             [*argv, "-Xcompression-level", str(level)], check=True, stdout=subprocess.DEVNULL, timeout=600
         )
         return packed.stat().st_size
-
-
-def order(server: Server) -> None:
-    """Test the image, and wait until the base that this brings is what clients boot."""
-    server.run(f"ltspctl image test {IMAGE}", timeout=900)
-    server.wait_for(lambda: product.image(server, IMAGE)["Generations"][-1]["Ordered"], 600)
 
 
 def figures(before: Mapping[str, Seen], after: Mapping[str, Seen]) -> Iterator[Figure]:

@@ -110,6 +110,10 @@ _NO_FIREWALL_STARTS = "systemctl disable firewalld ufw nftables"
 _CARDS = (*_SERVER, "nftables", "network-manager", "ifupdown", "systemd-resolved")
 # netbase: without /etc/protocols firewalld ends at its start.
 _FIREWALLS = ("firewalld", "ufw", "netbase")
+_FIRMWARE = (
+    *("firmware-realtek", "firmware-bnx2", "firmware-bnx2x", "firmware-netxen", "firmware-qlogic"),
+    *("firmware-myricom", "firmware-misc-nonfree", "firmware-linux-free"),
+)
 _LTSP_CLIENT = ("ltsp", "busybox", "initramfs-tools", "openssh-client", "sshfs", "fuse3")
 _LTSP_SERVER = (
     *_BASE,
@@ -172,6 +176,8 @@ class Recipe:
     additions: tuple[Callable[[Path], None], ...] = ()
     hooks: tuple[str, ...] = ()
     architecture: str = ""
+    # Parts of Debian's archive besides main.
+    components: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return 12 hex digits that change when the recipe does, additions' code included.
@@ -181,6 +187,7 @@ class Recipe:
         code = [inspect.getsource(addition) for addition in self.additions]
         parts = [self.suite, *self.packages, *code, *([_SHELL_DROP_IN] if code else []), *self.hooks]
         parts += [self.architecture] if self.architecture else []
+        parts += self.components
         parts += [time.strftime("%G-W%V")] if self.suite in MOVING else []
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -248,6 +255,13 @@ RECIPES = {
     "bookworm-logins": Recipe("bookworm", _LOGINS, hooks=(_GREETERS,)),
     "trixie-logins": Recipe("trixie", _LOGINS, hooks=(_GREETERS,)),
     "ltsp-client": Recipe("bookworm", (*_CLIENT, *_LTSP_CLIENT), (_add_shell,)),
+    # The same as schools have it: a kernel with all drivers, and the firmware of network cards.
+    "ltsp-general": Recipe(
+        "bookworm",
+        (*_BASE, "linux-image-amd64", "less", "ncurses-term", *_PEOPLE, *_LTSP_CLIENT, *_FIRMWARE),
+        (_add_shell,),
+        components=("non-free-firmware",),
+    ),
     # A desktop for clients of both, LTSP and ltspd. CUPS's client has settings of where to print.
     "ltsp-desktop": Recipe(
         "bookworm", (*_DESKTOP, *_LTSP_CLIENT, "cups-client"), (_add_shell,), (_STARTS_LIGHTDM,)
@@ -292,6 +306,7 @@ def _build(name: str, recipe: Recipe, path: Path) -> None:
     command += ['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.suite in MOVING else []
     command += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(each)}' for each in recipe.hooks]
     command += [f"--architectures={recipe.architecture}"] if recipe.architecture else []
+    command += [f"--components={','.join(('main', *recipe.components))}"] if recipe.components else []
     command += [f"--include={','.join(recipe.packages)}", recipe.suite, str(unfinished)]
     # Without security's archive, whose indices of other architectures a mirror may have of another day.
     command += [releases.archive()] if recipe.architecture else []

@@ -12,11 +12,23 @@ from bench.room_report import HURRIED, THEIRS, Run, figures
 def run(root: str, clients: int, last: float, processors: float, failures: int = 0) -> Run:
     came = [Outcome(login=last - number, last=last - number) for number in range(clients - failures)]
     lost = [Outcome(failed="after 3.0 s: tftp to port 69: silent") for _ in range(failures)]
-    return Run(root, clients, 1.0, (*came, *lost), 40_000_000 * clients, processors * clients, 0, 0, 1.0, 0.5)
+    return Run(
+        root=root,
+        clients=clients,
+        think=1.0,
+        outcomes=(*came, *lost),
+        carried=40_000_000 * clients,
+        processors=processors * clients,
+        units={"nfs.service": processors * clients / 2, "http.service": processors * clients / 4},
+        memory=0,
+        resent=0,
+        simulator=1.0,
+        idle=0.5,
+    )
 
 
 def recorded(login: float, received: int, memory: int) -> Recorded:
-    return Recorded(Boot(5.0, 5.0 + login / 10, login, received), Path(), 0.0, login, memory)
+    return Recorded(Boot(5.0, 5.0 + login / 10, login, received, memory), Path(), 0.0, login)
 
 
 RECORDED = {
@@ -47,6 +59,7 @@ def test_a_room_is_compared_with_its_like() -> None:
     words = found["LTSP, 100 clients, last login"].note
     assert "3 failed (3: tftp to port 69: silent)" in words
     assert "40.0 MB" in words
+    assert "(nfs.service 500 ms, http.service 250 ms)" in words
 
 
 def test_a_failure_of_250_clients_is_a_miss() -> None:
