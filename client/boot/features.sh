@@ -11,7 +11,9 @@ make_places() {
         "$run/systemd/resolved.conf.d" "$run/systemd/timesyncd.conf.d" "$run/systemd/system-generators" \
         "$run/systemd/system.conf.d" "$run/systemd/journald.conf.d" "$run/systemd/logind.conf.d" "$run/sysctl.d" \
         "$run/systemd/system/user-runtime-dir@.service.d" "$run/udev/rules.d" "$run/systemd/sleep.conf.d" \
-        "$run/systemd/system/ssh.service.d"
+        "$run/systemd/system/ssh.service.d" "$run/systemd/system/system-getty.slice.d" \
+        "$run/systemd/system/system-serial\x2dgetty.slice.d" "$run/systemd/system/systemd-user-sessions.service.d" \
+        "$run/systemd/system/systemd-udev-trigger.service.d"
 }
 
 # bring_scripts: bring to $store what the booted system runs: our scripts, and this initrd's busybox, because images differ
@@ -26,6 +28,8 @@ run_features() {
     # What failed before (boot/code.sh) is told with what fails here.
     failed_features=$failed_code
     found_manager='' found_manager_conf=''
+    # Its first line tells all of the RAM.
+    read -r _ memory _ </proc/meminfo
     make_places
     bring_scripts
     set -- "$ltsp"/client/features/*.sh

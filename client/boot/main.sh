@@ -73,8 +73,8 @@ marks=''
 mark init
 say "init started"
 images=/srv/ltsp/images
-read -r line </proc/cmdline
-parse_cmdline "$line"
+read -r cmdline </proc/cmdline
+parse_cmdline "$cmdline"
 wanted_image=$image wanted_generation=$generation
 # The initrd says which image it belongs to. The command line should say the same, else the console shows both.
 read -r image generation </ltsp/image || fail "this boot initrd does not say which image it is of." \

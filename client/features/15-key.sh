@@ -19,8 +19,9 @@ want ltsp-key.service
     scripts boot/report live/key
 } >"$store/key"
 # Autologin needs the key, so then it comes before the greeter. Nobody else waits for it.
-kind='exec'
-[ -z "$AUTOLOGIN" ] || kind=oneshot
+kind='exec' weight='StartupCPUWeight=10
+'
+[ -z "$AUTOLOGIN" ] || kind=oneshot weight=''
 write "$run/systemd/system/ltsp-key.service" "[Unit]
 Description=The key by which the network boot server knows this client
 DefaultDependencies=no
@@ -29,7 +30,7 @@ Before=display-manager.service
 Conflicts=shutdown.target
 Before=shutdown.target
 [Service]
-Type=$kind
+${weight}Type=$kind
 RemainAfterExit=yes
 ExecStart=-$store/busybox sh $store/key
 PrivateMounts=yes

@@ -60,8 +60,11 @@ disable() {
 control=$run/systemd/system.control
 split "$KEEP_SYSTEM_SERVICES"
 # NFS before version 4 needs rpcbind, on the client too.
-while read -r _ _ type _; do
+# What the kernel has mounted is mounted anew if a line names it.
+remount='systemd-remount-fs'
+while read -r _ point type _; do
     case "$type" in nfs*) words="$words rpcbind" ;; esac
+    case "$point" in / | /usr | /dev* | /proc* | /run* | /sys*) remount='' ;; esac
 done <"$new/etc/fstab"
 # What a server serves with. The image may be the server itself.
 serving='ltsp ltspd dnsmasq nfs-server nfs-kernel-server nfs-ganesha nfs-ganesha-lock nfs-mountd rpcbind rpcbind.socket
@@ -86,20 +89,34 @@ keeping='systemd-journal-flush systemd-pstore systemd-random-seed systemd-update
 online='systemd-networkd-wait-online NetworkManager-wait-online ifupdown-wait-online systemd-networkd-wait-online@'
 # AppArmor compiles its profiles at each boot, which takes seconds. rsyslog writes the journal to files, which have no bound.
 other='apparmor rsyslog'
+# Views into the kernel for those who develop it, and huge pages for programs that reserve them; two of them load a module.
+# Programs find message queues, FUSE and the rest without, and mount(8) has any of them at once.
+looking='dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount
+    sys-kernel-tracing.mount'
+# It would find no module to load, and starts all the same, as most images have such files without a name in them.
+loading='systemd-modules-load'
+for each in "$new"/etc/modules-load.d/*.conf "$new"/usr/lib/modules-load.d/*.conf "$new"/usr/local/lib/modules-load.d/*.conf \
+    "$run"/modules-load.d/*.conf "$new"/etc/modules; do
+    if [ ! -f "$each" ]; then continue; fi
+    while read -r type _; do
+        case "$type" in '' | '#'* | ';'*) ;; *) loading='' ;; esac
+    done <"$each"
+done
+case "$cmdline" in *modules?load=*) loading='' ;; esac
 kept=$words
-split "$serving $updating $installing $tending $keeping $online $other"
+split "$serving $updating $installing $tending $keeping $online $other $looking $remount $loading"
 masked=" $words "
 # No word of a setting is a pattern of file names.
 set -f
 # A word of KEEP_SYSTEM_SERVICES without a suffix means all units of that name. Few words are looked for in a long list, as
 # the other way round takes a slow machine a tenth of a second.
 for each in $kept; do
-    for unit in "$each" "${each%.service}" "$each.socket" "$each.timer"; do
+    for unit in "$each" "${each%.service}" "$each.socket" "$each.timer" "$each.mount"; do
         case "$masked" in *" $unit "*) masked="${masked%%" $unit "*} ${masked#*" $unit "}" ;; esac
     done
 done
 for each in $masked; do
-    case "$each" in *.socket | *.timer) : >"$control/$each" ;; *) : >"$control/$each.service" ;; esac
+    case "$each" in *.socket | *.timer | *.mount) : >"$control/$each" ;; *) : >"$control/$each.service" ;; esac
 done
 for each in $MASK_SYSTEM_SERVICES; do
     name_unit "$each"
@@ -129,8 +146,20 @@ done
 set +f
 [ -z "$DISABLE_SESSION_SERVICES" ] || disable user "$DISABLE_SESSION_SERVICES" "$words"
 
-# This generator looks for partitions of the client's own disk and mounts them.
-: >"$run/systemd/system-generators/systemd-gpt-auto-generator"
+# Programs that systemd runs before all else, to make units of what an image has. The first one looks for partitions of the
+# client's own disk and mounts them. The others look for what no client has: a disk that it slept on, updates to be made at a
+# boot, encrypted or checked disks that the image does not name, a script that the image does not have.
+skipped='systemd-gpt-auto-generator systemd-hibernate-resume-generator systemd-system-update-generator'
+[ -s "$new/etc/crypttab" ] || skipped="$skipped systemd-cryptsetup-generator"
+[ -s "$new/etc/veritytab" ] || skipped="$skipped systemd-veritysetup-generator"
+[ -s "$new/etc/integritytab" ] || skipped="$skipped systemd-integritysetup-generator"
+[ -x "$new/etc/rc.local" ] || [ -x "$new/etc/rc.d/rc.local" ] || skipped="$skipped systemd-rc-local-generator"
+# These follow words of the kernel's command line, as systemd.run= or rd.luks.uuid=.
+case "$cmdline" in
+    *systemd.* | *luks.* | *rd.*) skipped="${skipped%%" "*}" ;;
+    *) skipped="$skipped systemd-debug-generator systemd-run-generator" ;;
+esac
+for each in $skipped; do : >"$run/systemd/system-generators/$each"; done
 write "$run/systemd/system.conf.d/ltsp.conf" "[Manager]
 DefaultTimeoutStopSec=10s"
 # The journal's own directory lies in the overlay, in RAM without a bound; in /run its size has a bound.

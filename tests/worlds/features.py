@@ -30,6 +30,8 @@ FACTS: Mapping[str, str] = {
     "image": "x86_64",
     "generation": "g1",
     "transport": "nfs",
+    "cmdline": "quiet",
+    "memory": "16000000",
     "trial": "",
     "debug_shell": "",
     "processor": "",
