@@ -156,7 +156,7 @@ skipped='systemd-gpt-auto-generator systemd-hibernate-resume-generator systemd-s
 [ -x "$new/etc/rc.local" ] || [ -x "$new/etc/rc.d/rc.local" ] || skipped="$skipped systemd-rc-local-generator"
 # These follow words of the kernel's command line, as systemd.run= or rd.luks.uuid=.
 case "$cmdline" in
-    *systemd.* | *luks.* | *rd.*) skipped="${skipped%%" "*}" ;;
+    *systemd.* | *luks.* | *rd.*) skipped=systemd-gpt-auto-generator ;;
     *) skipped="$skipped systemd-debug-generator systemd-run-generator" ;;
 esac
 for each in $skipped; do : >"$run/systemd/system-generators/$each"; done
