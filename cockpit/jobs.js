@@ -1,6 +1,6 @@
 /** Jobs: long work with its bar, and how it ended. The overview shows all, other pages those of their subject. */
 
-import { _, ago, bytesOf, button, el, format, Keyed, mark, progress, say } from "./ui.js";
+import { _, bytesOf, button, el, format, Keyed, mark, progress, say, since } from "./ui.js";
 
 const ENDED = ["done", "failed", "cancelled"];
 
@@ -50,21 +50,22 @@ export function piece(model, first) {
     const name = title(first);
     const word = el("span");
     const bar = progress(name);
-    const words = el("p", { class: "faint" });
+    const at = since(0), words = el("span");
+    const outcome = el("p", { class: "faint" }, at.node, " ", words);
     const cancel = button(_("Cancel"), () => model.call(first.path, "Job", "Cancel"), {
         label: format(_("Cancel: $0"), name),
     });
     const node = el("li", { class: "job", "data-job": first.Id },
-                    el("div", { class: "line" }, el("strong", {}, name), word, cancel), bar.node, words);
+                    el("div", { class: "line" }, el("strong", {}, name), word, cancel), bar.node, outcome);
     const update = job => {
         const [text, kind] = standing(job);
         say(word, text);
         mark(word, "class", `label ${kind}`);
         bar.set(job.Progress, doing(job));
         bar.node.hidden = cancel.hidden = ended(job);
-        words.hidden = !ended(job);
-        if (ended(job))
-            say(words, [ago(job.FinishedAt), job.Error[1] || job.Result].filter(Boolean).join(": "));
+        outcome.hidden = !ended(job);
+        at.update(job.FinishedAt);
+        say(words, job.Error[1] || job.Result);
     };
     update(first);
     return { node, update };

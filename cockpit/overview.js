@@ -202,7 +202,7 @@ function images(model, view) {
                 make: first => {
                     const build = button(_("Build"), async () => {
                         await model.call(first.path, "Image", "Build", "a{sv}", [{}]);
-                    }, { label: format(_("Build the image $0"), first.Name) });
+                    }, { kind: "secondary small", label: format(_("Build the image $0"), first.Name) });
                     const update = each => {
                         build.hidden = each.Job !== "/" || !each.Source;
                     };

@@ -34,6 +34,20 @@ def test_lintian_has_no_warning_on_the_release_of_this_machine(builds: Builds) -
     packages.run([*LINTIAN, str(builds.now.changes)], Path("/"))
 
 
+def test_the_page_in_cockpit_is_a_package_of_its_own(builds: Builds) -> None:
+    """What it installs is what the Makefile does, and the daemon's own package has nothing of it."""
+    (page,) = builds.now.directory.glob("ltspd-cockpit_*_all.deb")
+    (daemon,) = builds.now.directory.glob("ltspd_*.deb")
+    files = packages.run(["dpkg-deb", "--contents", str(page)], Path("/"))
+    for each in (REPOSITORY / "cockpit").glob("*.js"):
+        assert f" ./usr/share/cockpit/ltspd/{each.name}\n" in files
+    for name in ("index.html", "manifest.json", "page.css", "po.de.js", "po.fr.js"):
+        assert f" ./usr/share/cockpit/ltspd/{name}\n" in files
+    assert "cockpit" not in re.sub(
+        "docs?/.*", "", packages.run(["dpkg-deb", "--contents", str(daemon)], Path("/"))
+    )
+
+
 def test_it_builds_on_the_newer_release_and_lintian_has_no_warning(builder: Server, lab: Session) -> None:
     home = lab.directory / "package" / "newer"
     unpacked = packages.source(home)
