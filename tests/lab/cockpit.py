@@ -4,14 +4,16 @@ Everything is real: Debian's cockpit-ws and its bridge, PAM, polkit, and Debian'
 """
 
 import re
-from collections.abc import Iterator
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.sync_api import Browser, Frame, Page
+from playwright.sync_api import Browser, CDPSession, Frame, Page
 
 from tests.lab.browser import PATIENT
 from tests.lab.server import Server
@@ -35,6 +37,35 @@ def start(server: Server) -> None:
     server.run("systemctl start cockpit.socket")
 
 
+def report(server: Server, clients: Sequence[Mapping[str, str | int]]) -> None:
+    """Tell the daemon of clients as its gateway does: keys of Gateway.ReportClients, numbers are times."""
+    words = [str(len(clients))]
+    for each in clients:
+        words.append(str(len(each)))
+        for key, value in each.items():
+            words += [key, "t" if isinstance(value, int) else "s", str(value)]
+    call = ["busctl", "call", "org.ltsp.Server1", "/org/ltsp/Server1", "org.ltsp.Server1.Gateway"]
+    server.run(shlex.join([*call, "ReportClients", "aa{sv}", *words]))
+
+
+def room(number: int, image: str = "", generation: str = "") -> list[dict[str, str | int]]:
+    """Return what that many clients report, of each of which people can log in at the screen."""
+    now = time.time_ns() // 1000
+    return [
+        {
+            "Mac": f"52:54:00:aa:{each >> 8:02x}:{each & 255:02x}",
+            "Address": f"192.168.67.{each % 250 + 2}",
+            "Hostname": f"pc{each:03}",
+            "Image": image,
+            "Generation": generation,
+            "Transport": "nbd",
+            "Stage": "login",
+            "LastSeen": now - each * 60_000_000,
+        }
+        for each in range(number)
+    ]
+
+
 @dataclass(slots=True)
 class Visit:
     """Somebody at the page: ``frame`` is what ltspd shows, ``page`` all of Cockpit around it."""
@@ -43,6 +74,7 @@ class Visit:
     frame: Frame
     logs: Path
     said: list[str]
+    told: CDPSession | None = None
 
     def go(self, place: str) -> None:
         """Go to a place of the page, such as ``clients``, by its tab or address."""
@@ -66,6 +98,14 @@ class Visit:
         path = self.logs / f"{name}.png"
         self.page.screenshot(path=path, animations="disabled")
         return path
+
+    def scripts(self) -> float:
+        """Return the seconds of scripts, Cockpit's own included, since the first call."""
+        if self.told is None:
+            self.told = self.page.context.new_cdp_session(self.page)
+            self.told.send("Performance.enable")
+        metrics = self.told.send("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "ScriptDuration"))
 
     def faults(self) -> list[str]:
         """Return what axe-core finds wrong in the page for people who read or move in other ways.
