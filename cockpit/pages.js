@@ -7,7 +7,9 @@
  * @property {(root: HTMLElement, model: import("./bus.js").Model, view: any) => void} show  draws it into `root`
  */
 
+import { clients } from "./clients.js";
+import { images } from "./images.js";
 import { overview } from "./overview.js";
 
 /** @type {Page[]} */
-export const PAGES = [overview];
+export const PAGES = [overview, clients, images];
