@@ -13,10 +13,11 @@ from ltspd.names import interface
 
 log = logging.getLogger(__name__)
 
-# What a client reports: all but the time are words, which the core looks at.
+# What a client reports: all but the times are words, which the core looks at.
 REPORT_KEYS: Mapping[str, str] = {
     **dict.fromkeys((*ON_THE_BUS.values(), *ANSWERS_ON_THE_BUS.values()), "s"),
     "LastSeen": "t",
+    "Stages": "a{st}",
 }
 # Clients in one call of ReportClients.
 REPORTS_MOST = 500
@@ -77,7 +78,8 @@ NOUN: Noun[State] = Noun(
                 LastSeen (t), as the properties of Client; Key (s, a whole public key) and Kept (s, 1 if the
                 client keeps it over its boots); Boot (s, the kernel's id of its boot); Pending (s,
                 names of settings that wait for its next boot); Order and Result (s,
-                what became of an order to it). Unknown keys are ignored, and so is a client with a value
+                what became of an order to it); Stages (a{{st}}, when it reported each stage of its boot).
+                Unknown keys are ignored, and so is a client with a value
                 that can't be right.""",
             errors=(InvalidOption, NotAuthorized),
         ),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ltspd.clients.fields import ANSWER, ANSWERS_ON_THE_BUS, FIELDS, ON_THE_BUS, ClientStage, is_sound
-from ltspd.clients.stages import reached
+from ltspd.clients.stages import reached, told
 from ltspd.model.client import ClientState, Identity
 from ltspd.model.image import Image
 from ltspd.model.menu import RootTransport
@@ -80,7 +80,14 @@ def _merged(clients: Clients, report: Mapping[str, object], known: Known, now: i
         value["error"] = ""
     # A time in the future comes from a wrong clock, and would make this client the newest for ever.
     seen = min(seen, now)
-    return replace(before, **value, last_seen=seen, reached=reached(before.reached, value["stage"], seen))
+    # The gateway has seen stages that followed each other faster than it tells us of them.
+    given = told(report["Stages"], seen) if "Stages" in report else ((value["stage"], seen),)
+    if given is None:
+        return None
+    stages = before.reached
+    for stage, at in given:
+        stages = reached(stages, stage, at)
+    return replace(before, **value, last_seen=seen, reached=stages)
 
 
 def answers(reports: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, str]]:

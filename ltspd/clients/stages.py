@@ -41,6 +41,19 @@ def reached(before: Reached, stage: str, at: int) -> Reached:
     return (*before, (stage, at))
 
 
+def told(given: object, now: int) -> Reached | None:
+    """Return the stages of a boot as the gateway told them, or None if they can't be right.
+
+    No time is later than ``now``.
+    """
+    if not isinstance(given, Mapping) or not set(given) <= set(_RANK):
+        return None
+    if not all(isinstance(each, int) for each in given.values()):
+        return None
+    found = sorted(((stage, min(at, now)) for stage, at in given.items()), key=lambda each: _RANK[each[0]])
+    return tuple(found)
+
+
 def stages(client: ClientState) -> Mapping[str, int]:
     """Return the time at which the boot of a client came to each stage, in the order of the stages.
 

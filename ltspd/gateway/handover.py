@@ -133,6 +133,7 @@ def _told(entry: Entry) -> dict[str, tuple[str, object]]:
         "Card": ("s", report.card),
         "Initrd": ("s", report.initrd),
         "LastSeen": ("t", entry.seen),
+        "Stages": ("a{st}", dict(entry.reached)),
     }
 
 

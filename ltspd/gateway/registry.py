@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ltspd.clients.fields import ClientStage
+from ltspd.clients.stages import Reached, reached
 from ltspd.gateway.reports import Report
 
 # As many as the daemon keeps; beyond that, the client that was silent for longest is forgotten.
@@ -19,13 +20,17 @@ ANSWERS_MOST = 2 * MOST
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A client's last report, its sender, its time (µs since the epoch), and when the boot began (s)."""
+    """A client's last report, its sender, its time (µs since the epoch), and when the boot began (s).
+
+    ``reached`` are the stages of that boot: several may come before the daemon is told.
+    """
 
     report: Report
     address: str
     seen: int
     began: float
     told: frozenset[str] = field(default=frozenset())
+    reached: Reached = ()
 
 
 class Registry:
@@ -55,7 +60,8 @@ class Registry:
         marks = {name: when for name, when in report.marks.items() if name not in told}
         if before is not None and same:
             report = _together(before.report, report)
-        self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys())
+        stages = reached(before.reached if before is not None else (), report.stage, now)
+        self._entries[report.mac] = Entry(report, address, now, began, told | marks.keys(), stages)
         self._entries.move_to_end(report.mac)
         self._move(report.mac, address, before.address if before is not None else "")
         self._news[report.mac] = None

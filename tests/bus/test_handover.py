@@ -81,6 +81,7 @@ async def test_what_is_reported_arrives(handing: Handing, service: Service, serv
         "Hostname": "pc",
         "Stage": "root",
         "LastSeen": NOW,
+        "Stages": {"root": NOW},
     }
     assert heard(server) == [{**dict.fromkeys(ON_THE_BUS.values(), ""), **told}]
 

@@ -61,6 +61,16 @@ def test_a_report_becomes_a_client_and_a_later_one_changes_what_it_says() -> Non
     assert (later.stage, later.hostname, later.last_seen) == ("login", "pc1", NOW + 9)
 
 
+def test_stages_that_followed_each_other_at_once_are_all_known() -> None:
+    stages = {"network": NOW, "root": NOW + 1, "login": NOW + 2}
+    report = {**BOOTED, "Stage": "login", "Stages": stages, "LastSeen": NOW + 2}
+    assert merged(report, now=NOW + 2)[MAC].reached == tuple(stages.items())
+    # A gateway that was restarted knows only what came since.
+    off = {**BOOTED, "Stage": "off", "Stages": {"off": NOW + 9}, "LastSeen": NOW + 9}
+    assert merged(report, off, now=NOW + 9)[MAC].reached == (*stages.items(), ("off", NOW + 9))
+    assert clients.merge({}, [{**BOOTED, "Stages": {"tftp": 1}}], KNOWN, NOW) == ({}, 1)
+
+
 def test_an_older_report_says_nothing_and_a_clock_cant_run_ahead() -> None:
     assert merged(BOOTED, {"Mac": MAC, "Stage": "off", "LastSeen": NOW - 1})[MAC].stage == "root"
     assert merged({**BOOTED, "LastSeen": NOW * 2})[MAC].last_seen == NOW

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ltspd.clients.stages import Reached, reached, stages
+from ltspd.clients.stages import Reached, reached, stages, told
 from ltspd.model.client import ClientState, Seen, Step, Word
 
 S = 1_000_000
@@ -84,3 +84,14 @@ def test_what_was_heard_long_before_or_after_the_boot_is_not_part_of_it() -> Non
 def test_of_a_client_that_was_never_heard_only_reports_are_known() -> None:
     assert seconds(replace(BOOTED, seen=Seen())) == {"network": 0, "root": 3, "login": 9}
     assert stages(ClientState("52:54:00:00:00:01")) == {}
+
+
+def test_what_the_gateway_tells_is_bounded_and_in_order() -> None:
+    given = {"login": NOW + 9, "network": NOW, "root": NOW + 3}
+    assert told(given, NOW + 5) == (("network", NOW), ("root", NOW + 3), ("login", NOW + 5))
+    assert told({}, NOW) == ()
+
+
+@pytest.mark.parametrize("given", [None, [], {"tftp": 1}, {"x": 1}, {"root": "1"}, {1: 1}])
+def test_what_the_gateway_can_not_mean_is_refused(given: object) -> None:
+    assert told(given, NOW) is None

@@ -215,6 +215,17 @@ def test_a_report_that_was_overtaken_changes_nothing() -> None:
     assert entry.report.stage == "root"
 
 
+def test_all_stages_of_a_boot_are_handed_over_however_fast_they_followed_each_other() -> None:
+    known = Registry()
+    for at, stage in enumerate(("network", "root", "login", "login")):
+        known.take(report(stage, 2.0 + at), "10.0.0.1", NOW + at * SECOND)
+    (entry,) = known.batch(9)
+    assert entry.reached == (("network", NOW), ("root", NOW + SECOND), ("login", NOW + 2 * SECOND))
+    known.take(report("network", 2.0), "10.0.0.1", NOW + 90 * SECOND)
+    (entry,) = known.batch(9)
+    assert entry.reached == (("network", NOW + 90 * SECOND),)
+
+
 def test_each_client_is_handed_over_once_with_its_last_word() -> None:
     known = Registry()
     for at in range(5):
