@@ -1,16 +1,13 @@
 /** One client: what is known of it, its boot beside its room's, what the doctor says, and what it can be told. */
 
 import { draw, legs, medians, total } from "./boots.js";
-import { list as jobList } from "./jobs.js";
+import { JOBS, list as jobList } from "./jobs.js";
 import { may, NOT_ALLOWED, ONLY_LOOK, unless } from "./may.js";
 import { ask, ORDERS } from "./orders.js";
 import { isOn, nameOf, reachedAt, stageLabel, stageTitle } from "./stages.js";
 import {
     _, button, card, confirm, el, fields, fill, format, label, language, mark, ngettext, say, since, toast, when,
 } from "./ui.js";
-
-/** Where jobs have their objects. */
-const JOBS = "/org/ltsp/Server1/job/";
 
 /** What a key counts for, as a label. */
 function identity(word) {

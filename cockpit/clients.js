@@ -1,7 +1,7 @@
 /** Clients: all machines by room, live, with filters; orders to a room. One of them is client.js. */
 
 import { client } from "./client.js";
-import { ended, list as jobList } from "./jobs.js";
+import { ended, JOBS, list as jobList } from "./jobs.js";
 import { may, NOT_ALLOWED, ONLY_LOOK, unless } from "./may.js";
 import { ask, isOrder, ORDERS } from "./orders.js";
 import { isFailing, nameOf, reachedAt, STAGES, stageLabel } from "./stages.js";
@@ -14,8 +14,8 @@ const ROOMS_MOST = 20;
 /** What is filtered by; it stays while one client is looked at. */
 const filter = { text: "", room: "*", stage: "", troubled: false };
 
-/** A client as a row of the table: `{ node, update(client), words }`. */
-function row(first) {
+/** A client as a row of the table: `{ node, update(client) }`. */
+function row(model, first) {
     const link = el("a", { href: `#/clients/${first.Mac}` });
     const stage = el("div", { class: "stack" });
     const moment = since(0);
@@ -45,17 +45,20 @@ function row(first) {
         say(image, now.Image || "–");
         say(generation, now.Generation);
         say(address, now.Address);
-        say(result, resultOf(now));
+        say(result, resultOf(model, now));
     };
     update(first);
     return { node, update };
 }
 
 /** Return what came of the last order to a client, in words; empty if there was none. */
-function resultOf(of) {
+function resultOf(model, of) {
     if (!of.Order)
         return "–";
-    return of.Result === "ok" ? _("Obeyed") : of.Result || _("Waits for its answer");
+    if (of.Result)
+        return of.Result === "ok" ? _("Obeyed") : of.Result;
+    const job = model.at("Job", JOBS + of.Order);
+    return job && !ended(job) ? _("Waits for its answer") : _("Has not answered");
 }
 
 function identityTrouble(of) {
@@ -102,7 +105,7 @@ function roomPart(model, first) {
         },
         insertBefore: (made, next) => node.insertBefore(made, next),
     };
-    const rows = new Keyed(behind, each => each.path, row);
+    const rows = new Keyed(behind, each => each.path, of => row(model, of));
     rows.set(first.clients);
     return {
         node,
@@ -244,6 +247,10 @@ function list(root, model, view) {
         const found = model.all("Job").filter(job => isOrder(job) && !old.has(job.path));
         orders.set(found, touched);
         orders.node.hidden = found.length === 0;
+        // Who has not answered until an order ends won't any more.
+        const over = new Set(found.filter(job => ended(job) && touched?.has(job.path)).map(job => job.Id));
+        model.all("Client").filter(of => over.has(of.Order))
+                .forEach(of => parts.get(of.Room)?.touch(of));
     };
 
     root.append(card(_("Clients"), {},

@@ -330,6 +330,7 @@ function show(root, model, view) {
     };
     root.append(el("div", { class: "tools" }, other, only), nothing, list);
     view.watch(["Image", "Job", "Client"], change => {
+        const before = used;
         if (change.has("Client"))
             used = usage(model.all("Client"));
         if (change.whole.has("Image")) {
@@ -343,8 +344,12 @@ function show(root, model, view) {
             model.all("Image").filter(each => !job || each.Name === job.Subject)
                     .forEach(each => touched.add(each.path));
         }
-        if (change.has("Client"))
-            model.all("Image").forEach(each => touched.add(each.path));
+        // A client's news seldom concerns any image.
+        if (change.has("Client")) {
+            model.all("Image").filter(each => before(each.Name) !== used(each.Name) ||
+                each.Generations.some(one => before(each.Name, one.Id) !== used(each.Name, one.Id)))
+                    .forEach(each => touched.add(each.path));
+        }
         touched.forEach(path => cards.touch(item(model.at("Image", path))));
     });
     draw();

@@ -2,6 +2,9 @@
 
 import { _, bytesOf, button, el, format, Keyed, mark, progress, say, since } from "./ui.js";
 
+/** Where jobs have their objects: the path of one ends with its id. */
+export const JOBS = "/org/ltsp/Server1/job/";
+
 const ENDED = ["done", "failed", "cancelled"];
 
 /** Whether a job has come to its end. */

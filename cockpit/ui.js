@@ -317,6 +317,17 @@ export function language() {
     return (cockpit.language || "en").replace("_", "-");
 }
 
+let made = null;
+
+/** Return what formats times. To make it takes a hundred times as long as to use it, and lists have many times. */
+function formats() {
+    made ??= {
+        ago: new Intl.RelativeTimeFormat(language(), { numeric: "auto" }),
+        when: new Intl.DateTimeFormat(language(), { dateStyle: "short", timeStyle: "medium" }),
+    };
+    return made;
+}
+
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 /** Return how long ago a moment was, in words; the moment is in microseconds since the epoch, 0 is never. */
@@ -325,12 +336,12 @@ export function ago(moment) {
         return _("never");
     const seconds = Math.round((moment / 1e6) - (Date.now() / 1000));
     const [unit, length] = UNITS.find(each => Math.abs(seconds) >= each[1]) ?? UNITS[3];
-    return new Intl.RelativeTimeFormat(language(), { numeric: "auto" }).format(Math.trunc(seconds / length), unit);
+    return formats().ago.format(Math.trunc(seconds / length), unit);
 }
 
 /** Return a moment as date and time of this place. */
 export function when(moment) {
-    return moment ? new Date(moment / 1000).toLocaleString(language()) : _("never");
+    return moment ? formats().when.format(moment / 1000) : _("never");
 }
 
 /** A moment, as how long ago it was; it goes on by itself. `update(moment)` shows another one. */

@@ -193,6 +193,7 @@ def test_a_message_to_a_room_says_who_did_not_obey(
         visit.picture("clients-order")
         visit.frame.get_by_role("button", name="Cancel: A message to room lab1").click()
         visit.wait_for_text(".jobs", "Cancelled")
+        visit.frame.locator("tr:has-text('pc02')", has_text="Has not answered").wait_for(timeout=SOON)
 
 
 def test_who_may_nothing_sees_all_and_can_press_nothing(desk: Cockpit, school: list[Reporter]) -> None:

@@ -1,6 +1,7 @@
 """The images of the page, as people see them: what ltspctl says, builds, generations, who may do what."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,6 +124,51 @@ def test_who_uses_a_generation(built: Cockpit) -> None:
         visit.frame.locator(
             f"tr[data-generation='{generation}'] td[data-label=Clients]", has_text=re.compile(r"^1$")
         ).wait_for(timeout=SOON)
+    product.forget_clients(built.server)
+    product.settled(built.server)
+
+
+@pytest.mark.parametrize("language", ["en-US", "de-DE"])
+def test_pictures_of_a_school(built: Cockpit, language: str) -> None:
+    """Take what the documentation shows: one client is slow, one can't boot, one is off."""
+    found = image(built)
+    desk = {"Image": SOURCE, "Generation": found["Current"], "Transport": "nbd"}
+    began = time.time_ns() // 1000 - 40 * 60_000_000
+    rooms = {"room:library": {"MEMBERS": "lib*"}, "room:room12": {"MEMBERS": "r12*"}}
+    names = [*(f"lib-{each:02}" for each in range(1, 5)), *(f"r12-{each:02}" for each in range(1, 9))]
+    with product.configured(built.server, rooms):
+        for number, name in enumerate(names):
+            each = {
+                **desk, "Mac": f"52:54:00:12:00:{number:02x}", "Address": f"192.168.67.{100 + number}",
+                "Hostname": name,
+            }  # fmt: skip
+            pace = 3_000_000 if name == "r12-07" else 900_000 + 40_000 * number
+            stages = ["network", "root", "login"]
+            if name == "r12-05":
+                stages = ["network", "failed"]
+            elif name == "lib-04":
+                stages.append("off")
+            for at, stage in enumerate(stages):
+                error = "The server does not answer at its NBD port." if stage == "failed" else ""
+                seen = began + number * 2_000_000 + at * (at + 1) * pace
+                told = {**each, "Stage": stage, "Error": error, "LastSeen": seen}
+                cockpit.report(built.server, [told])
+        with built.visit("clients", size=(1280, 1100), language=language) as visit:
+            visit.wait_for_text("main", "r12-08")
+            visit.picture(f"cockpit-clients-{language[:2]}")
+            assert visit.faults() == []
+            visit.frame.get_by_role("link", name="r12-07").click()
+            visit.wait_for_text("#doctor", r"\d")
+            assert visit.frame.locator("#boot .label.warning").count() >= 1
+            visit.picture(f"cockpit-client-{language[:2]}")
+            assert visit.faults() == []
+            visit.go("images")
+            visit.wait_for_text(CARD, re.escape(found["Current"]))
+            visit.picture(f"cockpit-images-{language[:2]}")
+            assert visit.faults() == []
+            if language == "de-DE":
+                assert "Clients" in visit.text(".tabs")
+                assert "Stände" in visit.text(CARD)
     product.forget_clients(built.server)
     product.settled(built.server)
 
