@@ -103,20 +103,27 @@ for each in "$new"/etc/modules-load.d/*.conf "$new"/usr/lib/modules-load.d/*.con
     done <"$each"
 done
 case "$cmdline" in *modules?load=*) loading='' ;; esac
+# It makes the kernel run programs of other machines and of Wine. Python's and LLVM's half-made programs, for which packages have
+# it too, are run by their own programs.
+foreign='systemd-binfmt proc-sys-fs-binfmt_misc.automount'
+for each in "$new"/etc/binfmt.d/*.conf "$new"/usr/lib/binfmt.d/*.conf "$new"/usr/local/lib/binfmt.d/*.conf \
+    "$run"/binfmt.d/*.conf "$new"/var/lib/binfmts/*; do
+    case "$each" in *'*'* | */python*.conf | */llvm-*.conf) ;; *) foreign='' ;; esac
+done
 kept=$words
-split "$serving $updating $installing $tending $keeping $online $other $looking $remount $loading"
+split "$serving $updating $installing $tending $keeping $online $other $looking $remount $loading $foreign"
 masked=" $words "
 # No word of a setting is a pattern of file names.
 set -f
 # A word of KEEP_SYSTEM_SERVICES without a suffix means all units of that name. Few words are looked for in a long list, as
 # the other way round takes a slow machine a tenth of a second.
 for each in $kept; do
-    for unit in "$each" "${each%.service}" "$each.socket" "$each.timer" "$each.mount"; do
+    for unit in "$each" "${each%.service}" "$each.socket" "$each.timer" "$each.mount" "$each.automount"; do
         case "$masked" in *" $unit "*) masked="${masked%%" $unit "*} ${masked#*" $unit "}" ;; esac
     done
 done
 for each in $masked; do
-    case "$each" in *.socket | *.timer | *.mount) : >"$control/$each" ;; *) : >"$control/$each.service" ;; esac
+    case "$each" in *.socket | *.timer | *.mount | *.automount) : >"$control/$each" ;; *) : >"$control/$each.service" ;; esac
 done
 for each in $MASK_SYSTEM_SERVICES; do
     name_unit "$each"

@@ -9,10 +9,22 @@ for each in getty 'serial\x2dgetty'; do
     write "$run/systemd/system/system-$each.slice.d/ltsp.conf" "[Slice]
 StartupCPUWeight=2000"
 done
-for each in systemd-user-sessions systemd-udev-trigger; do
-    write "$run/systemd/system/$each.service.d/ltsp.conf" "[Service]
+write "$run/systemd/system/systemd-user-sessions.service.d/ltsp.conf" "[Service]
 StartupCPUWeight=2000"
-done
+# udev tells of all devices, one after the other. Consoles and keyboards come before the kernel's 150 modules here.
+command=''
+while read -r line; do
+    case "$line" in
+        ExecStart=*--prioritized-subsystem=*,tty,input)
+            line=${line%,tty,input}
+            command="
+ExecStart=
+${line%%subsystem=*}subsystem=tty,input,${line#*subsystem=}"
+            ;;
+    esac
+done 2>/dev/null <"$new/usr/lib/systemd/system/systemd-udev-trigger.service" || :
+write "$run/systemd/system/systemd-udev-trigger.service.d/ltsp.conf" "[Service]
+StartupCPUWeight=2000$command"
 # A trial loads all as before, so what they read is known.
 if [ "$trial" = 1 ] || is_masked ltsp-drivers.service; then return 0; fi
 want_later ltsp-drivers.service
