@@ -31,5 +31,8 @@ echo "busybox: $busybox"
 echo "bash: $bash"
 echo "cat: $whole"
 first=${whole%"${whole#?}"}
-[ "$dash" = "$first" ] && [ "$busybox" = "$first" ] && [ "$bash" = "$whole" ] || { echo "changed"; exit 1; }
+if [ "$dash" != "$first" ] || [ "$busybox" != "$first" ] || [ "$bash" != "$whole" ]; then
+    echo "changed"
+    exit 1
+fi
 echo "as described"

@@ -7,7 +7,7 @@ if [ "$trial" = 1 ] || [ ! -e "$store/login/home" ] || is_masked ltsp-ahead.serv
 want_later ltsp-ahead.service
 {
     echo "busybox=$store/busybox"
-    scripts live/ahead
+    scripts live/rest live/ahead
 } >"$store/ahead"
 # Only with what nobody else uses of the processor. A process that is idle is so among those of its own part of the
 # system: beside the greeter's part, ours gets half of the processor, unless it is one of its own that weighs nothing.

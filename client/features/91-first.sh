@@ -2,8 +2,8 @@
 # shellcheck shell=dash disable=SC2154
 # The login comes first. While a machine starts, a slow processor has more to do than people wait for; the consoles on which they
 # log in come before the rest. And the drivers for what the processor can, such as those for virtual machines and for
-# ciphers, are loaded once people can log in: nothing before that needs them, and a program that asks the kernel for a
-# cipher has it loaded at once.
+# ciphers, are loaded once the machine is at rest: nothing before that needs them, and a program that asks the kernel for
+# a cipher has it loaded at once.
 
 for each in getty 'serial\x2dgetty'; do
     write "$run/systemd/system/system-$each.slice.d/ltsp.conf" "[Slice]
@@ -28,11 +28,13 @@ StartupCPUWeight=2000$command"
 # A trial loads all as before, so what they read is known.
 if [ "$trial" = 1 ] || is_masked ltsp-drivers.service; then return 0; fi
 want_later ltsp-drivers.service
-write "$run/udev/rules.d/79-ltsp-later.rules" "SUBSYSTEM==\"cpu\", TEST!=\"$store/drivers\", ENV{MODALIAS}=\"\""
+{
+    echo "busybox=$store/busybox store=$store"
+    scripts live/rest live/drivers
+} >"$store/drivers"
+write "$run/udev/rules.d/79-ltsp-later.rules" "SUBSYSTEM==\"cpu\", TEST!=\"$store/drivers-now\", ENV{MODALIAS}=\"\""
 write "$run/systemd/system/ltsp-drivers.service" "[Unit]
 Description=Load the drivers for what the processor can
 [Service]
-Type=oneshot
 RemainAfterExit=yes
-ExecStart=$store/busybox touch $store/drivers
-ExecStart=udevadm trigger --action=add --subsystem-match=cpu"
+ExecStart=$store/busybox sh $store/drivers"

@@ -1,6 +1,7 @@
 # shellcheck shell=dash disable=SC2154
 # What ltsp-ahead.service runs: read the files of the image that a login needs, and load what it has the kernel load.
-# `ahead list` only prints their names, `ahead now` does not wait. features/90-ahead.sh puts `busybox` before this.
+# `ahead list` only prints their names, `ahead now` does not wait. features/90-ahead.sh puts `busybox` and rest.sh before
+# this.
 
 # list_programs: print the paths of what runs between the password and a shell.
 list_programs() {
@@ -51,20 +52,6 @@ list() {
         { list_programs && list_modules; } | add_libraries
         list_texts
     } | "$busybox" sort -u
-}
-
-# rest: wait until the machine had nothing to do for most of three seconds, but for two minutes at most. A greeter that has
-# its session is not on the screen yet.
-rest() {
-    local tries=0 before now
-    while [ "$tries" -lt 40 ]; do
-        read -r _ before </proc/uptime
-        "$busybox" sleep 3
-        # The kernel counts what all processors had.
-        read -r _ now </proc/uptime
-        [ $((${now%.*} - ${before%.*})) -lt 2 ] || return 0
-        tries=$((tries + 1))
-    done
 }
 
 if [ "${1-}" = list ]; then
