@@ -95,14 +95,9 @@ function problems(model, view) {
     return shown;
 }
 
-function server(model, view) {
-    const facts = fields([
-        [_("State"), "state"], [_("Machines that boot"), "serving"], [_("Clients"), "clients"],
-        [_("Version"), "version"], [_("Images in"), "images"], [_("TFTP from"), "tftp"],
-    ]);
-    const state = el("span");
-    facts.set({ state });
-    const serve = button("", async () => {
+/** Make the button that ends and begins answering machines that boot; `update()` follows the server. */
+export function serveButton(model) {
+    const node = button("", async () => {
         if (!model.manager.Serving)
             return model.manage("Serve", "b", [true]);
         return confirm({
@@ -114,6 +109,17 @@ function server(model, view) {
             run: () => model.manage("Serve", "b", [false]),
         });
     });
+    return { node, update: () => say(node, model.manager.Serving ? _("Stop answering") : _("Answer machines")) };
+}
+
+function server(model, view) {
+    const facts = fields([
+        [_("State"), "state"], [_("Machines that boot"), "serving"], [_("Clients"), "clients"],
+        [_("Version"), "version"], [_("Images in"), "images"], [_("TFTP from"), "tftp"],
+    ]);
+    const state = el("span");
+    facts.set({ state });
+    const serve = serveButton(model);
     const apply = button(_("Apply again"), async () => {
         await model.manage("Apply", "a{sv}", [{}]);
         toast(_("Everything is up to date."));
@@ -124,7 +130,7 @@ function server(model, view) {
         const [text, kind] = stateOf(State);
         say(state, text);
         mark(state, "class", `label ${kind}`);
-        say(serve, Serving ? _("Stop answering") : _("Answer machines"));
+        serve.update();
         facts.set({
             serving: Serving ? _("are answered") : _("get no answer"), version: Version,
             images: BaseDirectory, tftp: TftpDirectory,
@@ -139,7 +145,7 @@ function server(model, view) {
     view.watch(["Client"], count);
     draw();
     count();
-    return card(_("Server"), { id: "server", actions: [apply, serve] }, facts.node, rooms.node);
+    return card(_("Server"), { id: "server", actions: [apply, serve.node] }, facts.node, rooms.node);
 }
 
 /** How many clients of each room are on. */

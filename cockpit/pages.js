@@ -9,7 +9,9 @@
 
 import { clients } from "./clients.js";
 import { images } from "./images.js";
+import { network } from "./network.js";
 import { overview } from "./overview.js";
+import { settings } from "./settings.js";
 
 /** @type {Page[]} */
-export const PAGES = [overview, clients, images];
+export const PAGES = [overview, clients, images, network, settings];

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.lab import trees
 from tests.lab.session import Session
@@ -18,6 +18,8 @@ from tests.patience import PATIENCE
 # It shares two cores with whatever is emulated; milliseconds, as Playwright counts.
 PATIENT = PATIENCE * 1000 / 5
 _SCRIPT = Path(__file__).with_name("browser.sh")
+# There can be one in a process only, which all browsers share that are open at a time.
+_running: list[Playwright] = []
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def open_browser(session: Session, netns: str, tree: str = "sessions") -> Iterat
     words = shlex.join([str(_SCRIPT), netns, str(trees.tree(tree)), str(directory)])
     start.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     start.chmod(0o755)
-    with sync_playwright() as playwright:
+    with _playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=start, args=["--disable-gpu", "--lang=en-US"], timeout=PATIENT
         )
@@ -37,3 +39,16 @@ def open_browser(session: Session, netns: str, tree: str = "sessions") -> Iterat
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def _playwright() -> Iterator[Playwright]:
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as playwright:
+        _running.append(playwright)
+        try:
+            yield playwright
+        finally:
+            _running.clear()

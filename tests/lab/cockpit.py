@@ -3,8 +3,10 @@
 Everything is real: Debian's cockpit-ws and its bridge, PAM, polkit, and Debian's Chromium.
 """
 
+import os
 import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 import axe_playwright_python
 from playwright.sync_api import Browser, CDPSession, Frame, Page
 
+from tests import REPOSITORY
 from tests.lab.browser import PATIENT
 from tests.lab.server import Server
 
@@ -23,6 +26,7 @@ PASSWORD = "Blue-Whale-7"
 # Somebody without any right on the server.
 PERSON = "anna"
 FRAME = "cockpit1:localhost/ltspd"
+PICTURES = REPOSITORY / "docs/pictures"
 _AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 # What Chromium says that is none of our page's doing.
 _OF_COCKPIT = re.compile(r"status of 40[14]|pmlogger|packagekit", re.IGNORECASE)
@@ -94,9 +98,11 @@ class Visit:
         )
 
     def picture(self, name: str) -> Path:
-        """Save what the browser shows among the logs of the run."""
+        """Save what the browser shows among the logs; LTSPD_GOLDEN=write renews one of the docs."""
         path = self.logs / f"{name}.png"
         self.page.screenshot(path=path, animations="disabled")
+        if os.environ.get("LTSPD_GOLDEN") == "write" and (PICTURES / path.name).exists():
+            shutil.copy(path, PICTURES)
         return path
 
     def scripts(self) -> float:
