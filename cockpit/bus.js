@@ -72,6 +72,8 @@ export class Model {
         this.watchers = new Set();
         this.signals = new Set();
         this.pending = null;
+        /** What was asked of the owner of the name; null while there is none. */
+        this.turn = null;
         this.connect();
     }
 
@@ -141,10 +143,10 @@ export class Model {
         client.addEventListener("owner", (_event, owner) => {
             if (this.client !== client)
                 return;
-            if (owner)
-                this.load(client);
-            else
+            if (!owner)
                 this.lose("");
+            else if (this.turn === null)
+                this.load(client);
         });
         client.addEventListener("close", (_event, options) => {
             if (this.client !== client)
@@ -156,7 +158,7 @@ export class Model {
     }
 
     async load(client) {
-        // A name that is taken again while we ask makes the earlier answers worthless.
+        // It ends with the owner of the name: answers that come later are worthless.
         const turn = this.turn = {};
         this.loaded = false;
         let manager, found;

@@ -57,6 +57,15 @@ function choices(model, running) {
     ];
 }
 
+/** Return where machines are answered, or what to do where they are not. */
+function answers(manager, served) {
+    if (!manager.Serving)
+        return _("Somebody has switched answers off: see Server below.");
+    if (served.length === 0)
+        return _("Machines are answered nowhere. DHCP_LINKS= in [server] of /etc/ltsp/ltsp.conf chooses.");
+    return format(_("Machines are answered at $0."), served.map(each => each.Name).join(", "));
+}
+
 /** Return the card; it is hidden once a machine has booted. */
 export function firstRun(model, view) {
     const steps = el("ol", { class: "steps" });
@@ -82,10 +91,7 @@ export function firstRun(model, view) {
         const network = PAGES.some(each => each.id === "network");
         fill(steps,
              step(_("A network on which machines are answered"), served.length > 0 && manager.Serving,
-                  el("p", {}, served.length
-                      ? format(_("Machines are answered at $0."), served.map(each => each.Name).join(", "))
-                      : _("Machines are answered nowhere. DHCP_LINKS= in [server] of /etc/ltsp/ltsp.conf chooses.")),
-                  manager.Serving ? null : el("p", {}, _("Somebody has switched answers off: see Server below.")),
+                  el("p", {}, answers(manager, served)),
                   network ? el("p", {}, el("a", { href: "#/network" }, _("Set the network up"))) : null),
              manager.Remains.length || manager.SetAside.length
                  ? step(_("What an earlier LTSP left"), !moves, leftovers(model))

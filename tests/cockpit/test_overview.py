@@ -1,5 +1,7 @@
 """The page's overview, as people see it: what ltspctl says, news at once, a daemon that comes back."""
 
+import json
+
 import pytest
 
 from tests.cockpit.conftest import SOURCE
@@ -39,6 +41,61 @@ def test_everybody_can_read_it(desk: Cockpit, name: str, size: tuple[int, int], 
         visit.frame.wait_for_selector("dialog[open]")
         visit.picture(f"doctor-{name}-{'dark' if dark else 'light'}")
         assert visit.faults() == []
+
+
+def test_first_steps_take_over_from_ltsp_and_give_back(desk: Cockpit) -> None:
+    aside = "/etc/dnsmasq.d/ltsp-dnsmasq.conf"
+    unit = "/usr/lib/systemd/system/dnsmasq.service"
+    desk.server.run(f"mkdir -p /etc/dnsmasq.d && echo port=0 >{aside}")
+    desk.server.write(unit, "[Service]\nExecStart=/bin/sleep infinity\n")
+    # A service sees a directory that is newer than itself as read-only.
+    desk.server.run("systemctl daemon-reload; systemctl restart ltspd; ltspctl reload")
+    try:
+        with desk.visit(size=BIG) as visit:
+            visit.wait_for_text("#first", f"What an earlier LTSP left.*{aside}")
+            visit.wait_for_text("#problems", aside)
+            visit.picture("overview-leftovers")
+            assert visit.faults() == []
+            visit.frame.get_by_role("button", name="Take over from LTSP").click()
+            visit.picture("overview-takeover")
+            assert visit.faults() == []
+            visit.frame.locator("dialog").get_by_role("button", name="Take over").click()
+            visit.wait_for_text("#first", f"Moved aside: {aside}")
+            assert product.status(desk.server)["SetAside"] == [aside]
+            assert visit.frame.locator("#problems li").count() == len(product.problems(desk.server))
+            visit.frame.get_by_role("button", name="Put it back").click()
+            visit.wait_for_text("#problems", aside)
+            assert product.status(desk.server)["SetAside"] == []
+    finally:
+        desk.server.run(
+            f"rm -f {aside} {aside}.before-ltspd~ {unit}; systemctl daemon-reload; ltspctl reload"
+        )
+
+
+def test_the_doctor_tells_causes_and_steps_to_a_keyboard(desk: Cockpit) -> None:
+    found = json.loads(desk.server.run("ltspctl serve off >/dev/null; ltspctl doctor --json", check=False))
+    try:
+        with desk.visit() as visit:
+            visit.frame.locator("body").press("Tab")
+            for _ in range(40):
+                if visit.frame.evaluate("document.activeElement.textContent") == "Look for causes":
+                    break
+                visit.page.keyboard.press("Tab")
+            visit.page.keyboard.press("Enter")
+            visit.frame.wait_for_selector("dialog[open]")
+            visit.picture("overview-doctor")
+            shown = visit.text("dialog")
+            assert visit.faults() == []
+            assert found
+            for each in found:
+                assert each["Cause"] in shown
+                assert each["Step"] in shown
+            assert visit.frame.evaluate("!!document.activeElement.closest('dialog')")
+            visit.frame.locator("dialog").press("Escape")
+            visit.frame.wait_for_selector("dialog", state="detached")
+            assert visit.frame.evaluate("document.activeElement.textContent") == "Look for causes"
+    finally:
+        desk.server.run("ltspctl serve on")
 
 
 def test_it_speaks_german(desk: Cockpit) -> None:
@@ -139,3 +196,25 @@ def test_who_may_nothing_sees_all_and_is_told_why(desk: Cockpit) -> None:
         visit.frame.wait_for_selector("dialog", state="detached")
         assert visit.frame.evaluate("document.activeElement.textContent") == "Stop answering"
     assert product.status(desk.server)["Serving"]
+
+
+def test_administrative_access_lets_a_person_act(desk: Cockpit) -> None:
+    # Without a network there is no package of it, but the client's tree has one.
+    client = f"/srv/ltsp/{SOURCE}"
+    desk.server.run(f"cp -a {client}/usr/bin/sudo /usr/bin/; cp -a {client}/usr/libexec/sudo /usr/libexec/")
+    desk.server.run(f"cp -a {client}/etc/pam.d/sudo /etc/pam.d/; mkdir -p /etc/sudoers.d")
+    desk.server.run(f"printf '{cockpit.PERSON} ALL=(ALL:ALL) ALL\n' >/etc/sudoers; chmod 440 /etc/sudoers")
+    try:
+        with desk.visit(user=cockpit.PERSON) as visit:
+            visit.page.get_by_role("button", name="Limited access").first.click()
+            visit.page.locator("input[type=password]:visible").fill(cockpit.PASSWORD)
+            visit.page.get_by_role("button", name="Authenticate").click()
+            visit.page.get_by_role("button", name="Administrative access").first.wait_for()
+            visit.picture("overview-administrative")
+            # The page has loaded anew, with a connection that may.
+            visit.frame.get_by_role("button", name="Stop answering").click()
+            visit.frame.locator("dialog").get_by_role("button", name="Stop answering").click()
+            visit.wait_for_text("#server", "get no answer")
+            assert not product.status(desk.server)["Serving"]
+    finally:
+        desk.server.run("ltspctl serve on; rm -rf /usr/bin/sudo /usr/libexec/sudo /etc/sudoers")

@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -22,8 +25,6 @@ def _translate() -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Its dataclass looks its own module up.
-    import sys
-
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
@@ -116,6 +117,20 @@ def test_a_script_has_its_sentences_found() -> None:
         'a(_("One"), ngettext("$0 b", "$0 bs", n), /* _("no") */ _("Two " +\n  "parts"))'
     )
     assert [(each.one, each.plural) for each in found] == [("One", ""), ("$0 b", "$0 bs"), ("Two parts", "")]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda each: each.name)
+def test_a_script_is_one(script: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        found = importlib.util.find_spec("playwright")
+        node = str(Path(found.origin).parent / "driver/node") if found and found.origin else None
+    if node is None:
+        pytest.skip("no JavaScript here; tests/cockpit run it in a browser")
+    # It takes what it reads for a module only so.
+    check = [node, "--input-type=module", "--check"]
+    done = subprocess.run(check, input=script.read_text(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_everything_is_installed() -> None:
