@@ -1,6 +1,7 @@
 /** The first steps, from a fresh installation to the first machine: what `ltspctl setup` does. */
 
 import * as jobs from "./jobs.js";
+import { NOT_ALLOWED, unless } from "./may.js";
 import { PAGES } from "./pages.js";
 import { _, button, card, confirm, el, fill, format, label, toast } from "./ui.js";
 
@@ -12,7 +13,7 @@ function sources(images) {
 }
 
 /** What an earlier LTSP left, and moving it aside. */
-function leftovers(model) {
+function leftovers(model, rights) {
     const moves = model.manager.Remains.filter(each => each.Moves);
     const list = el("ul", {}, model.manager.Remains.map(each => el(
         "li", {}, el("span", { class: "mono" }, each.Path), `: ${each.Effect}`,
@@ -32,6 +33,7 @@ function leftovers(model) {
         toast(format(_("Put back: $0"), restored.join(", ")));
     });
     const aside = model.manager.SetAside;
+    [take, undo].forEach(each => unless(each, rights.configure ? "" : NOT_ALLOWED()));
     return [
         model.manager.Remains.length ? list : null,
         aside.length ? el("p", {}, format(_("Moved aside: $0"), aside.join(", "))) : null,
@@ -40,7 +42,7 @@ function leftovers(model) {
 }
 
 /** Which image is to be the first. */
-function choices(model, running) {
+function choices(model, running, rights) {
     const found = sources(model.all("Image"));
     if (running)
         return el("p", {}, format(_("$0: see Work below."), jobs.title(running)));
@@ -50,10 +52,13 @@ function choices(model, running) {
         el("p", {}, found.length === 1
             ? _("There is one source to make it of.")
             : _("There are several sources. A chroot was made to be booted; / is this server itself.")),
-        el("div", { class: "actions" }, found.map((each, number) => button(
-            format(_("Build $0 from $1"), each.Name, each.Source),
-            () => model.call(each.path, "Image", "Build", "a{sv}", [{}]),
-            { kind: number === 0 ? "primary" : "secondary" }))),
+        el("div", { class: "actions" }, found.map((each, number) => {
+            const build = button(format(_("Build $0 from $1"), each.Name, each.Source),
+                                 () => model.call(each.path, "Image", "Build", "a{sv}", [{}]),
+                                 { kind: number === 0 ? "primary" : "secondary" });
+            unless(build, rights.build(each.path) ? "" : NOT_ALLOWED());
+            return build;
+        })),
     ];
 }
 
@@ -67,7 +72,7 @@ function answers(manager, served) {
 }
 
 /** Return the card; it is hidden once a machine has booted. */
-export function firstRun(model, view) {
+export function firstRun(model, view, rights) {
     const steps = el("ol", { class: "steps" });
     const box = card(_("First steps"), { id: "first" }, steps);
     let shown = "";
@@ -80,7 +85,8 @@ export function firstRun(model, view) {
         box.hidden = built.length > 0 && served.length > 0 && clients.length > 0 && !moves;
         // Buttons keep the focus as long as nothing of this changes.
         const state = JSON.stringify([served.map(each => each.Name), built, running?.path, manager.Remains,
-                                      manager.SetAside, manager.Serving, images.map(each => [each.Name, each.Source])]);
+                                      manager.SetAside, manager.Serving, rights.configure,
+                                      images.map(each => [each.Name, each.Source, rights.build(each.path)])]);
         if (box.hidden || state === shown)
             return;
         shown = state;
@@ -94,17 +100,18 @@ export function firstRun(model, view) {
                   el("p", {}, answers(manager, served)),
                   network ? el("p", {}, el("a", { href: "#/network" }, _("Set the network up"))) : null),
              manager.Remains.length || manager.SetAside.length
-                 ? step(_("What an earlier LTSP left"), !moves, leftovers(model))
+                 ? step(_("What an earlier LTSP left"), !moves, leftovers(model, rights))
                  : null,
              step(_("An image for clients"), built.length > 0, built.length
                  ? el("p", {}, format(_("Clients get $0."), built.join(", ")))
-                 : choices(model, running)),
+                 : choices(model, running, rights)),
              step(_("The first machine"), clients.length > 0, el("p", {}, built.length && served.length
                  ? format(_("Switch on a machine that boots from the network at $0."),
                           served.map(each => each.Name).join(", "))
                  : _("When the steps above are done, switch on a machine that boots from the network."))));
     };
     view.watch(["Manager", "Image", "Link", "Client", "Job"], draw);
+    rights.ontold(draw);
     draw();
     return box;
 }

@@ -38,6 +38,7 @@ export async function may(model, calls) {
  * It can still be reached by the keyboard, so that its reason is heard.
  */
 export function unless(button, why) {
+    mark(button, "data-why", why || null);
     mark(button, "aria-disabled", why ? "true" : null);
     mark(button, "title", why || null);
 }

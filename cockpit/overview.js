@@ -2,6 +2,7 @@
 
 import { firstRun } from "./firstrun.js";
 import * as jobs from "./jobs.js";
+import { may, NOT_ALLOWED, ONLY_LOOK, unless } from "./may.js";
 import { _, button, bytes, card, confirm, dialog, el, fields, format, Keyed, label, mark, ngettext, say,
          table, toast } from "./ui.js";
 
@@ -49,6 +50,33 @@ function labelled(state) {
         update(first);
         return { node, update };
     };
+}
+
+/**
+ * What this person may do here: `rights.configure`, and `rights.build(path)` of an image. Until polkit has answered,
+ * nothing is said against anything.
+ */
+function rightsOf(model, view) {
+    const builds = new Map(), told = [];
+    const rights = {
+        configure: true,
+        build: path => builds.get(path) ?? true,
+        /** Have a function called when that is known, and when it changes. */
+        ontold: tell => told.push(tell),
+    };
+    const ask = async () => {
+        const images = model.all("Image").map(each => each.path);
+        const [configure, ...found] = await may(model, [
+            [model.manager.path, "Apply", [["a{sv}", {}]]],
+            ...images.map(path => [path, "Build", [["a{sv}", {}]]]),
+        ]);
+        rights.configure = configure;
+        images.forEach((path, at) => builds.set(path, found[at]));
+        told.forEach(tell => tell());
+    };
+    view.watch(["Image"], change => change.whole.has("Image") && ask());
+    ask();
+    return rights;
 }
 
 /** Show what the doctor finds on the server's own side. */
@@ -112,7 +140,7 @@ export function serveButton(model) {
     return { node, update: () => say(node, model.manager.Serving ? _("Stop answering") : _("Answer machines")) };
 }
 
-function server(model, view) {
+function server(model, view, rights) {
     const facts = fields([
         [_("State"), "state"], [_("Machines that boot"), "serving"], [_("Clients"), "clients"],
         [_("Version"), "version"], [_("Images in"), "images"], [_("TFTP from"), "tftp"],
@@ -124,6 +152,8 @@ function server(model, view) {
         await model.manage("Apply", "a{sv}", [{}]);
         toast(_("Everything is up to date."));
     }, { title: _("Bring everything up to date now") });
+    rights.ontold(() => [serve.node, apply].forEach(
+        each => unless(each, rights.configure ? "" : NOT_ALLOWED())));
     const rooms = fieldsOfRooms(model);
     const draw = () => {
         const { State, Serving, Version, BaseDirectory, TftpDirectory } = model.manager;
@@ -184,7 +214,7 @@ function links(model, view) {
     return card(_("What is served where"), { id: "links" }, shown.node);
 }
 
-function images(model, view) {
+function images(model, view, rights) {
     const shown = table({
         caption: _("Images and what clients boot of them"),
         key: each => each.path,
@@ -211,6 +241,7 @@ function images(model, view) {
                     }, { kind: "secondary small", label: format(_("Build the image $0"), first.Name) });
                     const update = each => {
                         build.hidden = each.Job !== "/" || !each.Source;
+                        unless(build, rights.build(each.path) ? "" : NOT_ALLOWED());
                     };
                     update(first);
                     return { node: build, update };
@@ -220,6 +251,7 @@ function images(model, view) {
     });
     const draw = change => shown.set(model.all("Image"), change?.paths("Image") ?? null);
     view.watch(["Image"], draw);
+    rights.ontold(() => draw());
     draw();
     return card(_("Images"), { id: "images" }, shown.node);
 }
@@ -266,9 +298,14 @@ function outputs(model, view) {
 }
 
 function show(root, model, view) {
+    const rights = rightsOf(model, view);
+    const only = el("p", { class: "faint", hidden: true }, ONLY_LOOK());
+    rights.ontold(() => {
+        only.hidden = rights.configure || model.all("Image").some(each => rights.build(each.path));
+    });
     root.append(
-        firstRun(model, view), problems(model, view), server(model, view), work(model, view),
-        links(model, view), images(model, view), outputs(model, view));
+        only, firstRun(model, view, rights), problems(model, view), server(model, view, rights), work(model, view),
+        links(model, view), images(model, view, rights), outputs(model, view));
 }
 
 export const overview = { id: "", title: _("Overview"), show };

@@ -213,7 +213,8 @@ export function button(text, run, { kind = "secondary", title = null, label: spo
         } catch (error) {
             failed(error);
         } finally {
-            node.removeAttribute("aria-disabled");
+            // What was found against it meanwhile stays (may.js, unless).
+            mark(node, "aria-disabled", node.dataset.why ? "true" : null);
         }
     });
     return node;
