@@ -54,7 +54,7 @@ export function piece(model, first) {
     const word = el("span");
     const bar = progress(name);
     const at = since(0), words = el("span");
-    const outcome = el("p", { class: "faint" }, at.node, " ", words);
+    const outcome = el("p", { class: "faint" }, at.node, ": ", words);
     const cancel = button(_("Cancel"), () => model.call(first.path, "Job", "Cancel"), {
         label: format(_("Cancel: $0"), name),
     });
