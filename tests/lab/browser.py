@@ -16,7 +16,7 @@ from tests.lab.session import Session
 from tests.patience import PATIENCE
 
 # It shares two cores with whatever is emulated; milliseconds, as Playwright counts.
-PATIENT = PATIENCE * 1000 / 10
+PATIENT = PATIENCE * 1000
 _SCRIPT = Path(__file__).with_name("browser.sh")
 # There can be one in a process only, which all browsers share that are open at a time.
 _running: list[Playwright] = []
