@@ -16,7 +16,7 @@ from ltspd.foreign.inside import path_inside
 from ltspd.initrd import cards, cpio, elf, kernel
 from ltspd.model.image import Layer
 from ltspd.paths import client_home
-from ltspd.system import priority
+from ltspd.system import priority, threads
 from ltspd.system.run import run
 
 # bench: a cloud kernel's 12 MB pack in 0.16 s at 3 and 0.84 s at 9, for 2.9 and 2.5 MB; the unpacking
@@ -138,7 +138,7 @@ async def compress(plain: Sequence[bytes], *, zstd: bool = True) -> list[bytes]:
             for file, data in zip(files, plain, strict=True):
                 file.write_bytes(data)
 
-        await priority.to_thread(write)
+        await threads.in_thread(write)
         await run([*argv, "--", *map(str, files)])
         return await priority.to_thread(lambda: [Path(f"{each}.{suffix}").read_bytes() for each in files])
 

@@ -15,7 +15,7 @@ from ltspd.errors import ToolFailed, UnsuitableInitrd
 from ltspd.foreign.inside import path_inside
 from ltspd.initrd import boot, cpio, kernel
 from ltspd.paths import client_home
-from ltspd.system import priority
+from ltspd.system import priority, threads
 from ltspd.system.run import run
 
 # Debian and Ubuntu; Fedora and its kin; openSUSE; systemd's own place.
@@ -170,7 +170,7 @@ async def _compressed(data: bytes, found: dict[str, bytes]) -> None:
         raise ValueError("it is compressed in a way that nobody here knows")
     with tempfile.TemporaryDirectory(prefix="ltspd-initrd-") as scratch:
         packed, plain = Path(scratch, "packed"), Path(scratch, "plain")
-        await priority.to_thread(packed.write_bytes, data)
+        await threads.in_thread(packed.write_bytes, data)
         # The limit is for a hostile disk image, whose initrd may unpack without end.
         script = 'ulimit -f "$3"; exec "$0" -dc <"$1" >"$2"'
         await run(["sh", "-c", script, program, str(packed), str(plain), str(MAX_PLAIN // 512)])

@@ -50,7 +50,7 @@ ALLOWED = {
     "menu": "config.* model.* names",
     "clients": "errors model.* names",
     "disk": "errors foreign.inside foreign.inspect model.* paths system.run",
-    "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run",
+    "initrd": "errors foreign.inside foreign.read model.* paths system.priority system.run system.threads",
     "image": (
         "disk.use disk.words errors foreign.inside foreign.inspect foreign.read initrd.* "
         "model.* paths system.priority system.run system.threads"
