@@ -55,12 +55,14 @@ def measure(desk: Cockpit, runs: int) -> Iterator[Figure]:
                 visit.page.wait_for_timeout(REST)
                 visit.scripts()
                 visit.page.wait_for_timeout(REST)
-                before = visit.scripts()
-                error = f"It runs short of memory in run {number} on {name}."
-                cockpit.report(desk.server, [{**clients[7], "Stage": "failed", "Error": error}])
-                desk.server.wait_for(f"ltspctl client list --json | grep -q {shlex.quote(error)}")
-                visit.page.wait_for_timeout(REST)
-                script[name].append((visit.scripts() - before) * 1000)
+                # Cockpit's own pages do something now and then, such as showing that somebody has logged in.
+                for again in range(3):
+                    before = visit.scripts()
+                    error = f"It runs short of memory in run {number}, {name} ({again})."
+                    cockpit.report(desk.server, [{**clients[7], "Stage": "failed", "Error": error}])
+                    desk.server.wait_for(f"ltspctl client list --json | grep -q {shlex.quote(error)}")
+                    visit.page.wait_for_timeout(REST)
+                    script[name].append((visit.scripts() - before) * 1000)
                 cockpit.report(desk.server, [{**clients[7], "Stage": "login", "Error": ""}])
     for name in pages.values():
         note = f"median of {_list(took[name])}; {CLIENTS} clients, {IMAGES} images"

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from statistics import median
 
 import pytest
 
@@ -43,12 +44,16 @@ def test_each_page_is_there_at_once(desk: Cockpit, room: list[dict[str, str | in
             loaded, seen = visit.frame.evaluate(_LOADED)
             took[place] = round(seen - loaded)
             visit.page.wait_for_timeout(1000)
-            before = visit.scripts()
-            error = f"It runs short of memory on {place or 'overview'}"
-            cockpit.report(desk.server, [{**room[7], "Stage": "failed", "Error": error}])
-            desk.server.wait_for(f"ltspctl client list --json | grep -q {shlex.quote(error)}")
-            visit.page.wait_for_timeout(1000)
-            script[place] = round((visit.scripts() - before) * 1000)
+            spent = []
+            # Cockpit's own pages do something now and then, such as showing that somebody has logged in.
+            for number in range(3):
+                before = visit.scripts()
+                error = f"It runs short of memory on {place or 'overview'} ({number})"
+                cockpit.report(desk.server, [{**room[7], "Stage": "failed", "Error": error}])
+                desk.server.wait_for(f"ltspctl client list --json | grep -q {shlex.quote(error)}")
+                visit.page.wait_for_timeout(1000)
+                spent.append(visit.scripts() - before)
+            script[place] = round(median(spent) * 1000)
     print(f"first view after load, ms: {took}; script for one client, ms: {script}")
     assert max(took.values()) <= FIRST_VIEW
     assert 0 < max(script.values()) <= SCRIPT
