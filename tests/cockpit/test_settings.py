@@ -196,16 +196,18 @@ def test_who_takes_their_own_text_saves_it_over_the_other(conf: Cockpit) -> None
 def test_what_is_typed_stays_when_the_daemon_starts_again_or_another_tab_is_open(conf: Cockpit) -> None:
     with conf.visit("settings") as visit:
         shown(visit, START)
-        type_at_end(visit, "# mine\n")
+        type_at_end(visit, "NO_SUCH_NAME=1\n")
+        # A question that is under way would have the bus start the daemon again.
+        visit.wait_for_text("#findings-said", "2 warnings")
         conf.server.run("systemctl stop ltspd")
         visit.wait_for_text(".banner", "The daemon is away")
         conf.server.run("systemctl start ltspd")
         visit.frame.wait_for_selector(".banner:empty", state="attached")
-        shown(visit, f"{START}# mine\n")
+        shown(visit, f"{START}NO_SUCH_NAME=1\n")
         visit.go("network")
         visit.frame.wait_for_selector("#links")
         visit.go("settings")
-        shown(visit, f"{START}# mine\n")
+        shown(visit, f"{START}NO_SUCH_NAME=1\n")
         visit.wait_for_text("#status", "Not saved yet")
         press(visit, "Discard changes")
         shown(visit, START)
