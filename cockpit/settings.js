@@ -321,13 +321,13 @@ function explained(model, view, edited) {
     const look = button(_("Show"), ask);
     shown.node.hidden = true;
     let tag = model.manager.ConfigTag;
-    view.watch(["Client"], change => change.whole.has("Client") && draw());
     view.watch(["Manager"], () => {
         if (model.manager.ConfigTag !== tag && asked)
             ask();
         tag = model.manager.ConfigTag;
     });
-    draw();
+    // A room of hundreds is offered only to who is about to name one of them.
+    who.addEventListener("focus", draw);
     return card(_("Effective values"), { id: "explained" },
                 el("form", { class: "tools", on: { submit: event => { event.preventDefault(); look.click() } } },
                    el("div", { class: "field" }, el("label", { for: "who" }, _("Machine")), who,
