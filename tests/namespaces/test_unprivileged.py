@@ -30,7 +30,7 @@ from ltspd.api.noun import arguments, signature
 from ltspd.dbus.caller import CallError, Client
 client, found = Client(), {}
 (objects,) = client.call("/org/ltsp/Server1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
-values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": []}
+values = {"s": "none", "a{sv}": {}, "b": False, "u": 0, "t": 0, "as": [], "a(osav)": []}
 # polkit is told of the first two, so they are looked at before anybody is asked. The last changes nothing.
 values |= {"verb": "reboot", "clients": ["*"], "on": True}
 for noun, method in ((noun, method) for noun in NOUNS for method in noun.methods):
@@ -136,8 +136,9 @@ def test_every_change_is_refused_without_a_rule_and_audited(server: Server) -> N
     for name, answer in answers.items():
         if name in changing:
             assert answer == "org.ltsp.Server1.Error.NotAuthorized", name
-        else:
+        elif name != "org.ltsp.Server1.Manager.MayCall":
             assert answer.removeprefix("org.ltsp.Server1.Error.") in ("NoSuchImage", "NoSuchClient"), name
+    assert answers["org.ltsp.Server1.Manager.MayCall"] == "done"
     # What only the gateway may hand over has no action of polkit's.
     asked = {name for name, method in METHODS.items() if method.action is not None}
     # The daemon answers before its journal has the line.
