@@ -1,6 +1,6 @@
 /** Jobs: long work with its bar, and how it ended. The overview shows all, other pages those of their subject. */
 
-import { _, bytesOf, button, el, format, Keyed, mark, progress, say, since } from "./ui.js";
+import { _, bytesOf, button, el, format, Keyed, labelled, progress, say, since } from "./ui.js";
 
 /** Where jobs have their objects: the path of one ends with its id. */
 export const JOBS = "/org/ltsp/Server1/job/";
@@ -51,7 +51,7 @@ function standing(job) {
 /** One job. It goes on showing how the job stands: `{ node, update(job) }`. */
 export function piece(model, first) {
     const name = title(first);
-    const word = el("span");
+    const word = labelled(standing)(first);
     const bar = progress(name);
     const at = since(0), words = el("span");
     const outcome = el("p", { class: "faint" }, at.node, ": ", words);
@@ -59,11 +59,9 @@ export function piece(model, first) {
         label: format(_("Cancel: $0"), name),
     });
     const node = el("li", { class: "job", "data-job": first.Id },
-                    el("div", { class: "line" }, el("strong", {}, name), word, cancel), bar.node, outcome);
+                    el("div", { class: "line" }, el("strong", {}, name), word.node, cancel), bar.node, outcome);
     const update = job => {
-        const [text, kind] = standing(job);
-        say(word, text);
-        mark(word, "class", `label ${kind}`);
+        word.update(job);
         bar.set(job.Progress, doing(job));
         bar.node.hidden = cancel.hidden = ended(job);
         outcome.hidden = !ended(job);

@@ -3,7 +3,7 @@
 import { option } from "./bus.js";
 import { may, NOT_ALLOWED, ONLY_LOOK, unless } from "./may.js";
 import { roleOf, serveButton } from "./overview.js";
-import { _, alert, button, card, confirm, dialog, el, failed, fill, format, label, say, table, toast, when } from "./ui.js";
+import { _, alert, button, card, confirm, dialog, el, failed, fill, format, labelled, say, table, toast, when } from "./ui.js";
 
 /** Seconds that a person has to confirm a set-up; the server waits five more (ltspd-setup.timer). */
 const THINK = 55;
@@ -23,14 +23,16 @@ function stateOf(state) {
     }[state] ?? [state, ""];
 }
 
-/** Make a cell that is drawn anew whenever its item changes. */
-function drawn(draw) {
-    return first => {
-        const node = el("span");
-        const update = item => fill(node, draw(item));
-        update(first);
-        return { node, update };
+/** A cell with a link's role, and what it means. */
+function role(first) {
+    const word = labelled(link => [link.Dhcp, link.Dhcp === "off" ? "" : "busy"])(first);
+    const meaning = el("span");
+    const update = link => {
+        word.update(link);
+        say(meaning, roleOf(link.Dhcp));
     };
+    update(first);
+    return { node: el("span", {}, word.node, " ", meaning), update };
 }
 
 function links(model, view) {
@@ -40,13 +42,9 @@ function links(model, view) {
         empty: _("There is no network link."),
         columns: [
             { title: _("Link"), head: true, text: link => link.Name },
-            { title: _("State"), make: drawn(link => label(...stateOf(link.State))) },
+            { title: _("State"), make: labelled(link => stateOf(link.State)) },
             { title: _("Addresses"), text: link => link.Addresses.join(", ") || "–" },
-            {
-                title: _("DHCP"), make: drawn(link => [
-                    label(link.Dhcp, link.Dhcp === "off" ? "" : "busy"), " ", roleOf(link.Dhcp),
-                ]),
-            },
+            { title: _("DHCP"), make: role },
         ],
     });
     const draw = change => shown.set(byName(model.all("Link")), change?.paths("Link"));

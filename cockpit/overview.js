@@ -3,7 +3,7 @@
 import { firstRun } from "./firstrun.js";
 import * as jobs from "./jobs.js";
 import { may, NOT_ALLOWED, ONLY_LOOK, unless } from "./may.js";
-import { _, button, bytes, card, confirm, dialog, el, fields, format, Keyed, label, mark, ngettext, say,
+import { _, button, bytes, card, confirm, dialog, el, fields, format, Keyed, label, labelled, ngettext, say,
          table, toast } from "./ui.js";
 
 /** So many jobs that have ended are shown. */
@@ -36,20 +36,6 @@ export function roleOf(role) {
 function counted(clients) {
     const on = clients.filter(each => ON.includes(each.Stage)).length;
     return format(ngettext("$0 on, $1 known", "$0 on, $1 known", on), on, clients.length);
-}
-
-/** A cell with a label that changes: `labelled(item => [text, kind])`. */
-function labelled(state) {
-    return first => {
-        const node = el("span");
-        const update = item => {
-            const [text, kind] = state(item);
-            say(node, text);
-            mark(node, "class", `label ${kind}`);
-        };
-        update(first);
-        return { node, update };
-    };
 }
 
 /**
@@ -145,8 +131,8 @@ function server(model, view, rights) {
         [_("State"), "state"], [_("Machines that boot"), "serving"], [_("Clients"), "clients"],
         [_("Version"), "version"], [_("Images in"), "images"], [_("TFTP from"), "tftp"],
     ]);
-    const state = el("span");
-    facts.set({ state });
+    const state = labelled(manager => stateOf(manager.State))(model.manager);
+    facts.set({ state: state.node });
     const serve = serveButton(model);
     const apply = button(_("Apply again"), async () => {
         await model.manage("Apply", "a{sv}", [{}]);
@@ -156,10 +142,8 @@ function server(model, view, rights) {
         each => unless(each, rights.configure ? "" : NOT_ALLOWED())));
     const rooms = fieldsOfRooms(model);
     const draw = () => {
-        const { State, Serving, Version, BaseDirectory, TftpDirectory } = model.manager;
-        const [text, kind] = stateOf(State);
-        say(state, text);
-        mark(state, "class", `label ${kind}`);
+        const { Serving, Version, BaseDirectory, TftpDirectory } = model.manager;
+        state.update(model.manager);
         serve.update();
         facts.set({
             serving: Serving ? _("are answered") : _("get no answer"), version: Version,

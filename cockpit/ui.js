@@ -190,6 +190,20 @@ export function label(text, kind = "") {
     return el("span", { class: `label ${kind}` }, text);
 }
 
+/** A label that follows what it is of: `labelled(item => [text, kind])(first)` is `{ node, update(item) }`, as cells are. */
+export function labelled(state) {
+    return first => {
+        const node = el("span");
+        const update = item => {
+            const [text, kind] = state(item);
+            say(node, text);
+            mark(node, "class", `label ${kind}`);
+        };
+        update(first);
+        return { node, update };
+    };
+}
+
 /** A box with a message; kind is "info", "warning", "danger" or "success". */
 export function alert(kind, title, ...children) {
     return el("div", { class: `alert ${kind}`, role: kind === "danger" ? "alert" : null },
